@@ -1,0 +1,1 @@
+//! The cloud node: HTTP over the cloud role, group commit, operator commands.

@@ -1,0 +1,157 @@
+//! The handshake, from the cloud's side: compare each journal of the till with the cloud's copy.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::row::{Fork, Lane, Terminal};
+use super::{Caller, Cloud, Key, Output, Record};
+use crate::event::Figures;
+use crate::hash::{Hash, genesis};
+use crate::identity::TerminalId;
+use crate::journal::Segment;
+use crate::machine::Rows;
+use crate::time::Millis;
+use crate::wire::message::{
+    Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, Point, Standing, WIRE_VERSION, Welcome,
+    WelcomeLane,
+};
+
+/// The most histories one terminal may begin. Each is a restore or a copy that a person should
+/// know of; beyond this the till keeps selling and the cloud answers without opening another.
+pub(super) const LANES_MAX: u32 = 10_000;
+
+pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut BTreeSet<Key>) {
+    for lane in &hello.lanes {
+        keys.insert(Key::Lane(caller.terminal, lane.epoch));
+        for point in &lane.points {
+            if point.seq > 0 {
+                let number = Segment::number(point.seq);
+                keys.insert(Key::Segment(caller.terminal, lane.epoch, number));
+            }
+        }
+        keys.insert(Key::Fork(caller.terminal, lane.epoch, lane.points[0].hash));
+    }
+}
+
+pub(super) fn step(
+    rows: &mut Rows<'_, Cloud>,
+    now: Millis,
+    caller: &Caller,
+    hello: &Hello,
+) -> Output {
+    assert!(!hello.lanes.is_empty(), "a checked hello names its current lane");
+    open_current(rows, now, caller.terminal, &hello.lanes[0]);
+    let lanes: Vec<WelcomeLane> =
+        hello.lanes.iter().map(|lane| compare(rows, caller.terminal, lane)).collect();
+    for (told, found) in hello.lanes.iter().zip(&lanes) {
+        name_fork(rows, now, caller.terminal, told, found);
+    }
+    Output::Welcome(Welcome {
+        version: WIRE_VERSION,
+        server_time_ms: now.0,
+        push_items_max: PUSH_ITEMS_MAX as u32,
+        push_bytes_max: PUSH_BYTES_MAX as u32,
+        lanes,
+    })
+}
+
+/// Makes room for the till's current history. Older ones that the cloud does not know (it was
+/// restored from a backup) are not made again: the till brings their entries in its current one.
+fn open_current(rows: &mut Rows<'_, Cloud>, now: Millis, id: TerminalId, told: &HelloLane) {
+    if rows.lane(id, told.epoch).is_some() {
+        return;
+    }
+    let terminal = rows.terminal(id).expect("the caller was admitted by this row").clone();
+    if terminal.lanes >= LANES_MAX {
+        return;
+    }
+    let lane = Lane {
+        head: 0,
+        hash: genesis(id, told.epoch),
+        parent: told.parent,
+        since: now,
+        seen: now,
+        posted: Figures::default(),
+    };
+    rows.put(Key::Lane(id, told.epoch), Record::Lane(lane));
+    rows.put(
+        Key::Terminal(id),
+        Record::Terminal(Terminal { lanes: terminal.lanes + 1, ..terminal }),
+    );
+}
+
+fn compare(rows: &Rows<'_, Cloud>, id: TerminalId, told: &HelloLane) -> WelcomeLane {
+    let held = rows.lane(id, told.epoch);
+    let head = held.map_or_else(
+        || Point { seq: 0, hash: genesis(id, told.epoch) },
+        |lane| Point { seq: lane.head, hash: lane.hash },
+    );
+    let common = told
+        .points
+        .iter()
+        .find(|point| chain_at(rows, id, told, head, point.seq) == Some(point.hash))
+        .map_or(0, |point| point.seq);
+    assert!(common <= head.seq, "a common entry is one that the cloud holds");
+    WelcomeLane { epoch: told.epoch, head, common, standing: standing(told, head, common) }
+}
+
+/// Returns the cloud's chain hash at `seq`, as far as the declared rows tell.
+fn chain_at(
+    rows: &Rows<'_, Cloud>,
+    id: TerminalId,
+    told: &HelloLane,
+    head: Point,
+    seq: u64,
+) -> Option<Hash> {
+    if seq > head.seq {
+        return None;
+    }
+    if seq == head.seq {
+        return Some(head.hash);
+    }
+    if seq == 0 {
+        return Some(genesis(id, told.epoch));
+    }
+    rows.segment(id, told.epoch, Segment::number(seq))?.chain_at(seq)
+}
+
+fn standing(told: &HelloLane, head: Point, common: u64) -> Standing {
+    let till_head = told.points[0].seq;
+    if common == till_head {
+        return if head.seq == till_head { Standing::InStep } else { Standing::TillLostTail };
+    }
+    let shown_and_different =
+        head.seq > common && told.points.iter().any(|point| point.seq == head.seq);
+    if head.seq >= till_head || shown_and_different {
+        Standing::Forked
+    } else if told.acked > head.seq {
+        Standing::CloudLostTail
+    } else {
+        Standing::TillAhead
+    }
+}
+
+fn name_fork(
+    rows: &mut Rows<'_, Cloud>,
+    now: Millis,
+    id: TerminalId,
+    told: &HelloLane,
+    found: &WelcomeLane,
+) {
+    match found.standing {
+        Standing::InStep | Standing::TillAhead | Standing::CloudLostTail => return,
+        Standing::TillLostTail | Standing::Forked => {}
+    }
+    let key = Key::Fork(id, told.epoch, told.points[0].hash);
+    if rows.get(&key).is_some() {
+        return;
+    }
+    let fork = Fork {
+        common: found.common,
+        till_head: told.points[0].seq,
+        cloud_head: found.head.seq,
+        standing: found.standing,
+        at: now,
+    };
+    rows.put(key, Record::Fork(fork));
+}

@@ -1,0 +1,229 @@
+//! Ingest: take entries into the cloud's copy of a journal, and post each event once.
+//!
+//! > **`NoDuplicate`**: a sale, and each of its effects, counts once in the cloud, however often
+//! > it was sent.
+//!
+//! Journal and ledger are two questions. The journal asks "is this the next entry of this
+//! history?", and takes it whatever it says, so that one bad item never blocks its neighbours.
+//! The ledger asks "is this event known?", by its key and payload, whichever history brings it.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::row::{Fate, Kept, Lane, Ledger, Stock, server_id};
+use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
+use crate::event::Event;
+use crate::hash::link;
+use crate::identity::EventKey;
+use crate::journal::Segment;
+use crate::machine::Rows;
+use crate::money::Milli;
+use crate::problem::ErrorCode;
+use crate::time::Millis;
+use crate::wire::message::{ItemResult, PushAnswer, Stopped, Verdict};
+
+pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut BTreeSet<Key>) {
+    let id = caller.terminal;
+    keys.insert(Key::Lane(id, offer.epoch));
+    for item in &offer.items {
+        keys.insert(Key::Segment(id, offer.epoch, Segment::number(item.seq)));
+        let Ok(event) = &item.event else {
+            keys.insert(Key::Opaque(id, offer.epoch, item.seq));
+            continue;
+        };
+        let key = event.key(id);
+        keys.insert(Key::Ledger(key));
+        keys.insert(Key::Conflict(key, item.payload_hash));
+        keys.extend(event.original().map(Key::Ledger));
+        for movement in event.movements() {
+            keys.insert(Key::Stock(caller.site.shop, caller.site.branch, movement.product));
+            if cloud.unknown_products == UnknownProducts::Park {
+                keys.insert(Key::Product(caller.site.shop, movement.product));
+            }
+        }
+    }
+}
+
+pub(super) fn step(
+    cloud: Cloud,
+    rows: &mut Rows<'_, Cloud>,
+    now: Millis,
+    caller: &Caller,
+    offer: &Offer,
+) -> Output {
+    let id = caller.terminal;
+    let Some(lane) = rows.lane(id, offer.epoch).cloned() else {
+        let stopped = Some(Stopped::UnknownEpoch);
+        return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
+    };
+    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane };
+    let before = ingest.lane.clone();
+    let mut results = Vec::with_capacity(offer.items.len());
+    let mut stopped = None;
+    for item in &offer.items {
+        match ingest.take(item) {
+            Ok(verdict) => results.push(ItemResult { seq: item.seq, verdict }),
+            Err(reason) => {
+                stopped = Some(reason);
+                break;
+            }
+        }
+    }
+    let lane = ingest.lane;
+    assert!(lane.head >= before.head, "a journal only grows");
+    assert!(lane.head - before.head <= results.len() as u64, "each new entry has its result");
+    let head = lane.head;
+    if lane != before {
+        // Sending everything again changes nothing, and so writes nothing.
+        rows.put(Key::Lane(id, offer.epoch), Record::Lane(Lane { seen: now, ..lane }));
+    }
+    Output::Pushed(PushAnswer { head, results, stopped })
+}
+
+struct Ingest<'a, 'r> {
+    cloud: Cloud,
+    rows: &'a mut Rows<'r, Cloud>,
+    now: Millis,
+    caller: &'a Caller,
+    offer: &'a Offer,
+    lane: Lane,
+}
+
+impl Ingest<'_, '_> {
+    fn take(&mut self, item: &Offered) -> Result<Verdict, Stopped> {
+        self.journal(item)?;
+        match &item.event {
+            Ok(event) => Ok(self.post(item, event)),
+            Err(_) => {
+                self.keep_opaque(item);
+                Ok(Verdict::Refused(ErrorCode::EventInvalid))
+            }
+        }
+    }
+
+    /// Takes the entry into the journal, or recognises it.
+    fn journal(&mut self, item: &Offered) -> Result<(), Stopped> {
+        let (id, epoch) = (self.caller.terminal, self.offer.epoch);
+        let number = Segment::number(item.seq);
+        if item.seq > self.lane.head + 1 {
+            return Err(Stopped::Gap);
+        }
+        if item.seq <= self.lane.head {
+            let segment = self.rows.segment(id, epoch, number);
+            let held = segment.and_then(|segment| segment.chain_at(item.seq));
+            return if held == Some(item.chain) { Ok(()) } else { Err(Stopped::Forked) };
+        }
+        let chain = link(self.lane.hash, item.seq, item.payload_hash);
+        if chain != item.chain {
+            return Err(Stopped::Forked);
+        }
+        let mut segment = self
+            .rows
+            .segment(id, epoch, number)
+            .cloned()
+            .unwrap_or_else(|| Segment::new(self.lane.hash));
+        segment.push(item.seq, item.payload_hash);
+        debug_assert_eq!(segment.chain_at(item.seq), Some(chain), "the copy verifies");
+        self.rows.put(Key::Segment(id, epoch, number), Record::Segment(segment));
+        self.lane.head = item.seq;
+        self.lane.hash = chain;
+        Ok(())
+    }
+
+    /// Posts the event if it is new and can be posted; answers as before if it is known.
+    fn post(&mut self, item: &Offered, event: &Event) -> Verdict {
+        let key = event.key(self.caller.terminal);
+        let known = self.rows.ledger(key);
+        if let Some(known) = known {
+            if known.payload_hash != item.payload_hash {
+                self.keep_conflict(item, key);
+                return Verdict::Refused(ErrorCode::EventInvalid);
+            }
+            if known.fate == Fate::Posted {
+                return known.verdict(&key);
+            }
+        }
+        let first = known.map(|known| (known.epoch, known.seq, known.at));
+        let (epoch, seq, at) = first.unwrap_or((self.offer.epoch, item.seq, self.now));
+        let before = known.map(|known| known.fate);
+        let fate = self.judge(event);
+        if before != Some(fate) {
+            let entry = Ledger {
+                site: self.caller.site,
+                payload_hash: item.payload_hash,
+                payload: item.payload.clone(),
+                epoch,
+                seq,
+                at,
+                fate,
+            };
+            self.rows.put(Key::Ledger(key), Record::Ledger(entry));
+        }
+        match fate {
+            Fate::Posted => {
+                self.apply(event);
+                Verdict::Created(server_id(self.caller.site.shop, &key))
+            }
+            Fate::Parked(code) => Verdict::Parked(code),
+        }
+    }
+
+    /// Decides whether the event can have its effects now.
+    fn judge(&self, event: &Event) -> Fate {
+        let shop = self.caller.site.shop;
+        if let Some(original) = event.original() {
+            let posted = self.rows.ledger(original).is_some_and(|original| {
+                original.fate == Fate::Posted && original.site.shop == shop
+            });
+            if !posted {
+                return Fate::Parked(ErrorCode::OriginalPending);
+            }
+        }
+        if self.cloud.unknown_products == UnknownProducts::Park {
+            let known = |product| self.rows.get(&Key::Product(shop, product)).is_some();
+            if !event.movements().all(|movement| known(movement.product)) {
+                return Fate::Parked(ErrorCode::ProductUnknown);
+            }
+        }
+        Fate::Posted
+    }
+
+    /// Gives the event its effects: stock movements and totals.
+    fn apply(&mut self, event: &Event) {
+        let site = self.caller.site;
+        for movement in event.movements() {
+            let held = self.rows.stock(site.shop, site.branch, movement.product);
+            let held = held.copied().unwrap_or_default();
+            let stock = Stock {
+                quantity: Milli(held.quantity.0.saturating_add(movement.delta.0)),
+                movements: held.movements + 1,
+            };
+            let key = Key::Stock(site.shop, site.branch, movement.product);
+            self.rows.put(key, Record::Stock(stock));
+        }
+        self.lane.posted = self.lane.posted.plus(event.figures());
+    }
+
+    fn keep_conflict(&mut self, item: &Offered, key: EventKey) {
+        let key = Key::Conflict(key, item.payload_hash);
+        if self.rows.get(&key).is_none() {
+            self.rows.put(key, Record::Conflict(self.kept(item)));
+        }
+    }
+
+    fn keep_opaque(&mut self, item: &Offered) {
+        let key = Key::Opaque(self.caller.terminal, self.offer.epoch, item.seq);
+        if self.rows.get(&key).is_none() {
+            self.rows.put(key, Record::Opaque(self.kept(item)));
+        }
+    }
+
+    fn kept(&self, item: &Offered) -> Kept {
+        Kept {
+            epoch: self.offer.epoch,
+            seq: item.seq,
+            at: self.now,
+            payload: item.payload.clone(),
+        }
+    }
+}

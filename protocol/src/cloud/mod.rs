@@ -1,0 +1,306 @@
+//! The cloud's role: it greets tills, takes their journals in, and posts each event once.
+//!
+//! | input | decision | module |
+//! |---|---|---|
+//! | [`Input::Enrol`], [`Input::Revoke`] | who may speak | here |
+//! | [`Input::Hello`] | where a till's journals stand | `greet` |
+//! | [`Input::Push`] | journal, ledger, stock | `ingest` |
+//! | [`Input::DefineProduct`] | what can be sold | here |
+//!
+//! A till's push needs its own lane, the ledger rows of its events and the stock rows they touch:
+//! tills never wait for each other but for stock they share.
+
+mod greet;
+mod ingest;
+pub mod row;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use crate::codec;
+use crate::event::{Event, EventError};
+use crate::hash::{Hash, payload_hash};
+use crate::identity::{BranchId, ProductId, ShopId, TerminalId};
+use crate::machine::{Machine, Rows};
+use crate::persist::{Damaged, Persist};
+use crate::problem::Denial;
+use crate::time::Millis;
+use crate::wire::message::{Hello, Push, PushAnswer, Welcome};
+
+pub use row::{Key, Record};
+
+/// The cloud's role, with the policy it decides by.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cloud {
+    /// What to do with lines of products that nobody defined.
+    pub unknown_products: UnknownProducts,
+}
+
+/// The policy of S2.4 for unknown products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum UnknownProducts {
+    /// Post them: the catalog is kept elsewhere.
+    #[default]
+    Accept,
+    /// Park the event until the product is defined; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
+    Park,
+}
+
+/// Where a terminal stands: everything a till sees and does stays within it.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// The tenant.
+    pub shop: ShopId,
+    /// The place of business.
+    pub branch: BranchId,
+}
+
+/// Whoever sent a request, as the transport has read it from the credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The terminal that the credential names.
+    pub terminal: TerminalId,
+    /// The digest of the presented secret.
+    pub secret: Hash,
+    /// The site of that terminal when the request was authenticated: it names the stock rows.
+    pub site: Site,
+}
+
+/// What the cloud is asked.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Enrols a terminal, or gives an enrolled one a new credential.
+    Enrol {
+        /// Which terminal.
+        terminal: TerminalId,
+        /// Where it stands. An enrolled terminal keeps its site.
+        site: Site,
+        /// The digest of its secret.
+        secret: Hash,
+        /// When the secret runs out.
+        expires_at: Option<Millis>,
+    },
+    /// Revokes a terminal: its queue stays on the till, in quarantine.
+    Revoke {
+        /// Which terminal.
+        terminal: TerminalId,
+    },
+    /// Adds a product to a shop's catalog.
+    DefineProduct {
+        /// Whose catalog.
+        shop: ShopId,
+        /// Which product.
+        product: ProductId,
+    },
+    /// A till introduces itself.
+    Hello {
+        /// Who.
+        caller: Caller,
+        /// What it says; already checked.
+        hello: Hello,
+    },
+    /// A till offers journal entries.
+    Push {
+        /// Who.
+        caller: Caller,
+        /// Which history, and its entries.
+        offer: Offer,
+    },
+}
+
+/// A push whose payloads have been read.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    pub(crate) terminal: TerminalId,
+    pub(crate) epoch: crate::identity::Epoch,
+    pub(crate) items: Vec<Offered>,
+}
+
+/// One offered entry. Bytes that are no event are kept all the same: they hold a place in the
+/// chain, and a person can look at them.
+#[derive(Clone, Debug)]
+pub(crate) struct Offered {
+    pub(crate) seq: u64,
+    pub(crate) chain: Hash,
+    pub(crate) payload_hash: Hash,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) event: Result<Event, EventError>,
+}
+
+impl Offer {
+    /// Reads the payloads of a checked push. This is the costly part, and needs no database.
+    #[must_use]
+    pub fn read(push: Push) -> Self {
+        let items = push
+            .items
+            .into_iter()
+            .map(|item| Offered {
+                seq: item.seq,
+                chain: item.chain_hash,
+                payload_hash: payload_hash(&item.payload),
+                event: Event::from_canonical(&item.payload),
+                payload: item.payload,
+            })
+            .collect();
+        Self { terminal: push.terminal_id, epoch: push.epoch, items }
+    }
+
+    /// Returns how many entries are offered.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Returns whether nothing is offered.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+}
+
+/// What the cloud answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The terminal may speak.
+    Enrolled,
+    /// The terminal stands at another site; enrolment changes no site.
+    OtherSite(Site),
+    /// The terminal may no longer speak.
+    Revoked,
+    /// There is no such terminal.
+    NoSuchTerminal,
+    /// The product can be sold.
+    Defined,
+    /// Where the till's journals stand.
+    Welcome(Welcome),
+    /// What became of the offered entries.
+    Pushed(PushAnswer),
+    /// The till is not listened to.
+    Denied(Denial),
+    /// The terminal was moved while the request was under way: authenticate again.
+    Moved,
+}
+
+impl Machine for Cloud {
+    type Input = Input;
+    type Output = Output;
+    type Key = Key;
+    type Record = Record;
+
+    fn reads(&self, input: &Input, keys: &mut BTreeSet<Key>) {
+        match input {
+            Input::Enrol { terminal, .. } | Input::Revoke { terminal } => {
+                keys.insert(Key::Terminal(*terminal));
+            }
+            Input::DefineProduct { shop, product } => {
+                keys.insert(Key::Product(*shop, *product));
+            }
+            Input::Hello { caller, hello } => {
+                keys.insert(Key::Terminal(caller.terminal));
+                greet::reads(caller, hello, keys);
+            }
+            Input::Push { caller, offer } => {
+                keys.insert(Key::Terminal(caller.terminal));
+                ingest::reads(*self, caller, offer, keys);
+            }
+        }
+    }
+
+    fn step(&self, now: Millis, input: &Input, rows: &mut Rows<'_, Self>) -> Output {
+        match input {
+            Input::Enrol { terminal, site, secret, expires_at } => {
+                enrol(rows, now, *terminal, *site, *secret, *expires_at)
+            }
+            Input::Revoke { terminal } => revoke(rows, *terminal),
+            Input::DefineProduct { shop, product } => {
+                rows.put(Key::Product(*shop, *product), Record::Product);
+                Output::Defined
+            }
+            Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
+                Ok(()) => greet::step(rows, now, caller, hello),
+                Err(refusal) => refusal,
+            },
+            Input::Push { caller, offer } => match admit(rows, now, caller, offer.terminal) {
+                Ok(()) => ingest::step(*self, rows, now, caller, offer),
+                Err(refusal) => refusal,
+            },
+        }
+    }
+}
+
+/// Decides whether the caller is listened to: in the same transaction as what it asks for, so that
+/// a revocation takes effect with its commit.
+fn admit(
+    rows: &Rows<'_, Cloud>,
+    now: Millis,
+    caller: &Caller,
+    claimed: TerminalId,
+) -> Result<(), Output> {
+    let Some(terminal) = rows.terminal(caller.terminal) else {
+        return Err(Output::Denied(Denial::UnknownTerminal));
+    };
+    terminal.admits(now, caller.secret).map_err(Output::Denied)?;
+    if claimed != caller.terminal {
+        return Err(Output::Denied(Denial::WrongCredential));
+    }
+    if terminal.site != caller.site {
+        return Err(Output::Moved);
+    }
+    Ok(())
+}
+
+fn enrol(
+    rows: &mut Rows<'_, Cloud>,
+    now: Millis,
+    terminal: TerminalId,
+    site: Site,
+    secret: Hash,
+    expires_at: Option<Millis>,
+) -> Output {
+    let fresh = row::Terminal { site, secret, expires_at, revoked: false, lanes: 0, since: now };
+    let record = match rows.terminal(terminal) {
+        Some(known) if known.site != site => return Output::OtherSite(known.site),
+        Some(known) => row::Terminal { lanes: known.lanes, since: known.since, ..fresh },
+        None => fresh,
+    };
+    rows.put(Key::Terminal(terminal), Record::Terminal(record));
+    Output::Enrolled
+}
+
+fn revoke(rows: &mut Rows<'_, Cloud>, terminal: TerminalId) -> Output {
+    let Some(known) = rows.terminal(terminal).cloned() else {
+        return Output::NoSuchTerminal;
+    };
+    rows.put(
+        Key::Terminal(terminal),
+        Record::Terminal(row::Terminal { revoked: true, ..known }),
+    );
+    Output::Revoked
+}
+
+impl Persist for Cloud {
+    fn key_bytes(key: &Key, out: &mut Vec<u8>) {
+        key.write(out);
+    }
+
+    fn key_from_bytes(bytes: &[u8]) -> Result<Key, Damaged> {
+        Key::read(bytes)
+    }
+
+    fn record_bytes(record: &Record, out: &mut Vec<u8>) {
+        codec::encode_into(row::ROW_VERSION, record, out);
+    }
+
+    fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
+        let record: Record = codec::decode(row::ROW_VERSION, bytes)
+            .map_err(|_| Damaged { what: "cloud record", why: "its bytes have another shape" })?;
+        if record.belongs_to(key) {
+            Ok(record)
+        } else {
+            Err(Damaged { what: "cloud record", why: "it stands under a key of another kind" })
+        }
+    }
+}

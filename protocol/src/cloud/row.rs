@@ -1,0 +1,308 @@
+//! What the cloud stores: one enum of keys, one of records, each with its lifecycle.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Cloud, Site};
+use crate::event::Figures;
+use crate::hash::Hash;
+use crate::identity::{BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId};
+use crate::journal::Segment;
+use crate::machine::Rows;
+use crate::money::Milli;
+use crate::persist::{Damaged, KeyReader, KeyWriter};
+use crate::problem::{Denial, ErrorCode};
+use crate::time::Millis;
+use crate::wire::message::{ParentV1, ServerId, Standing, Verdict};
+
+/// The version byte of every record.
+pub const ROW_VERSION: u8 = 1;
+
+/// The name of a row. The order is the order of locks; kinds are stored, never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// An enrolled till. From enrolment, for ever.
+    Terminal(TerminalId),
+    /// One history of a till. From its first greeting, for ever.
+    Lane(TerminalId, Epoch),
+    /// A run of a history's payload hashes.
+    Segment(TerminalId, Epoch, u64),
+    /// An event and its first answer: the idempotency ledger. From ingest, for ever.
+    Ledger(EventKey),
+    /// A second payload under a key that was taken (B.2). Kept for a person.
+    Conflict(EventKey, Hash),
+    /// Journal bytes that are no event. Kept for a person.
+    Opaque(TerminalId, Epoch, u64),
+    /// A product's stock at a branch: the sum of its movements.
+    Stock(ShopId, BranchId, ProductId),
+    /// A parting of histories, named for a person, by the till's head in the parted history.
+    Fork(TerminalId, Epoch, Hash),
+    /// A product of a shop's catalog.
+    Product(ShopId, ProductId),
+}
+
+/// The content of a row. Variants are stored: append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// Of [`Key::Terminal`].
+    Terminal(Terminal),
+    /// Of [`Key::Lane`].
+    Lane(Lane),
+    /// Of [`Key::Segment`].
+    Segment(Segment),
+    /// Of [`Key::Ledger`].
+    Ledger(Ledger),
+    /// Of [`Key::Conflict`].
+    Conflict(Kept),
+    /// Of [`Key::Opaque`].
+    Opaque(Kept),
+    /// Of [`Key::Stock`].
+    Stock(Stock),
+    /// Of [`Key::Fork`].
+    Fork(Fork),
+    /// Of [`Key::Product`].
+    Product,
+}
+
+/// An enrolled till.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminal {
+    /// Where it stands.
+    pub site: Site,
+    /// The digest of its secret; the secret itself is nowhere.
+    pub secret: Hash,
+    /// When the secret runs out.
+    pub expires_at: Option<Millis>,
+    /// Whether an operator has turned it away.
+    pub revoked: bool,
+    /// How many histories it has begun.
+    pub lanes: u32,
+    /// When it was enrolled first.
+    pub since: Millis,
+}
+
+impl Terminal {
+    /// Decides whether a caller with this secret is listened to at `now`.
+    ///
+    /// # Errors
+    /// The [`Denial`] to answer with.
+    pub fn admits(&self, now: Millis, secret: Hash) -> Result<(), Denial> {
+        if !self.secret.same_secret(&secret) {
+            return Err(Denial::WrongCredential);
+        }
+        if self.revoked {
+            return Err(Denial::Revoked);
+        }
+        if self.expires_at.is_some_and(|end| now >= end) {
+            return Err(Denial::Expired);
+        }
+        Ok(())
+    }
+}
+
+/// One history of a till, as far as the cloud holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lane {
+    /// The last entry held.
+    pub head: u64,
+    /// Its chain hash.
+    pub hash: Hash,
+    /// The history it continues.
+    pub parent: Option<ParentV1>,
+    /// When it was first heard of.
+    pub since: Millis,
+    /// When it last brought something.
+    pub seen: Millis,
+    /// What its pushes have posted.
+    pub posted: Figures,
+}
+
+/// An event and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ledger {
+    /// Where it happened.
+    pub site: Site,
+    /// The digest of its canonical bytes.
+    pub payload_hash: Hash,
+    /// The canonical bytes.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
+    /// The history that brought it first.
+    pub epoch: Epoch,
+    /// Its place there.
+    pub seq: u64,
+    /// When it was taken in.
+    pub at: Millis,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an event in the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fate {
+    /// It has its effects.
+    Posted,
+    /// It has none yet.
+    Parked(ErrorCode),
+}
+
+/// Bytes kept for a person.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// The history that brought them.
+    pub epoch: Epoch,
+    /// Their place there.
+    pub seq: u64,
+    /// When they came.
+    pub at: Millis,
+    /// The bytes.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
+}
+
+/// A product's stock at a branch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// The sum of its movements; may be negative (S2.4).
+    pub quantity: Milli,
+    /// How many movements.
+    pub movements: u64,
+}
+
+/// A parting of histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fork {
+    /// The last common entry that is known.
+    pub common: u64,
+    /// Where the till stood.
+    pub till_head: u64,
+    /// Where the cloud stood.
+    pub cloud_head: u64,
+    /// How it showed.
+    pub standing: Standing,
+    /// When.
+    pub at: Millis,
+}
+
+impl Ledger {
+    /// Returns the answer to whoever offers the event again.
+    #[must_use]
+    pub fn verdict(&self, key: &EventKey) -> Verdict {
+        match self.fate {
+            Fate::Posted => Verdict::Existing(server_id(self.site.shop, key)),
+            Fate::Parked(code) => Verdict::Parked(code),
+        }
+    }
+}
+
+/// Returns the cloud's name for a posted event: a function of its key, so that even a cloud that
+/// was restored from a backup gives the same name again.
+#[must_use]
+pub fn server_id(shop: ShopId, key: &EventKey) -> ServerId {
+    let mut bytes = Vec::with_capacity(160);
+    KeyWriter(&mut bytes)
+        .label(shop.0)
+        .label(key.terminal.0)
+        .label(key.pos.0)
+        .label(key.local_id.0);
+    ServerId(crate::hash::server_name(&bytes))
+}
+
+impl Key {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let to = KeyWriter(out);
+        match self {
+            Self::Terminal(terminal) => to.kind(1).label(terminal.0),
+            Self::Lane(terminal, epoch) => to.kind(2).label(terminal.0).epoch(*epoch),
+            Self::Segment(terminal, epoch, number) => {
+                to.kind(3).label(terminal.0).epoch(*epoch).number(*number)
+            }
+            Self::Ledger(key) => event_key(to.kind(4), key),
+            Self::Conflict(key, hash) => event_key(to.kind(5), key).hash(*hash),
+            Self::Opaque(terminal, epoch, seq) => {
+                to.kind(6).label(terminal.0).epoch(*epoch).number(*seq)
+            }
+            Self::Stock(shop, branch, product) => {
+                to.kind(7).label(shop.0).label(branch.0).label(product.0)
+            }
+            Self::Fork(terminal, epoch, hash) => {
+                to.kind(8).label(terminal.0).epoch(*epoch).hash(*hash)
+            }
+            Self::Product(shop, product) => to.kind(9).label(shop.0).label(product.0),
+        };
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
+        let (kind, mut from) = KeyReader::new(bytes)?;
+        let key = match kind {
+            1 => Self::Terminal(TerminalId(from.label()?)),
+            2 => Self::Lane(TerminalId(from.label()?), from.epoch()?),
+            3 => Self::Segment(TerminalId(from.label()?), from.epoch()?, from.number()?),
+            4 => Self::Ledger(read_event_key(&mut from)?),
+            5 => Self::Conflict(read_event_key(&mut from)?, from.hash()?),
+            6 => Self::Opaque(TerminalId(from.label()?), from.epoch()?, from.number()?),
+            7 => Self::Stock(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                ProductId(from.label()?),
+            ),
+            8 => Self::Fork(TerminalId(from.label()?), from.epoch()?, from.hash()?),
+            9 => Self::Product(ShopId(from.label()?), ProductId(from.label()?)),
+            _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
+        };
+        from.end(key)
+    }
+}
+
+fn event_key<'a>(to: KeyWriter<'a>, key: &EventKey) -> KeyWriter<'a> {
+    to.label(key.terminal.0).label(key.pos.0).label(key.local_id.0)
+}
+
+fn read_event_key(from: &mut KeyReader<'_>) -> Result<EventKey, Damaged> {
+    Ok(EventKey {
+        terminal: TerminalId(from.label()?),
+        pos: PosId(from.label()?),
+        local_id: LocalEventId(from.label()?),
+    })
+}
+
+impl Record {
+    pub(super) const fn belongs_to(&self, key: &Key) -> bool {
+        matches!(
+            (self, key),
+            (Self::Terminal(_), Key::Terminal(..))
+                | (Self::Lane(_), Key::Lane(..))
+                | (Self::Segment(_), Key::Segment(..))
+                | (Self::Ledger(_), Key::Ledger(..))
+                | (Self::Conflict(_), Key::Conflict(..))
+                | (Self::Opaque(_), Key::Opaque(..))
+                | (Self::Stock(_), Key::Stock(..))
+                | (Self::Fork(_), Key::Fork(..))
+                | (Self::Product, Key::Product(..))
+        )
+    }
+}
+
+macro_rules! typed {
+    ($($(#[$doc:meta])* $name:ident($($arg:ident: $ty:ty),*) -> $kind:ident;)*) => {
+        impl Rows<'_, Cloud> {$(
+            $(#[$doc])*
+            pub(super) fn $name(&self, $($arg: $ty),*) -> Option<&$kind> {
+                match self.get(&Key::$kind($($arg),*)) {
+                    Some(Record::$kind(record)) => Some(record),
+                    Some(_) => unreachable!("a store gives each key a record of its kind"),
+                    None => None,
+                }
+            }
+        )*}
+    };
+}
+
+typed! {
+    terminal(terminal: TerminalId) -> Terminal;
+    lane(terminal: TerminalId, epoch: Epoch) -> Lane;
+    segment(terminal: TerminalId, epoch: Epoch, number: u64) -> Segment;
+    ledger(key: EventKey) -> Ledger;
+    stock(shop: ShopId, branch: BranchId, product: ProductId) -> Stock;
+}

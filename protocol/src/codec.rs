@@ -1,0 +1,78 @@
+//! The one place that turns structures into bytes and back.
+//!
+//! Binary form: bincode 2 `standard()` (little endian, variable-length integers) through serde,
+//! always with a limit, always consumed whole. bincode is no longer maintained
+//! (RUSTSEC-2025-0141): nothing outside this module may name it, and golden bytes hold its output
+//! still, so that another implementation can take its place.
+
+use alloc::vec::Vec;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The most bytes a message may have before it is decoded, and the most a decoder may allocate.
+pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes that are not what they should be. The caller refuses them and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Empty, or longer than [`MESSAGE_BYTES_MAX`].
+    #[error("the message is empty or longer than {MESSAGE_BYTES_MAX} bytes")]
+    Length,
+    /// A first byte that names no version this build speaks.
+    #[error("version {0} is not spoken here")]
+    Version(u8),
+    /// Truncated, or not of this shape.
+    #[error("the bytes do not have the shape of this message")]
+    Shape,
+    /// More bytes than the message needs.
+    #[error("bytes are left over after the message")]
+    Trailing,
+}
+
+/// Appends `version` and the binary form of `value`.
+///
+/// # Panics
+/// Never for the types of this crate: they hold nothing that bincode refuses.
+pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
+    out.push(version);
+    bincode::serde::encode_into_writer(value, Sink(out), config())
+        .expect("plain structures always have a binary form");
+}
+
+/// Returns `version` and the binary form of `value`.
+pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    encode_into(version, value, &mut out);
+    out
+}
+
+/// Reads back what [`encode`] wrote with the same `version`.
+///
+/// # Errors
+/// [`DecodeError`]; any bytes at all may be given.
+pub fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    if bytes.len() > MESSAGE_BYTES_MAX {
+        return Err(DecodeError::Length);
+    }
+    let (&found, body) = bytes.split_first().ok_or(DecodeError::Length)?;
+    if found != version {
+        return Err(DecodeError::Version(found));
+    }
+    let (value, used) =
+        bincode::serde::decode_from_slice(body, config()).map_err(|_| DecodeError::Shape)?;
+    if used == body.len() { Ok(value) } else { Err(DecodeError::Trailing) }
+}
+
+fn config() -> impl bincode::config::Config {
+    bincode::config::standard().with_limit::<MESSAGE_BYTES_MAX>()
+}
+
+struct Sink<'a>(&'a mut Vec<u8>);
+
+impl bincode::enc::write::Writer for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}

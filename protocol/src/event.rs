@@ -1,0 +1,447 @@
+//! What happened at a till: sales, refunds, stock adjustments, parsed at the border.
+//!
+//! An [`Event`] can only be made by [`Event::parse`], so inside the protocol there are no checks
+//! left to forget. Quantities and amounts of sales and refunds are positive facts; the kind of
+//! the event gives their sign.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::codec;
+use crate::hash::{Hash, payload_hash};
+use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
+use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
+use crate::time::Millis;
+use crate::wire::event::EventV1;
+
+/// The most lines in one event.
+pub const LINES_MAX: usize = 2_000;
+/// The most payments in one event.
+pub const PAYMENTS_MAX: usize = 16;
+/// The most bytes in a product name, a reference, or a reason.
+pub const TEXT_BYTES_MAX: usize = 128;
+/// The most canonical bytes one event may have.
+pub const EVENT_BYTES_MAX: usize = 512 * 1024;
+/// The version byte of canonical event bytes.
+pub const EVENT_VERSION: u8 = 1;
+
+/// Something that happened at a register. It never changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub(crate) pos: PosId,
+    pub(crate) local_id: LocalEventId,
+    pub(crate) at: Millis,
+    pub(crate) receipt: Option<Receipt>,
+    pub(crate) reference: String,
+    pub(crate) body: Body,
+}
+
+/// The number on a printed receipt: gapless in its register's series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Receipt {
+    /// The epoch in which it was printed: a restored till starts a new series.
+    pub series: Epoch,
+    /// Counts from 1.
+    pub number: u64,
+}
+
+/// What kind of thing happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Goods went out, money came in.
+    Sale(Trade),
+    /// Goods came back, money went out.
+    Refund {
+        /// The sale it takes back, if it is known. It waits in the cloud for that sale.
+        original: Option<EventKey>,
+        /// What came back.
+        trade: Trade,
+    },
+    /// Stock was counted, found or written off.
+    Adjustment(Adjustment),
+}
+
+/// Goods against money.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trade {
+    /// The currency of every amount in it.
+    pub currency: Currency,
+    /// At least one, at most [`LINES_MAX`].
+    pub lines: Vec<Line>,
+    /// Their sum is the sum of the lines.
+    pub payments: Vec<Payment>,
+}
+
+/// One position of a trade, with what the customer saw: a later catalog does not change it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Which product.
+    pub product: ProductId,
+    /// Its name at that moment; may be empty.
+    pub name: String,
+    /// How much; above zero.
+    pub quantity: Milli,
+    /// The price of one unit; not negative.
+    pub unit_price: Minor,
+    /// What was taken off this line; not negative, not above its price.
+    pub discount: Minor,
+    /// The tax rate that is contained in the price, in millionths.
+    pub tax_ppm: u32,
+}
+
+impl Line {
+    /// Returns quantity times price less discount; the border has shown that it exists.
+    #[must_use]
+    pub fn amount(&self) -> Minor {
+        let gross = self.quantity.price(self.unit_price).map_or(0, |minor| minor.0);
+        Minor(gross - self.discount.0)
+    }
+}
+
+/// Money given or returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// How.
+    pub tender: Tender,
+    /// How much; above zero, after change.
+    pub amount: Minor,
+}
+
+/// A way to pay. Its numbers are stored: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Tender {
+    /// Notes and coins.
+    Cash = 1,
+    /// A card.
+    Card = 2,
+    /// Anything else: voucher, account.
+    Other = 3,
+}
+
+/// Stock movements without a trade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adjustment {
+    /// Why; may be empty.
+    pub reason: String,
+    /// At least one, at most [`LINES_MAX`].
+    pub lines: Vec<AdjustmentLine>,
+}
+
+/// One product's part of an adjustment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AdjustmentLine {
+    /// Which product.
+    pub product: ProductId,
+    /// What was noted; may be empty.
+    pub name: String,
+    /// How much came (above zero) or went (below zero); never zero.
+    pub delta: Milli,
+}
+
+/// A change of stock that follows from an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Movement {
+    /// Which product.
+    pub product: ProductId,
+    /// What is added to its stock.
+    pub delta: Milli,
+}
+
+/// An event that breaks a rule. The caller shows it to whoever made the event; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EventError {
+    /// The bytes have no readable form, or not the one canonical form.
+    #[error("the event's bytes are not in canonical form: {0}")]
+    Form(#[from] codec::DecodeError),
+    /// The bytes decode, but another encoder would write them differently.
+    #[error("the event's bytes are not the shortest form of their content")]
+    NotCanonical,
+    /// More than [`EVENT_BYTES_MAX`].
+    #[error("an event has at most {EVENT_BYTES_MAX} bytes")]
+    TooLarge,
+    /// No line, or more than [`LINES_MAX`].
+    #[error("an event has 1 to {LINES_MAX} lines")]
+    Lines,
+    /// More than [`PAYMENTS_MAX`].
+    #[error("a trade has at most {PAYMENTS_MAX} payments")]
+    Payments,
+    /// A text above [`TEXT_BYTES_MAX`], or one with control characters.
+    #[error("a text has at most {TEXT_BYTES_MAX} bytes and no control characters")]
+    Text,
+    /// A quantity that is zero, of the wrong sign, or above its bound.
+    #[error("a quantity is out of bounds")]
+    Quantity,
+    /// A price, discount or amount of the wrong sign or above its bound.
+    #[error("an amount is out of bounds")]
+    Amount,
+    /// The payments do not add up to the lines.
+    #[error("the payments do not add up to the lines")]
+    Unbalanced,
+    /// An identifier or code that cannot be read.
+    #[error("an identifier, currency or tender cannot be read")]
+    Name,
+    /// A trade without receipt, an adjustment with one, or a number zero.
+    #[error("sales and refunds carry a receipt number from 1, adjustments none")]
+    Receipt,
+}
+
+impl Event {
+    /// Parses an event from its parts.
+    ///
+    /// # Errors
+    /// [`EventError`] names the rule that is broken.
+    pub fn parse(wire: EventV1) -> Result<Self, EventError> {
+        wire.into_event()?.checked()
+    }
+
+    /// Returns the event if it keeps every rule.
+    pub(crate) fn checked(self) -> Result<Self, EventError> {
+        self.check()?;
+        if self.canonical().len() > EVENT_BYTES_MAX { Err(EventError::TooLarge) } else { Ok(self) }
+    }
+
+    /// Parses canonical bytes; `docs/wire.md` specifies them.
+    ///
+    /// # Errors
+    /// [`EventError`]; in particular bytes that no encoder of ours would have written are refused,
+    /// so that equal events have equal hashes.
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, EventError> {
+        if bytes.len() > EVENT_BYTES_MAX {
+            return Err(EventError::TooLarge);
+        }
+        let event = Self::parse(codec::decode::<EventV1>(EVENT_VERSION, bytes)?)?;
+        if event.canonical() == bytes { Ok(event) } else { Err(EventError::NotCanonical) }
+    }
+
+    /// Returns the canonical bytes: version byte, then the binary form of `EventV1`.
+    #[must_use]
+    pub fn canonical(&self) -> Vec<u8> {
+        codec::encode(EVENT_VERSION, &EventV1::from_event(self))
+    }
+
+    /// Returns the payload hash, and the bytes it was taken from.
+    #[must_use]
+    pub fn hashed(&self) -> (Hash, Vec<u8>) {
+        let bytes = self.canonical();
+        (payload_hash(&bytes), bytes)
+    }
+
+    /// Returns the idempotency key of this event when `terminal` made it.
+    #[must_use]
+    pub const fn key(&self, terminal: TerminalId) -> EventKey {
+        EventKey { terminal, pos: self.pos, local_id: self.local_id }
+    }
+
+    /// Returns the register it was made on.
+    #[must_use]
+    pub const fn pos(&self) -> PosId {
+        self.pos
+    }
+
+    /// Returns the caller's name for it.
+    #[must_use]
+    pub const fn local_id(&self) -> LocalEventId {
+        self.local_id
+    }
+
+    /// Returns the till's time of it. It orders nothing.
+    #[must_use]
+    pub const fn at(&self) -> Millis {
+        self.at
+    }
+
+    /// Returns the receipt's number, if it has a receipt.
+    #[must_use]
+    pub const fn receipt(&self) -> Option<Receipt> {
+        self.receipt
+    }
+
+    /// Returns the caller's document number; may be empty.
+    #[must_use]
+    pub fn reference(&self) -> &str {
+        &self.reference
+    }
+
+    /// Returns what happened.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.body
+    }
+
+    /// Returns the sale that a refund takes back, if it names one.
+    #[must_use]
+    pub const fn original(&self) -> Option<EventKey> {
+        match &self.body {
+            Body::Refund { original, .. } => *original,
+            Body::Sale(_) | Body::Adjustment(_) => None,
+        }
+    }
+
+    /// Returns the stock movements that follow from it.
+    pub fn movements(&self) -> impl Iterator<Item = Movement> + '_ {
+        let (trade, sign): (&[Line], i64) = match &self.body {
+            Body::Sale(trade) => (&trade.lines, -1),
+            Body::Refund { trade, .. } => (&trade.lines, 1),
+            Body::Adjustment(_) => (&[], 0),
+        };
+        let adjusted: &[AdjustmentLine] = match &self.body {
+            Body::Adjustment(adjustment) => &adjustment.lines,
+            Body::Sale(_) | Body::Refund { .. } => &[],
+        };
+        trade
+            .iter()
+            .map(move |line| Movement {
+                product: line.product,
+                delta: Milli(sign * line.quantity.0),
+            })
+            .chain(adjusted.iter().map(|line| Movement { product: line.product, delta: line.delta }))
+    }
+
+    /// Returns what this one event adds to the books.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        let moved: i64 = self.movements().map(|movement| movement.delta.0).sum();
+        let (lines, money) = match &self.body {
+            Body::Sale(trade) => (trade.lines.len(), trade.total().0),
+            Body::Refund { trade, .. } => (trade.lines.len(), -trade.total().0),
+            Body::Adjustment(adjustment) => (adjustment.lines.len(), 0),
+        };
+        // Goods that leave count up, as on an invoice; an adjustment counts as the stock moves.
+        let quantity = match &self.body {
+            Body::Sale(_) | Body::Refund { .. } => -moved,
+            Body::Adjustment(_) => moved,
+        };
+        Figures { events: 1, lines: lines as u64, quantity: Milli(quantity), money: Minor(money) }
+    }
+
+    /// Returns a word for its kind.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match &self.body {
+            Body::Sale(_) => "sale",
+            Body::Refund { .. } => "refund",
+            Body::Adjustment(_) => "adjustment",
+        }
+    }
+
+    fn check(&self) -> Result<(), EventError> {
+        check_text(&self.reference)?;
+        let trade = match &self.body {
+            Body::Sale(trade) | Body::Refund { trade, .. } => Some(trade),
+            Body::Adjustment(_) => None,
+        };
+        if self.receipt.map(|receipt| receipt.number > 0) != trade.map(|_| true) {
+            return Err(EventError::Receipt);
+        }
+        match &self.body {
+            Body::Sale(trade) | Body::Refund { trade, .. } => trade.check(),
+            Body::Adjustment(adjustment) => adjustment.check(),
+        }
+    }
+}
+
+/// Sums that both sides keep, and that must agree.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Figures {
+    /// How many events.
+    pub events: u64,
+    /// Their lines.
+    pub lines: u64,
+    /// Sold less returned, plus adjusted, in thousandths.
+    pub quantity: Milli,
+    /// Taken less given back, in minor units.
+    pub money: Minor,
+}
+
+impl Figures {
+    /// Adds `other`; sums saturate at the ends of `i64`, which nine million of the largest reach.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            events: self.events.saturating_add(other.events),
+            lines: self.lines.saturating_add(other.lines),
+            quantity: Milli(self.quantity.0.saturating_add(other.quantity.0)),
+            money: Minor(self.money.0.saturating_add(other.money.0)),
+        }
+    }
+}
+
+impl Trade {
+    /// Returns the sum of the lines.
+    #[must_use]
+    pub fn total(&self) -> Minor {
+        Minor(self.lines.iter().map(|line| line.amount().0).sum())
+    }
+
+    /// Makes a trade of `lines` paid in full by one `tender`.
+    #[must_use]
+    pub fn paid(currency: Currency, lines: Vec<Line>, tender: Tender) -> Self {
+        let mut trade = Self { currency, lines, payments: Vec::new() };
+        let amount = trade.total();
+        if amount.0 > 0 {
+            trade.payments.push(Payment { tender, amount });
+        }
+        trade
+    }
+
+    fn check(&self) -> Result<(), EventError> {
+        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
+            return Err(EventError::Lines);
+        }
+        if self.payments.len() > PAYMENTS_MAX {
+            return Err(EventError::Payments);
+        }
+        self.lines.iter().try_for_each(Line::check)?;
+        for payment in &self.payments {
+            check_amount(payment.amount, 1)?;
+        }
+        let paid: i64 = self.payments.iter().map(|payment| payment.amount.0).sum();
+        check_amount(self.total(), 0)?;
+        if paid == self.total().0 { Ok(()) } else { Err(EventError::Unbalanced) }
+    }
+}
+
+impl Line {
+    fn check(&self) -> Result<(), EventError> {
+        check_text(&self.name)?;
+        if self.quantity.0 <= 0 || self.quantity.0 > MILLI_MAX {
+            return Err(EventError::Quantity);
+        }
+        check_amount(self.unit_price, 0)?;
+        check_amount(self.discount, 0)?;
+        let gross = self.quantity.price(self.unit_price).ok_or(EventError::Amount)?;
+        if self.tax_ppm > 1_000_000 || self.discount > gross {
+            return Err(EventError::Amount);
+        }
+        Ok(())
+    }
+}
+
+impl Adjustment {
+    fn check(&self) -> Result<(), EventError> {
+        check_text(&self.reason)?;
+        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
+            return Err(EventError::Lines);
+        }
+        for line in &self.lines {
+            check_text(&line.name)?;
+            if line.delta.0 == 0 || line.delta.0.unsigned_abs() > MILLI_MAX.unsigned_abs() {
+                return Err(EventError::Quantity);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_text(text: &str) -> Result<(), EventError> {
+    let fits = text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control);
+    if fits { Ok(()) } else { Err(EventError::Text) }
+}
+
+fn check_amount(amount: Minor, least: i64) -> Result<(), EventError> {
+    if (least..=MINOR_MAX).contains(&amount.0) { Ok(()) } else { Err(EventError::Amount) }
+}

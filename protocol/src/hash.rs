@@ -1,0 +1,117 @@
+//! Digests: of payloads, and of the chain that ties a till's events together.
+//!
+//! BLAKE3 (O'Connor, Aumasson, Neves, Wilcox-O'Hearn, 2020), 256 bits, one domain tag each.
+
+use alloc::string::String;
+use core::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+use crate::identity::{Epoch, TerminalId};
+
+/// A 256-bit digest. Text form: 64 lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Hash(pub [u8; 32]);
+
+/// Returns the digest of an event's canonical bytes: what "the same payload" means (B.2).
+#[must_use]
+pub fn payload_hash(canonical: &[u8]) -> Hash {
+    tagged(b'P').chain(canonical).finish()
+}
+
+/// Returns what stands before the first entry of a journal.
+#[must_use]
+pub fn genesis(terminal: TerminalId, epoch: Epoch) -> Hash {
+    tagged(b'G')
+        .chain(&epoch.number.to_le_bytes())
+        .chain(&epoch.nonce.to_le_bytes())
+        .chain(terminal.0.as_bytes())
+        .finish()
+}
+
+/// Returns the chain hash of entry `seq`, whose predecessor's is `previous`.
+#[must_use]
+pub fn link(previous: Hash, seq: u64, payload: Hash) -> Hash {
+    assert!(seq > 0, "a journal counts from 1");
+    tagged(b'L').chain(&previous.0).chain(&seq.to_le_bytes()).chain(&payload.0).finish()
+}
+
+/// Returns the digest of a secret, for storing in its place.
+#[must_use]
+pub fn secret_hash(secret: &[u8]) -> Hash {
+    tagged(b'S').chain(secret).finish()
+}
+
+/// Returns the digest behind the cloud's name for an event.
+pub(crate) fn server_name(key: &[u8]) -> Hash {
+    tagged(b'N').chain(key).finish()
+}
+
+struct Tagged(blake3::Hasher);
+
+fn tagged(tag: u8) -> Tagged {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&[tag]);
+    Tagged(hasher)
+}
+
+impl Tagged {
+    fn chain(mut self, bytes: &[u8]) -> Self {
+        self.0.update(bytes);
+        self
+    }
+
+    fn finish(self) -> Hash {
+        Hash(*self.0.finalize().as_bytes())
+    }
+}
+
+impl Hash {
+    /// Compares in constant time: for secrets.
+    #[must_use]
+    pub fn same_secret(&self, other: &Self) -> bool {
+        blake3::Hash::from_bytes(self.0) == blake3::Hash::from_bytes(other.0)
+    }
+
+    /// Parses 64 hexadecimal digits.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
+    }
+}
+
+impl fmt::Display for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&blake3::Hash::from_bytes(self.0).to_hex())
+    }
+}
+
+impl fmt::Debug for Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for byte in &self.0[..4] {
+            write!(f, "{byte:02x}")?;
+        }
+        f.write_str("..")
+    }
+}
+
+impl Serialize for Hash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Hash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = String::deserialize(deserializer)?;
+            Self::parse(&text).ok_or_else(|| de::Error::custom("a hash has 64 hex digits"))
+        } else {
+            <[u8; 32]>::deserialize(deserializer).map(Self)
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Short names without an allocation: the text behind every identifier.
+
+use core::cmp::Ordering;
+use core::fmt;
+use core::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The most bytes in a label: room for a UUID in its usual form.
+pub const LABEL_BYTES_MAX: usize = 36;
+
+/// A name of 1 to 36 printable ASCII characters, without leading or trailing space.
+///
+/// It is `Copy` and holds its bytes itself, because identifiers are in every key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Label {
+    // Unused bytes are zero, so that derived equality is equality of the text.
+    bytes: [u8; LABEL_BYTES_MAX],
+    len: u8,
+}
+
+/// A text that is no [`Label`]. The caller shows it to whoever chose the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LabelError {
+    /// Nothing was given.
+    #[error("a name has at least one character")]
+    Empty,
+    /// More than 36 bytes.
+    #[error("a name has at most {LABEL_BYTES_MAX} bytes")]
+    TooLong,
+    /// A control character, a non-ASCII character, or space at an end.
+    #[error("a name has printable ASCII characters only, and no space at its ends")]
+    Character,
+}
+
+impl Label {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// [`LabelError`] says which rule the text breaks.
+    pub const fn parse(text: &str) -> Result<Self, LabelError> {
+        let source = text.as_bytes();
+        if source.is_empty() {
+            return Err(LabelError::Empty);
+        }
+        if source.len() > LABEL_BYTES_MAX {
+            return Err(LabelError::TooLong);
+        }
+        let mut bytes = [0; LABEL_BYTES_MAX];
+        let mut at = 0;
+        while at < source.len() {
+            let end = at == 0 || at + 1 == source.len();
+            if !(source[at].is_ascii_graphic() || (source[at] == b' ' && !end)) {
+                return Err(LabelError::Character);
+            }
+            bytes[at] = source[at];
+            at += 1;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 36, checked above")]
+        let len = source.len() as u8;
+        Ok(Self { bytes, len })
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(self.as_bytes()).unwrap_or("")
+    }
+
+    /// Returns the text's bytes.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl Ord for Label {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Zero fill sorts before every printable byte, so fixed-size order is text order.
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl PartialOrd for Label {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl FromStr for Label {
+    type Err = LabelError;
+    fn from_str(text: &str) -> Result<Self, LabelError> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Label {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Label {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(LabelVisitor)
+    }
+}
+
+struct LabelVisitor;
+
+impl de::Visitor<'_> for LabelVisitor {
+    type Value = Label;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a name of 1 to {LABEL_BYTES_MAX} printable ASCII characters")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Label, E> {
+        Label::parse(text).map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_is_short_printable_and_trimmed() {
+        for (text, expected) in [
+            ("T-1", Ok("T-1")),
+            ("BANK CHARGES", Ok("BANK CHARGES")),
+            ("6f464882-9ee0-5071-8000-000000000001", Ok("6f464882-9ee0-5071-8000-000000000001")),
+            ("", Err(LabelError::Empty)),
+            (" x", Err(LabelError::Character)),
+            ("x ", Err(LabelError::Character)),
+            ("é", Err(LabelError::Character)),
+            ("6f464882-9ee0-5071-8000-0000000000012", Err(LabelError::TooLong)),
+        ] {
+            let parsed = Label::parse(text);
+            assert_eq!(parsed.as_ref().map(Label::as_str).map_err(|e| *e), expected, "{text}");
+        }
+    }
+}

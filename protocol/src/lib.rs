@@ -1,0 +1,45 @@
+//! The pure half of Counterfoil: what a till and a cloud decide, and nothing that touches the world.
+//!
+//! A role names what it reads, the driver loads that slice, the role decides in memory, the driver
+//! commits, and only then the outputs exist for anyone:
+//!
+//! ```text
+//! reads(input) -> keys     load(keys)     step(now, input, rows) -> writes + output     commit     release output
+//! ```
+//!
+//! > **`OutputAfterCommit`**: nothing leaves a node before the transaction that justifies it is durable.
+//!
+//! The law is a type here: only [`machine::run`] can build [`machine::Rows`], so only `run` can call
+//! [`machine::Machine::step`], and `run` commits before it returns.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`machine`] | how does a role read, decide and commit? |
+//! | [`identity`], [`label`], [`money`], [`event`] | what is a sale, parsed at the border? |
+//! | [`journal`], [`hash`] | how is a till's history chained? |
+//! | [`terminal`] | what does a till store and decide? |
+//! | [`cloud`] | what does the cloud store and decide? |
+//! | [`session`] | when does a till speak, and when does it try again? |
+//! | [`wire`], [`codec`], [`problem`] | what do the bytes between them look like? |
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod machine;
+pub mod persist;
+pub mod time;
+pub mod label;
+pub mod codec;
+pub mod event;
+pub mod hash;
+pub mod identity;
+pub mod journal;
+pub mod money;
+pub mod problem;
+pub mod wire;
+pub mod cloud;
+pub mod terminal;
+pub mod session;

@@ -1,0 +1,154 @@
+//! How rows become bytes: order-preserving keys and versioned records.
+
+use alloc::vec::Vec;
+
+use crate::machine::Machine;
+
+/// A stored byte string that is not what its place promises.
+///
+/// The caller treats the database as damaged: it stops, names the key, and offers export and
+/// restore. It never guesses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stored {what} cannot be read: {why}")]
+pub struct Damaged {
+    /// Which kind of row or key.
+    pub what: &'static str,
+    /// What was wrong with it.
+    pub why: &'static str,
+}
+
+/// The disk format of a role's rows: what a byte-oriented engine needs to store them.
+///
+/// Laws, shown by property tests: `key_from_bytes(key_bytes(k)) == k`, the order of the bytes is
+/// the order of the keys, and `record_from_bytes(k, record_bytes(r)) == r`.
+pub trait Persist: Machine {
+    /// Appends the bytes of `key`: at most [`KEY_BYTES_MAX`], ordered as the keys are.
+    fn key_bytes(key: &Self::Key, out: &mut Vec<u8>);
+
+    /// Reads a key back.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the bytes are no key.
+    fn key_from_bytes(bytes: &[u8]) -> Result<Self::Key, Damaged>;
+
+    /// Appends the bytes of `record`: a version byte, then its body.
+    fn record_bytes(record: &Self::Record, out: &mut Vec<u8>);
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the bytes are no record of the kind that `key` names.
+    fn record_from_bytes(key: &Self::Key, bytes: &[u8]) -> Result<Self::Record, Damaged>;
+}
+
+/// The most bytes a key may have.
+pub const KEY_BYTES_MAX: usize = 256;
+
+/// Writes the parts of a key so that the order of the bytes is the order of the parts.
+#[derive(Debug)]
+pub struct KeyWriter<'a>(pub &'a mut Vec<u8>);
+
+impl KeyWriter<'_> {
+    /// Appends the kind of the row. Kinds are stored: never reuse one.
+    pub fn kind(self, kind: u8) -> Self {
+        self.0.push(kind);
+        self
+    }
+
+    /// Appends a label and its end mark, which sorts before every character.
+    pub fn label(self, label: crate::label::Label) -> Self {
+        self.0.extend_from_slice(label.as_bytes());
+        self.0.push(0);
+        self
+    }
+
+    /// Appends a number, most significant byte first.
+    pub fn number(self, number: u64) -> Self {
+        self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    /// Appends an epoch.
+    pub fn epoch(self, epoch: crate::identity::Epoch) -> Self {
+        self.0.extend_from_slice(&epoch.number.to_be_bytes());
+        self.number(epoch.nonce)
+    }
+
+    /// Appends a hash.
+    pub fn hash(self, hash: crate::hash::Hash) -> Self {
+        self.0.extend_from_slice(&hash.0);
+        self
+    }
+}
+
+/// Reads the parts of a key back.
+#[derive(Debug)]
+pub struct KeyReader<'a>(&'a [u8]);
+
+impl<'a> KeyReader<'a> {
+    /// Starts at the kind, which is returned.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is empty.
+    pub fn new(bytes: &'a [u8]) -> Result<(u8, Self), Damaged> {
+        let (&kind, rest) = bytes.split_first().ok_or(Damaged { what: "key", why: "empty" })?;
+        Ok((kind, Self(rest)))
+    }
+
+    /// Reads a label.
+    ///
+    /// # Errors
+    /// [`Damaged`] if there is none.
+    pub fn label(&mut self) -> Result<crate::label::Label, Damaged> {
+        let damaged = Damaged { what: "key", why: "a name is cut short or unreadable" };
+        let end = self.0.iter().position(|byte| *byte == 0).ok_or_else(|| damaged.clone())?;
+        let text = core::str::from_utf8(&self.0[..end]).map_err(|_| damaged.clone())?;
+        let label = crate::label::Label::parse(text).map_err(|_| damaged)?;
+        self.0 = &self.0[end + 1..];
+        Ok(label)
+    }
+
+    /// Reads a number.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is too short.
+    pub fn number(&mut self) -> Result<u64, Damaged> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    /// Reads an epoch.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is too short.
+    pub fn epoch(&mut self) -> Result<crate::identity::Epoch, Damaged> {
+        let number = u32::from_be_bytes(self.array()?);
+        Ok(crate::identity::Epoch { number, nonce: self.number()? })
+    }
+
+    /// Reads a hash.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is too short.
+    pub fn hash(&mut self) -> Result<crate::hash::Hash, Damaged> {
+        self.array().map(crate::hash::Hash)
+    }
+
+    /// Ends the key with `value`.
+    ///
+    /// # Errors
+    /// [`Damaged`] if bytes are left.
+    pub fn end<T>(self, value: T) -> Result<T, Damaged> {
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(Damaged { what: "key", why: "bytes are left over" })
+        }
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
+        let (array, rest) =
+            self.0.split_first_chunk().ok_or(Damaged { what: "key", why: "cut short" })?;
+        self.0 = rest;
+        Ok(*array)
+    }
+}

@@ -1,0 +1,428 @@
+//! When a till speaks, and when it tries again: a volatile machine that may be lost at any instant.
+//!
+//! The driver's loop, with the numbers that its code carries too:
+//!
+//! 1. Something happened: [`Session::handle_input`] (new work, a timer, an answer, a commit).
+//! 2. [`Session::poll_output`] until it returns `None`: send, or commit, as it says.
+//! 3. Sleep until [`Session::wake_at`], or until something happens; then again from 1.
+//!
+//! At most one request and one commit are under way at a time. The batch of a push is the
+//! in-flight window: it is bounded by items and bytes, and lost with the session.
+//!
+//! > **`QueueDrains`**: link up and queue not empty: an attempt within [`Session::attempt_bound`];
+//! > after faults stop every queue empties. No phase is without a wake-up.
+
+pub mod backoff;
+
+use crate::identity::Epoch;
+use crate::problem::Denial;
+use crate::terminal::Backlog;
+use crate::time::Millis;
+use crate::wire::message::{PushAnswer, Stopped, Welcome};
+
+use backoff::Backoff;
+
+/// The session of a till with the cloud.
+#[derive(Clone, Debug)]
+pub struct Session {
+    config: Config,
+    backoff: Backoff,
+    phase: Phase,
+    wake: Wake,
+    /// The cloud has answered a greeting since the last doubt.
+    greeted: bool,
+    /// Work was announced while something was under way.
+    nudged: bool,
+    /// Numbers the requests, so that a late answer is not taken for the present one's.
+    request: u64,
+    /// Requests since the last success.
+    attempt: u32,
+    /// A push was too large for the cloud, or the way to it: take half.
+    items_max: usize,
+    output: Option<Output>,
+}
+
+/// Spans and bounds of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// How long an answer may take before the request counts as lost.
+    pub request_timeout: Millis,
+    /// The first wait after a failure; it doubles with each.
+    pub backoff_base: Millis,
+    /// The longest wait after a failure.
+    pub backoff_cap: Millis,
+    /// The longest `Retry-After` that is believed.
+    pub retry_after_cap: Millis,
+    /// How often a quarantined till asks whether it is listened to again.
+    pub quarantine_probe: Millis,
+    /// How often a till with an empty queue greets (S1.2).
+    pub idle_greeting: Millis,
+    /// The most items of a push.
+    pub items_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            request_timeout: Millis::from_secs(15),
+            backoff_base: Millis(500),
+            backoff_cap: Millis::from_secs(30),
+            retry_after_cap: Millis::from_secs(120),
+            quarantine_probe: Millis::from_secs(60),
+            idle_greeting: Millis::from_secs(15 * 60),
+            items_max: 200,
+        }
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The time that [`Session::wake_at`] named has come.
+    Wake,
+    /// There may be something to do at once.
+    Nudge(Nudge),
+    /// The request with this number was answered, or has failed.
+    Answered(u64, Result<Answer, Fault>),
+    /// The commit that was asked for is durable.
+    Committed(Backlog),
+    /// There was nothing to push before this time, if ever.
+    NothingToPush(Option<Millis>),
+}
+
+/// Why there may be something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Nudge {
+    /// Something was recorded.
+    Recorded,
+    /// A person wants it (S1.2, S3.5).
+    Manual,
+    /// The network is back (S3.5).
+    LinkUp,
+}
+
+/// What the cloud said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To a greeting.
+    Welcome(Welcome),
+    /// To a push of this history.
+    Pushed(Epoch, PushAnswer),
+}
+
+/// Why there is no answer. None of these costs an item an attempt (B.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// No connection, a reset, a timeout, an unreadable answer.
+    Transport,
+    /// 5xx.
+    Server,
+    /// 401, with the reason.
+    Denied(Denial),
+    /// 429, with `Retry-After` if it was sent.
+    RateLimited(Option<Millis>),
+    /// 413: the push was too large for something on the way.
+    TooLarge,
+    /// Another 4xx: the two programs do not understand each other.
+    Rejected,
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Greet the cloud, with this request number.
+    Hello(u64),
+    /// Push at most so many items, with this request number; or report
+    /// [`Input::NothingToPush`].
+    Push(u64, usize),
+    /// Commit what the cloud said, and report [`Input::Committed`].
+    Commit(Commit),
+}
+
+/// What to commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// The answer to a greeting.
+    Welcomed(Welcome),
+    /// The answer to a push.
+    Answered(Epoch, PushAnswer),
+    /// The till is not listened to.
+    Denied(Denial),
+    /// The next part of a closed history.
+    Adopt,
+}
+
+/// When the session wants to be woken, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wake {
+    /// When.
+    pub at: Millis,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a session wants to be woken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// When the till has just started.
+    Start,
+    /// When a failure has been waited out.
+    Backoff,
+    /// When an answer has taken too long.
+    Timeout,
+    /// When a commit has taken too long to report: ask what there is to do.
+    Commit,
+    /// When an item that failed is due again.
+    Retry,
+    /// When an idle till greets.
+    Idle,
+    /// When a quarantined till asks again.
+    Probe,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing under way; `wake` says what is waited for.
+    Resting,
+    /// A greeting is under way.
+    Greeting,
+    /// A push is under way.
+    Pushing,
+    /// A commit is under way.
+    Settling,
+}
+
+impl Session {
+    /// Starts a session. `seed` makes its jitter, and nothing else.
+    #[must_use]
+    pub fn new(config: Config, seed: u64, now: Millis) -> Self {
+        assert!(config.items_max > 0, "a push has items");
+        assert!(config.backoff_base <= config.backoff_cap, "the first wait is the shortest");
+        Self {
+            config,
+            backoff: Backoff::new(config.backoff_base, config.backoff_cap, seed),
+            phase: Phase::Resting,
+            wake: Wake { at: now, reason: Reason::Start },
+            greeted: false,
+            nudged: false,
+            request: 0,
+            attempt: 0,
+            items_max: config.items_max,
+            output: None,
+        }
+    }
+
+    /// Takes in what happened.
+    pub fn handle_input(&mut self, now: Millis, input: Input) {
+        match input {
+            Input::Wake => self.woken(now),
+            Input::Nudge(nudge) => self.nudge(now, nudge),
+            Input::Answered(request, answer) => {
+                if request == self.request && self.waits_for_answer() {
+                    self.answered(now, answer);
+                }
+            }
+            Input::Committed(backlog) => self.committed(now, backlog),
+            Input::NothingToPush(due) => {
+                if self.phase == Phase::Pushing {
+                    self.rest_until_due(now, due);
+                }
+            }
+        }
+        assert!(
+            self.phase != Phase::Resting || self.output.is_none(),
+            "whoever rests has nothing to say"
+        );
+    }
+
+    /// Returns the next thing to do.
+    #[must_use]
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.output.take()
+    }
+
+    /// Returns when to call [`Input::Wake`]. There is always a time.
+    #[must_use]
+    pub const fn wake_at(&self) -> Wake {
+        self.wake
+    }
+
+    /// Returns how many requests there have been since the last success, this one included.
+    #[must_use]
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// Returns whether a push is under way.
+    #[must_use]
+    pub fn pushing(&self) -> bool {
+        self.phase == Phase::Pushing
+    }
+
+    /// Returns the bound of `QueueDrains`: with work to do and no quarantine, a request leaves
+    /// within this span of the last one, whatever happened to that.
+    #[must_use]
+    pub const fn attempt_bound(config: &Config) -> Millis {
+        let wait = if config.backoff_cap.0 > config.retry_after_cap.0 {
+            config.backoff_cap
+        } else {
+            config.retry_after_cap
+        };
+        config.request_timeout.after(wait)
+    }
+
+    fn waits_for_answer(&self) -> bool {
+        matches!(self.phase, Phase::Greeting | Phase::Pushing)
+    }
+
+    fn woken(&mut self, now: Millis) {
+        if now < self.wake.at {
+            return;
+        }
+        match self.phase {
+            Phase::Resting => {
+                if self.wake.reason == Reason::Idle {
+                    // The cloud may have been restored meanwhile: greet, do not just push.
+                    self.greeted = false;
+                }
+                self.speak(now);
+            }
+            Phase::Greeting | Phase::Pushing => self.failed(now, Fault::Transport),
+            Phase::Settling => {
+                // The driver has died between commit and report; the rows know what there is.
+                self.greeted = false;
+                self.speak(now);
+            }
+        }
+    }
+
+    fn nudge(&mut self, now: Millis, nudge: Nudge) {
+        if self.phase != Phase::Resting {
+            self.nudged = true;
+            return;
+        }
+        let heeded = match (nudge, self.wake.reason) {
+            // New work does not shorten a wait that protects the cloud.
+            (Nudge::Recorded, Reason::Backoff | Reason::Probe) => false,
+            (Nudge::LinkUp | Nudge::Manual, _) | (Nudge::Recorded, _) => true,
+        };
+        if heeded {
+            self.speak(now);
+        }
+    }
+
+    fn speak(&mut self, now: Millis) {
+        self.request += 1;
+        self.attempt = self.attempt.saturating_add(1);
+        self.nudged = false;
+        let deadline = now.after(self.config.request_timeout);
+        self.wake = Wake { at: deadline, reason: Reason::Timeout };
+        if self.greeted {
+            self.phase = Phase::Pushing;
+            self.output = Some(Output::Push(self.request, self.items_max));
+        } else {
+            self.phase = Phase::Greeting;
+            self.output = Some(Output::Hello(self.request));
+        }
+    }
+
+    fn answered(&mut self, now: Millis, answer: Result<Answer, Fault>) {
+        let commit = match answer {
+            Err(fault) => return self.failed(now, fault),
+            Ok(Answer::Welcome(welcome)) => {
+                self.greeted = true;
+                Commit::Welcomed(welcome)
+            }
+            Ok(Answer::Pushed(epoch, answer)) => {
+                match answer.stopped {
+                    None => {}
+                    // Each of them is cleared up by a greeting.
+                    Some(Stopped::Gap | Stopped::Forked | Stopped::UnknownEpoch) => {
+                        self.greeted = false;
+                    }
+                }
+                if answer.results.is_empty() && answer.stopped.is_some() {
+                    // No progress: do not run in circles at full speed.
+                    return self.failed(now, Fault::Server);
+                }
+                Commit::Answered(epoch, answer)
+            }
+        };
+        self.backoff.reset();
+        self.attempt = 0;
+        self.items_max = self.config.items_max.min(self.items_max.saturating_mul(2));
+        self.settle(now, commit);
+    }
+
+    fn failed(&mut self, now: Millis, fault: Fault) {
+        // Whatever was under way may have happened or not: greet before pushing again.
+        self.greeted = false;
+        match fault {
+            Fault::Transport | Fault::Server | Fault::Rejected => self.back_off(now),
+            Fault::TooLarge => {
+                self.items_max = (self.items_max / 2).max(1);
+                self.back_off(now);
+            }
+            Fault::RateLimited(after) => {
+                let wait = after.unwrap_or(Millis::ZERO).min(self.config.retry_after_cap);
+                let wait = wait.max(self.backoff.next_wait());
+                self.rest(now.after(wait), Reason::Backoff);
+            }
+            Fault::Denied(denial) if denial.quarantines() => {
+                self.settle(now, Commit::Denied(denial));
+            }
+            Fault::Denied(_) => self.back_off(now),
+        }
+    }
+
+    fn back_off(&mut self, now: Millis) {
+        let wait = self.backoff.next_wait();
+        self.rest(now.after(wait), Reason::Backoff);
+    }
+
+    fn settle(&mut self, now: Millis, commit: Commit) {
+        self.phase = Phase::Settling;
+        self.wake =
+            Wake { at: now.after(self.config.request_timeout), reason: Reason::Commit };
+        self.output = Some(Output::Commit(commit));
+    }
+
+    fn committed(&mut self, now: Millis, backlog: Backlog) {
+        if self.phase != Phase::Settling {
+            return;
+        }
+        if backlog.quarantined.is_some() {
+            self.greeted = false;
+            return self.rest(now.after(self.config.quarantine_probe), Reason::Probe);
+        }
+        if backlog.parted.is_some() {
+            self.greeted = false;
+        }
+        if backlog.adopting {
+            return self.settle(now, Commit::Adopt);
+        }
+        // Entries that failed may be due even if there is nothing fresh: the batch will tell.
+        self.speak(now);
+    }
+
+    fn rest_until_due(&mut self, now: Millis, due: Option<Millis>) {
+        self.attempt = 0;
+        if self.nudged {
+            // Something was recorded after the rows were read.
+            return self.speak(now);
+        }
+        let idle = now.after(self.config.idle_greeting);
+        match due {
+            Some(due) if due < idle => self.rest(due.max(now.after(Millis(1))), Reason::Retry),
+            Some(_) | None => self.rest(idle, Reason::Idle),
+        }
+    }
+
+    fn rest(&mut self, at: Millis, reason: Reason) {
+        self.phase = Phase::Resting;
+        self.wake = Wake { at, reason };
+        if reason != Reason::Backoff && reason != Reason::Probe {
+            self.backoff.reset();
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Adoption: entries of a closed history that the cloud may lack become entries of the current one.
+//!
+//! It is always safe to carry an entry over: its event keeps its name and its bytes, and the
+//! cloud's ledger answers `existing` if it knows it. So what is not certain is carried over.
+
+use alloc::collections::BTreeSet;
+
+use super::answered::ATTEMPTS_MAX;
+use super::record::{chain, enter};
+use super::row::{Entry, Known, Meta, Place, Queued, State};
+use super::{Adoption, Key, Output, Record, Terminal, settle};
+use crate::machine::Rows;
+use crate::time::Millis;
+
+pub(super) fn reads(adoption: &Adoption, keys: &mut BTreeSet<Key>) {
+    for (seq, pos, local_id) in &adoption.entries {
+        keys.insert(Key::Entry(adoption.from, *seq));
+        keys.insert(Key::Queue(adoption.from, *seq));
+        keys.insert(Key::Attention(adoption.from, *seq));
+        keys.insert(Key::Local(*pos, *local_id));
+    }
+}
+
+pub(super) fn step(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    mut meta: Meta,
+    adoption: &Adoption,
+) -> Output {
+    let Some(index) = meta.closed.iter().position(|closed| closed.epoch == adoption.from) else {
+        return settle(rows, meta, None);
+    };
+    let closed = meta.closed[index];
+    for (seq, ..) in &adoption.entries {
+        if let Some(entry) = rows.entry(adoption.from, *seq).cloned() {
+            // What the cloud has answered for good and still holds stays where it is.
+            let settled = matches!(entry.state, State::Synced(_)) && *seq <= closed.kept;
+            let moved = matches!(entry.state, State::Moved(_));
+            let old = Place { epoch: adoption.from, seq: *seq };
+            if !settled && !moved {
+                carry(rows, now, &mut meta, old, entry);
+            }
+            rows.remove(Key::Queue(old.epoch, old.seq));
+            rows.remove(Key::Attention(old.epoch, old.seq));
+        }
+    }
+    let closed = &mut meta.closed[index];
+    if adoption.entries.is_empty() && adoption.through >= closed.head {
+        closed.queue = false;
+    }
+    if adoption.through >= closed.next {
+        closed.next = adoption.through.min(closed.head) + 1;
+    }
+    settle(rows, meta, None)
+}
+
+fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place, entry: Entry) {
+    let attempts = match (rows.queued(old.epoch, old.seq), rows.attention(old.epoch, old.seq)) {
+        (Some(queued), _) => queued.attempts,
+        // One more failure, and a person looks at it again.
+        (None, Some(_)) => ATTEMPTS_MAX - 1,
+        (None, None) => 0,
+    };
+    let place = chain(meta, entry.payload_hash);
+    let local = Key::Local(entry.pos, entry.local_id);
+    let known = rows.local(entry.pos, entry.local_id).copied();
+    let known = known.expect("each entry's event is known by its name");
+    let moved = Entry { state: State::Moved(place), ..entry.clone() };
+    rows.put(local, Record::Local(Known { place, ..known }));
+    rows.put(Key::Entry(old.epoch, old.seq), Record::Entry(moved));
+    let carried = Entry { chain: meta.hash, state: State::Open, ..entry };
+    enter(rows, place, carried, Queued { attempts, due: now, code: None });
+}

@@ -1,0 +1,108 @@
+//! Per-item answers, and retry by class (S1.5, S4.9, B.5).
+//!
+//! Only an answer about the item itself costs one of its attempts. Whatever went wrong on the
+//! way (no link, a timeout, 5xx, 401, 429) never reaches this module: the session backs off.
+//!
+//! > **`AckedIsDurable`**: a till marks a sale as synced only if the cloud's durable state holds
+//! > it.
+
+use alloc::collections::BTreeSet;
+
+use super::row::{Attention, Entry, Meta, Queued, State};
+use super::{Key, Output, Record, Terminal, settle};
+use crate::hash::Hash;
+use crate::identity::Epoch;
+use crate::machine::Rows;
+use crate::time::Millis;
+use crate::wire::message::{PushAnswer, Verdict};
+
+/// How many item-level failures an item may have before a person must look at it.
+pub const ATTEMPTS_MAX: u8 = 5;
+/// The wait after the first item-level failure; it doubles with each.
+pub const RETRY_BASE: Millis = Millis::from_secs(2);
+/// The longest wait between two tries of an item.
+pub const RETRY_CAP: Millis = Millis::from_secs(300);
+
+pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut BTreeSet<Key>) {
+    for result in &answer.results {
+        keys.insert(Key::Entry(epoch, result.seq));
+        keys.insert(Key::Queue(epoch, result.seq));
+        keys.insert(Key::Attention(epoch, result.seq));
+    }
+}
+
+pub(super) fn step(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    mut meta: Meta,
+    epoch: Epoch,
+    answer: &PushAnswer,
+) -> Output {
+    if epoch != meta.epoch {
+        // An answer to a history that is closed by now: its entries are carried over anyway.
+        return settle(rows, meta, None);
+    }
+    for result in &answer.results {
+        let Some(entry) = rows.entry(epoch, result.seq).cloned() else {
+            continue;
+        };
+        take(rows, now, epoch, result.seq, entry, result.verdict);
+        if result.seq == meta.acked + 1 {
+            meta.acked = result.seq;
+        }
+    }
+    meta.quarantined = None;
+    settle(rows, meta, None)
+}
+
+fn take(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    epoch: Epoch,
+    seq: u64,
+    entry: Entry,
+    verdict: Verdict,
+) {
+    let queue = Key::Queue(epoch, seq);
+    let attention = Key::Attention(epoch, seq);
+    let attempts = match (rows.queued(epoch, seq), rows.attention(epoch, seq)) {
+        (Some(queued), _) => queued.attempts,
+        (None, Some(attention)) => attention.attempts,
+        (None, None) => 0,
+    };
+    let state = match verdict {
+        Verdict::Created(id) | Verdict::Existing(id) => {
+            rows.remove(queue);
+            rows.remove(attention);
+            State::Synced(id)
+        }
+        Verdict::Parked(code) if attempts + 1 < ATTEMPTS_MAX => {
+            let attempts = attempts + 1;
+            let due = now.after(retry_wait(attempts, entry.payload_hash));
+            rows.remove(attention);
+            rows.put(queue, Record::Queue(Queued { attempts, due, code: Some(code) }));
+            State::Open
+        }
+        Verdict::Parked(code) | Verdict::Refused(code) => {
+            let attempts = attempts.saturating_add(1);
+            rows.remove(queue);
+            rows.put(attention, Record::Attention(Attention { attempts, code, since: now }));
+            State::Open
+        }
+    };
+    if entry.state != state {
+        rows.put(Key::Entry(epoch, seq), Record::Entry(Entry { state, ..entry }));
+    }
+}
+
+/// Returns how long an item waits after its `attempts`-th failure: between half and the whole of
+/// the doubled wait, spread by the item's own digest, so that a thousand tills do not come back
+/// in the same second and the same item always waits the same.
+fn retry_wait(attempts: u8, payload_hash: Hash) -> Millis {
+    assert!(attempts > 0, "only a failure makes an item wait");
+    let doubled = RETRY_BASE.0 << (attempts - 1).min(16);
+    let full = doubled.min(RETRY_CAP.0);
+    let spread = u64::from(u16::from_le_bytes([payload_hash.0[0], payload_hash.0[1]]));
+    Millis(full / 2 + (full / 2) * spread / 65_536)
+}
+

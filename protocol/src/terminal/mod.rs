@@ -1,0 +1,287 @@
+//! The till's role: it records what happens, keeps the queue, and believes only durable answers.
+//!
+//! | input | decision | module |
+//! |---|---|---|
+//! | [`Input::Install`], [`Input::Open`] | whose database is this, and is it still the same one? | `open` |
+//! | [`Input::Record`] | one atomic commit: event, receipt number, stock, journal, queue | `record` |
+//! | [`Input::Welcomed`] | what the cloud holds: go on, offer again, or open a new epoch | `greeted` |
+//! | [`Input::Answered`] | per-item answers, attempts, *needs attention* | `answered` |
+//! | [`Input::Adopt`] | carry entries of a parted history into the current one | `adopt` |
+//! | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision | here |
+//!
+//! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
+//! > flight, synced, needs attention.
+
+mod adopt;
+mod answered;
+mod greeted;
+mod open;
+pub mod pull;
+mod record;
+pub mod row;
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::codec;
+use crate::event::{Body, EventError, Receipt};
+use crate::identity::{
+    BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness,
+};
+use crate::machine::{Machine, Rows};
+use crate::persist::{Damaged, Persist};
+use crate::problem::Denial;
+use crate::time::Millis;
+use crate::wire::message::{PushAnswer, Welcome};
+
+pub use answered::{ATTEMPTS_MAX, RETRY_BASE, RETRY_CAP};
+pub use row::{Key, Meta, Place, Record};
+
+/// The till's role.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Terminal;
+
+/// Who a till is. It never changes within a database.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// The tenant.
+    pub shop: ShopId,
+    /// The place of business.
+    pub branch: BranchId,
+    /// The till.
+    pub terminal: TerminalId,
+}
+
+/// What the till is asked.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// Makes a new database for this till. Harmless on an existing one of the same identity.
+    Install {
+        /// Whose.
+        identity: Identity,
+        /// Random; the first boot.
+        witness: Witness,
+        /// Random; tells the first epoch apart.
+        nonce: u64,
+    },
+    /// Opens the database: before anything else, each time the program starts.
+    Open {
+        /// What stood outside the database, if anything.
+        witness: Option<Witness>,
+        /// Random; the new boot, and the installation if the witness was lost.
+        fresh: Witness,
+        /// Random; tells a new epoch apart if one is needed.
+        nonce: u64,
+    },
+    /// Records what happened at a register. The same register, id and content again is harmless.
+    Record(Draft),
+    /// The cloud has answered a greeting.
+    Welcomed {
+        /// Its answer.
+        welcome: Welcome,
+        /// Random; tells a new epoch apart if one is needed.
+        nonce: u64,
+    },
+    /// The cloud has answered a push.
+    Answered {
+        /// The history that was pushed.
+        epoch: Epoch,
+        /// The answer.
+        answer: PushAnswer,
+    },
+    /// The cloud does not listen to this till.
+    Denied(Denial),
+    /// Carries entries of a closed history into the current one; [`pull::adoption`] makes it.
+    Adopt(Adoption),
+    /// A person wants an item that needs attention to be tried again.
+    Retry {
+        /// The register.
+        pos: PosId,
+        /// The event on it.
+        local_id: LocalEventId,
+        /// Where it stands in the journal.
+        place: Place,
+    },
+}
+
+/// Something to record, before it has a receipt number and a place in the journal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The register.
+    pub pos: PosId,
+    /// The caller's name for it.
+    pub local_id: LocalEventId,
+    /// The time to print on it.
+    pub at: Millis,
+    /// The caller's document number; may be empty.
+    pub reference: String,
+    /// What happened.
+    pub body: Body,
+}
+
+/// A part of a closed history to carry over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    /// Which history.
+    pub from: Epoch,
+    /// Which entries, with the names of their events.
+    pub entries: Vec<(u64, PosId, LocalEventId)>,
+    /// Every entry up to here has been looked at.
+    pub through: u64,
+}
+
+/// What the till answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// The database is this till's and open. The witness is to be written and synced before
+    /// anything is sold.
+    Opened {
+        /// What to keep outside the database.
+        witness: Witness,
+        /// Why a new epoch was opened, if one was.
+        parted: Option<Parted>,
+    },
+    /// There is no database yet, or another till's.
+    NotInstalled(Option<Identity>),
+    /// The event is durable.
+    Recorded {
+        /// Where it stands in the journal.
+        place: Place,
+        /// Its receipt, if it is of a kind that has one.
+        receipt: Option<Receipt>,
+        /// Whether it stood there before.
+        again: bool,
+    },
+    /// Another event stands under this register and id (B.2). Nothing was recorded.
+    Taken(Place),
+    /// The event breaks a rule. Nothing was recorded.
+    Invalid(EventError),
+    /// The till's books after an answer of the cloud, or an adoption.
+    Settled(Backlog),
+    /// There is nothing of that kind to try again.
+    NothingToRetry,
+}
+
+/// Why a till has opened a new epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Parted {
+    /// The file outside names another installation: the database was copied.
+    Copied,
+    /// The file outside names a later boot: the database was restored.
+    Restored,
+    /// The cloud holds more of this history than the till.
+    LostTail,
+    /// The cloud holds another history after a common entry.
+    Forked,
+}
+
+/// What is left to do, for the session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Entries that were never answered.
+    pub fresh: u64,
+    /// Entries of closed histories may have to be carried over.
+    pub adopting: bool,
+    /// Why the queue is in quarantine, if it is.
+    pub quarantined: Option<Denial>,
+    /// A new epoch was opened by this step: greet again before pushing.
+    pub parted: Option<Parted>,
+}
+
+impl Machine for Terminal {
+    type Input = Input;
+    type Output = Output;
+    type Key = Key;
+    type Record = Record;
+
+    fn reads(&self, input: &Input, keys: &mut BTreeSet<Key>) {
+        keys.insert(Key::Meta);
+        match input {
+            Input::Install { .. } | Input::Open { .. } | Input::Denied(_) => {}
+            Input::Record(draft) => record::reads(draft, keys),
+            Input::Welcomed { welcome, .. } => greeted::reads(welcome, keys),
+            Input::Answered { epoch, answer } => answered::reads(*epoch, answer, keys),
+            Input::Adopt(adoption) => adopt::reads(adoption, keys),
+            Input::Retry { place, .. } => {
+                keys.insert(Key::Attention(place.epoch, place.seq));
+                keys.insert(Key::Queue(place.epoch, place.seq));
+            }
+        }
+    }
+
+    fn step(&self, now: Millis, input: &Input, rows: &mut Rows<'_, Self>) -> Output {
+        if let Input::Install { identity, witness, nonce } = input {
+            return open::install(rows, *identity, *witness, *nonce);
+        }
+        let Some(meta) = rows.meta().cloned() else {
+            return Output::NotInstalled(None);
+        };
+        match input {
+            Input::Install { .. } => unreachable!("answered above"),
+            Input::Open { witness, fresh, nonce } => {
+                open::open(rows, meta, *witness, *fresh, *nonce)
+            }
+            Input::Record(draft) => record::step(rows, now, meta, draft),
+            Input::Welcomed { welcome, nonce } => greeted::step(rows, meta, welcome, *nonce),
+            Input::Answered { epoch, answer } => answered::step(rows, now, meta, *epoch, answer),
+            Input::Denied(denial) => denied(rows, meta, *denial),
+            Input::Adopt(adoption) => adopt::step(rows, now, meta, adoption),
+            Input::Retry { place, .. } => retry(rows, now, &meta, *place),
+        }
+    }
+}
+
+/// Quarantine keeps everything and sends nothing but greetings, until the cloud listens again.
+fn denied(rows: &mut Rows<'_, Terminal>, meta: Meta, denial: Denial) -> Output {
+    let quarantined = if denial.quarantines() { Some(denial) } else { meta.quarantined };
+    settle(rows, Meta { quarantined, ..meta }, None)
+}
+
+fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) -> Output {
+    let key = Key::Attention(place.epoch, place.seq);
+    if rows.get(&key).is_none() {
+        return Output::NothingToRetry;
+    }
+    rows.remove(key);
+    let queued = row::Queued { attempts: 0, due: now, code: None };
+    rows.put(Key::Queue(place.epoch, place.seq), Record::Queue(queued));
+    Output::Settled(meta.backlog())
+}
+
+/// Stores the till's books and tells the session what is left to do.
+fn settle(rows: &mut Rows<'_, Terminal>, meta: Meta, parted: Option<Parted>) -> Output {
+    assert!(meta.acked <= meta.head, "only entries that exist are answered");
+    let backlog = Backlog { parted, ..meta.backlog() };
+    if rows.meta() != Some(&meta) {
+        rows.put(Key::Meta, Record::Meta(meta));
+    }
+    Output::Settled(backlog)
+}
+
+impl Persist for Terminal {
+    fn key_bytes(key: &Key, out: &mut Vec<u8>) {
+        key.write(out);
+    }
+
+    fn key_from_bytes(bytes: &[u8]) -> Result<Key, Damaged> {
+        Key::read(bytes)
+    }
+
+    fn record_bytes(record: &Record, out: &mut Vec<u8>) {
+        codec::encode_into(row::ROW_VERSION, record, out);
+    }
+
+    fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
+        let record: Record = codec::decode(row::ROW_VERSION, bytes)
+            .map_err(|_| Damaged { what: "till record", why: "its bytes have another shape" })?;
+        if record.belongs_to(key) {
+            Ok(record)
+        } else {
+            Err(Damaged { what: "till record", why: "it stands under a key of another kind" })
+        }
+    }
+}

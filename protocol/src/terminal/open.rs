@@ -1,0 +1,73 @@
+//! Installation, and the question at each start: is this still the database that was closed?
+//!
+//! The till keeps a [`Witness`] outside its database. A database that was copied to another
+//! machine shows another installation, one that was restored shows an earlier boot. In both cases
+//! numbers that were given may be given again, so a new epoch begins before anything is sold
+//! (B.3). A copy of the whole machine, witness included, is found by the handshake instead.
+
+use alloc::vec::Vec;
+
+use super::row::Meta;
+use super::{Identity, Key, Output, Parted, Record, Terminal};
+use crate::hash::genesis;
+use crate::identity::{Epoch, Witness};
+use crate::machine::Rows;
+
+pub(super) fn install(
+    rows: &mut Rows<'_, Terminal>,
+    identity: Identity,
+    witness: Witness,
+    nonce: u64,
+) -> Output {
+    if let Some(meta) = rows.meta() {
+        if meta.identity != identity {
+            return Output::NotInstalled(Some(meta.identity));
+        }
+        let witness = Witness { install: meta.install, boot: meta.boot };
+        return Output::Opened { witness, parted: None };
+    }
+    let epoch = Epoch::default().next(nonce);
+    let meta = Meta {
+        identity,
+        install: witness.install,
+        boot: witness.boot,
+        boot_before: witness.boot,
+        epoch,
+        parent: None,
+        head: 0,
+        hash: genesis(identity.terminal, epoch),
+        acked: 0,
+        closed: Vec::new(),
+        quarantined: None,
+    };
+    rows.put(Key::Meta, Record::Meta(meta));
+    Output::Opened { witness, parted: None }
+}
+
+pub(super) fn open(
+    rows: &mut Rows<'_, Terminal>,
+    mut meta: Meta,
+    witness: Option<Witness>,
+    fresh: Witness,
+    nonce: u64,
+) -> Output {
+    let parted = match witness {
+        Some(found) if found.install != meta.install => Some(Parted::Copied),
+        None => Some(Parted::Copied),
+        Some(found) if found.boot != meta.boot && found.boot != meta.boot_before => {
+            Some(Parted::Restored)
+        }
+        Some(_) => None,
+    };
+    if parted.is_some() {
+        let acked = meta.acked;
+        meta.part(acked, nonce);
+    }
+    meta.install = witness.map_or(fresh.install, |found| found.install);
+    // A crash between this commit and the witness leaves the witness at the boot before.
+    meta.boot_before = witness.map_or(meta.boot, |found| found.boot);
+    meta.boot = fresh.boot;
+    let witness = Witness { install: meta.install, boot: meta.boot };
+    rows.put(Key::Meta, Record::Meta(meta));
+    Output::Opened { witness, parted }
+}

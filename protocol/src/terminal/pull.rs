@@ -1,0 +1,275 @@
+//! Read-only queries: what the till has to say, assembled from committed rows.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::row::{Attention, Closed, Entry, Meta, Queued};
+use super::{Adoption, Key, Record, Terminal};
+use crate::identity::Epoch;
+use crate::journal;
+use crate::machine::Query;
+use crate::time::Millis;
+use crate::wire::message::{
+    HELLO_LANES_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1, Point, Push,
+    PushItem, WIRE_VERSION,
+};
+
+/// The most entries that one adoption carries over.
+pub const ADOPTION_MAX: usize = 64;
+/// How many waiting entries are looked at for one push.
+const QUEUE_PAGE: usize = 256;
+/// How many of them one push takes along.
+const RETRIES_MAX: usize = 64;
+
+/// Bounds of one push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Items; 1 to 500.
+    pub items: usize,
+    /// Payload bytes; a single larger item still goes alone.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { items: PUSH_ITEMS_MAX, bytes: PUSH_BYTES_MAX }
+    }
+}
+
+/// What there is to push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// These entries, now.
+    Push(Push),
+    /// Nothing before this time.
+    Wait(Millis),
+    /// Nothing.
+    Empty,
+}
+
+/// An entry with what the queue says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pending {
+    /// It waits for an answer, or for another try.
+    Queued(Queued),
+    /// A person must look at it.
+    Attention(Attention),
+}
+
+/// Returns the till's books.
+///
+/// # Errors
+/// The store's.
+pub async fn meta<Q: Query<Terminal>>(store: &Q) -> Result<Option<Meta>, Q::Error> {
+    Ok(match store.get(&Key::Meta).await? {
+        Some(Record::Meta(meta)) => Some(meta),
+        Some(_) | None => None,
+    })
+}
+
+/// Returns the greeting: the current journal and the latest before it.
+///
+/// # Errors
+/// The store's.
+pub async fn hello<Q: Query<Terminal>>(
+    store: &Q,
+    meta: &Meta,
+    now: Millis,
+    app: &str,
+) -> Result<Hello, Q::Error> {
+    let mut lanes = Vec::new();
+    lanes.push(lane(store, meta.epoch, meta.parent, meta.head, meta.hash, meta.acked).await?);
+    for closed in meta.closed.iter().rev().take(HELLO_LANES_MAX - 1) {
+        let Closed { epoch, parent, head, hash, kept, .. } = *closed;
+        lanes.push(lane(store, epoch, parent, head, hash, kept).await?);
+    }
+    Ok(Hello {
+        terminal_id: meta.identity.terminal,
+        versions: [WIRE_VERSION].into(),
+        app: app.to_string(),
+        clock_ms: now.0,
+        lanes,
+    })
+}
+
+async fn lane<Q: Query<Terminal>>(
+    store: &Q,
+    epoch: Epoch,
+    parent: Option<ParentV1>,
+    head: u64,
+    hash: crate::hash::Hash,
+    acked: u64,
+) -> Result<HelloLane, Q::Error> {
+    let mut points = Vec::new();
+    for seq in journal::points(head, acked) {
+        if seq == head {
+            points.push(Point { seq, hash });
+        } else if let Some(Record::Entry(entry)) = store.get(&Key::Entry(epoch, seq)).await? {
+            points.push(Point { seq, hash: entry.chain });
+        }
+    }
+    Ok(HelloLane { epoch, parent, acked, points })
+}
+
+/// Returns the next push: retries that are due, then entries that were never answered.
+///
+/// # Errors
+/// The store's.
+pub async fn batch<Q: Query<Terminal>>(
+    store: &Q,
+    meta: &Meta,
+    now: Millis,
+    limits: Limits,
+) -> Result<Batch, Q::Error> {
+    assert!(limits.items > 0 && limits.items <= PUSH_ITEMS_MAX, "a push has 1 to 500 items");
+    let mut items = Vec::new();
+    let mut bytes = 0;
+    let mut next_due = None;
+    for (seq, queued) in waiting(store, meta).await? {
+        if queued.due > now {
+            next_due = Some(next_due.map_or(queued.due, |due: Millis| due.min(queued.due)));
+        } else if items.len() < limits.items.min(RETRIES_MAX)
+            && let Some(Record::Entry(entry)) = store.get(&Key::Entry(meta.epoch, seq)).await?
+        {
+            add(&mut items, &mut bytes, limits, seq, entry);
+        }
+    }
+    let room = limits.items - items.len();
+    if room > 0 && meta.acked < meta.head {
+        let from = Key::Entry(meta.epoch, meta.acked + 1);
+        let until = Key::Entry(meta.epoch, meta.head + 1);
+        for (key, record) in store.scan(&from, &until, room).await? {
+            let (Key::Entry(_, seq), Record::Entry(entry)) = (key, record) else { continue };
+            if !add(&mut items, &mut bytes, limits, seq, entry) {
+                break;
+            }
+        }
+    }
+    if items.is_empty() {
+        return Ok(next_due.map_or(Batch::Empty, Batch::Wait));
+    }
+    Ok(Batch::Push(Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items }))
+}
+
+/// Returns the answered entries of the current history that wait for another try.
+async fn waiting<Q: Query<Terminal>>(
+    store: &Q,
+    meta: &Meta,
+) -> Result<Vec<(u64, Queued)>, Q::Error> {
+    if meta.acked == 0 {
+        return Ok(Vec::new());
+    }
+    let from = Key::Queue(meta.epoch, 0);
+    let until = Key::Queue(meta.epoch, meta.acked + 1);
+    let page = store.scan(&from, &until, QUEUE_PAGE).await?;
+    let queued = page.into_iter().filter_map(|(key, record)| match (key, record) {
+        (Key::Queue(_, seq), Record::Queue(queued)) => Some((seq, queued)),
+        _ => None,
+    });
+    Ok(queued.collect())
+}
+
+fn add(
+    items: &mut Vec<PushItem>,
+    bytes: &mut usize,
+    limits: Limits,
+    seq: u64,
+    entry: Entry,
+) -> bool {
+    if !items.is_empty() && *bytes + entry.payload.len() > limits.bytes {
+        return false;
+    }
+    *bytes += entry.payload.len();
+    items.push(PushItem { seq, chain_hash: entry.chain, payload: entry.payload });
+    true
+}
+
+/// Returns the next part of a closed history to carry over, oldest history first.
+///
+/// # Errors
+/// The store's.
+pub async fn adoption<Q: Query<Terminal>>(
+    store: &Q,
+    meta: &Meta,
+) -> Result<Option<Adoption>, Q::Error> {
+    let Some(closed) = meta.closed.iter().find(|closed| closed.unsettled()) else {
+        return Ok(None);
+    };
+    let (from, head) = (closed.epoch, closed.head);
+    if closed.next <= head {
+        let first = Key::Entry(from, closed.next);
+        let page = store.scan(&first, &Key::Entry(from, head + 1), ADOPTION_MAX).await?;
+        let entries: Vec<_> = page.into_iter().filter_map(named).collect();
+        let through =
+            if entries.len() < ADOPTION_MAX { head } else { entries[ADOPTION_MAX - 1].0 };
+        return Ok(Some(Adoption { from, entries, through }));
+    }
+    let mut entries = Vec::new();
+    for seq in leftover(store, from, head).await? {
+        let key = Key::Entry(from, seq);
+        entries.extend(store.get(&key).await?.and_then(|record| named((key, record))));
+    }
+    Ok(Some(Adoption { from, entries, through: head }))
+}
+
+/// Returns entries of a closed history that still wait, or need attention.
+async fn leftover<Q: Query<Terminal>>(
+    store: &Q,
+    from: Epoch,
+    head: u64,
+) -> Result<Vec<u64>, Q::Error> {
+    let mut seqs = Vec::new();
+    let queue = (Key::Queue(from, 0), Key::Queue(from, head + 1));
+    let attention = (Key::Attention(from, 0), Key::Attention(from, head + 1));
+    for (first, end) in [queue, attention] {
+        for (key, _) in store.scan(&first, &end, ADOPTION_MAX).await? {
+            match key {
+                Key::Queue(_, seq) | Key::Attention(_, seq) => seqs.push(seq),
+                Key::Meta | Key::Entry(..) | Key::Local(..) | Key::Series(_) | Key::Stock(_) => {}
+            }
+        }
+    }
+    seqs.sort_unstable();
+    seqs.dedup();
+    seqs.truncate(ADOPTION_MAX);
+    Ok(seqs)
+}
+
+fn named(
+    (key, record): (Key, Record),
+) -> Option<(u64, crate::identity::PosId, crate::identity::LocalEventId)> {
+    match (key, record) {
+        (Key::Entry(_, seq), Record::Entry(entry)) => Some((seq, entry.pos, entry.local_id)),
+        _ => None,
+    }
+}
+
+/// Returns up to `limit` entries that are not synced, oldest first, with what the queue says.
+///
+/// # Errors
+/// The store's.
+pub async fn pending<Q: Query<Terminal>>(
+    store: &Q,
+    limit: usize,
+) -> Result<Vec<(Epoch, u64, Pending)>, Q::Error> {
+    let last = Epoch { number: u32::MAX, nonce: u64::MAX };
+    let mut found = Vec::new();
+    let queue = (Key::Queue(Epoch::default(), 0), Key::Queue(last, u64::MAX));
+    let attention = (Key::Attention(Epoch::default(), 0), Key::Attention(last, u64::MAX));
+    for (first, end) in [queue, attention] {
+        for row in store.scan(&first, &end, limit).await? {
+            match row {
+                (Key::Queue(epoch, seq), Record::Queue(queued)) => {
+                    found.push((epoch, seq, Pending::Queued(queued)));
+                }
+                (Key::Attention(epoch, seq), Record::Attention(attention)) => {
+                    found.push((epoch, seq, Pending::Attention(attention)));
+                }
+                _ => {}
+            }
+        }
+    }
+    found.sort_by_key(|(epoch, seq, _)| (*epoch, *seq));
+    found.truncate(limit);
+    Ok(found)
+}

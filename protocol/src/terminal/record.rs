@@ -1,0 +1,125 @@
+//! Checkout: one commit for the event, its receipt number, its stock movements, its journal entry
+//! and its queue entry (S4.3). It asks nobody; a till sells from the first second.
+//!
+//! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
+
+use alloc::collections::BTreeSet;
+
+use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
+use super::{Draft, Key, Output, Record, Terminal};
+use crate::event::{Body, Event, EventError, Receipt};
+use crate::hash::{Hash, link};
+use crate::machine::Rows;
+use crate::money::Milli;
+use crate::time::Millis;
+use crate::wire::event::ReceiptV1;
+
+pub(super) fn reads(draft: &Draft, keys: &mut BTreeSet<Key>) {
+    keys.insert(Key::Local(draft.pos, draft.local_id));
+    keys.insert(Key::Series(draft.pos));
+    match &draft.body {
+        Body::Sale(trade) | Body::Refund { trade, .. } => {
+            keys.extend(trade.lines.iter().map(|line| Key::Stock(line.product)));
+        }
+        Body::Adjustment(adjustment) => {
+            keys.extend(adjustment.lines.iter().map(|line| Key::Stock(line.product)));
+        }
+    }
+}
+
+pub(super) fn step(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    mut meta: Meta,
+    draft: &Draft,
+) -> Output {
+    if let Some(known) = rows.local(draft.pos, draft.local_id) {
+        return recognise(*known, draft);
+    }
+    let series = next_number(rows, &meta, draft);
+    let receipt = series.map(|series| Receipt { series: series.epoch, number: series.last });
+    let event = match event_of(draft, receipt) {
+        Ok(event) => event,
+        Err(error) => return Output::Invalid(error),
+    };
+    let (payload_hash, payload) = event.hashed();
+    let place = chain(&mut meta, payload_hash);
+    let entry = Entry {
+        pos: draft.pos,
+        local_id: draft.local_id,
+        payload_hash,
+        chain: meta.hash,
+        payload,
+        state: State::Open,
+    };
+    enter(rows, place, entry, Queued { attempts: 0, due: now, code: None });
+    let receipt_v1 = receipt.map(|r| ReceiptV1 { series: r.series, number: r.number });
+    let known = Known { place, payload_hash, receipt: receipt_v1 };
+    rows.put(Key::Local(draft.pos, draft.local_id), Record::Local(known));
+    if let Some(series) = series {
+        rows.put(Key::Series(draft.pos), Record::Series(series));
+    }
+    move_stock(rows, &event);
+    rows.put(Key::Meta, Record::Meta(meta));
+    Output::Recorded { place, receipt, again: false }
+}
+
+/// Gives the journal its next entry.
+pub(super) fn chain(meta: &mut Meta, payload_hash: Hash) -> Place {
+    let before = meta.head;
+    meta.head += 1;
+    meta.hash = link(meta.hash, meta.head, payload_hash);
+    assert!(meta.head > before && meta.acked < meta.head, "a new entry is not answered yet");
+    Place { epoch: meta.epoch, seq: meta.head }
+}
+
+/// Writes an entry and its place in the queue.
+pub(super) fn enter(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, queued: Queued) {
+    rows.append(Key::Entry(place.epoch, place.seq), Record::Entry(entry));
+    rows.append(Key::Queue(place.epoch, place.seq), Record::Queue(queued));
+}
+
+/// The same name with the same content is the same event; with another, the caller is told (B.2).
+fn recognise(known: Known, draft: &Draft) -> Output {
+    let receipt = known.receipt.map(|r| Receipt { series: r.series, number: r.number });
+    match event_of(draft, receipt) {
+        Ok(event) if event.hashed().0 == known.payload_hash => {
+            Output::Recorded { place: known.place, receipt, again: true }
+        }
+        Ok(_) | Err(EventError::Receipt) => Output::Taken(known.place),
+        Err(error) => Output::Invalid(error),
+    }
+}
+
+fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
+    match draft.body {
+        Body::Adjustment(_) => return None,
+        Body::Sale(_) | Body::Refund { .. } => {}
+    }
+    let series = rows.series(draft.pos).copied().unwrap_or_default();
+    let last = if series.epoch == meta.epoch { series.last } else { 0 };
+    Some(Series { epoch: meta.epoch, last: last + 1 })
+}
+
+fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<Event, EventError> {
+    let event = Event {
+        pos: draft.pos,
+        local_id: draft.local_id,
+        at: draft.at,
+        receipt,
+        reference: draft.reference.clone(),
+        body: draft.body.clone(),
+    };
+    event.checked()
+}
+
+fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {
+    for movement in event.movements() {
+        let held = rows.stock(movement.product).copied().unwrap_or_default();
+        let stock = Stock {
+            quantity: Milli(held.quantity.0.saturating_add(movement.delta.0)),
+            movements: held.movements + 1,
+        };
+        rows.put(Key::Stock(movement.product), Record::Stock(stock));
+    }
+}

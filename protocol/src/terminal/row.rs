@@ -1,0 +1,319 @@
+//! What a till stores.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Backlog, Identity, Terminal};
+use crate::hash::Hash;
+use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
+use crate::machine::Rows;
+use crate::money::Milli;
+use crate::persist::{Damaged, KeyReader, KeyWriter};
+use crate::problem::{Denial, ErrorCode};
+use crate::time::Millis;
+use crate::wire::event::ReceiptV1;
+use crate::wire::message::{ParentV1, ServerId};
+
+/// The version byte of every record.
+pub const ROW_VERSION: u8 = 1;
+/// The most closed histories a till remembers; the oldest that is settled is forgotten first.
+pub const CLOSED_MAX: usize = 32;
+
+/// The name of a row. Kinds are stored: never reuse one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// The till's books. One row, from installation on.
+    Meta,
+    /// A journal entry. From its commit on.
+    Entry(Epoch, u64),
+    /// An entry that waits for an answer, or for another try. Until it is synced or needs
+    /// attention.
+    Queue(Epoch, u64),
+    /// An entry that a person must look at.
+    Attention(Epoch, u64),
+    /// Where the event of a register stands in the journal.
+    Local(PosId, LocalEventId),
+    /// The last receipt number of a register.
+    Series(PosId),
+    /// The till's own view of a product's stock: the sum of its movements.
+    Stock(ProductId),
+}
+
+/// The content of a row. Variants are stored: append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Record {
+    /// Of [`Key::Meta`].
+    Meta(Meta),
+    /// Of [`Key::Entry`].
+    Entry(Entry),
+    /// Of [`Key::Queue`].
+    Queue(Queued),
+    /// Of [`Key::Attention`].
+    Attention(Attention),
+    /// Of [`Key::Local`].
+    Local(Known),
+    /// Of [`Key::Series`].
+    Series(Series),
+    /// Of [`Key::Stock`].
+    Stock(Stock),
+}
+
+/// The till's books.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// Whose database this is.
+    pub identity: Identity,
+    /// The installation it belongs to, as the witness outside must say.
+    pub install: u64,
+    /// The present boot, as the witness outside will say.
+    pub boot: u64,
+    /// The boot before, as the witness outside says after a crash between the two writes.
+    pub boot_before: u64,
+    /// The current history.
+    pub epoch: Epoch,
+    /// The history it continues.
+    pub parent: Option<ParentV1>,
+    /// Its last entry.
+    pub head: u64,
+    /// The chain hash of that.
+    pub hash: Hash,
+    /// Each entry up to here has had an answer from the cloud as it stands now.
+    pub acked: u64,
+    /// The histories before, oldest first.
+    pub closed: Vec<Closed>,
+    /// Why the cloud does not listen, if it does not.
+    pub quarantined: Option<Denial>,
+}
+
+/// A history that is not continued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closed {
+    /// Which.
+    pub epoch: Epoch,
+    /// The history it continued.
+    pub parent: Option<ParentV1>,
+    /// Its last entry.
+    pub head: u64,
+    /// The chain hash of that.
+    pub hash: Hash,
+    /// The cloud's copy is believed to hold the entries up to here. Later ones are carried over.
+    pub kept: u64,
+    /// The next entry to look at when carrying over; above `head` when that is done.
+    pub next: u64,
+    /// Whether entries up to `kept` may still wait in the queue.
+    pub queue: bool,
+}
+
+/// A journal entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The register of the event.
+    pub pos: PosId,
+    /// Its name there.
+    pub local_id: LocalEventId,
+    /// The digest of its canonical bytes.
+    pub payload_hash: Hash,
+    /// The chain hash of the entry.
+    pub chain: Hash,
+    /// The canonical bytes of the event.
+    #[serde(with = "serde_bytes")]
+    pub payload: Vec<u8>,
+    /// What is known of it.
+    pub state: State,
+}
+
+/// What a till knows of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Not synced: it has a row in the queue, or one that needs attention.
+    Open,
+    /// The cloud has durably posted it. Counts only up to [`Meta::acked`]: a cloud that lost its
+    /// tail takes the answer back.
+    Synced(ServerId),
+    /// It was carried over into a later history.
+    Moved(Place),
+}
+
+/// An entry that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Item-level failures so far. Failures of link or cloud do not count (B.5).
+    pub attempts: u8,
+    /// Not before this time.
+    pub due: Millis,
+    /// The last item-level failure.
+    pub code: Option<ErrorCode>,
+}
+
+/// An entry that a person must look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Item-level failures so far.
+    pub attempts: u8,
+    /// Why.
+    pub code: ErrorCode,
+    /// Since when.
+    pub since: Millis,
+}
+
+/// A place in a till's journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The history.
+    pub epoch: Epoch,
+    /// The entry in it.
+    pub seq: u64,
+}
+
+/// What the till knows of an event by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Where it stands in the journal.
+    pub place: Place,
+    /// The digest of its canonical bytes.
+    pub payload_hash: Hash,
+    /// The number on its receipt.
+    pub receipt: Option<ReceiptV1>,
+}
+
+/// A series of receipt numbers. It ends with its epoch; the next one counts from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Series {
+    /// The epoch of the series.
+    pub epoch: Epoch,
+    /// The last number that was given.
+    pub last: u64,
+}
+
+/// The till's own view of a product's stock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stock {
+    /// The sum of its movements on this till.
+    pub quantity: Milli,
+    /// How many.
+    pub movements: u64,
+}
+
+impl Meta {
+    /// Returns what is left to do.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        Backlog {
+            fresh: self.head - self.acked,
+            adopting: self.closed.iter().any(Closed::unsettled),
+            quarantined: self.quarantined,
+            parted: None,
+        }
+    }
+
+    /// Ends the current history and begins the next. Entries after `kept` will be carried over.
+    pub(super) fn part(&mut self, kept: u64, nonce: u64) {
+        assert!(kept <= self.head, "only entries that exist can be kept");
+        self.closed.push(Closed {
+            epoch: self.epoch,
+            parent: self.parent,
+            head: self.head,
+            hash: self.hash,
+            kept,
+            next: kept + 1,
+            queue: true,
+        });
+        if self.closed.len() > CLOSED_MAX
+            && let Some(oldest) = self.closed.iter().position(|closed| !closed.unsettled())
+        {
+            self.closed.remove(oldest);
+        }
+        self.parent = Some(ParentV1 { epoch: self.epoch, common: kept });
+        self.epoch = self.epoch.next(nonce);
+        self.head = 0;
+        self.acked = 0;
+        self.hash = crate::hash::genesis(self.identity.terminal, self.epoch);
+    }
+}
+
+impl Closed {
+    /// Returns whether entries may still have to be carried over.
+    #[must_use]
+    pub const fn unsettled(&self) -> bool {
+        self.queue || self.next <= self.head
+    }
+}
+
+impl Key {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let to = KeyWriter(out);
+        match self {
+            Self::Meta => to.kind(1),
+            Self::Entry(epoch, seq) => to.kind(2).epoch(*epoch).number(*seq),
+            Self::Queue(epoch, seq) => to.kind(3).epoch(*epoch).number(*seq),
+            Self::Attention(epoch, seq) => to.kind(4).epoch(*epoch).number(*seq),
+            Self::Local(pos, local_id) => to.kind(5).label(pos.0).label(local_id.0),
+            Self::Series(pos) => to.kind(6).label(pos.0),
+            Self::Stock(product) => to.kind(7).label(product.0),
+        };
+    }
+
+    pub(super) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
+        let (kind, mut from) = KeyReader::new(bytes)?;
+        let key = match kind {
+            1 => Self::Meta,
+            2 => Self::Entry(from.epoch()?, from.number()?),
+            3 => Self::Queue(from.epoch()?, from.number()?),
+            4 => Self::Attention(from.epoch()?, from.number()?),
+            5 => Self::Local(PosId(from.label()?), LocalEventId(from.label()?)),
+            6 => Self::Series(PosId(from.label()?)),
+            7 => Self::Stock(ProductId(from.label()?)),
+            _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
+        };
+        from.end(key)
+    }
+}
+
+impl Record {
+    pub(super) const fn belongs_to(&self, key: &Key) -> bool {
+        matches!(
+            (self, key),
+            (Self::Meta(_), Key::Meta)
+                | (Self::Entry(_), Key::Entry(..))
+                | (Self::Queue(_), Key::Queue(..))
+                | (Self::Attention(_), Key::Attention(..))
+                | (Self::Local(_), Key::Local(..))
+                | (Self::Series(_), Key::Series(_))
+                | (Self::Stock(_), Key::Stock(_))
+        )
+    }
+}
+
+impl Rows<'_, Terminal> {
+    pub(super) fn meta(&self) -> Option<&Meta> {
+        match self.get(&Key::Meta) {
+            Some(Record::Meta(meta)) => Some(meta),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+}
+
+macro_rules! typed {
+    ($($name:ident($($arg:ident: $ty:ty),*) -> $kind:ident in $record:ident;)*) => {
+        impl Rows<'_, Terminal> {$(
+            pub(super) fn $name(&self, $($arg: $ty),*) -> Option<&$kind> {
+                match self.get(&Key::$record($($arg),*)) {
+                    Some(Record::$record(record)) => Some(record),
+                    Some(_) => unreachable!("a store gives each key a record of its kind"),
+                    None => None,
+                }
+            }
+        )*}
+    };
+}
+
+typed! {
+    entry(epoch: Epoch, seq: u64) -> Entry in Entry;
+    queued(epoch: Epoch, seq: u64) -> Queued in Queue;
+    attention(epoch: Epoch, seq: u64) -> Attention in Attention;
+    local(pos: PosId, local_id: LocalEventId) -> Known in Local;
+    series(pos: PosId) -> Series in Series;
+    stock(product: ProductId) -> Stock in Stock;
+}

@@ -1,0 +1,42 @@
+//! Time as a number that is passed in.
+
+use serde::{Deserialize, Serialize};
+
+/// A point in time, or a span, in milliseconds.
+///
+/// Points count from the Unix epoch. The protocol never reads a clock: whoever drives it passes
+/// the time in, so a run is a function of its inputs.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(transparent)]
+pub struct Millis(pub u64);
+
+impl Millis {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// Returns the span of `secs` seconds; the bound is `u64::MAX` milliseconds.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Returns the point `span` later, or the end of time.
+    #[must_use]
+    pub const fn after(self, span: Self) -> Self {
+        Self(self.0.saturating_add(span.0))
+    }
+
+    /// Returns how long ago `earlier` was, or zero if it lies ahead (clocks jump).
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Self {
+        Self(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl core::fmt::Display for Millis {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} ms", self.0)
+    }
+}

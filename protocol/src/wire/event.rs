@@ -1,0 +1,310 @@
+//! The wire form of an event, version 1: plain numbers and texts, nothing checked.
+//!
+//! The canonical bytes of an event are its version byte and the binary form of this structure, so
+//! fields and variants are never reordered, removed or reused. JSON has the same fields in
+//! camel case.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    Adjustment, AdjustmentLine, Body, Event, EventError, LINES_MAX, Line, PAYMENTS_MAX, Payment,
+    Receipt, Tender, Trade,
+};
+use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
+use crate::money::{Currency, Milli, Minor};
+use crate::time::Millis;
+
+/// An event as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventV1 {
+    /// The register.
+    pub pos_id: PosId,
+    /// The caller's name for the event.
+    pub local_event_id: LocalEventId,
+    /// The till's time, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The printed number, if there is one.
+    pub receipt: Option<ReceiptV1>,
+    /// The caller's document number; may be empty.
+    pub reference: String,
+    /// What happened.
+    pub body: BodyV1,
+}
+
+/// A receipt number as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptV1 {
+    /// The epoch of its series.
+    pub series: Epoch,
+    /// Its number in the series, from 1.
+    pub number: u64,
+}
+
+/// The kinds of events. Append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BodyV1 {
+    /// A sale.
+    Sale(TradeV1),
+    /// A refund.
+    Refund(RefundV1),
+    /// A stock adjustment.
+    Adjustment(AdjustmentV1),
+}
+
+/// A refund as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RefundV1 {
+    /// The sale it takes back, if known.
+    pub original: Option<EventKeyV1>,
+    /// What came back.
+    pub trade: TradeV1,
+}
+
+/// An idempotency key as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventKeyV1 {
+    /// The till.
+    pub terminal_id: TerminalId,
+    /// The register.
+    pub pos_id: PosId,
+    /// The caller's name.
+    pub local_event_id: LocalEventId,
+}
+
+/// A trade as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TradeV1 {
+    /// ISO 4217.
+    pub currency: String,
+    /// Its positions.
+    pub lines: Vec<LineV1>,
+    /// How it was paid.
+    pub payments: Vec<PaymentV1>,
+}
+
+/// A line as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LineV1 {
+    /// The product.
+    pub product_id: ProductId,
+    /// Its name at that moment.
+    pub name: String,
+    /// In thousandths.
+    pub quantity_milli: i64,
+    /// In minor units.
+    pub unit_price_minor: i64,
+    /// In minor units.
+    pub discount_minor: i64,
+    /// In millionths.
+    pub tax_ppm: u32,
+}
+
+/// A payment as it travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PaymentV1 {
+    /// 1 cash, 2 card, 3 other.
+    pub tender: u8,
+    /// In minor units.
+    pub amount_minor: i64,
+}
+
+/// An adjustment as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdjustmentV1 {
+    /// Why.
+    pub reason: String,
+    /// Its positions.
+    pub lines: Vec<AdjustmentLineV1>,
+}
+
+/// One position of an adjustment as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AdjustmentLineV1 {
+    /// The product.
+    pub product_id: ProductId,
+    /// What was noted.
+    pub name: String,
+    /// In thousandths, signed.
+    pub delta_milli: i64,
+}
+
+impl EventV1 {
+    /// Names the fields as the domain does; the caller then checks the rules.
+    pub(crate) fn into_event(self) -> Result<Event, EventError> {
+        let receipt =
+            self.receipt.map(|wire| Receipt { series: wire.series, number: wire.number });
+        let body = match self.body {
+            BodyV1::Sale(trade) => Body::Sale(trade.into_trade()?),
+            BodyV1::Refund(refund) => Body::Refund {
+                original: refund.original.map(EventKeyV1::into_key),
+                trade: refund.trade.into_trade()?,
+            },
+            BodyV1::Adjustment(adjustment) => Body::Adjustment(adjustment.into_adjustment()?),
+        };
+        Ok(Event {
+            pos: self.pos_id,
+            local_id: self.local_event_id,
+            at: Millis(self.at_ms),
+            receipt,
+            reference: self.reference,
+            body,
+        })
+    }
+
+    /// Returns the wire form of `event`.
+    #[must_use]
+    pub fn from_event(event: &Event) -> Self {
+        Self {
+            pos_id: event.pos,
+            local_event_id: event.local_id,
+            at_ms: event.at.0,
+            receipt: event
+                .receipt
+                .map(|receipt| ReceiptV1 { series: receipt.series, number: receipt.number }),
+            reference: event.reference.clone(),
+            body: match &event.body {
+                Body::Sale(trade) => BodyV1::Sale(TradeV1::from_trade(trade)),
+                Body::Refund { original, trade } => BodyV1::Refund(RefundV1 {
+                    original: original.map(EventKeyV1::from_key),
+                    trade: TradeV1::from_trade(trade),
+                }),
+                Body::Adjustment(adjustment) => {
+                    BodyV1::Adjustment(AdjustmentV1::from_adjustment(adjustment))
+                }
+            },
+        }
+    }
+}
+
+impl EventKeyV1 {
+    /// Returns the domain key.
+    #[must_use]
+    pub const fn into_key(self) -> EventKey {
+        EventKey { terminal: self.terminal_id, pos: self.pos_id, local_id: self.local_event_id }
+    }
+
+    /// Returns the wire form of `key`.
+    #[must_use]
+    pub const fn from_key(key: EventKey) -> Self {
+        Self { terminal_id: key.terminal, pos_id: key.pos, local_event_id: key.local_id }
+    }
+}
+
+impl TradeV1 {
+    fn into_trade(self) -> Result<Trade, EventError> {
+        if self.lines.len() > LINES_MAX {
+            return Err(EventError::Lines);
+        }
+        if self.payments.len() > PAYMENTS_MAX {
+            return Err(EventError::Payments);
+        }
+        Ok(Trade {
+            currency: Currency::parse(&self.currency).map_err(|_| EventError::Name)?,
+            lines: self.lines.into_iter().map(LineV1::into_line).collect(),
+            payments: self
+                .payments
+                .into_iter()
+                .map(PaymentV1::into_payment)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn from_trade(trade: &Trade) -> Self {
+        Self {
+            currency: trade.currency.to_string(),
+            lines: trade.lines.iter().map(LineV1::from_line).collect(),
+            payments: trade
+                .payments
+                .iter()
+                .map(|payment| PaymentV1 {
+                    tender: payment.tender as u8,
+                    amount_minor: payment.amount.0,
+                })
+                .collect(),
+        }
+    }
+}
+
+impl LineV1 {
+    fn into_line(self) -> Line {
+        Line {
+            product: self.product_id,
+            name: self.name,
+            quantity: Milli(self.quantity_milli),
+            unit_price: Minor(self.unit_price_minor),
+            discount: Minor(self.discount_minor),
+            tax_ppm: self.tax_ppm,
+        }
+    }
+
+    fn from_line(line: &Line) -> Self {
+        Self {
+            product_id: line.product,
+            name: line.name.clone(),
+            quantity_milli: line.quantity.0,
+            unit_price_minor: line.unit_price.0,
+            discount_minor: line.discount.0,
+            tax_ppm: line.tax_ppm,
+        }
+    }
+}
+
+impl PaymentV1 {
+    const fn into_payment(self) -> Result<Payment, EventError> {
+        let tender = match self.tender {
+            1 => Tender::Cash,
+            2 => Tender::Card,
+            3 => Tender::Other,
+            _ => return Err(EventError::Name),
+        };
+        Ok(Payment { tender, amount: Minor(self.amount_minor) })
+    }
+}
+
+impl AdjustmentV1 {
+    fn into_adjustment(self) -> Result<Adjustment, EventError> {
+        if self.lines.len() > LINES_MAX {
+            return Err(EventError::Lines);
+        }
+        Ok(Adjustment {
+            reason: self.reason,
+            lines: self
+                .lines
+                .into_iter()
+                .map(|line| AdjustmentLine {
+                    product: line.product_id,
+                    name: line.name,
+                    delta: Milli(line.delta_milli),
+                })
+                .collect(),
+        })
+    }
+
+    fn from_adjustment(adjustment: &Adjustment) -> Self {
+        Self {
+            reason: adjustment.reason.clone(),
+            lines: adjustment
+                .lines
+                .iter()
+                .map(|line| AdjustmentLineV1 {
+                    product_id: line.product,
+                    name: line.name.clone(),
+                    delta_milli: line.delta.0,
+                })
+                .collect(),
+        }
+    }
+}

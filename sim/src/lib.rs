@@ -1,0 +1,1 @@
+//! The deterministic simulator: model level and network level, fault plans, checkers, reports.

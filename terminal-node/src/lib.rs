@@ -1,0 +1,1 @@
+//! The terminal node: a till daemon that sells offline and syncs in the background.

@@ -1,0 +1,1 @@
+//! Workspace tests: end to end with real processes, tidy rules, the shared test data.
