@@ -1,0 +1,244 @@
+//! The byte-level port: an ordered map from keys to values with atomic, durable commits.
+//!
+//! An engine knows nothing of rows and roles; [`KeyValue`](crate::KeyValue) puts those on top.
+//! Reads are visits, so that a row is decoded out of the engine's own page and never copied.
+
+use std::collections::BTreeMap;
+
+use counterfoil_protocol::persist::KEY_BYTES_MAX;
+
+use crate::StoreError;
+
+/// What one commit changes; `None` removes the key.
+pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Takes the value under the n-th asked key, if there is one.
+pub type LoadVisit<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), StoreError> + 'a;
+
+/// Takes a key and its value.
+pub type ScanVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
+/// The most bytes one value may have: a limit against a runaway role, not a target.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+
+/// The most rows one commit may change.
+pub const BATCH_ROWS_MAX: usize = 1 << 20;
+
+/// Lies behind every key.
+pub const AFTER_LAST_KEY: [u8; KEY_BYTES_MAX + 1] = [0xff; KEY_BYTES_MAX + 1];
+
+/// Reads committed state, and only that: what is returned here survives a power cut.
+pub trait Read: Send + Sync {
+    /// Visits the value of each key, in their order, as of one moment.
+    ///
+    /// # Errors
+    /// The engine's, or the first that `visit` returns.
+    fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError>;
+
+    /// Visits the first `limit` rows with `from <= key < until`, as of one moment.
+    ///
+    /// # Errors
+    /// The engine's, or the first that `visit` returns.
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        limit: usize,
+        visit: &mut ScanVisit<'_>,
+    ) -> Result<(), StoreError>;
+
+    /// Returns a copy of the value under `key`.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut keys = KeyList::default();
+        keys.push_with(|out| out.extend_from_slice(key));
+        let mut visits = 0_usize;
+        let mut found = None;
+        self.load(&keys, &mut |index, value| {
+            assert_eq!(index, 0, "one key has one index");
+            visits += 1;
+            found = value.map(<[u8]>::to_vec);
+            Ok(())
+        })?;
+        assert_eq!(visits, 1, "an engine visits each key once, absent or not");
+        Ok(found)
+    }
+
+    /// Returns copies of the first `limit` rows with `from <= key < until`.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn scan(&self, from: &[u8], until: &[u8], limit: usize) -> Result<RawPage, StoreError> {
+        let mut page = RawPage::new();
+        self.visit(from, until, limit, &mut |key, value| {
+            assert!(page.len() < limit, "an engine keeps the limit");
+            assert!(from <= key && key < until, "an engine keeps the bounds");
+            page.push((key.to_vec(), value.to_vec()));
+            Ok(())
+        })?;
+        Ok(page)
+    }
+}
+
+/// A page of keys and values, in the order of the keys.
+pub type RawPage = Vec<(Vec<u8>, Vec<u8>)>;
+
+/// A store with one writer, which is whoever holds it.
+pub trait Engine: Read + 'static {
+    /// A handle for readers in other threads. It refuses once the engine is closed.
+    type Reader: Read + Clone + 'static;
+
+    /// Returns a handle that reads beside the writer.
+    fn reader(&self) -> Self::Reader;
+
+    /// Makes all of `batch` durable, or none of it.
+    ///
+    /// `Ok` means that the batch survives a power cut. An empty batch changes nothing and waits
+    /// for nothing: every row that can be read is durable already.
+    ///
+    /// # Errors
+    /// [`StoreError::Unknown`] if the outcome is not known: the engine refuses from then on.
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// Examines the engine's own structure; slow.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it is beyond repair.
+    fn check(&mut self) -> Result<Integrity, StoreError>;
+}
+
+/// What an engine found out about its own structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// Nothing was wrong.
+    Sound,
+    /// Something was wrong and is repaired; no committed row is lost.
+    Repaired,
+}
+
+/// Sorted keys in one allocation: what a group commit of a thousand sales looks at.
+#[derive(Clone, Debug, Default)]
+pub struct KeyList {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl KeyList {
+    /// Returns an empty list with room for `keys`.
+    #[must_use]
+    pub fn with_capacity(keys: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(keys.saturating_mul(24)),
+            ends: Vec::with_capacity(keys),
+        }
+    }
+
+    /// Appends the key that `write` appends to the bytes.
+    ///
+    /// # Panics
+    /// If the key is too long, or not above the one before: engines read in order.
+    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        assert!(self.bytes.len() >= start, "a key is appended");
+        let key = &self.bytes[start..];
+        assert!(
+            key.len() <= KEY_BYTES_MAX,
+            "a key has at most {KEY_BYTES_MAX} bytes"
+        );
+        if let Some(last) = self.ends.len().checked_sub(1) {
+            assert!(
+                self.key(last) < key,
+                "keys ascend, in bytes as in their type"
+            );
+        }
+        self.ends.push(self.bytes.len());
+    }
+
+    /// Returns how many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Returns the key at `index`.
+    ///
+    /// # Panics
+    /// If there is none.
+    #[must_use]
+    pub fn key(&self, index: usize) -> &[u8] {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.bytes[start..self.ends[index]]
+    }
+
+    /// Visits the keys in order.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.key(index))
+    }
+}
+
+/// Copies every row of `from` into the empty `to`, and returns how many there were.
+///
+/// This is export, restore, compaction and the way from one engine to another.
+///
+/// # Errors
+/// [`StoreError::Unsupported`] if `to` is not empty: it would become a mixture of two stores.
+/// Otherwise that of either engine; `to` is then incomplete, and the caller discards it.
+pub fn copy_rows(from: &impl Read, to: &mut impl Engine) -> Result<u64, StoreError> {
+    if !to.scan(&[], &AFTER_LAST_KEY, 1)?.is_empty() {
+        return Err(StoreError::unsupported(
+            "the target of a copy must be empty; name a new one",
+        ));
+    }
+    copy_pages(from, |batch| to.commit(batch))
+}
+
+/// Hands every row of `from` to `put`, a page at a time, and returns how many there were.
+pub(crate) fn copy_pages(
+    from: &impl Read,
+    mut put: impl FnMut(&Batch) -> Result<(), StoreError>,
+) -> Result<u64, StoreError> {
+    const PAGE_ROWS: usize = 256;
+    let mut rows = 0_u64;
+    let mut next = Vec::new();
+    loop {
+        let page = from.scan(&next, &AFTER_LAST_KEY, PAGE_ROWS)?;
+        let Some((last, _)) = page.last() else { break };
+        assert!(*last >= next, "a copy moves forward");
+        next.clone_from(last);
+        next.push(0); // the smallest key above `last`
+        rows += page.len() as u64;
+        put(&page
+            .into_iter()
+            .map(|(key, value)| (key, Some(value)))
+            .collect())?;
+    }
+    Ok(rows)
+}
+
+/// Checks the limits of a batch, in every engine alike.
+pub(crate) fn assert_within_limits(batch: &Batch) {
+    assert!(
+        batch.len() <= BATCH_ROWS_MAX,
+        "a batch has at most {BATCH_ROWS_MAX} rows"
+    );
+    for (key, value) in batch {
+        assert!(
+            key.len() <= KEY_BYTES_MAX,
+            "a key has at most {KEY_BYTES_MAX} bytes"
+        );
+        let bytes = value.as_ref().map_or(0, Vec::len);
+        assert!(
+            bytes <= VALUE_BYTES_MAX,
+            "a value has at most {VALUE_BYTES_MAX} bytes"
+        );
+    }
+}

@@ -1,0 +1,317 @@
+//! The typed adapter: a role's rows over any byte-level engine.
+
+use std::collections::BTreeSet;
+use std::marker::PhantomData;
+
+use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
+use counterfoil_protocol::persist::Persist;
+
+use crate::engine::{AFTER_LAST_KEY, Batch, Engine, Integrity, KeyList, Read};
+use crate::{StoreError, frame};
+
+/// A role's database: its rows, framed, in an engine.
+///
+/// It is the only writer, so a transaction is load, decide, commit, and never meets a conflict.
+/// Its futures are ready at once: whoever drives them owns the thread that waits for the disk.
+#[derive(Debug)]
+pub struct KeyValue<M, E> {
+    engine: E,
+    role: PhantomData<fn() -> M>,
+}
+
+impl<M, E> KeyValue<M, E>
+where
+    M: Machine<Key: Send + Sync, Record: Send + Sync> + Persist,
+    E: Engine,
+{
+    /// Puts the rows of `M` onto `engine`.
+    pub const fn new(engine: E) -> Self {
+        Self {
+            engine,
+            role: PhantomData,
+        }
+    }
+
+    /// Returns a handle that reads committed rows from any thread.
+    pub fn reader(&self) -> Reader<M, E> {
+        Reader {
+            reads: self.engine.reader(),
+            role: PhantomData,
+        }
+    }
+
+    /// Returns the engine.
+    pub const fn engine(&self) -> &E {
+        &self.engine
+    }
+
+    /// Returns the engine, to write below the rows: restore, tests.
+    pub const fn engine_mut(&mut self) -> &mut E {
+        &mut self.engine
+    }
+
+    /// Gives the engine back.
+    pub fn into_engine(self) -> E {
+        self.engine
+    }
+
+    /// Examines the engine's structure, then reads every row: checksum, key and record.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] with the first row that cannot be read.
+    pub fn check(&mut self) -> Result<Checked, StoreError> {
+        let structure = self.engine.check()?;
+        let mut rows = 0_u64;
+        self.engine
+            .visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |key, framed| {
+                open_row::<M>(key, framed)?;
+                rows += 1;
+                Ok(())
+            })?;
+        Ok(Checked { rows, structure })
+    }
+}
+
+/// The result of a check that found nothing beyond repair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    /// How many rows there are, all of which could be read.
+    pub rows: u64,
+    /// What the engine says of its structure.
+    pub structure: Integrity,
+}
+
+impl<M, E> Store<M> for KeyValue<M, E>
+where
+    M: Machine<Key: Send + Sync, Record: Send + Sync> + Persist,
+    E: Engine,
+{
+    type Error = StoreError;
+
+    async fn transact(
+        &mut self,
+        keys: &BTreeSet<M::Key>,
+        mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
+    ) -> Result<(), StoreError> {
+        let loaded = load::<M>(&self.engine, keys)?;
+        let writes = decide(&loaded);
+        self.engine.commit(&encode::<M>(&writes))
+    }
+}
+
+impl<M, E> Query<M> for KeyValue<M, E>
+where
+    M: Machine<Key: Send + Sync, Record: Send + Sync> + Persist,
+    E: Engine,
+{
+    type Error = StoreError;
+
+    async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
+        get::<M>(&self.engine, key)
+    }
+
+    async fn scan(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+    ) -> Result<Page<M>, StoreError> {
+        scan::<M>(&self.engine, from, until, limit)
+    }
+}
+
+/// Reads a role's committed rows, beside the writer and from any thread.
+///
+/// It does not keep the store open: after the writer closed it, or lost track of a commit, every
+/// read is an error.
+#[derive(Debug)]
+pub struct Reader<M, E: Engine> {
+    reads: E::Reader,
+    role: PhantomData<fn() -> M>,
+}
+
+impl<M, E: Engine> Clone for Reader<M, E> {
+    fn clone(&self) -> Self {
+        Self {
+            reads: self.reads.clone(),
+            role: PhantomData,
+        }
+    }
+}
+
+impl<M, E> Reader<M, E>
+where
+    M: Machine<Key: Send + Sync, Record: Send + Sync> + Persist,
+    E: Engine,
+{
+    /// Returns the committed row under `key`, for callers outside of futures.
+    ///
+    /// # Errors
+    /// The engine's, or [`StoreError::Damaged`].
+    pub fn get_now(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
+        get::<M>(&self.reads, key)
+    }
+
+    /// Returns the first `limit` committed rows with `from <= key < until`.
+    ///
+    /// # Errors
+    /// The engine's, or [`StoreError::Damaged`].
+    pub fn scan_now(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+    ) -> Result<Page<M>, StoreError> {
+        scan::<M>(&self.reads, from, until, limit)
+    }
+
+    /// Returns the first `limit` committed rows of the whole store: export, checks.
+    ///
+    /// # Errors
+    /// The engine's, or [`StoreError::Damaged`].
+    pub fn scan_all(&self, limit: usize) -> Result<Page<M>, StoreError> {
+        collect::<M>(&self.reads, &[], &AFTER_LAST_KEY, limit)
+    }
+
+    /// Returns the byte-level reader: backup, export.
+    pub const fn raw(&self) -> &E::Reader {
+        &self.reads
+    }
+}
+
+impl<M, E> Query<M> for Reader<M, E>
+where
+    M: Machine<Key: Send + Sync, Record: Send + Sync> + Persist,
+    E: Engine,
+{
+    type Error = StoreError;
+
+    async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
+        self.get_now(key)
+    }
+
+    async fn scan(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+    ) -> Result<Page<M>, StoreError> {
+        self.scan_now(from, until, limit)
+    }
+}
+
+fn load<M: Persist>(reads: &impl Read, keys: &BTreeSet<M::Key>) -> Result<Loaded<M>, StoreError> {
+    let mut list = KeyList::with_capacity(keys.len());
+    for key in keys {
+        list.push_with(|out| M::key_bytes(key, out));
+    }
+    let mut typed = keys.iter();
+    let mut rows = Vec::with_capacity(keys.len());
+    reads.load(&list, &mut |index, framed| {
+        assert_eq!(
+            index,
+            rows.len(),
+            "an engine visits the keys in their order"
+        );
+        let key = typed
+            .next()
+            .expect("an engine visits no more keys than it was asked for");
+        let record = match framed {
+            Some(framed) => Some(open_record::<M>(key, list.key(index), framed)?),
+            None => None,
+        };
+        rows.push((key.clone(), record));
+        Ok(())
+    })?;
+    assert_eq!(
+        rows.len(),
+        keys.len(),
+        "an engine visits each key, absent or not"
+    );
+    Ok(rows.into_iter().collect()) // sorted already: the map is built in one pass
+}
+
+fn encode<M: Persist>(writes: &Writes<M>) -> Batch {
+    let mut rows = Vec::with_capacity(writes.len());
+    for (key, record) in writes {
+        let mut bytes = Vec::with_capacity(32);
+        M::key_bytes(key, &mut bytes);
+        let framed = record
+            .as_ref()
+            .map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
+        rows.push((bytes, framed));
+    }
+    let batch: Batch = rows.into_iter().collect();
+    assert_eq!(
+        batch.len(),
+        writes.len(),
+        "different keys have different bytes"
+    );
+    batch
+}
+
+fn get<M: Persist>(reads: &impl Read, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
+    let mut list = KeyList::with_capacity(1);
+    list.push_with(|out| M::key_bytes(key, out));
+    let mut found = None;
+    reads.load(&list, &mut |index, framed| {
+        assert_eq!(index, 0, "one key has one index");
+        if let Some(framed) = framed {
+            found = Some(open_record::<M>(key, list.key(0), framed)?);
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn scan<M: Persist>(
+    reads: &impl Read,
+    from: &M::Key,
+    until: &M::Key,
+    limit: usize,
+) -> Result<Page<M>, StoreError> {
+    let mut first = Vec::with_capacity(32);
+    M::key_bytes(from, &mut first);
+    let mut end = Vec::with_capacity(32);
+    M::key_bytes(until, &mut end);
+    assert_eq!(
+        from < until,
+        first < end,
+        "the order of the bytes is the order of the keys"
+    );
+    collect::<M>(reads, &first, &end, limit)
+}
+
+fn collect<M: Persist>(
+    reads: &impl Read,
+    from: &[u8],
+    until: &[u8],
+    limit: usize,
+) -> Result<Page<M>, StoreError> {
+    let mut page: Page<M> = Vec::new();
+    reads.visit(from, until, limit, &mut |bytes, framed| {
+        let (key, record) = open_row::<M>(bytes, framed)?;
+        if let Some((last, _)) = page.last() {
+            assert!(*last < key, "a scan ascends");
+        }
+        page.push((key, record));
+        Ok(())
+    })?;
+    assert!(page.len() <= limit, "a scan keeps its limit");
+    Ok(page)
+}
+
+fn open_row<M: Persist>(bytes: &[u8], framed: &[u8]) -> Result<(M::Key, M::Record), StoreError> {
+    let key = M::key_from_bytes(bytes).map_err(|damage| StoreError::damaged_row(bytes, damage))?;
+    let record = open_record::<M>(&key, bytes, framed)?;
+    Ok((key, record))
+}
+
+fn open_record<M: Persist>(
+    key: &M::Key,
+    bytes: &[u8],
+    framed: &[u8],
+) -> Result<M::Record, StoreError> {
+    let body = frame::unseal(bytes, framed)?;
+    M::record_from_bytes(key, body).map_err(|damage| StoreError::damaged_row(bytes, damage))
+}

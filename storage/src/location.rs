@@ -1,0 +1,164 @@
+//! Where a store lies, as an operator writes it, and the engine that is found there.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::engine::{Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit};
+use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, StoreError};
+
+/// `sled:PATH`, `redb:PATH` or `memory:`.
+///
+/// ```
+/// use counterfoil_storage::Location;
+///
+/// let location: Location = "redb:/var/lib/till/sales.redb".parse()?;
+/// assert_eq!(location.to_string(), "redb:/var/lib/till/sales.redb");
+/// # Ok::<(), counterfoil_storage::location::LocationError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A directory that sled keeps.
+    Sled(PathBuf),
+    /// A file that redb keeps.
+    Redb(PathBuf),
+    /// Nothing survives the process: trials and tests.
+    Memory,
+}
+
+/// Why a text names no store. The caller shows it beside the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LocationError {
+    /// It begins with none of the three engines.
+    #[error("a store is sled:PATH, redb:PATH or memory:, not {0:?}")]
+    Engine(String),
+    /// The engine keeps files, but no path says where.
+    #[error("{0}: needs a path, as in {0}:/var/lib/counterfoil/store")]
+    NoPath(&'static str),
+    /// The engine keeps no files, but a path is given.
+    #[error("memory: keeps no files, so it has no path {0:?}")]
+    Path(String),
+}
+
+impl FromStr for Location {
+    type Err = LocationError;
+
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let path_of = |engine, path: &str| match path {
+            "" => Err(LocationError::NoPath(engine)),
+            path => Ok(PathBuf::from(path)),
+        };
+        match text.split_once(':') {
+            Some(("sled", path)) => path_of("sled", path).map(Self::Sled),
+            Some(("redb", path)) => path_of("redb", path).map(Self::Redb),
+            Some(("memory", "")) => Ok(Self::Memory),
+            Some(("memory", path)) => Err(LocationError::Path(path.to_owned())),
+            Some(_) | None => Err(LocationError::Engine(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sled(path) => write!(f, "sled:{}", path.display()),
+            Self::Redb(path) => write!(f, "redb:{}", path.display()),
+            Self::Memory => f.write_str("memory:"),
+        }
+    }
+}
+
+impl Location {
+    /// Opens the store, or creates it.
+    ///
+    /// # Errors
+    /// That of the engine.
+    pub fn open(&self) -> Result<AnyEngine, StoreError> {
+        match self {
+            Self::Sled(path) => Sled::open(path).map(AnyEngine::Sled),
+            Self::Redb(path) => Redb::open(path).map(AnyEngine::Redb),
+            Self::Memory => Ok(AnyEngine::Memory(MemoryEngine::new())),
+        }
+    }
+}
+
+/// An engine that was chosen at run time.
+#[derive(Debug)]
+pub enum AnyEngine {
+    /// In memory.
+    Memory(MemoryEngine),
+    /// In a redb file.
+    Redb(Redb),
+    /// In a sled directory.
+    Sled(Sled),
+}
+
+/// Reads an [`AnyEngine`] from another thread.
+#[derive(Clone, Debug)]
+pub enum AnyReader {
+    /// In memory.
+    Memory(MemoryReader),
+    /// In a redb file.
+    Redb(RedbReader),
+    /// In a sled directory.
+    Sled(SledReader),
+}
+
+impl Engine for AnyEngine {
+    type Reader = AnyReader;
+
+    fn reader(&self) -> AnyReader {
+        match self {
+            Self::Memory(engine) => AnyReader::Memory(engine.reader()),
+            Self::Redb(engine) => AnyReader::Redb(engine.reader()),
+            Self::Sled(engine) => AnyReader::Sled(engine.reader()),
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(engine) => engine.commit(batch),
+            Self::Redb(engine) => engine.commit(batch),
+            Self::Sled(engine) => engine.commit(batch),
+        }
+    }
+
+    fn check(&mut self) -> Result<Integrity, StoreError> {
+        match self {
+            Self::Memory(engine) => engine.check(),
+            Self::Redb(engine) => engine.check(),
+            Self::Sled(engine) => engine.check(),
+        }
+    }
+}
+
+macro_rules! read_the_chosen {
+    ($reads:ty) => {
+        impl Read for $reads {
+            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+                match self {
+                    Self::Memory(reads) => reads.load(keys, visit),
+                    Self::Redb(reads) => reads.load(keys, visit),
+                    Self::Sled(reads) => reads.load(keys, visit),
+                }
+            }
+
+            fn visit(
+                &self,
+                from: &[u8],
+                until: &[u8],
+                limit: usize,
+                visit: &mut ScanVisit<'_>,
+            ) -> Result<(), StoreError> {
+                match self {
+                    Self::Memory(reads) => reads.visit(from, until, limit, visit),
+                    Self::Redb(reads) => reads.visit(from, until, limit, visit),
+                    Self::Sled(reads) => reads.visit(from, until, limit, visit),
+                }
+            }
+        }
+    };
+}
+
+read_the_chosen!(AnyEngine);
+read_the_chosen!(AnyReader);

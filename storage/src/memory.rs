@@ -1,0 +1,191 @@
+//! A store in memory, typed and fast: tests, model checking, simulation.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
+
+use crate::StoreError;
+
+/// A role's rows in a map, with the failures of a real store on demand.
+///
+/// It costs a clone of the declared rows and nothing else, as the simulator runs hundreds of
+/// thousands of transitions a second through it.
+#[derive(Debug)]
+pub struct Memory<M: Machine> {
+    rows: BTreeMap<M::Key, M::Record>,
+    next_failure: Option<Failure>,
+    refuses: bool,
+    counters: Counters,
+}
+
+/// How the next commit goes wrong. Both look the same to the caller, as they would with a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The power fails first: nothing is written.
+    Before,
+    /// The power fails afterwards: all is written, the answer is lost.
+    After,
+}
+
+/// What a store has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// How many transactions were committed, those with a lost answer included.
+    pub commits: u64,
+    /// How many rows they wrote or removed.
+    pub rows_written: u64,
+}
+
+/// A copy of all rows: a backup, or the disk that a crashed node left behind.
+#[derive(Debug)]
+pub struct Image<M: Machine>(BTreeMap<M::Key, M::Record>);
+
+impl<M: Machine> Clone for Image<M> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<M: Machine> Image<M> {
+    /// Returns the rows.
+    #[must_use]
+    pub const fn rows(&self) -> &BTreeMap<M::Key, M::Record> {
+        &self.0
+    }
+}
+
+impl<M: Machine> Default for Memory<M> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<M: Machine> Memory<M> {
+    /// Returns a store without rows.
+    #[must_use]
+    pub const fn new() -> Self {
+        let counters = Counters {
+            commits: 0,
+            rows_written: 0,
+        };
+        Self {
+            rows: BTreeMap::new(),
+            next_failure: None,
+            refuses: false,
+            counters,
+        }
+    }
+
+    /// Lets the next transaction fail; after it the store refuses until [`Self::reopen`].
+    ///
+    /// # Panics
+    /// If a failure is planned already: one of the two would be lost.
+    pub fn fail_next(&mut self, failure: Failure) {
+        assert_eq!(self.next_failure, None, "one planned failure at a time");
+        assert!(!self.refuses, "a store that refuses is reopened first");
+        self.next_failure = Some(failure);
+    }
+
+    /// Opens the store again after a failure: the committed rows are there.
+    pub fn reopen(&mut self) {
+        self.refuses = false;
+        self.next_failure = None;
+    }
+
+    /// Takes a backup.
+    #[must_use]
+    pub fn image(&self) -> Image<M> {
+        Image(self.rows.clone())
+    }
+
+    /// Replaces every row by those of a backup, and opens the store.
+    pub fn restore(&mut self, image: Image<M>) {
+        self.rows = image.0;
+        self.reopen();
+    }
+
+    /// Returns the committed rows.
+    #[must_use]
+    pub const fn rows(&self) -> &BTreeMap<M::Key, M::Record> {
+        &self.rows
+    }
+
+    /// Returns what was done so far.
+    #[must_use]
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    fn readable(&self) -> Result<(), StoreError> {
+        if self.refuses {
+            return Err(StoreError::unknown(
+                "an earlier commit failed; reopen the store",
+            ));
+        }
+        Ok(())
+    }
+
+    fn commit(&mut self, writes: Writes<M>) -> Result<(), StoreError> {
+        assert!(!self.refuses, "a transaction begins on an open store");
+        let failure = self.next_failure.take();
+        self.refuses = failure.is_some();
+        if failure == Some(Failure::Before) {
+            return Err(StoreError::unknown("a planned failure"));
+        }
+        self.counters.commits += 1;
+        self.counters.rows_written += writes.len() as u64;
+        for (key, record) in writes {
+            match record {
+                Some(record) => self.rows.insert(key, record),
+                None => self.rows.remove(&key),
+            };
+        }
+        match failure {
+            Some(_) => Err(StoreError::unknown("a planned failure")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Memory<M> {
+    type Error = StoreError;
+
+    async fn transact(
+        &mut self,
+        keys: &BTreeSet<M::Key>,
+        mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
+    ) -> Result<(), StoreError> {
+        self.readable()?;
+        let loaded: Loaded<M> = keys
+            .iter()
+            .map(|key| (key.clone(), self.rows.get(key).cloned()))
+            .collect();
+        let writes = decide(&loaded);
+        self.commit(writes)
+    }
+}
+
+impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
+    type Error = StoreError;
+
+    async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
+        self.readable()?;
+        Ok(self.rows.get(key).cloned())
+    }
+
+    async fn scan(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+    ) -> Result<Page<M>, StoreError> {
+        self.readable()?;
+        if from >= until {
+            return Ok(Page::<M>::new());
+        }
+        let range = self.rows.range(from..until).take(limit);
+        Ok(range
+            .map(|(key, record)| (key.clone(), record.clone()))
+            .collect())
+    }
+}

@@ -1,0 +1,386 @@
+//! redb: the engine of the tills, and of a cloud that chooses it.
+//!
+//! Every commit is two-phase with quick repair: a crash at any instant leaves the old or the new
+//! state, and reopening takes no walk over the file. Decided by measurement; the figures are in
+//! `docs/decisions/0003-sled-hard-sync.md`.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ::redb::{
+    CommitError, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase as _,
+    ReadableTable as _, StorageBackend, StorageError, TableDefinition, TableError,
+    TransactionError,
+};
+
+use crate::contain::contain;
+use crate::engine::{
+    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits,
+};
+use crate::{StoreError, fsync};
+
+/// The rows. The name and the types are the file format: they never change.
+const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
+/// One row, which says how the rows are to be read.
+const FORMAT: TableDefinition<'_, &str, u64> = TableDefinition::new("format");
+const FORMAT_KEY: &str = "version";
+const FORMAT_VERSION: u64 = 1;
+
+/// What the damage messages call this store.
+const PART: &str = "redb file";
+
+/// The bytes of cache that [`Redb::open`] takes: a till has little memory to spare.
+pub const CACHE_BYTES_DEFAULT: usize = 32 << 20;
+
+/// A redb file, open for writing by this process alone.
+#[derive(Debug)]
+pub struct Redb {
+    shared: Arc<Shared>,
+}
+
+/// Reads a [`Redb`] from another thread, each time as of the last commit.
+#[derive(Clone, Debug)]
+pub struct RedbReader {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    handle: RwLock<Handle>,
+}
+
+/// Readers and the committer share an open database; only its end takes the lock for writing.
+#[derive(Debug)]
+enum Handle {
+    Open(Database),
+    /// A commit failed, for this reason. The file is closed, so that it can be opened again.
+    Failed(String),
+    Closed,
+}
+
+impl Redb {
+    /// Opens or creates the file at `path`, with the default cache.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] if another process has it, [`StoreError::Damaged`] if it is not
+    /// what redb wrote, [`StoreError::Unsupported`] if a newer version wrote it.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::open_with_cache(path, CACHE_BYTES_DEFAULT)
+    }
+
+    /// Opens or creates the file at `path`, with `cache_bytes` of cache.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_cache(path: &Path, cache_bytes: usize) -> Result<Self, StoreError> {
+        assert!(cache_bytes > 0, "a cache holds something");
+        let opened = contain(PART, || builder(cache_bytes).create(path))?;
+        let database = opened.map_err(|error| opening(error, path))?;
+        // redb syncs the file, not its name: without this a power cut can take the whole file.
+        fsync::parent(path)?;
+        Self::begin(database)
+    }
+
+    /// Opens or creates a database on any disk, such as a simulated one.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
+        let opened = contain(PART, || {
+            builder(CACHE_BYTES_DEFAULT).create_with_backend(backend)
+        })?;
+        let database = opened.map_err(|error| opening(error, Path::new("the given backend")))?;
+        Self::begin(database)
+    }
+
+    fn begin(database: Database) -> Result<Self, StoreError> {
+        let version = contain(PART, || format_version(&database))??;
+        match version {
+            Some(FORMAT_VERSION) => {}
+            Some(newer) => {
+                return Err(StoreError::unsupported(format!(
+                    "the file has format {newer}, this version reads {FORMAT_VERSION}; update"
+                )));
+            }
+            None => contain(PART, || create_tables(&database))??,
+        }
+        Ok(Self {
+            shared: Arc::new(Shared {
+                handle: RwLock::new(Handle::Open(database)),
+            }),
+        })
+    }
+}
+
+impl Drop for Redb {
+    fn drop(&mut self) {
+        self.shared.close(Handle::Closed);
+    }
+}
+
+impl Engine for Redb {
+    type Reader = RedbReader;
+
+    fn reader(&self) -> RedbReader {
+        RedbReader {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        assert_within_limits(batch);
+        let outcome = self.shared.with(|database| {
+            if batch.is_empty() {
+                return Ok(Ok(()));
+            }
+            Ok(contain(PART, || write(database, batch))
+                .unwrap_or_else(|panic| Err(StoreError::unknown(panic))))
+        })?;
+        if let Err(error) = &outcome {
+            tracing::error!(%error, "a redb transaction failed; the store is closed");
+            self.shared.close(Handle::Failed(error.to_string()));
+        }
+        outcome
+    }
+
+    fn check(&mut self) -> Result<Integrity, StoreError> {
+        let mut handle = self
+            .shared
+            .handle
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &mut *handle {
+            Handle::Open(database) => {
+                let checked = contain(PART, || database.check_integrity())?;
+                match checked.map_err(|error| opening(error, Path::new(PART)))? {
+                    true => Ok(Integrity::Sound),
+                    false => Ok(Integrity::Repaired),
+                }
+            }
+            Handle::Failed(why) => Err(StoreError::unknown(why)),
+            Handle::Closed => Err(StoreError::unavailable("the store is closed")),
+        }
+    }
+}
+
+impl Shared {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&Database) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.handle.read().unwrap_or_else(PoisonError::into_inner) {
+            Handle::Open(database) => act(database),
+            Handle::Failed(why) => Err(StoreError::unknown(why)),
+            Handle::Closed => Err(StoreError::unavailable("the store is closed")),
+        }
+    }
+
+    /// Closes the file, so that it can be opened again; waits for reads that are under way.
+    fn close(&self, end: Handle) {
+        assert!(
+            !matches!(end, Handle::Open(_)),
+            "a closed store does not open by itself"
+        );
+        let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *handle, end);
+        if let Err(error) = contain(PART, || drop(before)) {
+            tracing::error!(%error, "redb panicked while it closed");
+        }
+    }
+
+    fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+        self.with(|database| {
+            let rows = contain(PART, || rows(database))??;
+            for (index, key) in keys.iter().enumerate() {
+                let found = contain(PART, || rows.get(key))?.map_err(reading)?;
+                visit(index, found.as_ref().map(::redb::AccessGuard::value))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        limit: usize,
+        visit: &mut ScanVisit<'_>,
+    ) -> Result<(), StoreError> {
+        self.with(|database| {
+            if from >= until {
+                return Ok(());
+            }
+            let bounds = (Bound::Included(from), Bound::Excluded(until));
+            let rows = contain(PART, || rows(database))??;
+            let mut range = contain(PART, || rows.range::<&[u8]>(bounds))?.map_err(reading)?;
+            for _ in 0..limit {
+                let Some(row) = contain(PART, || range.next())? else {
+                    break;
+                };
+                let (key, value) = row.map_err(reading)?;
+                assert!(
+                    from <= key.value() && key.value() < until,
+                    "a scan keeps its bounds"
+                );
+                visit(key.value(), value.value())?;
+            }
+            Ok(())
+        })
+    }
+}
+
+macro_rules! read_through_shared {
+    ($reads:ty) => {
+        impl Read for $reads {
+            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+                self.shared.load(keys, visit)
+            }
+
+            fn visit(
+                &self,
+                from: &[u8],
+                until: &[u8],
+                limit: usize,
+                visit: &mut ScanVisit<'_>,
+            ) -> Result<(), StoreError> {
+                self.shared.visit(from, until, limit, visit)
+            }
+        }
+    };
+}
+
+read_through_shared!(Redb);
+read_through_shared!(RedbReader);
+
+fn builder(cache_bytes: usize) -> ::redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    builder
+}
+
+/// Returns the format of the file, or none if the file is new.
+fn format_version(database: &Database) -> Result<Option<u64>, StoreError> {
+    let transaction = database.begin_read().map_err(beginning)?;
+    match transaction.open_table(FORMAT) {
+        Ok(format) => {
+            let version = format.get(FORMAT_KEY).map_err(reading)?;
+            match version {
+                Some(version) => Ok(Some(version.value())),
+                None => Err(StoreError::damaged_part(PART, "it has no format version")),
+            }
+        }
+        Err(TableError::TableDoesNotExist(_)) => {
+            let mut tables = transaction.list_tables().map_err(reading)?;
+            match tables.next() {
+                None => Ok(None),
+                Some(_) => Err(StoreError::damaged_part(
+                    PART,
+                    "it belongs to another program",
+                )),
+            }
+        }
+        Err(error) => Err(tabling(error)),
+    }
+}
+
+fn create_tables(database: &Database) -> Result<(), StoreError> {
+    let transaction = begin(database)?;
+    {
+        let mut format = transaction.open_table(FORMAT).map_err(tabling)?;
+        let before = format.insert(FORMAT_KEY, FORMAT_VERSION).map_err(writing)?;
+        assert!(before.is_none(), "a new file has no format version");
+        let rows = transaction.open_table(ROWS).map_err(tabling)?;
+        assert!(
+            rows.first().map_err(writing)?.is_none(),
+            "a new file has no rows"
+        );
+    }
+    transaction.commit().map_err(committing)
+}
+
+fn rows(database: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
+    database
+        .begin_read()
+        .map_err(beginning)?
+        .open_table(ROWS)
+        .map_err(tabling)
+}
+
+fn begin(database: &Database) -> Result<::redb::WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write().map_err(beginning)?;
+    transaction
+        .set_durability(Durability::Immediate)
+        .map_err(StoreError::unsupported)?;
+    // Implies two phases. Only the last commit before a crash counts, so it is set on all.
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+fn write(database: &Database, batch: &Batch) -> Result<(), StoreError> {
+    assert!(!batch.is_empty(), "an empty batch needs no transaction");
+    let transaction = begin(database)?;
+    {
+        let mut rows = transaction.open_table(ROWS).map_err(tabling)?;
+        for (key, value) in batch {
+            match value {
+                Some(value) => rows.insert(key.as_slice(), value.as_slice()),
+                None => rows.remove(key.as_slice()),
+            }
+            .map_err(writing)?;
+        }
+    }
+    transaction.commit().map_err(committing)
+}
+
+fn opening(error: DatabaseError, path: &Path) -> StoreError {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
+            path: PathBuf::from(path),
+        },
+        DatabaseError::UpgradeRequired(version) => StoreError::unsupported(format!(
+            "the file is of redb format {version}; export it with the version that wrote it"
+        )),
+        DatabaseError::Storage(StorageError::Io(error))
+            if error.kind() == std::io::ErrorKind::InvalidData =>
+        {
+            StoreError::damaged_part(PART, error)
+        }
+        DatabaseError::Storage(error) => reading(error),
+        other => StoreError::unavailable(other),
+    }
+}
+
+fn beginning(error: TransactionError) -> StoreError {
+    match error {
+        TransactionError::Storage(error) => writing(error),
+        other => StoreError::unavailable(other),
+    }
+}
+
+fn tabling(error: TableError) -> StoreError {
+    match error {
+        TableError::Storage(error) => writing(error),
+        other => StoreError::damaged_part(PART, other),
+    }
+}
+
+/// An error of a read: it says nothing of any commit.
+fn reading(error: StorageError) -> StoreError {
+    match error {
+        StorageError::Corrupted(why) => StoreError::damaged_part(PART, why),
+        other => StoreError::unavailable(other),
+    }
+}
+
+/// An error before `commit` was called: redb has made nothing of the transaction visible.
+fn writing(error: StorageError) -> StoreError {
+    match error {
+        StorageError::Io(error) => StoreError::before_write("redb", &error),
+        other => reading(other),
+    }
+}
+
+fn committing(error: CommitError) -> StoreError {
+    StoreError::unknown(format!("redb could not finish the commit: {error}"))
+}

@@ -1,0 +1,304 @@
+//! One sled database: opened with the hard sync, read and written as rows.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use super::chunks::{self, CHUNK_BYTES, FORMAT_KEY, Stored};
+use super::hard_sync::HardSync;
+use crate::contain::contain;
+use crate::engine::{Batch, Integrity, KeyList, LoadVisit, Read, ScanVisit};
+use crate::{StoreError, fsync};
+
+/// What the damage messages call this store.
+pub(super) const PART: &str = "sled store";
+
+const CACHE_BYTES: u64 = 64 << 20;
+const FORMAT_VERSION: &[u8] = &[1];
+
+/// Fields drop in this order: sled first, then our handle on its log.
+#[derive(Debug)]
+pub(super) struct Generation {
+    db: ::sled::Db,
+    log: File,
+    path: PathBuf,
+    /// Whether a row may have chunks: if none has, a commit need not look at what it replaces.
+    has_chunks: bool,
+}
+
+impl Generation {
+    pub(super) fn open(path: &Path, hard_sync: HardSync) -> Result<Self, StoreError> {
+        remove_unfinished_snapshots(path)?;
+        let db = open_sled(path)?;
+        hard_sync.verify()?; // sled may have started threads
+        for part in ["conf", "blobs", ""] {
+            fsync::entry(&path.join(part))?;
+        }
+        fsync::parent(path)?;
+        let log_path = path.join("db");
+        let log = File::open(&log_path)
+            .map_err(|error| StoreError::before_write("sled's log cannot be opened", &error))?;
+        let mut generation = Self {
+            db,
+            log,
+            path: path.to_owned(),
+            has_chunks: true,
+        };
+        generation.check_format()?;
+        let mut found = generation.db.scan_prefix(chunks::chunk_prefix());
+        generation.has_chunks = contain(PART, || found.next())?.is_some();
+        Ok(generation)
+    }
+
+    /// Applies the batch to the tree and to the disk. It ends the process rather than return
+    /// without knowing what lies there: see [`end_process`].
+    pub(super) fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let mut writes = ::sled::Batch::default();
+        let mut row_key = Vec::with_capacity(64);
+        for (key, value) in batch {
+            chunks::row_key(key, &mut row_key);
+            let before = if self.has_chunks {
+                self.chunks_at(key, &row_key)?
+            } else {
+                0
+            };
+            let mut now = 0;
+            match value {
+                Some(value) => {
+                    let stored = Stored::of(value);
+                    now = stored.chunks();
+                    writes.insert(row_key.as_slice(), stored.encode());
+                    if now > 0 {
+                        self.has_chunks = true;
+                        for (index, chunk) in (0..now).zip(value.chunks(CHUNK_BYTES)) {
+                            writes.insert(chunks::chunk_key(key, index), chunk);
+                        }
+                    }
+                }
+                None => writes.remove(row_key.as_slice()),
+            }
+            for index in now..before {
+                writes.remove(chunks::chunk_key(key, index));
+            }
+        }
+        self.apply(writes);
+        Ok(())
+    }
+
+    pub(super) fn check(&self) -> Result<Integrity, StoreError> {
+        let mut chunks = 0_u64;
+        for row in self.db.scan_prefix(chunks::chunk_prefix()).keys() {
+            row.map_err(reading)?;
+            chunks += 1;
+        }
+        let mut expected = 0_u64;
+        let mut stored = self.db.range(vec![b'r']..);
+        while let Some(row) = contain(PART, || stored.next())? {
+            let (key, value) = row.map_err(reading)?;
+            expected += u64::from(Stored::decode(&key, &value)?.chunks());
+        }
+        if chunks != expected {
+            let why = format!("{chunks} chunks where the rows have {expected}");
+            return Err(StoreError::damaged_part(PART, why));
+        }
+        match self.blob_files()? {
+            0 => Ok(Integrity::Sound),
+            some => Err(StoreError::damaged_part(
+                PART,
+                format!("{some} unsynced blobs"),
+            )),
+        }
+    }
+
+    pub(super) fn blob_files(&self) -> Result<usize, StoreError> {
+        fs::read_dir(self.path.join("blobs"))
+            .map(Iterator::count)
+            .map_err(|error| StoreError::before_write("blobs/", &error))
+    }
+
+    fn apply(&self, writes: ::sled::Batch) {
+        // One batch is one atomic unit of sled's recovery: a torn one is cut off as a whole.
+        let applied = contain(PART, || self.db.apply_batch(writes));
+        if let Err(why) = flatten(applied) {
+            end_process(&why);
+        }
+        let flushed = contain(PART, || self.db.flush());
+        if let Err(why) = flatten(flushed) {
+            end_process(&why);
+        }
+        if let Err(error) = self.log.sync_data() {
+            end_process(&error.to_string());
+        }
+    }
+
+    /// Returns how many chunks the row has that is about to be replaced.
+    fn chunks_at(&self, key: &[u8], row_key: &[u8]) -> Result<u32, StoreError> {
+        match contain(PART, || self.db.get(row_key))?.map_err(reading)? {
+            Some(stored) => Ok(Stored::decode(key, &stored)?.chunks()),
+            None => Ok(0),
+        }
+    }
+
+    fn check_format(&mut self) -> Result<(), StoreError> {
+        let format = contain(PART, || self.db.get(FORMAT_KEY))?.map_err(reading)?;
+        match format {
+            Some(format) if format == FORMAT_VERSION => Ok(()),
+            Some(format) => Err(StoreError::unsupported(format!(
+                "the store has format {format:?}, this version reads {FORMAT_VERSION:?}; update"
+            ))),
+            None if contain(PART, || self.db.iter().next())?.is_none() => {
+                let mut first = ::sled::Batch::default();
+                first.insert(FORMAT_KEY, FORMAT_VERSION);
+                self.apply(first);
+                Ok(())
+            }
+            None => Err(StoreError::damaged_part(
+                PART,
+                "it has rows but no format version",
+            )),
+        }
+    }
+
+    fn give(
+        &self,
+        key: &[u8],
+        stored: &[u8],
+        give: impl FnOnce(&[u8]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        match Stored::decode(key, stored)? {
+            Stored::Inline(value) => give(value),
+            Stored::Chunked(head) => {
+                let value = head.join(key, |index| {
+                    let chunk = chunks::chunk_key(key, index);
+                    contain(PART, || self.db.get(chunk))?.map_err(reading)
+                })?;
+                give(&value)
+            }
+        }
+    }
+}
+
+impl Read for Generation {
+    fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+        let mut row_key = Vec::with_capacity(64);
+        for (index, key) in keys.iter().enumerate() {
+            chunks::row_key(key, &mut row_key);
+            match contain(PART, || self.db.get(&row_key))?.map_err(reading)? {
+                Some(stored) => self.give(key, &stored, |value| visit(index, Some(value)))?,
+                None => visit(index, None)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        limit: usize,
+        visit: &mut ScanVisit<'_>,
+    ) -> Result<(), StoreError> {
+        if from >= until {
+            return Ok(());
+        }
+        let (mut first, mut end) = (Vec::new(), Vec::new());
+        chunks::row_key(from, &mut first);
+        chunks::row_key(until, &mut end);
+        let mut rows = self.db.range(first..end);
+        for _ in 0..limit {
+            let Some(row) = contain(PART, || rows.next())? else {
+                break;
+            };
+            let (row_key, stored) = row.map_err(reading)?;
+            let key = chunks::key_of_row(&row_key).expect("a range of rows holds rows");
+            assert!(from <= key && key < until, "a scan keeps its bounds");
+            self.give(key, &stored, |value| visit(key, value))?;
+        }
+        Ok(())
+    }
+}
+
+/// Ends the process after a write or a sync that failed.
+///
+/// The kernel drops the pages that it could not write and forgets the error with the first report,
+/// so a second sync would succeed and mean nothing. sled's own memory is ahead of its disk as
+/// well. Only a new process reads what truly lies there, so this one must not say another word.
+pub(super) fn end_process(why: &str) -> ! {
+    tracing::error!(
+        why,
+        "sled could not make a commit durable; the process ends"
+    );
+    eprintln!("counterfoil: sled could not make a commit durable, the process ends: {why}");
+    std::process::abort()
+}
+
+fn flatten<T>(result: Result<::sled::Result<T>, StoreError>) -> Result<T, String> {
+    match result {
+        Ok(Ok(done)) => Ok(done),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(panic) => Err(panic.to_string()),
+    }
+}
+
+/// Opens sled. Another process cannot have it, as we hold the lock on its home; what may have it
+/// for a moment is the last background task of a handle that this process has just dropped.
+fn open_sled(path: &Path) -> Result<::sled::Db, StoreError> {
+    const TRIES_MAX: u32 = 500;
+    let config = ::sled::Config::new()
+        .path(path)
+        .cache_capacity(CACHE_BYTES)
+        .flush_every_ms(None);
+    let mut tries = 0;
+    loop {
+        match contain(PART, || config.open())? {
+            Ok(db) => return Ok(db),
+            Err(::sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
+                tries += 1;
+                if tries == TRIES_MAX {
+                    return Err(StoreError::Locked {
+                        path: path.to_owned(),
+                    });
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
+            Err(error) => return Err(reading(error)),
+        }
+    }
+}
+
+/// Removes what a crash left of a snapshot in the making. sled would write the next one of the
+/// same name over it without cutting it, and take the rest of the longer one for its checksum.
+fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
+    let failed = |error| StoreError::before_write("an unfinished snapshot", &error);
+    if !path.exists() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        if entry
+            .extension()
+            .is_some_and(|extension| extension == "generating")
+        {
+            assert!(
+                entry.starts_with(path),
+                "only what lies in the store is removed"
+            );
+            fs::remove_file(&entry).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+fn reading(error: ::sled::Error) -> StoreError {
+    match error {
+        ::sled::Error::Io(error) => StoreError::before_write("sled", &error),
+        ::sled::Error::Unsupported(why) => StoreError::unsupported(why),
+        ::sled::Error::Corruption { .. }
+        | ::sled::Error::ReportableBug(_)
+        | ::sled::Error::CollectionNotFound(_) => StoreError::damaged_part(PART, error),
+    }
+}
