@@ -129,10 +129,7 @@ impl KeyList {
     /// Returns an empty list with room for `keys`.
     #[must_use]
     pub fn with_capacity(keys: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(keys.saturating_mul(24)),
-            ends: Vec::with_capacity(keys),
-        }
+        Self { bytes: Vec::with_capacity(keys.saturating_mul(24)), ends: Vec::with_capacity(keys) }
     }
 
     /// Appends the key that `write` appends to the bytes.
@@ -144,15 +141,9 @@ impl KeyList {
         write(&mut self.bytes);
         assert!(self.bytes.len() >= start, "a key is appended");
         let key = &self.bytes[start..];
-        assert!(
-            key.len() <= KEY_BYTES_MAX,
-            "a key has at most {KEY_BYTES_MAX} bytes"
-        );
+        assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         if let Some(last) = self.ends.len().checked_sub(1) {
-            assert!(
-                self.key(last) < key,
-                "keys ascend, in bytes as in their type"
-            );
+            assert!(self.key(last) < key, "keys ascend, in bytes as in their type");
         }
         self.ends.push(self.bytes.len());
     }
@@ -194,9 +185,7 @@ impl KeyList {
 /// Otherwise that of either engine; `to` is then incomplete, and the caller discards it.
 pub fn copy_rows(from: &impl Read, to: &mut impl Engine) -> Result<u64, StoreError> {
     if !to.scan(&[], &AFTER_LAST_KEY, 1)?.is_empty() {
-        return Err(StoreError::unsupported(
-            "the target of a copy must be empty; name a new one",
-        ));
+        return Err(StoreError::unsupported("the target of a copy must be empty; name a new one"));
     }
     copy_pages(from, |batch| to.commit(batch))
 }
@@ -216,29 +205,17 @@ pub(crate) fn copy_pages(
         next.clone_from(last);
         next.push(0); // the smallest key above `last`
         rows += page.len() as u64;
-        put(&page
-            .into_iter()
-            .map(|(key, value)| (key, Some(value)))
-            .collect())?;
+        put(&page.into_iter().map(|(key, value)| (key, Some(value))).collect())?;
     }
     Ok(rows)
 }
 
 /// Checks the limits of a batch, in every engine alike.
 pub(crate) fn assert_within_limits(batch: &Batch) {
-    assert!(
-        batch.len() <= BATCH_ROWS_MAX,
-        "a batch has at most {BATCH_ROWS_MAX} rows"
-    );
+    assert!(batch.len() <= BATCH_ROWS_MAX, "a batch has at most {BATCH_ROWS_MAX} rows");
     for (key, value) in batch {
-        assert!(
-            key.len() <= KEY_BYTES_MAX,
-            "a key has at most {KEY_BYTES_MAX} bytes"
-        );
+        assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         let bytes = value.as_ref().map_or(0, Vec::len);
-        assert!(
-            bytes <= VALUE_BYTES_MAX,
-            "a value has at most {VALUE_BYTES_MAX} bytes"
-        );
+        assert!(bytes <= VALUE_BYTES_MAX, "a value has at most {VALUE_BYTES_MAX} bytes");
     }
 }

@@ -89,10 +89,7 @@ impl StoreError {
     /// Names a place in a store that is not a row.
     pub(crate) fn damaged_part(part: &str, why: impl ToString) -> Self {
         assert!(!part.is_empty(), "damage has a place");
-        Self::Damaged {
-            key: part.to_owned(),
-            why: why.to_string(),
-        }
+        Self::Damaged { key: part.to_owned(), why: why.to_string() }
     }
 
     pub(crate) fn damaged_row(key: &[u8], why: impl ToString) -> Self {
@@ -101,18 +98,16 @@ impl StoreError {
         for byte in key {
             write!(hex, "{byte:02x}").expect("a string takes every write");
         }
-        Self::Damaged {
-            key: hex,
-            why: why.to_string(),
-        }
+        Self::Damaged { key: hex, why: why.to_string() }
     }
 
     /// An I/O error on the way to a file, before any row of a batch was written.
     pub(crate) fn before_write(what: &str, error: &io::Error) -> Self {
         let why = format!("{what}: {error}");
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { why },
-            _ => Self::Unavailable { why },
+        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+        match full.contains(&error.kind()) {
+            true => Self::Full { why },
+            false => Self::Unavailable { why },
         }
     }
 }

@@ -24,27 +24,18 @@ pub(crate) fn seal(key: &[u8], write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     assert!(framed.len() >= HEAD_BYTES, "a record is appended");
     let sum = checksum(key, &framed[HEAD_BYTES..]);
     framed[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
-    assert_eq!(
-        framed[0], VERSION,
-        "a record is appended, not written over the head"
-    );
+    assert_eq!(framed[0], VERSION, "a record is appended, not written over the head");
     framed
 }
 
 /// Returns the body of a framed value.
 pub(crate) fn unseal<'a>(key: &[u8], framed: &'a [u8]) -> Result<&'a [u8], StoreError> {
     let Some((head, body)) = framed.split_first_chunk::<HEAD_BYTES>() else {
-        return Err(StoreError::damaged_row(
-            key,
-            "the value is shorter than its frame",
-        ));
+        return Err(StoreError::damaged_row(key, "the value is shorter than its frame"));
     };
     let [version, sum @ ..] = *head;
     if version != VERSION {
-        return Err(StoreError::damaged_row(
-            key,
-            format!("the frame has version {version}"),
-        ));
+        return Err(StoreError::damaged_row(key, format!("the frame has version {version}")));
     }
     if u32::from_le_bytes(sum) != checksum(key, body) {
         return Err(StoreError::damaged_row(key, "the checksum does not match"));

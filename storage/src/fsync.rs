@@ -16,9 +16,7 @@ pub(crate) fn parent(path: &Path) -> Result<(), StoreError> {
 /// Syncs a file or a directory.
 pub(crate) fn entry(path: &Path) -> Result<(), StoreError> {
     assert!(!path.as_os_str().is_empty(), "a path names something");
-    File::open(path)
-        .and_then(|file| file.sync_all())
-        .map_err(|error| {
-            StoreError::before_write(&format!("{} cannot be synced", path.display()), &error)
-        })
+    File::open(path).and_then(|file| file.sync_all()).map_err(|error| {
+        StoreError::before_write(&format!("{} cannot be synced", path.display()), &error)
+    })
 }

@@ -26,18 +26,12 @@ where
 {
     /// Puts the rows of `M` onto `engine`.
     pub const fn new(engine: E) -> Self {
-        Self {
-            engine,
-            role: PhantomData,
-        }
+        Self { engine, role: PhantomData }
     }
 
     /// Returns a handle that reads committed rows from any thread.
     pub fn reader(&self) -> Reader<M, E> {
-        Reader {
-            reads: self.engine.reader(),
-            role: PhantomData,
-        }
+        Reader { reads: self.engine.reader(), role: PhantomData }
     }
 
     /// Returns the engine.
@@ -62,12 +56,11 @@ where
     pub fn check(&mut self) -> Result<Checked, StoreError> {
         let structure = self.engine.check()?;
         let mut rows = 0_u64;
-        self.engine
-            .visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |key, framed| {
-                open_row::<M>(key, framed)?;
-                rows += 1;
-                Ok(())
-            })?;
+        self.engine.visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |key, framed| {
+            open_row::<M>(key, framed)?;
+            rows += 1;
+            Ok(())
+        })?;
         Ok(Checked { rows, structure })
     }
 }
@@ -132,10 +125,7 @@ pub struct Reader<M, E: Engine> {
 
 impl<M, E: Engine> Clone for Reader<M, E> {
     fn clone(&self) -> Self {
-        Self {
-            reads: self.reads.clone(),
-            role: PhantomData,
-        }
+        Self { reads: self.reads.clone(), role: PhantomData }
     }
 }
 
@@ -208,14 +198,8 @@ fn load<M: Persist>(reads: &impl Read, keys: &BTreeSet<M::Key>) -> Result<Loaded
     let mut typed = keys.iter();
     let mut rows = Vec::with_capacity(keys.len());
     reads.load(&list, &mut |index, framed| {
-        assert_eq!(
-            index,
-            rows.len(),
-            "an engine visits the keys in their order"
-        );
-        let key = typed
-            .next()
-            .expect("an engine visits no more keys than it was asked for");
+        assert_eq!(index, rows.len(), "an engine visits the keys in their order");
+        let key = typed.next().expect("an engine visits no more keys than it was asked for");
         let record = match framed {
             Some(framed) => Some(open_record::<M>(key, list.key(index), framed)?),
             None => None,
@@ -223,11 +207,7 @@ fn load<M: Persist>(reads: &impl Read, keys: &BTreeSet<M::Key>) -> Result<Loaded
         rows.push((key.clone(), record));
         Ok(())
     })?;
-    assert_eq!(
-        rows.len(),
-        keys.len(),
-        "an engine visits each key, absent or not"
-    );
+    assert_eq!(rows.len(), keys.len(), "an engine visits each key, absent or not");
     Ok(rows.into_iter().collect()) // sorted already: the map is built in one pass
 }
 
@@ -236,17 +216,12 @@ fn encode<M: Persist>(writes: &Writes<M>) -> Batch {
     for (key, record) in writes {
         let mut bytes = Vec::with_capacity(32);
         M::key_bytes(key, &mut bytes);
-        let framed = record
-            .as_ref()
-            .map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
+        let framed =
+            record.as_ref().map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
         rows.push((bytes, framed));
     }
     let batch: Batch = rows.into_iter().collect();
-    assert_eq!(
-        batch.len(),
-        writes.len(),
-        "different keys have different bytes"
-    );
+    assert_eq!(batch.len(), writes.len(), "different keys have different bytes");
     batch
 }
 
@@ -274,11 +249,7 @@ fn scan<M: Persist>(
     M::key_bytes(from, &mut first);
     let mut end = Vec::with_capacity(32);
     M::key_bytes(until, &mut end);
-    assert_eq!(
-        from < until,
-        first < end,
-        "the order of the bytes is the order of the keys"
-    );
+    assert_eq!(from < until, first < end, "the order of the bytes is the order of the keys");
     collect::<M>(reads, &first, &end, limit)
 }
 

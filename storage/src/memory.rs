@@ -64,16 +64,8 @@ impl<M: Machine> Memory<M> {
     /// Returns a store without rows.
     #[must_use]
     pub const fn new() -> Self {
-        let counters = Counters {
-            commits: 0,
-            rows_written: 0,
-        };
-        Self {
-            rows: BTreeMap::new(),
-            next_failure: None,
-            refuses: false,
-            counters,
-        }
+        let counters = Counters { commits: 0, rows_written: 0 };
+        Self { rows: BTreeMap::new(), next_failure: None, refuses: false, counters }
     }
 
     /// Lets the next transaction fail; after it the store refuses until [`Self::reopen`].
@@ -118,9 +110,7 @@ impl<M: Machine> Memory<M> {
 
     fn readable(&self) -> Result<(), StoreError> {
         if self.refuses {
-            return Err(StoreError::unknown(
-                "an earlier commit failed; reopen the store",
-            ));
+            return Err(StoreError::unknown("an earlier commit failed; reopen the store"));
         }
         Ok(())
     }
@@ -156,10 +146,8 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Memory<M> {
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
         self.readable()?;
-        let loaded: Loaded<M> = keys
-            .iter()
-            .map(|key| (key.clone(), self.rows.get(key).cloned()))
-            .collect();
+        let loaded: Loaded<M> =
+            keys.iter().map(|key| (key.clone(), self.rows.get(key).cloned())).collect();
         let writes = decide(&loaded);
         self.commit(writes)
     }
@@ -184,8 +172,6 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
             return Ok(Page::<M>::new());
         }
         let range = self.rows.range(from..until).take(limit);
-        Ok(range
-            .map(|(key, record)| (key.clone(), record.clone()))
-            .collect())
+        Ok(range.map(|(key, record)| (key.clone(), record.clone())).collect())
     }
 }

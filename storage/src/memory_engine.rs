@@ -43,9 +43,7 @@ impl MemoryEngine {
     /// Returns an engine with an empty disk.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            state: Arc::default(),
-        }
+        Self { state: Arc::default() }
     }
 
     /// Opens the disk that an engine left behind.
@@ -61,15 +59,8 @@ impl MemoryEngine {
         }
         assert!(whole <= log.len(), "a whole record lies within the log");
         log.truncate(whole);
-        let state = State {
-            durable: whole,
-            log,
-            rows,
-            ..State::default()
-        };
-        Ok(Self {
-            state: Arc::new(RwLock::new(state)),
-        })
+        let state = State { durable: whole, log, rows, ..State::default() };
+        Ok(Self { state: Arc::new(RwLock::new(state)) })
     }
 
     /// Lets the next commit fail: not a byte, or all but the answer, reaches the disk.
@@ -115,9 +106,7 @@ impl Engine for MemoryEngine {
     type Reader = MemoryReader;
 
     fn reader(&self) -> MemoryReader {
-        MemoryReader {
-            state: Arc::clone(&self.state),
-        }
+        MemoryReader { state: Arc::clone(&self.state) }
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -152,10 +141,7 @@ impl Engine for MemoryEngine {
         state.readable()?;
         let replayed = Self::open(state.log.clone())?;
         if read(&replayed.state).rows != state.rows {
-            return Err(StoreError::damaged_part(
-                "log",
-                "it does not replay to the rows",
-            ));
+            return Err(StoreError::damaged_part("log", "it does not replay to the rows"));
         }
         Ok(Integrity::Sound)
     }
@@ -164,14 +150,9 @@ impl Engine for MemoryEngine {
 impl State {
     fn readable(&self) -> Result<(), StoreError> {
         if self.refuses {
-            return Err(StoreError::unknown(
-                "the store was closed by a failure; reopen it",
-            ));
+            return Err(StoreError::unknown("the store was closed by a failure; reopen it"));
         }
-        assert!(
-            self.durable == self.log.len(),
-            "an open store has acknowledged all it wrote"
-        );
+        assert!(self.durable == self.log.len(), "an open store has acknowledged all it wrote");
         Ok(())
     }
 
@@ -194,10 +175,7 @@ impl State {
         if from >= until {
             return Ok(());
         }
-        let bounds = (
-            std::ops::Bound::Included(from),
-            std::ops::Bound::Excluded(until),
-        );
+        let bounds = (std::ops::Bound::Included(from), std::ops::Bound::Excluded(until));
         for (key, value) in self.rows.range::<[u8], _>(bounds).take(limit) {
             visit(key, value)?;
         }
@@ -293,10 +271,7 @@ fn replay(mut payload: &[u8], rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(
             Some((key, 1, value)) => rows.insert(key.to_vec(), value.to_vec()),
             Some((key, 0, _)) => rows.remove(key),
             Some(_) | None => {
-                return Err(StoreError::damaged_part(
-                    "log",
-                    "a record has no such write",
-                ));
+                return Err(StoreError::damaged_part("log", "a record has no such write"));
             }
         };
     }

@@ -1,8 +1,9 @@
 //! redb: the engine of the tills, and of a cloud that chooses it.
 //!
 //! Every commit is two-phase with quick repair: a crash at any instant leaves the old or the new
-//! state, and reopening takes no walk over the file. Decided by measurement; the figures are in
+//! state, and reopening takes no walk over the file. What it costs, beside sled, is measured in
 //! `docs/decisions/0003-sled-hard-sync.md`.
+#![allow(clippy::wildcard_enum_match_arm, reason = "redb's error enums are non-exhaustive")]
 
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use ::redb::{
     CommitError, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase as _,
-    ReadableTable as _, StorageBackend, StorageError, TableDefinition, TableError,
-    TransactionError,
+    ReadableTable as _, StorageError, TableDefinition, TableError, TransactionError,
 };
+
+pub use ::redb::StorageBackend;
 
 use crate::contain::contain;
 use crate::engine::{
@@ -87,9 +89,7 @@ impl Redb {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        let opened = contain(PART, || {
-            builder(CACHE_BYTES_DEFAULT).create_with_backend(backend)
-        })?;
+        let opened = contain(PART, || builder(CACHE_BYTES_DEFAULT).create_with_backend(backend))?;
         let database = opened.map_err(|error| opening(error, Path::new("the given backend")))?;
         Self::begin(database)
     }
@@ -105,11 +105,7 @@ impl Redb {
             }
             None => contain(PART, || create_tables(&database))??,
         }
-        Ok(Self {
-            shared: Arc::new(Shared {
-                handle: RwLock::new(Handle::Open(database)),
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { handle: RwLock::new(Handle::Open(database)) }) })
     }
 }
 
@@ -123,9 +119,7 @@ impl Engine for Redb {
     type Reader = RedbReader;
 
     fn reader(&self) -> RedbReader {
-        RedbReader {
-            shared: Arc::clone(&self.shared),
-        }
+        RedbReader { shared: Arc::clone(&self.shared) }
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -145,11 +139,7 @@ impl Engine for Redb {
     }
 
     fn check(&mut self) -> Result<Integrity, StoreError> {
-        let mut handle = self
-            .shared
-            .handle
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut handle = self.shared.handle.write().unwrap_or_else(PoisonError::into_inner);
         match &mut *handle {
             Handle::Open(database) => {
                 let checked = contain(PART, || database.check_integrity())?;
@@ -178,10 +168,7 @@ impl Shared {
 
     /// Closes the file, so that it can be opened again; waits for reads that are under way.
     fn close(&self, end: Handle) {
-        assert!(
-            !matches!(end, Handle::Open(_)),
-            "a closed store does not open by itself"
-        );
+        assert!(!matches!(end, Handle::Open(_)), "a closed store does not open by itself");
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
         let before = std::mem::replace(&mut *handle, end);
         if let Err(error) = contain(PART, || drop(before)) {
@@ -219,10 +206,7 @@ impl Shared {
                     break;
                 };
                 let (key, value) = row.map_err(reading)?;
-                assert!(
-                    from <= key.value() && key.value() < until,
-                    "a scan keeps its bounds"
-                );
+                assert!(from <= key.value() && key.value() < until, "a scan keeps its bounds");
                 visit(key.value(), value.value())?;
             }
             Ok(())
@@ -274,10 +258,7 @@ fn format_version(database: &Database) -> Result<Option<u64>, StoreError> {
             let mut tables = transaction.list_tables().map_err(reading)?;
             match tables.next() {
                 None => Ok(None),
-                Some(_) => Err(StoreError::damaged_part(
-                    PART,
-                    "it belongs to another program",
-                )),
+                Some(_) => Err(StoreError::damaged_part(PART, "it belongs to another program")),
             }
         }
         Err(error) => Err(tabling(error)),
@@ -291,27 +272,18 @@ fn create_tables(database: &Database) -> Result<(), StoreError> {
         let before = format.insert(FORMAT_KEY, FORMAT_VERSION).map_err(writing)?;
         assert!(before.is_none(), "a new file has no format version");
         let rows = transaction.open_table(ROWS).map_err(tabling)?;
-        assert!(
-            rows.first().map_err(writing)?.is_none(),
-            "a new file has no rows"
-        );
+        assert!(rows.first().map_err(writing)?.is_none(), "a new file has no rows");
     }
     transaction.commit().map_err(committing)
 }
 
 fn rows(database: &Database) -> Result<ReadOnlyTable<&'static [u8], &'static [u8]>, StoreError> {
-    database
-        .begin_read()
-        .map_err(beginning)?
-        .open_table(ROWS)
-        .map_err(tabling)
+    database.begin_read().map_err(beginning)?.open_table(ROWS).map_err(tabling)
 }
 
 fn begin(database: &Database) -> Result<::redb::WriteTransaction, StoreError> {
     let mut transaction = database.begin_write().map_err(beginning)?;
-    transaction
-        .set_durability(Durability::Immediate)
-        .map_err(StoreError::unsupported)?;
+    transaction.set_durability(Durability::Immediate).map_err(StoreError::unsupported)?;
     // Implies two phases. Only the last commit before a crash counts, so it is set on all.
     transaction.set_quick_repair(true);
     Ok(transaction)
@@ -335,9 +307,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), StoreError> {
 
 fn opening(error: DatabaseError, path: &Path) -> StoreError {
     match error {
-        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked {
-            path: PathBuf::from(path),
-        },
+        DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: PathBuf::from(path) },
         DatabaseError::UpgradeRequired(version) => StoreError::unsupported(format!(
             "the file is of redb format {version}; export it with the version that wrote it"
         )),

@@ -1,5 +1,5 @@
 //! A compaction keeps every row, gives space back, and can be interrupted anywhere.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -16,9 +16,7 @@ fn a_compaction_keeps_the_rows_and_gives_space_back() {
     let mut random = Random::new(1);
     let mut engine = Sled::open(&path).unwrap();
     for _ in 0..40 {
-        let rows: Batch = (0..50_u8)
-            .map(|key| (vec![key], Some(random.bytes(6000))))
-            .collect();
+        let rows: Batch = (0..50_u8).map(|key| (vec![key], Some(random.bytes(6000)))).collect();
         engine.commit(&rows).unwrap();
     }
     let expected = engine.scan(&[], &AFTER_LAST_KEY, usize::MAX).unwrap();
@@ -27,15 +25,9 @@ fn a_compaction_keeps_the_rows_and_gives_space_back() {
         let done = Sled::compact(&path).unwrap();
         println!("{done:?}");
         assert_eq!(done.rows, 50);
-        assert!(
-            round > 0 || done.bytes_after * 2 < done.bytes_before,
-            "{done:?}"
-        );
+        assert!(round > 0 || done.bytes_after * 2 < done.bytes_before, "{done:?}");
         let mut engine = Sled::open(&path).unwrap();
-        assert_eq!(
-            engine.scan(&[], &AFTER_LAST_KEY, usize::MAX).unwrap(),
-            expected
-        );
+        assert_eq!(engine.scan(&[], &AFTER_LAST_KEY, usize::MAX).unwrap(), expected);
         engine.check().unwrap();
     }
 }
@@ -45,9 +37,7 @@ fn an_interrupted_compaction_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store");
     let mut engine = Sled::open(&path).unwrap();
-    engine
-        .commit(&Batch::from([(vec![1], Some(vec![1]))]))
-        .unwrap();
+    engine.commit(&Batch::from([(vec![1], Some(vec![1]))])).unwrap();
     drop(engine);
     // what a crash leaves: the next database in part, the next name unwritten
     fs::create_dir_all(path.join("store-2/blobs")).unwrap();
@@ -55,13 +45,8 @@ fn an_interrupted_compaction_changes_nothing() {
     fs::write(path.join("current.new"), b"store-").unwrap();
     let mut engine = Sled::open(&path).unwrap();
     assert_eq!(engine.get(&[1]).unwrap(), Some(vec![1]));
-    assert!(
-        !path.join("store-2").exists(),
-        "what did not count is removed"
-    );
-    engine
-        .commit(&Batch::from([(vec![2], Some(vec![2]))]))
-        .unwrap();
+    assert!(!path.join("store-2").exists(), "what did not count is removed");
+    engine.commit(&Batch::from([(vec![2], Some(vec![2]))])).unwrap();
     drop(engine);
     assert_eq!(Sled::compact(&path).unwrap().rows, 2);
 }
@@ -71,11 +56,7 @@ fn a_location_opens_the_engine_that_it_names() {
     let directory = tempfile::tempdir().unwrap();
     for (text, files) in [("sled", true), ("redb", true), ("memory", false)] {
         let path = directory.path().join(text);
-        let suffix = if files {
-            path.display().to_string()
-        } else {
-            String::new()
-        };
+        let suffix = if files { path.display().to_string() } else { String::new() };
         let location: Location = format!("{text}:{suffix}").parse().unwrap();
         assert_eq!(location.to_string(), format!("{text}:{suffix}"));
         let mut engine = location.open().unwrap();
@@ -85,22 +66,12 @@ fn a_location_opens_the_engine_that_it_names() {
             AnyEngine::Sled(_) => "sled",
         };
         assert_eq!(named, text);
-        engine
-            .commit(&Batch::from([(vec![1], Some(vec![1]))]))
-            .unwrap();
+        engine.commit(&Batch::from([(vec![1], Some(vec![1]))])).unwrap();
         assert_eq!(engine.reader().get(&[1]).unwrap(), Some(vec![1]));
         engine.check().unwrap();
         assert_eq!(path.exists(), files);
     }
-    for bad in [
-        "",
-        "sled",
-        "sled:",
-        "redb:",
-        "memory:/tmp",
-        "postgres:x",
-        "/var/lib/store",
-    ] {
+    for bad in ["", "sled", "sled:", "redb:", "memory:/tmp", "postgres:x", "/var/lib/store"] {
         println!("{}", bad.parse::<Location>().unwrap_err());
     }
 }

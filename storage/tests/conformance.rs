@@ -1,5 +1,5 @@
 //! Every engine keeps the same promises.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -42,10 +42,7 @@ struct OnDisk<E> {
 
 impl<E> OnDisk<E> {
     fn new(open: fn(PathBuf) -> E) -> Self {
-        Self {
-            directory: tempfile::tempdir().unwrap(),
-            open,
-        }
+        Self { directory: tempfile::tempdir().unwrap(), open }
     }
 }
 
@@ -98,9 +95,7 @@ each_engine! {
 }
 
 fn batch(rows: &[(&[u8], Option<&[u8]>)]) -> Batch {
-    rows.iter()
-        .map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec)))
-        .collect()
+    rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect()
 }
 
 fn all(engine: &impl Read) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -141,9 +136,7 @@ fn a_scan_is_in_the_order_of_the_bytes_and_keeps_its_bounds(mut bench: impl Benc
 
 fn a_removed_row_is_gone_and_may_come_back(mut bench: impl Bench) {
     let mut engine = bench.open();
-    engine
-        .commit(&batch(&[(b"a", Some(b"1")), (b"b", Some(b"2"))]))
-        .unwrap();
+    engine.commit(&batch(&[(b"a", Some(b"1")), (b"b", Some(b"2"))])).unwrap();
     engine.commit(&batch(&[(b"a", None)])).unwrap();
     assert_eq!(all(&engine), [(b"b".to_vec(), b"2".to_vec())]);
     let mut engine = bench.reopen(engine);
@@ -154,14 +147,11 @@ fn a_removed_row_is_gone_and_may_come_back(mut bench: impl Bench) {
 
 fn a_batch_is_visible_as_a_whole(mut bench: impl Bench) {
     let mut engine = bench.open();
-    let many: Batch = (0..2000_u32)
-        .map(|n| (n.to_be_bytes().to_vec(), Some(vec![7; 100])))
-        .collect();
+    let many: Batch =
+        (0..2000_u32).map(|n| (n.to_be_bytes().to_vec(), Some(vec![7; 100]))).collect();
     engine.commit(&many).unwrap();
     assert_eq!(all(&engine).len(), 2000);
-    let half: Batch = (0..1000_u32)
-        .map(|n| (n.to_be_bytes().to_vec(), None))
-        .collect();
+    let half: Batch = (0..1000_u32).map(|n| (n.to_be_bytes().to_vec(), None)).collect();
     engine.commit(&half).unwrap();
     let engine = bench.reopen(engine);
     assert_eq!(all(&engine).len(), 1000);
@@ -191,31 +181,16 @@ fn reopening_keeps_everything(mut bench: impl Bench) {
 fn a_value_may_be_large_then_small_then_gone(mut bench: impl Bench) {
     let mut engine = bench.open();
     let mut random = Random::new(7);
-    for len in [
-        4095,
-        4096,
-        4097,
-        8192,
-        100_000,
-        1 << 20,
-        5000,
-        10,
-        300_000,
-        0,
-    ] {
+    for len in [4095, 4096, 4097, 8192, 100_000, 1 << 20, 5000, 10, 300_000, 0] {
         let value = random.bytes(len);
-        engine
-            .commit(&batch(&[(b"big", Some(&value)), (b"bih", Some(b"beside"))]))
-            .unwrap();
+        engine.commit(&batch(&[(b"big", Some(&value)), (b"bih", Some(b"beside"))])).unwrap();
         assert_eq!(engine.get(b"big").unwrap().as_ref(), Some(&value), "{len}");
         engine = bench.reopen(engine);
         assert_eq!(all(&engine)[0], (b"big".to_vec(), value), "{len}");
         assert_eq!(all(&engine).len(), 2, "{len}");
         engine.check().unwrap();
     }
-    engine
-        .commit(&batch(&[(b"big", Some(&[1; 9000]))]))
-        .unwrap();
+    engine.commit(&batch(&[(b"big", Some(&[1; 9000]))])).unwrap();
     engine.commit(&batch(&[(b"big", None)])).unwrap();
     assert_eq!(all(&engine), [(b"bih".to_vec(), b"beside".to_vec())]);
     engine.check().unwrap();
@@ -224,11 +199,8 @@ fn a_value_may_be_large_then_small_then_gone(mut bench: impl Bench) {
 fn a_key_may_have_256_bytes_and_a_value_none(mut bench: impl Bench) {
     let mut engine = bench.open();
     let long = [0xff; 256];
-    let rows: [(&[u8], Option<&[u8]>); 3] = [
-        (&long, Some(b"")),
-        (&long[..255], Some(&[9; 9000])),
-        (b"", Some(b"empty")),
-    ];
+    let rows: [(&[u8], Option<&[u8]>); 3] =
+        [(&long, Some(b"")), (&long[..255], Some(&[9; 9000])), (b"", Some(b"empty"))];
     engine.commit(&batch(&rows)).unwrap();
     let engine = bench.reopen(engine);
     assert_eq!(engine.get(&long).unwrap(), Some(Vec::new()));
@@ -242,20 +214,15 @@ fn a_reader_sees_commits_and_ends_with_the_store(mut bench: impl Bench) {
     let reader = engine.reader();
     assert_eq!(reader.get(b"a").unwrap(), None);
     engine.commit(&batch(&[(b"a", Some(b"1"))])).unwrap();
-    assert_eq!(reader.clone().get(b"a").unwrap(), Some(b"1".to_vec()));
+    assert_eq!(reader.get(b"a").unwrap(), Some(b"1".to_vec()));
     let engine = bench.reopen(engine); // although the reader lives
-    assert!(
-        reader.get(b"a").is_err(),
-        "the reader of a closed store refuses"
-    );
+    assert!(reader.get(b"a").is_err(), "the reader of a closed store refuses");
     assert_eq!(engine.reader().get(b"a").unwrap(), Some(b"1".to_vec()));
 }
 
 fn a_load_visits_each_key_in_order(mut bench: impl Bench) {
     let mut engine = bench.open();
-    engine
-        .commit(&batch(&[(b"b", Some(b"2")), (b"d", Some(b"4"))]))
-        .unwrap();
+    engine.commit(&batch(&[(b"b", Some(b"2")), (b"d", Some(b"4"))])).unwrap();
     let mut keys = counterfoil_storage::engine::KeyList::default();
     for key in [b"a", b"b", b"c", b"d"] {
         keys.push_with(|out| out.extend_from_slice(key));
@@ -268,36 +235,18 @@ fn a_load_visits_each_key_in_order(mut bench: impl Bench) {
         })
         .unwrap();
     let two = Some(b"2".to_vec());
-    assert_eq!(
-        seen,
-        [(0, None), (1, two), (2, None), (3, Some(b"4".to_vec()))]
-    );
-    let stop = StoreError::Unavailable {
-        why: "enough".to_owned(),
-    };
-    assert_eq!(
-        engine.load(&keys, &mut |_, _| Err(stop.clone())),
-        Err(stop.clone())
-    );
+    assert_eq!(seen, [(0, None), (1, two), (2, None), (3, Some(b"4".to_vec()))]);
+    let stop = StoreError::Unavailable { why: "enough".to_owned() };
+    assert_eq!(engine.load(&keys, &mut |_, _| Err(stop.clone())), Err(stop.clone()));
 }
 
 fn post(account: u32, id: u64, amount: i64) -> Input {
-    Input::Post {
-        account,
-        id,
-        amount,
-        memo: Vec::new(),
-    }
+    Input::Post { account, id, amount, memo: Vec::new() }
 }
 
 fn a_role_runs_on_it(mut bench: impl Bench) {
     let mut store = KeyValue::<Ledger, _>::new(bench.open());
-    let inputs = [
-        post(1, 10, 5),
-        post(1, 11, -2),
-        post(2, 10, 9),
-        post(1, 10, 5),
-    ];
+    let inputs = [post(1, 10, 5), post(1, 11, -2), post(2, 10, 9), post(1, 10, 5)];
     let outputs = now(run(&Ledger, &mut store, Millis(0), &inputs)).unwrap();
     let expected = [
         Output::Posted { number: 1 },
@@ -308,10 +257,9 @@ fn a_role_runs_on_it(mut bench: impl Bench) {
     assert_eq!(outputs, expected);
     let store = KeyValue::<Ledger, _>::new(bench.reopen(store.into_engine()));
     let reader = store.reader();
-    for balance in [
-        now(store.get(&Key::Balance(1))).unwrap(),
-        now(reader.get(&Key::Balance(1))).unwrap(),
-    ] {
+    for balance in
+        [now(store.get(&Key::Balance(1))).unwrap(), now(reader.get(&Key::Balance(1))).unwrap()]
+    {
         assert_eq!(balance, Some(Record::Balance(3)));
     }
     let page = now(store.scan(&Key::Entry(1, 0), &Key::Entry(2, 0), 9)).unwrap();
@@ -330,29 +278,20 @@ fn a_flipped_byte_is_reported_with_its_key(mut bench: impl Bench) {
     for index in 0..good.len() {
         let mut bad = good.clone();
         bad[index] ^= 0x20;
-        store
-            .engine_mut()
-            .commit(&Batch::from([(key.clone(), Some(bad))]))
-            .unwrap();
+        store.engine_mut().commit(&Batch::from([(key.clone(), Some(bad))])).unwrap();
         let expected = "0000000001".to_owned();
-        let is_damage = |error: StoreError| match error {
-            StoreError::Damaged { key, .. } => assert_eq!(key, expected, "byte {index}"),
-            other => panic!("byte {index}: {other}"),
+        let is_damage = |error: StoreError| {
+            let StoreError::Damaged { key, .. } = error else { panic!("byte {index}: {error}") };
+            assert_eq!(key, expected, "byte {index}");
         };
         is_damage(now(run(&Ledger, &mut store, Millis(0), &[post(1, 12, 1)])).unwrap_err());
         is_damage(now(store.get(&Key::Balance(1))).unwrap_err());
         is_damage(now(store.scan(&Key::Balance(0), &Key::Balance(9), 9)).unwrap_err());
         is_damage(store.check().unwrap_err());
     }
-    store
-        .engine_mut()
-        .commit(&Batch::from([(key, Some(good))]))
-        .unwrap();
+    store.engine_mut().commit(&Batch::from([(key, Some(good))])).unwrap();
     now(run(&Ledger, &mut store, Millis(0), &[post(1, 12, 1)])).unwrap();
-    assert_eq!(
-        now(store.get(&Key::Counter(1))).unwrap(),
-        Some(Record::Counter(2))
-    );
+    assert_eq!(now(store.get(&Key::Counter(1))).unwrap(), Some(Record::Counter(2)));
 }
 
 fn an_integrity_check_reads_every_row(mut bench: impl Bench) {
@@ -361,10 +300,7 @@ fn an_integrity_check_reads_every_row(mut bench: impl Bench) {
         now(run(&Ledger, &mut store, Millis(0), &[post(1, id, 1)])).unwrap();
     }
     assert_eq!(store.check().unwrap().rows, 2 + 2 * 50);
-    assert_eq!(
-        now(store.get(&Key::Balance(1))).unwrap(),
-        Some(Record::Balance(50))
-    );
+    assert_eq!(now(store.get(&Key::Balance(1))).unwrap(), Some(Record::Balance(50)));
     now(run(&Ledger, &mut store, Millis(0), &[post(1, 99, 1)])).unwrap();
     let forget = Input::Forget { account: 1, id: 99 };
     now(run(&Ledger, &mut store, Millis(0), &[forget])).unwrap();
@@ -379,26 +315,20 @@ fn an_integrity_check_reads_every_row(mut bench: impl Bench) {
 
 fn a_copy_has_the_same_rows_and_refuses_a_full_target(mut bench: impl Bench) {
     let mut engine = bench.open();
-    let many: Batch = (0..1000_u32)
-        .map(|n| (n.to_be_bytes().to_vec(), Some(n.to_le_bytes().to_vec())))
-        .collect();
+    let many: Batch =
+        (0..1000_u32).map(|n| (n.to_be_bytes().to_vec(), Some(n.to_le_bytes().to_vec()))).collect();
     engine.commit(&many).unwrap();
     let mut copy = MemoryEngine::new();
     assert_eq!(copy_rows(&engine, &mut copy).unwrap(), 1000);
     assert_eq!(all(&copy), all(&engine));
     let refused = copy_rows(&copy, &mut engine).unwrap_err();
-    assert!(
-        matches!(refused, StoreError::Unsupported { .. }),
-        "{refused}"
-    );
+    assert!(matches!(refused, StoreError::Unsupported { .. }), "{refused}");
 }
 
 fn concurrent_readers_never_see_half_a_batch(mut bench: impl Bench) {
     let mut engine = bench.open();
     let state = |n: u32| -> Batch {
-        (0..40_u8)
-            .map(|key| (vec![key], Some(n.to_be_bytes().to_vec())))
-            .collect()
+        (0..40_u8).map(|key| (vec![key], Some(n.to_be_bytes().to_vec()))).collect()
     };
     engine.commit(&state(0)).unwrap();
     let done = std::sync::atomic::AtomicBool::new(false);
@@ -411,10 +341,7 @@ fn concurrent_readers_never_see_half_a_batch(mut bench: impl Bench) {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
                     let rows = all(&reader);
                     assert_eq!(rows.len(), 40);
-                    assert!(
-                        rows.iter().all(|(_, value)| *value == rows[0].1),
-                        "half a batch"
-                    );
+                    assert!(rows.iter().all(|(_, value)| *value == rows[0].1), "half a batch");
                     assert!(last <= rows[0].1, "a reader goes back");
                     last.clone_from(&rows[0].1);
                 }
@@ -434,9 +361,7 @@ fn sled_keeps_large_values_out_of_unsynced_files() {
     let mut random = Random::new(3);
     for n in 0..30_u8 {
         let value = random.bytes(1 + usize::from(n) * 30_000);
-        let rows: Batch = (0..4_u8)
-            .map(|k| (vec![k, n % 3], Some(value.clone())))
-            .collect();
+        let rows: Batch = (0..4_u8).map(|k| (vec![k, n % 3], Some(value.clone()))).collect();
         engine.commit(&rows).unwrap();
         assert_eq!(engine.blob_files().unwrap(), 0, "round {n}");
     }
@@ -449,22 +374,13 @@ fn a_second_handle_is_locked_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("redb");
     let first = Redb::open(&path).unwrap();
-    assert_eq!(
-        Redb::open(&path).unwrap_err(),
-        StoreError::Locked { path: path.clone() }
-    );
+    assert_eq!(Redb::open(&path).unwrap_err(), StoreError::Locked { path: path.clone() });
     drop(first);
     drop(Redb::open(&path).unwrap());
     let path = directory.path().join("sled");
     let first = Sled::open(&path).unwrap();
-    assert_eq!(
-        Sled::open(&path).unwrap_err(),
-        StoreError::Locked { path: path.clone() }
-    );
-    assert_eq!(
-        Sled::compact(&path).unwrap_err(),
-        StoreError::Locked { path: path.clone() }
-    );
+    assert_eq!(Sled::open(&path).unwrap_err(), StoreError::Locked { path: path.clone() });
+    assert_eq!(Sled::compact(&path).unwrap_err(), StoreError::Locked { path: path.clone() });
     drop(first);
     drop(Sled::open(&path).unwrap());
 }

@@ -4,7 +4,7 @@
 //! SIGKILL at a random moment, opens what it left, and checks the books. The next child goes on
 //! with the same file. A kill is not a power cut: what the kernel has, it keeps. That the sync
 //! reaches the disk is the claim of `sled_sync`.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -56,10 +56,7 @@ fn rounds<E: Engine>(name: &str, seed: u64, open: impl Fn(&Path) -> E) {
         }
     }
     println!("{name}: {rounds} kills, {acked_total} groups acked, {unacked_kept} kept unacked");
-    assert!(
-        acked_total > rounds,
-        "the children committed too little to show anything"
-    );
+    assert!(acked_total > rounds, "the children committed too little to show anything");
 }
 
 /// Runs one child until a random moment, and returns the last group that it acknowledged.
@@ -68,11 +65,7 @@ fn kill_one(name: &str, path: &Path, first: u64, random: &mut Random) -> u64 {
     let mut child = child::command(&[], &orders).spawn().unwrap();
     let stop_at = first + random.below(20);
     let (seen, mut lines) = child::acks(&mut child, |acked| acked >= stop_at);
-    assert!(
-        seen >= first,
-        "{name}: the child ended by itself: {:?}",
-        child.wait_with_output()
-    );
+    assert!(seen >= first, "{name}: the child ended by itself: {:?}", child.wait_with_output());
     let end = Instant::now() + Duration::from_micros(random.below(1500));
     while Instant::now() < end {
         std::hint::spin_loop();
@@ -90,10 +83,7 @@ fn kill_one(name: &str, path: &Path, first: u64, random: &mut Random) -> u64 {
 /// Returns the last group that is there.
 fn books<E: Engine>(engine: E, acked: u64) -> Result<u64, String> {
     let mut store = KeyValue::<Ledger, _>::new(engine);
-    let page = store
-        .reader()
-        .scan_all(usize::MAX)
-        .map_err(|error| error.to_string())?;
+    let page = store.reader().scan_all(usize::MAX).map_err(|error| error.to_string())?;
     let rows: BTreeMap<Key, Record> = page.into_iter().collect();
     audit(&rows)?;
     let mut last = acked;
@@ -102,10 +92,7 @@ fn books<E: Engine>(engine: E, acked: u64) -> Result<u64, String> {
         0 => {}
         n if n == next.len() => last = acked + 1,
         n => {
-            return Err(format!(
-                "{n} of {} postings of an unacked group",
-                next.len()
-            ));
+            return Err(format!("{n} of {} postings of an unacked group", next.len()));
         }
     }
     let mut expected = 0;
@@ -117,36 +104,23 @@ fn books<E: Engine>(engine: E, acked: u64) -> Result<u64, String> {
             expected += 1;
         }
     }
-    let entries = rows
-        .keys()
-        .filter(|key| matches!(key, Key::Entry(..)))
-        .count();
+    let entries = rows.keys().filter(|key| matches!(key, Key::Entry(..))).count();
     if entries != expected {
         return Err(format!("{entries} entries where {expected} were posted"));
     }
-    if acked % 4 == 0 {
+    if acked.is_multiple_of(4) {
         store.check().map_err(|error| error.to_string())?;
     }
     Ok(last)
 }
 
 fn holds(rows: &BTreeMap<Key, Record>, input: &Input) -> bool {
-    let Input::Post {
-        account,
-        id,
-        amount,
-        memo,
-    } = input
-    else {
+    let Input::Post { account, id, amount, memo } = input else {
         return false;
     };
     let Some(Record::Posting { number }) = rows.get(&Key::Posting(*account, *id)) else {
         return false;
     };
-    let expected = Record::Entry {
-        id: *id,
-        amount: *amount,
-        memo: memo.clone(),
-    };
+    let expected = Record::Entry { id: *id, amount: *amount, memo: memo.clone() };
     rows.get(&Key::Entry(*account, *number)) == Some(&expected)
 }

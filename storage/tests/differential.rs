@@ -1,5 +1,5 @@
 //! The same batches through every engine end in the same state.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -8,11 +8,10 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::machine::{Machine, Query, Store, run};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::engine::AFTER_LAST_KEY;
-use counterfoil_storage::{
-    Batch, Engine, KeyValue, Memory, MemoryEngine, Read as _, Redb, Sled, StoreError,
-};
+use counterfoil_storage::{Batch, Engine, KeyValue, Memory, MemoryEngine, Redb, Sled, StoreError};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use support::ledger::{Input, Key, Ledger, Output, Record};
 use support::now;
 
@@ -34,16 +33,19 @@ fn batches() -> impl Strategy<Value = Vec<(Batch, bool)>> {
 
 fn inputs() -> impl Strategy<Value = Vec<Vec<Input>>> {
     let memo = prop_oneof![vec(any::<u8>(), 0..20), Just(vec![7; 5000])];
-    let post = (0..3_u32, 0..8_u64, -50..50_i64, memo).prop_map(|(account, id, amount, memo)| {
-        Input::Post {
-            account,
-            id,
-            amount,
-            memo,
-        }
-    });
+    let post = (0..3_u32, 0..8_u64, -50..50_i64, memo)
+        .prop_map(|(account, id, amount, memo)| Input::Post { account, id, amount, memo });
     let forget = (0..3_u32, 0..8_u64).prop_map(|(account, id)| Input::Forget { account, id });
     vec(vec(prop_oneof![4 => post, 1 => forget], 0..8), 1..8)
+}
+
+fn config() -> ProptestConfig {
+    let regressions = FileFailurePersistence::WithSource("regressions");
+    ProptestConfig {
+        cases: 40,
+        failure_persistence: Some(Box::new(regressions)),
+        ..ProptestConfig::default()
+    }
 }
 
 fn feed<E: Engine>(
@@ -70,10 +72,7 @@ where
         outputs.extend(now(run(&Ledger, store, Millis(0), group)).unwrap());
     }
     let end = Key::Entry(u32::MAX, u64::MAX);
-    (
-        outputs,
-        now(store.scan(&Key::Balance(0), &end, usize::MAX)).unwrap(),
-    )
+    (outputs, now(store.scan(&Key::Balance(0), &end, usize::MAX)).unwrap())
 }
 
 fn keyvalue<E: Engine>(engine: E) -> KeyValue<Ledger, E>
@@ -84,7 +83,7 @@ where
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_same_batches_end_in_the_same_bytes(batches in batches()) {

@@ -1,5 +1,5 @@
-//! After a failed commit the old or the new state is there, never a mixture, and the handle refuses.
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! After a failed commit the old or the new state is there, never a mixture; the handle refuses.
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -9,11 +9,10 @@ use std::sync::{Arc, Mutex};
 use counterfoil_protocol::machine::{Query as _, run};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::engine::AFTER_LAST_KEY;
-use counterfoil_storage::{
-    Batch, Engine, Failure, KeyValue, Memory, MemoryEngine, Read, Redb, StoreError,
-};
+use counterfoil_storage::{Batch, Engine, Failure, Memory, MemoryEngine, Read, Redb, StoreError};
 use support::ledger::{Input, Key, Ledger, Record};
 use support::now;
+use support::random::Random;
 
 /// A disk whose writes and syncs fail from the k-th on, and may lose what was not synced.
 #[derive(Clone, Debug, Default)]
@@ -29,19 +28,19 @@ struct State {
 }
 
 impl Disk {
-    /// Returns the disk as the next start finds it.
-    fn after_power_cut(&self, keep_unsynced: bool) -> Self {
+    /// Returns the disk as the next start finds it: of each sector that was written and not
+    /// synced, `kept` says whether it is there.
+    fn after_power_cut(&self, mut kept: impl FnMut() -> bool) -> Self {
+        const SECTOR: usize = 512;
         let state = self.0.lock().unwrap();
-        let bytes = if keep_unsynced {
-            state.bytes.clone()
-        } else {
-            state.synced.clone()
-        };
-        Self(Arc::new(Mutex::new(State {
-            synced: bytes.clone(),
-            bytes,
-            ..State::default()
-        })))
+        let mut bytes = state.synced.clone();
+        bytes.resize(state.bytes.len(), 0);
+        for (found, written) in bytes.chunks_mut(SECTOR).zip(state.bytes.chunks(SECTOR)) {
+            if found != written && kept() {
+                found.copy_from_slice(written);
+            }
+        }
+        Self(Arc::new(Mutex::new(State { synced: bytes.clone(), bytes, ..State::default() })))
     }
 
     fn fail_from(&self, call: Option<u64>, tear: bool) {
@@ -79,10 +78,7 @@ impl redb::StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let state = self.0.lock().unwrap();
         let start = offset as usize;
-        let source = state
-            .bytes
-            .get(start..start + out.len())
-            .ok_or_else(broken)?;
+        let source = state.bytes.get(start..start + out.len()).ok_or_else(broken)?;
         out.copy_from_slice(source);
         Ok(())
     }
@@ -120,9 +116,7 @@ fn old_state() -> Batch {
 }
 
 fn new_state() -> Batch {
-    (0..60_u8)
-        .map(|n| (vec![n + 20], (n % 3 != 0).then(|| vec![2; 900])))
-        .collect()
+    (0..60_u8).map(|n| (vec![n + 20], (n % 3 != 0).then(|| vec![2; 900]))).collect()
 }
 
 fn all(engine: &impl Read) -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -141,13 +135,11 @@ fn redb_has_the_old_or_the_new_state_whichever_write_fails() {
         (old, all(&engine), disk.calls())
     };
     let (old, new, calls) = expected;
-    assert!(
-        calls > 4,
-        "a commit of two phases makes more than {calls} calls"
-    );
+    assert!(calls > 4, "a commit of two phases makes more than {calls} calls");
     let (mut found_old, mut found_new) = (0, 0);
     for first in 1..=calls {
-        for (tear, keep_unsynced) in [(false, false), (false, true), (true, false), (true, true)] {
+        // none of the unsynced sectors, all of them, and ten mixtures
+        for (tear, survivors) in (0..24).map(|case| (case % 2 == 0, case / 2)) {
             let disk = Disk::default();
             let mut engine = Redb::open_with_backend(disk.clone()).unwrap();
             engine.commit(&old_state()).unwrap();
@@ -163,8 +155,14 @@ fn redb_has_the_old_or_the_new_state_whichever_write_fails() {
                 assert!(matches!(refused, StoreError::Unknown { .. }), "{refused}");
                 assert_eq!(refused.code(), "POS_SYNC_STORAGE_FAILED");
             }
-            let mut engine = Redb::open_with_backend(disk.after_power_cut(keep_unsynced)).unwrap();
-            let case = format!("call {first}, torn {tear}, unsynced kept {keep_unsynced}");
+            let mut random = Random::new(first * 100 + survivors);
+            let left = disk.after_power_cut(|| match survivors {
+                0 => false,
+                1 => true,
+                _ => random.below(2) == 0,
+            });
+            let mut engine = Redb::open_with_backend(left).unwrap();
+            let case = format!("call {first}, torn {tear}, survivors {survivors}");
             let found = all(&engine);
             match (found == old, found == new) {
                 (true, false) => found_old += 1,
@@ -182,12 +180,7 @@ fn redb_has_the_old_or_the_new_state_whichever_write_fails() {
 }
 
 fn post(id: u64) -> Input {
-    Input::Post {
-        account: 1,
-        id,
-        amount: 5,
-        memo: Vec::new(),
-    }
+    Input::Post { account: 1, id, amount: 5, memo: Vec::new() }
 }
 
 #[test]
@@ -208,10 +201,7 @@ fn the_typed_memory_store_fails_as_it_is_told() {
         let counters = store.counters();
         assert_eq!(counters.rows_written, 4 * counters.commits, "{failure:?}");
         store.restore(backup);
-        assert_eq!(
-            now(store.get(&Key::Balance(1))).unwrap(),
-            Some(Record::Balance(5))
-        );
+        assert_eq!(now(store.get(&Key::Balance(1))).unwrap(), Some(Record::Balance(5)));
     }
 }
 
@@ -249,8 +239,5 @@ fn the_memory_engine_recovers_from_a_cut_at_any_byte() {
     }
     let mut log = build().0.crash(whole);
     log[9] ^= 1;
-    assert!(matches!(
-        MemoryEngine::open(log),
-        Err(StoreError::Damaged { .. })
-    ));
+    assert!(matches!(MemoryEngine::open(log), Err(StoreError::Damaged { .. })));
 }

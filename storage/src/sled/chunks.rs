@@ -8,6 +8,7 @@
 //! 'f'                            the format version of the store
 //! 'r' key                        0 value                      a small row
 //! 'r' key                        1 length:4 crc32:4           the head of a large row
+//! 't'                            what the rows add up to
 //! ```
 
 use crate::StoreError;
@@ -16,6 +17,7 @@ use crate::StoreError;
 pub(super) const CHUNK_BYTES: usize = 4096;
 
 pub(super) const FORMAT_KEY: &[u8] = b"f";
+pub(super) const TALLY_KEY: &[u8] = b"t";
 const CHUNK: u8 = b'c';
 const ROW: u8 = b'r';
 
@@ -25,6 +27,11 @@ const CHUNKED: u8 = 1;
 /// Returns the prefix under which all chunks lie.
 pub(super) const fn chunk_prefix() -> [u8; 1] {
     [CHUNK]
+}
+
+/// Returns the prefix under which all rows lie.
+pub(super) const fn row_prefix() -> [u8; 1] {
+    [ROW]
 }
 
 /// Writes the tree's key of the row `key` over `out`.
@@ -72,10 +79,7 @@ impl<'a> Stored<'a> {
             return Self::Inline(value);
         }
         let len = u32::try_from(value.len()).expect("a value is under 4 GiB");
-        Self::Chunked(Head {
-            len,
-            sum: crc32fast::hash(value),
-        })
+        Self::Chunked(Head { len, sum: crc32fast::hash(value) })
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -88,10 +92,7 @@ impl<'a> Stored<'a> {
                 out
             }
             Self::Chunked(head) => {
-                assert!(
-                    head.len as usize > CHUNK_BYTES,
-                    "a small value is not chunked"
-                );
+                assert!(head.len as usize > CHUNK_BYTES, "a small value is not chunked");
                 let mut out = Vec::with_capacity(9);
                 out.push(CHUNKED);
                 out.extend_from_slice(&head.len.to_le_bytes());
@@ -131,18 +132,12 @@ impl Head {
         let mut value = Vec::with_capacity(self.len as usize);
         for index in 0..Stored::Chunked(self).chunks() {
             let Some(chunk) = next(index)? else {
-                return Err(StoreError::damaged_row(
-                    key,
-                    format!("chunk {index} is missing"),
-                ));
+                return Err(StoreError::damaged_row(key, format!("chunk {index} is missing")));
             };
             value.extend_from_slice(chunk.as_ref());
         }
         if value.len() != self.len as usize || crc32fast::hash(&value) != self.sum {
-            return Err(StoreError::damaged_row(
-                key,
-                "the chunks are not what was written",
-            ));
+            return Err(StoreError::damaged_row(key, "the chunks are not what was written"));
         }
         Ok(value)
     }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use super::chunks::{self, CHUNK_BYTES, FORMAT_KEY, Stored};
+use super::chunks::{self, CHUNK_BYTES, FORMAT_KEY, Stored, TALLY_KEY};
 use super::hard_sync::HardSync;
+use super::tally::{Tally, Witness};
 use crate::contain::contain;
 use crate::engine::{Batch, Integrity, KeyList, LoadVisit, Read, ScanVisit};
 use crate::{StoreError, fsync};
@@ -23,8 +24,9 @@ pub(super) struct Generation {
     db: ::sled::Db,
     log: File,
     path: PathBuf,
-    /// Whether a row may have chunks: if none has, a commit need not look at what it replaces.
-    has_chunks: bool,
+    /// What the rows add up to, as of the last commit.
+    tally: Tally,
+    witness: Witness,
 }
 
 impl Generation {
@@ -32,23 +34,17 @@ impl Generation {
         remove_unfinished_snapshots(path)?;
         let db = open_sled(path)?;
         hard_sync.verify()?; // sled may have started threads
+        let log_path = path.join("db");
+        let log = File::open(&log_path)
+            .map_err(|error| StoreError::before_write("sled's log cannot be opened", &error))?;
+        check_format(&db, &log)?;
+        let tally = check_tally(&db)?;
+        let witness = Witness::open(&path.join("witness"), tally)?;
         for part in ["conf", "blobs", ""] {
             fsync::entry(&path.join(part))?;
         }
         fsync::parent(path)?;
-        let log_path = path.join("db");
-        let log = File::open(&log_path)
-            .map_err(|error| StoreError::before_write("sled's log cannot be opened", &error))?;
-        let mut generation = Self {
-            db,
-            log,
-            path: path.to_owned(),
-            has_chunks: true,
-        };
-        generation.check_format()?;
-        let mut found = generation.db.scan_prefix(chunks::chunk_prefix());
-        generation.has_chunks = contain(PART, || found.next())?.is_some();
-        Ok(generation)
+        Ok(Self { db, log, path: path.to_owned(), tally, witness })
     }
 
     /// Applies the batch to the tree and to the disk. It ends the process rather than return
@@ -58,48 +54,56 @@ impl Generation {
             return Ok(());
         }
         let mut writes = ::sled::Batch::default();
+        let mut tally = self.tally;
         let mut row_key = Vec::with_capacity(64);
         for (key, value) in batch {
             chunks::row_key(key, &mut row_key);
-            let before = if self.has_chunks {
-                self.chunks_at(key, &row_key)?
-            } else {
-                0
-            };
-            let mut now = 0;
-            match value {
+            let mut before = 0;
+            if let Some(replaced) = contain(PART, || self.db.get(&row_key))?.map_err(reading)? {
+                before = Stored::decode(key, &replaced)?.chunks();
+                tally.subtract(&row_key, &replaced);
+            }
+            let now = match value {
                 Some(value) => {
                     let stored = Stored::of(value);
-                    now = stored.chunks();
-                    writes.insert(row_key.as_slice(), stored.encode());
-                    if now > 0 {
-                        self.has_chunks = true;
-                        for (index, chunk) in (0..now).zip(value.chunks(CHUNK_BYTES)) {
-                            writes.insert(chunks::chunk_key(key, index), chunk);
-                        }
-                    }
+                    let bytes = stored.encode();
+                    tally.add(&row_key, &bytes);
+                    writes.insert(row_key.as_slice(), bytes);
+                    insert_chunks(&mut writes, key, value, stored.chunks());
+                    stored.chunks()
                 }
-                None => writes.remove(row_key.as_slice()),
-            }
+                None => {
+                    writes.remove(row_key.as_slice());
+                    0
+                }
+            };
             for index in now..before {
                 writes.remove(chunks::chunk_key(key, index));
             }
         }
-        self.apply(writes);
+        tally.commits += 1;
+        writes.insert(TALLY_KEY, &tally.encode());
+        apply(&self.db, &self.log, writes);
+        if let Err(error) = self.witness.record(tally.commits) {
+            end_process(&error.to_string());
+        }
+        self.tally = tally;
         Ok(())
     }
 
     pub(super) fn check(&self) -> Result<Integrity, StoreError> {
+        self.tally.compare(add_up(&self.db)?)?;
         let mut chunks = 0_u64;
         for row in self.db.scan_prefix(chunks::chunk_prefix()).keys() {
             row.map_err(reading)?;
             chunks += 1;
         }
         let mut expected = 0_u64;
-        let mut stored = self.db.range(vec![b'r']..);
+        let mut stored = self.db.scan_prefix(chunks::row_prefix());
         while let Some(row) = contain(PART, || stored.next())? {
             let (key, value) = row.map_err(reading)?;
-            expected += u64::from(Stored::decode(&key, &value)?.chunks());
+            let key = chunks::key_of_row(&key).expect("a range of rows holds rows");
+            expected += u64::from(Stored::decode(key, &value)?.chunks());
         }
         if chunks != expected {
             let why = format!("{chunks} chunks where the rows have {expected}");
@@ -107,10 +111,7 @@ impl Generation {
         }
         match self.blob_files()? {
             0 => Ok(Integrity::Sound),
-            some => Err(StoreError::damaged_part(
-                PART,
-                format!("{some} unsynced blobs"),
-            )),
+            some => Err(StoreError::damaged_part(PART, format!("{some} unsynced blobs"))),
         }
     }
 
@@ -118,49 +119,6 @@ impl Generation {
         fs::read_dir(self.path.join("blobs"))
             .map(Iterator::count)
             .map_err(|error| StoreError::before_write("blobs/", &error))
-    }
-
-    fn apply(&self, writes: ::sled::Batch) {
-        // One batch is one atomic unit of sled's recovery: a torn one is cut off as a whole.
-        let applied = contain(PART, || self.db.apply_batch(writes));
-        if let Err(why) = flatten(applied) {
-            end_process(&why);
-        }
-        let flushed = contain(PART, || self.db.flush());
-        if let Err(why) = flatten(flushed) {
-            end_process(&why);
-        }
-        if let Err(error) = self.log.sync_data() {
-            end_process(&error.to_string());
-        }
-    }
-
-    /// Returns how many chunks the row has that is about to be replaced.
-    fn chunks_at(&self, key: &[u8], row_key: &[u8]) -> Result<u32, StoreError> {
-        match contain(PART, || self.db.get(row_key))?.map_err(reading)? {
-            Some(stored) => Ok(Stored::decode(key, &stored)?.chunks()),
-            None => Ok(0),
-        }
-    }
-
-    fn check_format(&mut self) -> Result<(), StoreError> {
-        let format = contain(PART, || self.db.get(FORMAT_KEY))?.map_err(reading)?;
-        match format {
-            Some(format) if format == FORMAT_VERSION => Ok(()),
-            Some(format) => Err(StoreError::unsupported(format!(
-                "the store has format {format:?}, this version reads {FORMAT_VERSION:?}; update"
-            ))),
-            None if contain(PART, || self.db.iter().next())?.is_none() => {
-                let mut first = ::sled::Batch::default();
-                first.insert(FORMAT_KEY, FORMAT_VERSION);
-                self.apply(first);
-                Ok(())
-            }
-            None => Err(StoreError::damaged_part(
-                PART,
-                "it has rows but no format version",
-            )),
-        }
     }
 
     fn give(
@@ -222,16 +180,76 @@ impl Read for Generation {
     }
 }
 
+/// Applies a batch to the tree, then to the disk: after this it is durable.
+fn apply(db: &::sled::Db, log: &File, writes: ::sled::Batch) {
+    // One batch is one atomic unit of sled's recovery: a torn one is cut off as a whole.
+    if let Err(why) = flatten(contain(PART, || db.apply_batch(writes))) {
+        end_process(&why);
+    }
+    if let Err(why) = flatten(contain(PART, || db.flush())) {
+        end_process(&why);
+    }
+    if let Err(error) = log.sync_data() {
+        end_process(&error.to_string());
+    }
+}
+
+fn insert_chunks(writes: &mut ::sled::Batch, key: &[u8], value: &[u8], count: u32) {
+    if count == 0 {
+        return;
+    }
+    assert_eq!(value.chunks(CHUNK_BYTES).len(), count as usize, "the head counts the chunks");
+    for (index, chunk) in (0..count).zip(value.chunks(CHUNK_BYTES)) {
+        assert!(chunk.len() <= CHUNK_BYTES, "sled keeps small values in its log");
+        writes.insert(chunks::chunk_key(key, index), chunk);
+    }
+}
+
+/// Refuses a store of another format; begins a new one with a format and an empty tally.
+fn check_format(db: &::sled::Db, log: &File) -> Result<(), StoreError> {
+    match contain(PART, || db.get(FORMAT_KEY))?.map_err(reading)? {
+        Some(format) if format == FORMAT_VERSION => Ok(()),
+        Some(format) => Err(StoreError::unsupported(format!(
+            "the store has format {format:?}, this version reads {FORMAT_VERSION:?}; update"
+        ))),
+        None if contain(PART, || db.iter().next())?.is_none() => {
+            let mut first = ::sled::Batch::default();
+            first.insert(FORMAT_KEY, FORMAT_VERSION);
+            first.insert(TALLY_KEY, &Tally::default().encode());
+            apply(db, log, first);
+            Ok(())
+        }
+        None => Err(StoreError::damaged_part(PART, "it has rows but no format version")),
+    }
+}
+
+/// Reads the tally of the last commit, and every row: they must add up to it.
+fn check_tally(db: &::sled::Db) -> Result<Tally, StoreError> {
+    let stored = contain(PART, || db.get(TALLY_KEY))?.map_err(reading)?;
+    let tally = stored
+        .and_then(|stored| Tally::decode(&stored))
+        .ok_or_else(|| StoreError::damaged_part(PART, "it has no tally of its rows"))?;
+    tally.compare(add_up(db)?)?;
+    Ok(tally)
+}
+
+fn add_up(db: &::sled::Db) -> Result<Tally, StoreError> {
+    let mut found = Tally::default();
+    let mut rows = db.scan_prefix(chunks::row_prefix());
+    while let Some(row) = contain(PART, || rows.next())? {
+        let (row_key, stored) = row.map_err(reading)?;
+        found.add(&row_key, &stored);
+    }
+    Ok(found)
+}
+
 /// Ends the process after a write or a sync that failed.
 ///
 /// The kernel drops the pages that it could not write and forgets the error with the first report,
 /// so a second sync would succeed and mean nothing. sled's own memory is ahead of its disk as
 /// well. Only a new process reads what truly lies there, so this one must not say another word.
 pub(super) fn end_process(why: &str) -> ! {
-    tracing::error!(
-        why,
-        "sled could not make a commit durable; the process ends"
-    );
+    tracing::error!(why, "sled could not make a commit durable; the process ends");
     eprintln!("counterfoil: sled could not make a commit durable, the process ends: {why}");
     std::process::abort()
 }
@@ -248,10 +266,7 @@ fn flatten<T>(result: Result<::sled::Result<T>, StoreError>) -> Result<T, String
 /// for a moment is the last background task of a handle that this process has just dropped.
 fn open_sled(path: &Path) -> Result<::sled::Db, StoreError> {
     const TRIES_MAX: u32 = 500;
-    let config = ::sled::Config::new()
-        .path(path)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(None);
+    let config = ::sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut tries = 0;
     loop {
         match contain(PART, || config.open())? {
@@ -259,9 +274,7 @@ fn open_sled(path: &Path) -> Result<::sled::Db, StoreError> {
             Err(::sled::Error::Io(error)) if error.to_string().contains("acquire lock") => {
                 tries += 1;
                 if tries == TRIES_MAX {
-                    return Err(StoreError::Locked {
-                        path: path.to_owned(),
-                    });
+                    return Err(StoreError::Locked { path: path.to_owned() });
                 }
                 thread::sleep(Duration::from_millis(10));
             }
@@ -279,14 +292,8 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
     }
     for entry in fs::read_dir(path).map_err(failed)? {
         let entry = entry.map_err(failed)?.path();
-        if entry
-            .extension()
-            .is_some_and(|extension| extension == "generating")
-        {
-            assert!(
-                entry.starts_with(path),
-                "only what lies in the store is removed"
-            );
+        if entry.extension().is_some_and(|extension| extension == "generating") {
+            assert!(entry.starts_with(path), "only what lies in the store is removed");
             fs::remove_file(&entry).map_err(failed)?;
         }
     }

@@ -68,18 +68,14 @@ mod platform {
         let program = program()?;
         assert!(!program.is_empty(), "a filter has instructions");
         let before = filters("/proc/thread-self/status")?;
-        FILTERS_BEFORE
-            .set(before.count)
-            .map_err(|_| refuse("it was installed twice"))?;
+        FILTERS_BEFORE.set(before.count).map_err(|_| refuse("it was installed twice"))?;
         apply_filter_all_threads(&program).map_err(refuse)?;
         verify()?;
         Ok(HardSync(()))
     }
 
     pub(super) fn verify() -> Result<(), StoreError> {
-        let before = FILTERS_BEFORE
-            .get()
-            .ok_or_else(|| refuse("it was never installed"))?;
+        let before = FILTERS_BEFORE.get().ok_or_else(|| refuse("it was never installed"))?;
         let mut threads = 0_u32;
         for task in fs::read_dir("/proc/self/task").map_err(refuse)? {
             let status = task.map_err(refuse)?.path().join("status");
@@ -90,16 +86,10 @@ mod platform {
             };
             threads += 1;
             if found.mode != MODE_FILTER || found.count <= *before {
-                return Err(refuse(format!(
-                    "{} has no filter of ours",
-                    status.display()
-                )));
+                return Err(refuse(format!("{} has no filter of ours", status.display())));
             }
         }
-        assert!(
-            threads > 0,
-            "the calling thread is a thread of this process"
-        );
+        assert!(threads > 0, "the calling thread is a thread of this process");
         Ok(())
     }
 
@@ -116,9 +106,7 @@ mod platform {
         let text = match fs::read_to_string(status) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(refuse(format!(
-                    "{status} is not there, /proc must be mounted"
-                )));
+                return Err(refuse(format!("{status} is not there, /proc must be mounted")));
             }
             Err(error) => return Err(refuse(format!("{status}: {error}"))),
         };
@@ -128,10 +116,7 @@ mod platform {
                 .and_then(|value| value.trim().parse().ok())
                 .ok_or_else(|| refuse(format!("the kernel does not report {name}")))
         };
-        Ok(Filters {
-            mode: field("Seccomp")?,
-            count: field("Seccomp_filters")?,
-        })
+        Ok(Filters { mode: field("Seccomp")?, count: field("Seccomp_filters")? })
     }
 
     /// Everything is allowed but one call, whatever its arguments.

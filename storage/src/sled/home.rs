@@ -35,9 +35,7 @@ impl Home {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StoreError::Locked {
-                    path: path.to_owned(),
-                });
+                return Err(StoreError::Locked { path: path.to_owned() });
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -46,19 +44,11 @@ impl Home {
                 let current = number(text.trim_end()).ok_or_else(|| {
                     StoreError::damaged_part(CURRENT, format!("{text:?} names no database"))
                 })?;
-                Self {
-                    path: path.to_owned(),
-                    current,
-                    confirmed: true,
-                    _lock: lock,
-                }
+                Self { path: path.to_owned(), current, confirmed: true, _lock: lock }
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Self {
-                path: path.to_owned(),
-                current: FIRST,
-                confirmed: false,
-                _lock: lock,
-            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Self { path: path.to_owned(), current: FIRST, confirmed: false, _lock: lock }
+            }
             Err(error) => return Err(failed(error)),
         };
         home.expect_current()?;
@@ -77,10 +67,7 @@ impl Home {
         // A crash in the first open leaves at most the first database, which nobody wrote to.
         for found in self.databases()? {
             if found != self.current {
-                return Err(StoreError::damaged_part(
-                    CURRENT,
-                    "it is missing, a database is not",
-                ));
+                return Err(StoreError::damaged_part(CURRENT, "it is missing, a database is not"));
             }
         }
         Ok(())
@@ -88,10 +75,7 @@ impl Home {
 
     /// Makes the database that was opened the one that counts, if none did before.
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
-        assert!(
-            self.current().join("db").exists(),
-            "a database counts once it is there"
-        );
+        assert!(self.current().join("db").exists(), "a database counts once it is there");
         match self.confirmed {
             true => Ok(()),
             false => write_current(&self.path, self.current),
@@ -110,10 +94,7 @@ impl Home {
 
     /// Lets the next database count, and removes the one that did.
     pub(super) fn switch_to_next(&mut self) -> Result<(), StoreError> {
-        assert!(
-            self.next().join("db").exists(),
-            "the next database was written"
-        );
+        assert!(self.next().join("db").exists(), "the next database was written");
         write_current(&self.path, self.current + 1)?;
         self.current += 1;
         self.confirmed = true;

@@ -10,6 +10,7 @@ pub mod hard_sync;
 mod chunks;
 mod generation;
 mod home;
+mod tally;
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -65,21 +66,15 @@ impl Sled {
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] if the hard sync is not in force, [`StoreError::Locked`] if
-    /// another process has the store, [`StoreError::Damaged`] if sled cannot read it.
+    /// another process has the store, [`StoreError::Damaged`] if sled cannot read it, or reads
+    /// less than was committed: every row is read once and must add up.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let hard_sync = hard_sync::install()?;
         let home = Home::open(path)?;
         let generation = Generation::open(&home.current(), hard_sync)?;
         home.confirm()?;
-        let open = Open {
-            generation,
-            _home: home,
-        };
-        Ok(Self {
-            shared: Arc::new(Shared {
-                open: RwLock::new(Some(open)),
-            }),
-        })
+        let open = Open { generation, _home: home };
+        Ok(Self { shared: Arc::new(Shared { open: RwLock::new(Some(open)) }) })
     }
 
     /// Copies the live rows into a new store and puts it in the place of the old one.
@@ -103,11 +98,7 @@ impl Sled {
         };
         home.switch_to_next()?;
         let bytes_after = home::bytes_in(&home.current())?;
-        Ok(Compacted {
-            rows,
-            bytes_before,
-            bytes_after,
-        })
+        Ok(Compacted { rows, bytes_before, bytes_after })
     }
 
     /// Returns how many files lie beside the log because a value was too large for it.
@@ -123,12 +114,7 @@ impl Sled {
 
 impl Drop for Sled {
     fn drop(&mut self) {
-        let open = self
-            .shared
-            .open
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Err(error) = contain(generation::PART, || drop(open)) {
             tracing::error!(%error, "sled panicked while it closed");
         }
@@ -139,18 +125,12 @@ impl Engine for Sled {
     type Reader = SledReader;
 
     fn reader(&self) -> SledReader {
-        SledReader {
-            shared: Arc::clone(&self.shared),
-        }
+        SledReader { shared: Arc::clone(&self.shared) }
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         assert_within_limits(batch);
-        let mut open = self
-            .shared
-            .open
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
         match &mut *open {
             Some(open) => open.generation.commit(batch),
             None => Err(closed()),
@@ -185,8 +165,7 @@ macro_rules! read_through_shared {
                 limit: usize,
                 visit: &mut ScanVisit<'_>,
             ) -> Result<(), StoreError> {
-                self.shared
-                    .with(|open| open.generation.visit(from, until, limit, visit))
+                self.shared.with(|open| open.generation.visit(from, until, limit, visit))
             }
         }
     };

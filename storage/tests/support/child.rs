@@ -18,14 +18,9 @@ pub const ORDERS: &str = "COUNTERFOIL_CHILD";
 /// Returns the command that starts the test `child` of this binary with `orders`.
 pub fn command(program: &[&str], orders: &str) -> Command {
     let this = std::env::current_exe().unwrap();
-    let mut words = program
-        .iter()
-        .map(std::ffi::OsStr::new)
-        .chain([this.as_os_str()]);
+    let mut words = program.iter().map(std::ffi::OsStr::new).chain([this.as_os_str()]);
     let mut command = Command::new(words.next().unwrap());
-    command
-        .args(words)
-        .args(["child", "--exact", "--nocapture", "--test-threads=1"]);
+    command.args(words).args(["child", "--exact", "--nocapture", "--test-threads=1"]);
     command.env(ORDERS, orders).env("RUST_BACKTRACE", "0");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
@@ -37,19 +32,11 @@ pub fn obey() {
         return;
     };
     let orders: Vec<&str> = orders.split(' ').collect();
-    let [engine, path, first, last] = orders[..] else {
-        panic!("no orders: {orders:?}")
-    };
+    let [engine, path, first, last] = orders[..] else { panic!("no orders: {orders:?}") };
     let groups = first.parse().unwrap()..=last.parse().unwrap();
     match engine {
-        "redb" => post(
-            counterfoil_storage::Redb::open(Path::new(path)).unwrap(),
-            groups,
-        ),
-        "sled" => post(
-            counterfoil_storage::Sled::open(Path::new(path)).unwrap(),
-            groups,
-        ),
+        "redb" => post(counterfoil_storage::Redb::open(Path::new(path)).unwrap(), groups),
+        "sled" => post(counterfoil_storage::Sled::open(Path::new(path)).unwrap(), groups),
         other => panic!("no engine {other}"),
     }
 }
@@ -74,12 +61,7 @@ pub fn group(number: u64) -> Vec<Input> {
             let account = random.below(4) as u32;
             let amount = random.below(2000) as i64 - 1000;
             let memo = random.below(if large { 20_000 } else { 60 }) as usize;
-            Input::Post {
-                account,
-                id: number * 100 + n,
-                amount,
-                memo: random.bytes(memo),
-            }
+            Input::Post { account, id: number * 100 + n, amount, memo: random.bytes(memo) }
         })
         .collect()
 }

@@ -11,16 +11,8 @@ pub struct Ledger;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    Post {
-        account: u32,
-        id: u64,
-        amount: i64,
-        memo: Vec<u8>,
-    },
-    Forget {
-        account: u32,
-        id: u64,
-    },
+    Post { account: u32, id: u64, amount: i64, memo: Vec<u8> },
+    Forget { account: u32, id: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,12 +57,7 @@ impl Machine for Ledger {
 
     fn step(&self, _now: Millis, input: &Input, rows: &mut Rows<'_, Self>) -> Output {
         match input {
-            Input::Post {
-                account,
-                id,
-                amount,
-                memo,
-            } => {
+            Input::Post { account, id, amount, memo } => {
                 let posting = Key::Posting(*account, *id);
                 if let Some(Record::Posting { number }) = rows.get(&posting) {
                     return Output::Known { number: *number };
@@ -86,11 +73,7 @@ impl Machine for Ledger {
                 rows.put(Key::Balance(*account), Record::Balance(balance + amount));
                 rows.put(Key::Counter(*account), Record::Counter(number));
                 rows.put(posting, Record::Posting { number });
-                let entry = Record::Entry {
-                    id: *id,
-                    amount: *amount,
-                    memo: memo.clone(),
-                };
+                let entry = Record::Entry { id: *id, amount: *amount, memo: memo.clone() };
                 rows.append(Key::Entry(*account, number), entry);
                 Output::Posted { number }
             }
@@ -116,10 +99,7 @@ impl Persist for Ledger {
     }
 
     fn key_from_bytes(bytes: &[u8]) -> Result<Key, Damaged> {
-        let damaged = || Damaged {
-            what: "ledger key",
-            why: "no such key",
-        };
+        let damaged = || Damaged { what: "ledger key", why: "no such key" };
         let (&[tag, a, b, c, d], number) = bytes.split_first_chunk().ok_or_else(damaged)?;
         let account = u32::from_be_bytes([a, b, c, d]);
         let number = <[u8; 8]>::try_from(number).map(u64::from_be_bytes);
@@ -148,10 +128,7 @@ impl Persist for Ledger {
     }
 
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
-        let damaged = || Damaged {
-            what: "ledger record",
-            why: "no such record",
-        };
+        let damaged = || Damaged { what: "ledger record", why: "no such record" };
         let (&1, body) = bytes.split_first().ok_or_else(damaged)? else {
             return Err(damaged());
         };
@@ -159,9 +136,7 @@ impl Persist for Ledger {
         Ok(match key {
             Key::Balance(_) => Record::Balance(i64::from_le_bytes(first)),
             Key::Counter(_) => Record::Counter(u64::from_le_bytes(first)),
-            Key::Posting(..) => Record::Posting {
-                number: u64::from_le_bytes(first),
-            },
+            Key::Posting(..) => Record::Posting { number: u64::from_le_bytes(first) },
             Key::Entry(..) => {
                 let (&amount, memo) = rest.split_first_chunk::<8>().ok_or_else(damaged)?;
                 Record::Entry {
@@ -186,9 +161,7 @@ pub fn audit(rows: &BTreeMap<Key, Record>) -> Result<(), String> {
         *sum += amount;
         *count += 1;
         if number != count {
-            return Err(format!(
-                "account {account}: entry {number} where {count} is next"
-            ));
+            return Err(format!("account {account}: entry {number} where {count} is next"));
         }
         if rows.get(&Key::Posting(*account, *id)) != Some(&Record::Posting { number: *number }) {
             return Err(format!("account {account}: entry {number} has no posting"));
@@ -204,10 +177,7 @@ pub fn audit(rows: &BTreeMap<Key, Record>) -> Result<(), String> {
     }
     let rows_expected = books.values().map(|(_, count)| 2 + 2 * count).sum::<u64>();
     if rows_expected != rows.len() as u64 {
-        return Err(format!(
-            "{} rows where the entries explain {rows_expected}",
-            rows.len()
-        ));
+        return Err(format!("{} rows where the entries explain {rows_expected}", rows.len()));
     }
     Ok(())
 }

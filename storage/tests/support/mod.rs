@@ -1,6 +1,6 @@
 //! What the suites of this crate share.
 #![allow(dead_code, reason = "each suite uses its part")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::unwrap_in_result, reason = "a test fails by panicking")]
 #![allow(unreachable_pub, reason = "a module of tests, not an interface")]
 
 pub mod child;

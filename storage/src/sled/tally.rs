@@ -1,0 +1,139 @@
+//! The books over the rows: what sled's recovery leaves out in silence is found here.
+//!
+//! sled stops reading its log at the first message whose checksum is wrong, or skips to the next
+//! segment, and opens with what it has: no error, and acknowledged rows are gone. Two records of
+//! ours show both:
+//!
+//! - the tally, a row that every commit rewrites in its own batch: how many rows there are, and
+//!   a sum over them. Rows that are missing from the middle leave a tally that does not add up;
+//! - the witness, a file beside the log: how many commits were made durable. A log that was cut
+//!   has fewer. It is written after each sync and not synced itself, so it never runs ahead.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+
+use crate::StoreError;
+
+/// What the rows add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tally {
+    /// How many commits led here.
+    pub(super) commits: u64,
+    rows: u64,
+    sum: u64,
+}
+
+impl Tally {
+    /// Counts a row in, as it lies in the tree.
+    pub(super) fn add(&mut self, row_key: &[u8], stored: &[u8]) {
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(weight(row_key, stored));
+    }
+
+    /// Counts a row out, as it lay in the tree.
+    pub(super) fn subtract(&mut self, row_key: &[u8], stored: &[u8]) {
+        assert!(self.rows > 0, "only a row that was counted is replaced");
+        self.rows -= 1;
+        self.sum = self.sum.wrapping_sub(weight(row_key, stored));
+    }
+
+    pub(super) fn encode(self) -> [u8; 24] {
+        let mut out = [0; 24];
+        for (field, place) in
+            [self.commits, self.rows, self.sum].iter().zip(out.as_chunks_mut::<8>().0)
+        {
+            *place = field.to_le_bytes();
+        }
+        out
+    }
+
+    pub(super) fn decode(stored: &[u8]) -> Option<Self> {
+        let stored: &[u8; 24] = stored.try_into().ok()?;
+        let ([commits, rows, sum], []) = stored.as_chunks::<8>() else {
+            return None;
+        };
+        let number = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+        Some(Self { commits: number(commits), rows: number(rows), sum: number(sum) })
+    }
+
+    /// Compares the tally of the last commit with the rows that are there.
+    pub(super) fn compare(self, found: Self) -> Result<(), StoreError> {
+        assert_eq!(found.commits, 0, "rows do not tell how many commits made them");
+        if (self.rows, self.sum) == (found.rows, found.sum) {
+            return Ok(());
+        }
+        let why = format!("sled returned {} rows of {}, or others", found.rows, self.rows);
+        Err(StoreError::damaged_part("sled rows", why))
+    }
+}
+
+fn weight(row_key: &[u8], stored: &[u8]) -> u64 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(row_key);
+    hasher.update(stored);
+    // A sum of checksums as they are would not see two errors that cancel out.
+    let mut z = u64::from(hasher.finalize()) | (stored.len() as u64) << 32;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// The number of durable commits, in a file of twelve bytes: number and checksum.
+#[derive(Debug)]
+pub(super) struct Witness {
+    file: File,
+}
+
+impl Witness {
+    /// Opens the witness of a database with `tally`, and refuses a database that went back.
+    pub(super) fn open(path: &Path, tally: Tally) -> Result<Self, StoreError> {
+        let failed = |error| StoreError::before_write("the witness of the log", &error);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed)?;
+        let mut witness = Self { file };
+        let seen = witness.read().map_err(failed)?;
+        match seen {
+            Some(seen) if seen <= tally.commits => {}
+            Some(seen) => {
+                let why = format!("it has {} commits of {seen} that were durable", tally.commits);
+                return Err(StoreError::damaged_part("sled log", why));
+            }
+            // The first open writes it before anyone can commit.
+            None if tally.commits == 0 => {}
+            None => {
+                return Err(StoreError::damaged_part("sled witness", "it cannot be read"));
+            }
+        }
+        witness.record(tally.commits).map_err(failed)?;
+        witness.file.sync_all().map_err(failed)?;
+        assert_eq!(witness.read().map_err(failed)?, Some(tally.commits), "it reads as written");
+        Ok(witness)
+    }
+
+    /// Records that `commits` are durable.
+    pub(super) fn record(&mut self, commits: u64) -> io::Result<()> {
+        let number = commits.to_le_bytes();
+        let mut bytes = [0; 12];
+        bytes[..8].copy_from_slice(&number);
+        bytes[8..].copy_from_slice(&crc32fast::hash(&number).to_le_bytes());
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&bytes)
+    }
+
+    fn read(&mut self) -> io::Result<Option<u64>> {
+        let mut bytes = Vec::with_capacity(12);
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.read_to_end(&mut bytes)?;
+        let Some((number, sum)) = bytes.split_first_chunk::<8>() else {
+            return Ok(None);
+        };
+        let intact = crc32fast::hash(number).to_le_bytes() == *sum;
+        Ok(intact.then(|| u64::from_le_bytes(*number)))
+    }
+}
