@@ -1,0 +1,359 @@
+//! The commands of `cloud-node`.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_cloud::credential::{Token, operator_digest};
+use counterfoil_cloud::node::{self, AnyReads, Local, Options};
+use counterfoil_cloud::rate::Rate;
+use counterfoil_cloud::service::Limits;
+use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
+use counterfoil_cloud::{audit, export};
+use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
+use counterfoil_protocol::time::Millis;
+use counterfoil_storage::{Location, StoreError};
+use serde_json::json;
+
+/// The command did not do what it was asked, or the check found problems.
+pub(crate) const FAILED: u8 = 1;
+
+/// The cloud of Counterfoil: takes in what tills sold, once each.
+///
+/// Exit codes: 0 done, 1 failed or problems found, 2 wrong usage.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// Print one JSON object instead of text
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve tills until SIGTERM or Ctrl-C
+    ///
+    /// Prints one line with the bound address when it is ready to be asked.
+    Serve(Serve),
+    /// Enrol a terminal, or give an enrolled one a new credential; prints the token, once
+    Enroll(Enroll),
+    /// Turn a terminal away; its queue stays on the till, in quarantine
+    Revoke {
+        #[command(flatten)]
+        at: At,
+        /// Which terminal
+        #[arg(long)]
+        terminal: TerminalId,
+    },
+    /// Add a product to a shop's catalog (matters with --unknown-products park)
+    Product {
+        #[command(flatten)]
+        at: At,
+        /// Whose catalog
+        #[arg(long)]
+        shop: ShopId,
+        /// Which product
+        #[arg(long)]
+        product: ProductId,
+    },
+    /// Write every event as a line of JSON; the last line holds the sums
+    Export {
+        #[command(flatten)]
+        at: At,
+        /// Write the sums only
+        #[arg(long)]
+        figures: bool,
+    },
+    /// Verify the whole database: journals, ledger, stock, sums
+    Check {
+        #[command(flatten)]
+        at: At,
+    },
+}
+
+#[derive(Debug, Args)]
+struct At {
+    /// Where the database lies: sled:PATH or redb:PATH; no server may have it open
+    #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
+    store: Location,
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    /// Where the database lies: sled:PATH, redb:PATH, or memory: for trials
+    #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
+    store: Location,
+    /// Where to listen; port 0 chooses a free one
+    #[arg(long, env = "COUNTERFOIL_LISTEN", default_value = "127.0.0.1:8700")]
+    listen: SocketAddr,
+    /// A file with the operator's token; without it the admin routes listen to nobody
+    #[arg(long, env = "COUNTERFOIL_OPERATOR_TOKEN_FILE", value_name = "FILE")]
+    operator_token_file: Option<PathBuf>,
+    /// What to do with sales of products that nobody defined
+    #[arg(long, env = "COUNTERFOIL_UNKNOWN_PRODUCTS", default_value = "accept")]
+    unknown_products: Policy,
+    /// Requests a second of one terminal; 0 for as many as it likes
+    #[arg(long, env = "COUNTERFOIL_RATE", default_value_t = Rate::default().per_second)]
+    rate: u32,
+    /// Requests of one terminal at once, after a pause
+    #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
+    burst: u32,
+    /// The form of the log, which goes to standard error; RUST_LOG chooses its level
+    #[arg(long, env = "COUNTERFOIL_LOG", default_value = "text")]
+    log: Log,
+}
+
+#[derive(Debug, Args)]
+struct Enroll {
+    #[command(flatten)]
+    at: At,
+    /// Whose terminal
+    #[arg(long)]
+    shop: ShopId,
+    /// Where it stands
+    #[arg(long)]
+    branch: BranchId,
+    /// Its name
+    #[arg(long)]
+    terminal: TerminalId,
+    /// The credential runs out after this time; otherwise never
+    #[arg(long, value_name = "SECS")]
+    expires_in: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Post them
+    Accept,
+    /// Keep them without effect until the product is defined
+    Park,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Log {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Does what was asked.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Serve(wish) => serve(cli.json, wish),
+        Command::Enroll(wish) => enroll(cli.json, &wish),
+        Command::Revoke { at, terminal } => revoke(cli.json, &at, terminal),
+        Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
+        Command::Export { at, figures } => write_export(cli.json, &at, figures),
+        Command::Check { at } => check(cli.json, &at),
+    }
+}
+
+fn serve(json: bool, wish: Serve) -> anyhow::Result<ExitCode> {
+    log_as(wish.log);
+    let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
+    let unlimited = wish.rate == 0;
+    let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
+    let store = wish.store.to_string();
+    let options = Options {
+        store: wish.store,
+        listen: wish.listen,
+        operator,
+        unknown_products: match wish.unknown_products {
+            Policy::Accept => UnknownProducts::Accept,
+            Policy::Park => UnknownProducts::Park,
+        },
+        limits: Limits { rate, ..Limits::default() },
+    };
+    node::serve(&options, |address| {
+        if json {
+            say(&json!({ "listening": address, "store": store }).to_string());
+        } else {
+            say(&format!("listening on http://{address}"));
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a line; whoever started the node may have closed its end, and the node serves on.
+fn say(line: &str) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn log_as(form: Log) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match form {
+        Log::Text => log.with_ansi(colours).init(),
+        Log::Json => log.json().init(),
+    }
+}
+
+fn operator_of(file: &PathBuf) -> anyhow::Result<Hash> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the operator's token cannot be read from {}", file.display()))?;
+    let token = text.trim();
+    if token.len() < 16 {
+        bail!("the operator's token in {} is too short: use 16 bytes or more", file.display());
+    }
+    Ok(operator_digest(token))
+}
+
+fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
+    let random = SystemEntropy.secret().context("the system gives no randomness: try again")?;
+    let token = Token::new(wish.terminal, random);
+    let expires_at = wish.expires_in.map(|secs| SystemClock.now().after(Millis::from_secs(secs)));
+    let input = Input::Enrol {
+        terminal: wish.terminal,
+        site: Site { shop: wish.shop, branch: wish.branch },
+        secret: token.digest(),
+        expires_at,
+    };
+    match ask(&wish.at, input, "POST /v1/admin/terminals")? {
+        Some(Output::Enrolled) => {}
+        Some(Output::OtherSite(site)) => bail!(
+            "terminal {} stands at shop {}, branch {}, and keeps its site: enrol another name",
+            wish.terminal,
+            site.shop,
+            site.branch
+        ),
+        other => return Err(unexpected(other)),
+    }
+    if json {
+        let told = json!({
+            "terminalId": wish.terminal,
+            "shopId": wish.shop,
+            "branchId": wish.branch,
+            "expiresAtMs": expires_at,
+            "token": token.reveal(),
+        });
+        say(&told.to_string());
+    } else {
+        eprintln!("Enrolled {}. The token is shown this once:", wish.terminal);
+        say(&token.reveal());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode> {
+    let route = format!("POST /v1/admin/terminals/{terminal}/revoke");
+    match ask(at, Input::Revoke { terminal }, &route)? {
+        Some(Output::Revoked) => {}
+        Some(Output::NoSuchTerminal) => bail!("there is no terminal {terminal}: check its name"),
+        other => return Err(unexpected(other)),
+    }
+    if json {
+        say(&json!({ "terminalId": terminal, "revoked": true }).to_string());
+    } else {
+        say(&format!("revoked {terminal}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Result<ExitCode> {
+    match ask(at, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
+        Some(Output::Defined) => {}
+        other => return Err(unexpected(other)),
+    }
+    if json {
+        say(&json!({ "shopId": shop, "productId": product }).to_string());
+    } else {
+        say(&format!("defined {product} in {shop}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unexpected(output: Option<Output>) -> anyhow::Error {
+    anyhow!("the database answered another question ({output:?}): report this")
+}
+
+fn ask(at: &At, input: Input, route: &str) -> anyhow::Result<Option<Output>> {
+    let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
+    Ok(runtime()?.block_on(local.ask(input))?)
+}
+
+/// Says what to do when a server has the store.
+fn held(error: StoreError, route: &str) -> anyhow::Error {
+    let locked = matches!(error, StoreError::Locked { .. });
+    let error = anyhow::Error::new(error);
+    if locked { error.context(format!("ask the running node instead: {route}")) } else { error }
+}
+
+fn reads(at: &At) -> anyhow::Result<(Local, AnyReads)> {
+    let advice = "(stop it, or work on a copy of its store)";
+    let local = Local::open(&at.store).map_err(|error| held(error, advice))?;
+    let reads = local.reads();
+    Ok((local, reads))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")
+}
+
+fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> {
+    let (_local, reads) = reads(at)?;
+    let runtime = runtime()?;
+    if !figures {
+        let mut out = BufWriter::new(io::stdout().lock());
+        let summary = runtime.block_on(export::export(&reads, &mut out))?;
+        writeln!(out, "{}", json!({ "figures": summary }))?;
+        out.flush()?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let summary = runtime.block_on(export::summary(&reads))?;
+    if json || !io::stdout().is_terminal() {
+        say(&serde_json::to_string(&summary)?);
+    } else {
+        say(&table(&[
+            ("events", summary.events.to_string()),
+            ("invoices", summary.invoices.to_string()),
+            ("lines", summary.lines.to_string()),
+            ("quantity, in thousandths", summary.quantity_milli.to_string()),
+            ("money, in minor units", summary.money_minor.to_string()),
+            ("parked events", summary.parked.to_string()),
+        ]));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {
+    let (_local, reads) = reads(at)?;
+    let report = runtime()?.block_on(audit::check(&reads))?;
+    if json {
+        say(&serde_json::to_string(&report)?);
+    } else {
+        let counts = report.counts().map(|(name, count)| (name, count.to_string()));
+        if io::stdout().is_terminal() {
+            say(&table(&counts));
+        } else {
+            counts.iter().for_each(|(name, count)| say(&format!("{name}: {count}")));
+        }
+        for problem in &report.problems {
+            say(&format!("{}: {}: {}", problem.law, problem.place, problem.what));
+        }
+    }
+    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+fn table(rows: &[(&str, String)]) -> String {
+    use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    for (name, value) in rows {
+        table.add_row([Cell::new(name), Cell::new(value).set_alignment(CellAlignment::Right)]);
+    }
+    table.to_string()
+}

@@ -1,0 +1,151 @@
+//! Group commit: all requests that wait become one transaction.
+//!
+//! 1. Wait for a job, take all others that are there, up to [`BATCH_MAX`].
+//! 2. Run them as one transaction ([`counterfoil_protocol::machine::run`]).
+//! 3. Answer each caller with its own output.
+//!
+//! There is no timer: while one transaction is under way, the next batch gathers by itself.
+//!
+//! > **`NoAnswerWithoutCommit`**: if the store fails, nobody hears of success. The outcome is
+//! > unknown, the loop ends, and whoever drives it reopens the store or ends the process.
+
+use counterfoil_protocol::cloud::{Cloud, Input, Output};
+use counterfoil_protocol::machine::{self, Store};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use crate::metrics::Metrics;
+use crate::world::Clock;
+
+/// The most jobs in one transaction.
+pub const BATCH_MAX: usize = 128;
+
+/// The most payload bytes in one transaction; a single job may have more. A line of an event takes
+/// at least four bytes and touches at most one stock row, so this also bounds the rows.
+pub const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The most jobs that wait. Further callers wait to hand theirs over.
+pub const QUEUE_MAX: usize = 256;
+
+/// The database did not confirm; nothing may be assumed. The till keeps its entries and sends them
+/// again: the ledger knows those that were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the database did not confirm the transaction")]
+pub struct StorageFailed;
+
+/// Hands inputs to the committer.
+#[derive(Clone, Debug)]
+pub struct Submit(mpsc::Sender<Job>);
+
+/// What the committer takes its jobs from.
+#[derive(Debug)]
+pub struct Queue(mpsc::Receiver<Job>);
+
+#[derive(Debug)]
+struct Job {
+    input: Input,
+    bytes: usize,
+    answer: oneshot::Sender<Result<Output, StorageFailed>>,
+}
+
+/// Makes the two ends of a bounded queue of jobs.
+#[must_use]
+pub fn queue() -> (Submit, Queue) {
+    let (sender, receiver) = mpsc::channel(QUEUE_MAX);
+    (Submit(sender), Queue(receiver))
+}
+
+impl Submit {
+    /// Asks, and waits for the commit. `bytes` is what the input weighs: its payloads.
+    ///
+    /// # Errors
+    /// [`StorageFailed`], also once the committer has ended.
+    pub async fn ask(&self, input: Input, bytes: usize) -> Result<Output, StorageFailed> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
+        answered.await.map_err(|_| StorageFailed)?
+    }
+
+    /// Returns whether the committer still works.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.0.is_closed()
+    }
+}
+
+/// Commits until every [`Submit`] is gone.
+///
+/// # Errors
+/// The store's: the outcome of the last transaction is unknown, nobody heard of success, and all
+/// later callers hear [`StorageFailed`]. The caller reopens the store, or ends the process.
+pub async fn run<S: Store<Cloud>>(
+    cloud: Cloud,
+    store: &mut S,
+    clock: &dyn Clock,
+    mut queue: Queue,
+    metrics: &Metrics,
+) -> Result<(), S::Error> {
+    let mut waiting = Vec::with_capacity(BATCH_MAX);
+    while queue.0.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+        while !waiting.is_empty() {
+            let batch: Vec<Job> = waiting.drain(..fitting(&waiting)).collect();
+            if let Err(error) = commit(cloud, store, clock, batch, metrics).await {
+                queue.0.close();
+                refuse(waiting);
+                while let Some(job) = queue.0.recv().await {
+                    refuse(vec![job]);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn commit<S: Store<Cloud>>(
+    cloud: Cloud,
+    store: &mut S,
+    clock: &dyn Clock,
+    batch: Vec<Job>,
+    metrics: &Metrics,
+) -> Result<(), S::Error> {
+    let (inputs, answers): (Vec<Input>, Vec<_>) =
+        batch.into_iter().map(|job| (job.input, job.answer)).unzip();
+    let started = Instant::now();
+    match machine::run(&cloud, store, clock.now(), &inputs).await {
+        Ok(outputs) => {
+            assert_eq!(outputs.len(), answers.len(), "each caller has its own output");
+            metrics.committed(&outputs, started.elapsed());
+            for (answer, output) in answers.into_iter().zip(outputs) {
+                // A caller that has gone away will ask again.
+                let _ = answer.send(Ok(output));
+            }
+            Ok(())
+        }
+        Err(error) => {
+            for answer in answers {
+                let _ = answer.send(Err(StorageFailed));
+            }
+            Err(error)
+        }
+    }
+}
+
+fn refuse(jobs: Vec<Job>) {
+    for job in jobs {
+        let _ = job.answer.send(Err(StorageFailed));
+    }
+}
+
+/// Returns how many of the first jobs fit into one transaction; at least one.
+fn fitting(jobs: &[Job]) -> usize {
+    let mut bytes = 0_usize;
+    let fit = jobs
+        .iter()
+        .take_while(|job| {
+            bytes = bytes.saturating_add(job.bytes);
+            bytes <= BATCH_BYTES_MAX
+        })
+        .count();
+    fit.max(1)
+}

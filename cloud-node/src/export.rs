@@ -1,0 +1,152 @@
+//! Writes every event of the ledger as a line of JSON, and sums up the posted ones.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use counterfoil_protocol::cloud::row::{Fate, Ledger, server_id};
+use counterfoil_protocol::cloud::{Cloud, Key, Record, Site};
+use counterfoil_protocol::event::{Event, EventError, Figures};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{Epoch, EventKey, ShopId, TerminalId};
+use counterfoil_protocol::machine::Query;
+use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::wire::event::EventV1;
+use counterfoil_protocol::wire::message::ServerId;
+use serde::Serialize;
+
+use crate::pages::{Kind, Pages, all};
+
+/// Why an export ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError<E> {
+    /// The database cannot be read to its end: check it.
+    #[error("the database cannot be read to its end: {0}")]
+    Query(E),
+    /// The lines cannot be written: make room, and export again.
+    #[error("the export cannot be written: {0}")]
+    Write(#[from] io::Error),
+    /// A stored payload is no event: run the check.
+    #[error("the payload of {key} is no event ({error}): run the check")]
+    Payload {
+        /// Which event.
+        key: EventKey,
+        /// What is wrong with its bytes.
+        error: EventError,
+    },
+}
+
+/// One line of an export.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line {
+    terminal_id: TerminalId,
+    site: Site,
+    epoch: Epoch,
+    seq: u64,
+    taken_in_at_ms: u64,
+    payload_hash: Hash,
+    #[serde(flatten)]
+    fate: FateJson,
+    event: EventV1,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "fate", rename_all = "camelCase", rename_all_fields = "camelCase")]
+enum FateJson {
+    Posted { server_id: ServerId },
+    Parked { error_code: ErrorCode },
+}
+
+/// The sums of the posted events: what the books of both sides must agree on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Posted events.
+    pub events: u64,
+    /// Different references that are not empty, counted within each shop.
+    pub invoices: u64,
+    /// Their lines.
+    pub lines: u64,
+    /// Sold less returned, plus adjusted, in thousandths.
+    pub quantity_milli: i64,
+    /// Taken less given back, in minor units.
+    pub money_minor: i64,
+    /// Events that wait, which are in no other sum.
+    pub parked: u64,
+}
+
+/// Writes each ledger row as a line to `out`, in the order of its key, and sums up.
+///
+/// # Errors
+/// [`ExportError`]; what was written until then is whole lines.
+pub async fn export<Q: Query<Cloud>>(
+    reads: &Q,
+    out: &mut impl io::Write,
+) -> Result<Summary, ExportError<Q::Error>> {
+    walk(reads, |key, ledger, event| {
+        let line = Line {
+            terminal_id: key.terminal,
+            site: ledger.site,
+            epoch: ledger.epoch,
+            seq: ledger.seq,
+            taken_in_at_ms: ledger.at.0,
+            payload_hash: ledger.payload_hash,
+            fate: match ledger.fate {
+                Fate::Posted => FateJson::Posted { server_id: server_id(ledger.site.shop, key) },
+                Fate::Parked(error_code) => FateJson::Parked { error_code },
+            },
+            event: EventV1::from_event(event),
+        };
+        let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
+        text.push(b'\n');
+        out.write_all(&text)
+    })
+    .await
+}
+
+/// Sums up the posted events.
+///
+/// # Errors
+/// [`ExportError`], but never its `Write`.
+pub async fn summary<Q: Query<Cloud>>(reads: &Q) -> Result<Summary, ExportError<Q::Error>> {
+    walk(reads, |_, _, _| Ok(())).await
+}
+
+async fn walk<Q: Query<Cloud>>(
+    reads: &Q,
+    mut each: impl FnMut(&EventKey, &Ledger, &Event) -> io::Result<()>,
+) -> Result<Summary, ExportError<Q::Error>> {
+    let mut figures = Figures::default();
+    let mut parked = 0;
+    let mut invoices: BTreeSet<(ShopId, String)> = BTreeSet::new();
+    let mut pages = Pages::new(reads, all(Kind::Ledger));
+    loop {
+        let page = pages.next().await.map_err(ExportError::Query)?;
+        if page.is_empty() {
+            break;
+        }
+        for row in page {
+            let (Key::Ledger(key), Record::Ledger(ledger)) = row else { continue };
+            let event = Event::from_canonical(&ledger.payload)
+                .map_err(|error| ExportError::Payload { key, error })?;
+            match ledger.fate {
+                Fate::Posted => {
+                    figures = figures.plus(event.figures());
+                    if !event.reference().is_empty() {
+                        invoices.insert((ledger.site.shop, event.reference().to_owned()));
+                    }
+                }
+                Fate::Parked(_) => parked += 1,
+            }
+            each(&key, &ledger, &event)?;
+        }
+    }
+    Ok(Summary {
+        events: figures.events,
+        invoices: invoices.len() as u64,
+        lines: figures.lines,
+        quantity_milli: figures.quantity.0,
+        money_minor: figures.money.0,
+        parked,
+    })
+}

@@ -1,0 +1,217 @@
+//! What an operator can count: one registry for each node, so that simulated nodes share none.
+
+use std::fmt;
+
+use counterfoil_protocol::cloud::Output;
+use counterfoil_protocol::problem::{Denial, ErrorCode};
+use counterfoil_protocol::wire::message::{Standing, Verdict};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::{MetricType, TypedMetric};
+use prometheus_client::registry::Registry;
+
+const VERDICTS: [&str; 4] = ["created", "existing", "parked", "refused"];
+const STANDINGS: [&str; 5] = ["inStep", "tillAhead", "cloudLostTail", "tillLostTail", "forked"];
+const DENIALS: [&str; 4] = ["unknownTerminal", "revoked", "expired", "wrongCredential"];
+const CODES: [&str; ErrorCode::ALL.len()] = {
+    let mut names = [""; ErrorCode::ALL.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = ErrorCode::ALL[at].as_str();
+        at += 1;
+    }
+    names
+};
+const SIZES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const SECONDS: [f64; 12] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5];
+
+/// The counters of one node.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    synced_events: Counter,
+    ingest: Labelled<4>,
+    handshakes: Labelled<5>,
+    denied: Labelled<4>,
+    problems: Labelled<{ ErrorCode::ALL.len() }>,
+    commits: Counter,
+    batch_size: Histogram,
+    commit_seconds: Histogram,
+}
+
+/// A counter for each value of one label, in a fixed order and without a lock.
+///
+/// The library's `Family` would keep them in a hash map: its text would differ from run to run.
+#[derive(Clone, Debug)]
+struct Labelled<const N: usize> {
+    label: &'static str,
+    values: &'static [&'static str; N],
+    counters: [Counter; N],
+}
+
+impl<const N: usize> Labelled<N> {
+    fn new(label: &'static str, values: &'static [&'static str; N]) -> Self {
+        Self { label, values, counters: std::array::from_fn(|_| Counter::default()) }
+    }
+
+    fn add(&self, index: usize, amount: u64) {
+        self.counters[index].inc_by(amount);
+    }
+}
+
+impl<const N: usize> EncodeMetric for Labelled<N> {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), fmt::Error> {
+        for (value, counter) in self.values.iter().zip(&self.counters) {
+            counter.encode(encoder.encode_family(&[(self.label, *value)])?)?;
+        }
+        Ok(())
+    }
+
+    fn metric_type(&self) -> MetricType {
+        <Counter as TypedMetric>::TYPE
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Makes a registry with everything at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            synced_events: Counter::default(),
+            ingest: Labelled::new("verdict", &VERDICTS),
+            handshakes: Labelled::new("standing", &STANDINGS),
+            denied: Labelled::new("reason", &DENIALS),
+            problems: Labelled::new("code", &CODES),
+            commits: Counter::default(),
+            batch_size: Histogram::new(SIZES),
+            commit_seconds: Histogram::new(SECONDS),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let to = &mut self.registry;
+        to.register(
+            "synced_events",
+            "Events posted for the first time",
+            self.synced_events.clone(),
+        );
+        to.register("ingest_items", "Offered items by verdict", self.ingest.clone());
+        to.register(
+            "handshakes",
+            "Handshakes by the standing of the current journal",
+            self.handshakes.clone(),
+        );
+        to.register("denied_requests", "Requests turned away by reason", self.denied.clone());
+        to.register("problems", "Problem documents by code", self.problems.clone());
+        to.register("commits", "Durable commits", self.commits.clone());
+        to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
+        to.register(
+            "commit_seconds",
+            "Time from the start of a transaction until it is durable",
+            self.commit_seconds.clone(),
+        );
+    }
+
+    /// Returns the text that a Prometheus server reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let written = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        debug_assert!(written.is_ok(), "a string takes every write");
+        text
+    }
+
+    /// Returns how many events were posted for the first time.
+    #[must_use]
+    pub fn synced_events(&self) -> u64 {
+        self.synced_events.get()
+    }
+
+    /// Returns how many commits there were.
+    #[must_use]
+    pub fn commits(&self) -> u64 {
+        self.commits.get()
+    }
+
+    /// Counts a commit and what it decided.
+    pub(crate) fn committed(&self, outputs: &[Output], took: std::time::Duration) {
+        self.commits.inc();
+        #[expect(clippy::cast_precision_loss, reason = "a batch has at most a few hundred jobs")]
+        self.batch_size.observe(outputs.len() as f64);
+        self.commit_seconds.observe(took.as_secs_f64());
+        let mut verdicts = [0_u64; VERDICTS.len()];
+        for output in outputs {
+            match output {
+                Output::Pushed(answer) => {
+                    for result in &answer.results {
+                        verdicts[verdict_index(result.verdict)] += 1;
+                    }
+                }
+                Output::Welcome(welcome) => {
+                    if let Some(lane) = welcome.lanes.first() {
+                        self.handshakes.add(standing_index(lane.standing), 1);
+                    }
+                }
+                Output::Enrolled
+                | Output::OtherSite(_)
+                | Output::Revoked
+                | Output::NoSuchTerminal
+                | Output::Defined
+                | Output::Denied(_)
+                | Output::Moved => {}
+            }
+        }
+        for (index, count) in verdicts.into_iter().enumerate() {
+            self.ingest.add(index, count);
+        }
+        self.synced_events.inc_by(verdicts[0]);
+    }
+
+    /// Counts a problem document.
+    pub(crate) fn refused(&self, code: ErrorCode, reason: Option<Denial>) {
+        let index = ErrorCode::ALL.iter().position(|known| *known == code);
+        self.problems.add(index.unwrap_or_default(), 1);
+        if let Some(reason) = reason {
+            self.denied.add(denial_index(reason), 1);
+        }
+    }
+}
+
+const fn verdict_index(verdict: Verdict) -> usize {
+    match verdict {
+        Verdict::Created(_) => 0,
+        Verdict::Existing(_) => 1,
+        Verdict::Parked(_) => 2,
+        Verdict::Refused(_) => 3,
+    }
+}
+
+const fn standing_index(standing: Standing) -> usize {
+    match standing {
+        Standing::InStep => 0,
+        Standing::TillAhead => 1,
+        Standing::CloudLostTail => 2,
+        Standing::TillLostTail => 3,
+        Standing::Forked => 4,
+    }
+}
+
+const fn denial_index(denial: Denial) -> usize {
+    match denial {
+        Denial::UnknownTerminal => 0,
+        Denial::Revoked => 1,
+        Denial::Expired => 2,
+        Denial::WrongCredential => 3,
+    }
+}

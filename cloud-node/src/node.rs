@@ -1,0 +1,197 @@
+//! The node on a real machine: its store, its threads, its sockets and signals.
+//!
+//! The committer has a thread of its own, because a commit waits for the disk. When it ends with
+//! an error, the outcome of its last transaction is unknown: the node stops, and whoever runs it
+//! starts it again, which reopens the store and re-reads.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+
+use axum::serve::ListenerExt as _;
+use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::machine;
+use counterfoil_storage::{AnyEngine, KeyValue, Location, Reader, StoreError};
+use tokio::net::TcpListener;
+use tokio::runtime;
+use tokio::sync::oneshot;
+
+use crate::committer::{self, Queue};
+use crate::metrics::Metrics;
+use crate::server;
+use crate::service::{Limits, Parts, router};
+use crate::world::{Clock as _, SystemClock, SystemEntropy};
+
+/// The reader of a store that was chosen at run time.
+pub type AnyReads = Reader<Cloud, AnyEngine>;
+
+/// How a node is to be run.
+#[derive(Debug)]
+pub struct Options {
+    /// Where the database lies.
+    pub store: Location,
+    /// Where it listens; port 0 chooses a free one.
+    pub listen: SocketAddr,
+    /// The digest of the operator's token.
+    pub operator: Option<Hash>,
+    /// What to do with products that nobody defined.
+    pub unknown_products: UnknownProducts,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+/// Why a node does not run, or ran no further.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store cannot be opened or used; its message says what to do.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The system refused a thread, a socket or a signal handler.
+    #[error("{what}: {error}")]
+    System {
+        /// What was asked of it.
+        what: &'static str,
+        /// What it said.
+        error: io::Error,
+    },
+    /// The committer panicked. This is a bug: report it, with the log.
+    #[error("the committer failed; report this with the log, and start the node again")]
+    Committer,
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
+    move |error| NodeError::System { what, error }
+}
+
+/// A store that this process has open, for the commands that need no server.
+#[derive(Debug)]
+pub struct Local(KeyValue<Cloud, AnyEngine>);
+
+impl Local {
+    /// Opens the store, which no other process may have open.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open(location: &Location) -> Result<Self, StoreError> {
+        location.open().map(|engine| Self(KeyValue::new(engine)))
+    }
+
+    /// Returns a reader of its rows.
+    #[must_use]
+    pub fn reads(&self) -> AnyReads {
+        self.0.reader()
+    }
+
+    /// Runs one input as one transaction.
+    ///
+    /// # Errors
+    /// The store's; the outcome is unknown.
+    pub async fn ask(&mut self, input: Input) -> Result<Option<Output>, StoreError> {
+        let now = SystemClock.now();
+        let outputs = machine::run(&Cloud::default(), &mut self.0, now, &[input]).await?;
+        Ok(outputs.into_iter().next())
+    }
+}
+
+/// Serves until the process is told to stop, and calls `announce` with the bound address before.
+///
+/// # Errors
+/// [`NodeError`]; the caller ends the process with its message.
+pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(), NodeError> {
+    let Local(store) = Local::open(&options.store)?;
+    let reads = store.reader();
+    let metrics = Arc::new(Metrics::new());
+    let (submit, queue) = committer::queue();
+    let cloud = Cloud { unknown_products: options.unknown_products };
+    let (ended, committer_ended) = oneshot::channel();
+    let counters = Arc::clone(&metrics);
+    let committer = thread::Builder::new()
+        .name("committer".to_owned())
+        .spawn(move || {
+            let result = commit(cloud, store, queue, &counters);
+            let _ = ended.send(());
+            result
+        })
+        .map_err(system("the committer's thread cannot be started"))?;
+    let router = router(Parts {
+        submit,
+        reads,
+        clock: Arc::new(SystemClock),
+        entropy: Arc::new(SystemEntropy),
+        metrics,
+        operator: options.operator,
+        limits: options.limits,
+    });
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(system("the threads of the server cannot be started"))?;
+    let served = runtime.block_on(async {
+        let listener = TcpListener::bind(options.listen)
+            .await
+            .map_err(system("the address cannot be listened on"))?;
+        let address = listener.local_addr().map_err(system("the address cannot be read"))?;
+        let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
+        announce(address);
+        let listener = listener.tap_io(|socket| {
+            // Answers are small, and each is waited for.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "a socket refuses TCP_NODELAY");
+            }
+        });
+        let shutdown = async {
+            tokio::select! {
+                () = stop => tracing::info!("told to stop; finishing what is under way"),
+                _ = committer_ended => tracing::error!("the committer has ended; stopping"),
+            }
+        };
+        let cut_off = server::serve(listener, router, shutdown).await;
+        if cut_off > 0 {
+            tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
+        }
+        Ok(())
+    });
+    // Every handle to the committer is gone with the runtime: it commits what it has, and ends.
+    drop(runtime);
+    let committed = committer.join().map_err(|_| NodeError::Committer)?;
+    served.and(committed)
+}
+
+fn commit(
+    cloud: Cloud,
+    mut store: KeyValue<Cloud, AnyEngine>,
+    queue: Queue,
+    metrics: &Metrics,
+) -> Result<(), NodeError> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("the committer's runtime cannot be started"))?;
+    let ended = committer::run(cloud, &mut store, &SystemClock, queue, metrics);
+    Ok(runtime.block_on(ended)?)
+}
+
+#[cfg(unix)]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+#[cfg(not(unix))]
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Without a handler nobody can ask for a stop; then the node runs until it is ended.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

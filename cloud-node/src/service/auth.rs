@@ -1,0 +1,117 @@
+//! Who speaks: decided from the headers alone, before the body is read.
+//!
+//! It spares the node the work for strangers. What counts is the machine's own decision in the
+//! transaction, so a revocation holds from its commit on, whatever was under way.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use axum::http::HeaderMap;
+use counterfoil_protocol::cloud::row::{Record, Terminal};
+use counterfoil_protocol::cloud::{Caller, Key};
+use counterfoil_protocol::identity::TerminalId;
+use counterfoil_protocol::problem::{Denial, ErrorCode};
+use counterfoil_protocol::time::Millis;
+use http::header;
+
+use super::{Node, Reads};
+use crate::credential::{Presented, bearer, operator_digest};
+use crate::problem::Problem;
+
+/// The most terminals that are remembered.
+const SEEN_MAX: usize = 100_000;
+
+/// The terminals that were seen, so that a push does not wait for a commit under way just to read
+/// a row that hardly ever changes.
+///
+/// A stale row does no harm: one that admits is judged again in the transaction, one that does not
+/// is read again first, and one that the transaction contradicts is forgotten.
+#[derive(Debug, Default)]
+pub(super) struct Seen(Mutex<BTreeMap<TerminalId, Terminal>>);
+
+impl Seen {
+    fn get(&self, terminal: TerminalId) -> Option<Terminal> {
+        self.lock().get(&terminal).cloned()
+    }
+
+    fn put(&self, id: TerminalId, terminal: Terminal) {
+        let mut seen = self.lock();
+        if seen.len() >= SEEN_MAX {
+            seen.clear();
+        }
+        seen.insert(id, terminal);
+    }
+
+    /// Forgets a terminal that the transaction judged otherwise.
+    pub(super) fn forget(&self, terminal: TerminalId) {
+        self.lock().remove(&terminal);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TerminalId, Terminal>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Authenticates a till and takes one request from its rate.
+pub(super) async fn till<Q: Reads>(node: &Node<Q>, headers: &HeaderMap) -> Result<Caller, Problem> {
+    let presented = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| Presented::parse(value.as_bytes()))
+        .ok_or_else(Problem::no_credential)?;
+    let Presented { terminal: id, secret } = presented;
+    let now = node.parts.clock.now();
+    let seen = node.seen.get(id).filter(|terminal| terminal.admits(now, secret).is_ok());
+    let terminal = match seen {
+        Some(terminal) => terminal,
+        None => admitted(node, presented, now).await?,
+    };
+    let span = tracing::Span::current();
+    span.record("terminalId", id.as_str());
+    span.record("branchId", terminal.site.branch.as_str());
+    if let Some(limiter) = &node.limiter {
+        limiter.admit(id, now).map_err(|secs| {
+            Problem::new(
+                ErrorCode::RateLimited,
+                "this terminal asks too often: wait as `Retry-After` says, then go on",
+            )
+            .retry_after(secs)
+        })?;
+    }
+    Ok(Caller { terminal: id, secret, site: terminal.site })
+}
+
+async fn admitted<Q: Reads>(
+    node: &Node<Q>,
+    presented: Presented,
+    now: Millis,
+) -> Result<Terminal, Problem> {
+    let row = node.parts.reads.get(&Key::Terminal(presented.terminal)).await.map_err(|error| {
+        tracing::error!(%error, "a committed row cannot be read");
+        Problem::storage_failed()
+    })?;
+    let Some(Record::Terminal(terminal)) = row else {
+        return Err(Problem::denied(Denial::UnknownTerminal));
+    };
+    terminal.admits(now, presented.secret).map_err(Problem::denied)?;
+    node.seen.put(presented.terminal, terminal.clone());
+    Ok(terminal)
+}
+
+/// Authenticates the operator.
+pub(super) fn operator<Q>(node: &Node<Q>, headers: &HeaderMap) -> Result<(), Problem> {
+    let refused = |detail: &'static str| Problem::new(ErrorCode::Unauthorized, detail);
+    let Some(expected) = node.parts.operator else {
+        return Err(refused(
+            "this node has no operator: start it with --operator-token-file to use admin routes",
+        ));
+    };
+    let token = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| bearer(value.as_bytes()))
+        .ok_or_else(|| refused("send `Authorization: Bearer <operator token>`"))?;
+    if operator_digest(token).same_secret(&expected) {
+        Ok(())
+    } else {
+        Err(refused("this is not the operator's token"))
+    }
+}

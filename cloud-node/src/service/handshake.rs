@@ -1,0 +1,56 @@
+//! `POST /v1/handshake`: a till introduces itself and learns where its journals stand.
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use counterfoil_protocol::cloud::{Input, Output};
+use counterfoil_protocol::wire::message::{Hello, Welcome};
+use http::StatusCode;
+
+use super::body::{Form, Manner, from_json};
+use super::{Node, Reads, Shared, auth, wrong_output};
+use crate::problem::Problem;
+
+/// What a hello weighs in a transaction: the rows it reads are bounded by its lanes.
+const HELLO_WEIGHT: usize = 4 * 1024;
+
+pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Request) -> Response {
+    handshake(&node, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn handshake<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let caller = auth::till(node, &head.headers).await?;
+    let manner = Manner::of(&head.headers)?;
+    let bytes = manner.read(&node.parts.limits, body).await?;
+    let hello = match manner.form {
+        Form::Binary => Hello::decode(&bytes),
+        Form::Json => from_json::<Hello>(&bytes)?.check(),
+    };
+    let hello = hello.map_err(|error| Problem::message(error, bytes.is_empty()))?;
+    match node.ask(Input::Hello { caller, hello }, HELLO_WEIGHT).await? {
+        Output::Welcome(welcome) => {
+            if let Some(lane) = welcome.lanes.first() {
+                tracing::debug!(standing = ?lane.standing, head = lane.head.seq, "greeted");
+            }
+            Ok(manner.answer(StatusCode::OK, &welcome, Welcome::encode))
+        }
+        Output::Denied(denial) => {
+            node.seen.forget(caller.terminal);
+            Err(Problem::denied(denial))
+        }
+        Output::Moved => {
+            node.seen.forget(caller.terminal);
+            Err(moved())
+        }
+        Output::Enrolled
+        | Output::OtherSite(_)
+        | Output::Revoked
+        | Output::NoSuchTerminal
+        | Output::Defined
+        | Output::Pushed(_) => Err(wrong_output()),
+    }
+}
+
+pub(super) fn moved() -> Problem {
+    Problem::unavailable("the terminal was moved while it asked: send the same again")
+}

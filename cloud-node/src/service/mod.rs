@@ -1,0 +1,181 @@
+//! The HTTP service: routes over a queue to the committer and a reader of committed rows.
+//!
+//! | route | answers |
+//! |---|---|
+//! | `POST /v1/handshake` | where the till's journals stand |
+//! | `POST /v1/sales-events` | what became of each offered entry |
+//! | `POST /v1/admin/...` | operator: enrol, revoke, define a product |
+//! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
+//!
+//! A request of a till goes through these steps, and stops at the first that fails:
+//!
+//! 1. A request id, a span for the log, a guard against panics.
+//! 2. A place among the requests under way, or 503.
+//! 3. The credential, before a byte of the body is read: 401.
+//! 4. The terminal's rate: 429.
+//! 5. The body, by a deadline, within a limit on the wire and one after decompression: 413.
+//! 6. Decoding and hashing, outside of any transaction: 415, 422.
+//! 7. The committer: it decides again who may speak, in the transaction.
+
+mod admin;
+mod auth;
+mod body;
+mod frame;
+mod handshake;
+mod health;
+mod json;
+mod sales_events;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::routing::{get, post};
+use counterfoil_protocol::cloud::{Cloud, Input, Output};
+use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::machine::Query;
+use counterfoil_protocol::problem::ErrorCode;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::committer::Submit;
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::rate::{Limiter, Rate};
+use crate::world::{Clock, Entropy};
+
+/// Reads committed rows of the cloud, from any task.
+pub trait Reads:
+    Query<Cloud, Error: std::fmt::Display + Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<Q> Reads for Q where
+    Q: Query<Cloud, Error: std::fmt::Display + Send> + Clone + Send + Sync + 'static
+{
+}
+
+/// The bounds of a node. Every one of them holds before work is done for a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a body on the wire.
+    pub wire_bytes: usize,
+    /// The most bytes of a body after decompression.
+    pub plain_bytes: usize,
+    /// How long a body may take to arrive, and then the commit.
+    pub deadline: Duration,
+    /// The most requests under way; more are told to come back.
+    pub concurrent: usize,
+    /// How often one terminal may ask; `None` is as often as it likes.
+    pub rate: Option<Rate>,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            wire_bytes: MESSAGE_BYTES_MAX,
+            // JSON is wider than what it says.
+            plain_bytes: 2 * MESSAGE_BYTES_MAX,
+            deadline: Duration::from_secs(30),
+            concurrent: 256,
+            rate: Some(Rate::default()),
+        }
+    }
+}
+
+/// Everything a service is made of.
+pub struct Parts<Q> {
+    /// The way to the committer.
+    pub submit: Submit,
+    /// The reader of committed rows.
+    pub reads: Q,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh secrets, for enrolment.
+    pub entropy: Arc<dyn Entropy>,
+    /// The counters; the committer has them too.
+    pub metrics: Arc<Metrics>,
+    /// The digest of the operator's token ([`crate::credential::operator_digest`]); without it the
+    /// admin routes listen to nobody.
+    pub operator: Option<Hash>,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+struct Node<Q> {
+    parts: Parts<Q>,
+    seen: auth::Seen,
+    limiter: Option<Limiter>,
+    places: Semaphore,
+    requests: AtomicU64,
+}
+
+impl<Q> std::fmt::Debug for Parts<Q> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+type Shared<Q> = Arc<Node<Q>>;
+
+/// Makes the router of a node.
+pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
+    let node = Arc::new(Node {
+        seen: auth::Seen::default(),
+        limiter: parts.limits.rate.map(Limiter::new),
+        places: Semaphore::new(parts.limits.concurrent.max(1)),
+        requests: AtomicU64::new(0),
+        parts,
+    });
+    let bounded = Router::new()
+        .route("/v1/handshake", post(handshake::answer::<Q>))
+        .route("/v1/sales-events", post(sales_events::answer::<Q>))
+        .route("/v1/admin/terminals", post(admin::enrol::<Q>))
+        .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
+        .route("/v1/admin/products", post(admin::define_product::<Q>))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::place::<Q>));
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz::<Q>))
+        .route("/metrics", get(health::metrics::<Q>))
+        .merge(bounded)
+        .fallback(not_found)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(CatchPanicLayer::custom(frame::panicked))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::frame::<Q>))
+        .with_state(node)
+}
+
+impl<Q> Node<Q> {
+    /// Hands an input to the committer and waits for the commit, but not for ever.
+    async fn ask(&self, input: Input, bytes: usize) -> Result<Output, Problem> {
+        let asked = self.parts.submit.ask(input, bytes);
+        match tokio::time::timeout(self.parts.limits.deadline, asked).await {
+            Ok(Ok(output)) => Ok(output),
+            Ok(Err(_)) => Err(Problem::storage_failed()),
+            Err(_) => Err(Problem::unavailable(
+                "the commit takes too long and may still happen: send the same again",
+            )),
+        }
+    }
+
+    fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// What stands for an output that cannot belong to the input.
+fn wrong_output() -> Problem {
+    Problem::unavailable("the node answered another question: report this, and send it again")
+}
+
+async fn not_found() -> Problem {
+    Problem::new(ErrorCode::NotFound, "there is no such route: see the list in the manual")
+}
+
+async fn method_not_allowed() -> Problem {
+    let detail = "this route takes another method: see the `Allow` header";
+    Problem::new(ErrorCode::NotFound, detail).with_status(405)
+}
