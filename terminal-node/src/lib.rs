@@ -1,1 +1,28 @@
 //! The terminal node: a till daemon that sells offline and syncs in the background.
+//!
+//! The way of one sale: [`api`] (or the command line) parses it, [`till`] commits it together with
+//! whatever else waits, answers with its receipt and nudges [`sync`], which drives the protocol's
+//! session over [`transport`].
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`till`] | how do callers share one database and one commit? |
+//! | [`books`] | what waits, what is synced, what does it sum up to? |
+//! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
+//! | [`witness`] | how does a till notice that its database was exchanged? |
+//! | [`import`], [`sample`] | how does a published file of sales become events? |
+//! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
+//!
+//! `till`, `books`, `sync`, `transport`, `witness`, `import` and `sample` start no thread, read no
+//! clock and open no socket by themselves: time, randomness and connections are passed in
+//! ([`ports`]), so that a simulator can run them as they are.
+#![forbid(unsafe_code)]
+
+pub mod books;
+pub mod import;
+pub mod ports;
+pub mod sample;
+pub mod sync;
+pub mod till;
+pub mod transport;
+pub mod witness;

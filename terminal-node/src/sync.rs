@@ -1,0 +1,311 @@
+//! The driver of [`Session`]: it does what the session says and reports what came of it.
+//!
+//! The numbers in the code are those of the session's own loop. The session lives in the time of
+//! `tokio::time`, which never jumps; the clock on the wall only stamps rows.
+
+use std::time::Duration;
+
+use counterfoil_protocol::session::{
+    Answer, Commit, Config, Fault, Input, Nudge, Output, Reason, Session,
+};
+use counterfoil_protocol::terminal::{self, Backlog, pull};
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::message::{
+    Hello, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, Push, PushAnswer, Welcome,
+};
+use serde::Serialize;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::till::{Till, TillError, TillStore, storage_failed};
+use crate::transport::{Connector, Transport};
+
+/// What this program calls itself in a greeting.
+pub const APP: &str = concat!("terminal-node/", env!("CARGO_PKG_VERSION"));
+
+/// How the link to the cloud is doing, for people.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// When the cloud last answered.
+    pub last_success_ms: Option<Millis>,
+    /// What went wrong since then, if anything.
+    #[serde(serialize_with = "fault_word")]
+    pub last_fault: Option<Fault>,
+    /// Requests since the last success.
+    pub attempt: u32,
+    /// Whether nothing was left to push when the till last looked.
+    pub drained: bool,
+    /// How often the loop has come to rest: whoever waits for a result compares.
+    pub rests: u64,
+}
+
+/// Drives one till's session with the cloud.
+#[derive(Debug)]
+pub struct SyncLoop<S, C> {
+    till: Till<S>,
+    transport: Transport<C>,
+    session: Session,
+    config: Config,
+    limits: pull::Limits,
+    start: Instant,
+    link: watch::Sender<Link>,
+}
+
+impl<S, C> SyncLoop<S, C>
+where
+    S: TillStore,
+    C: Connector,
+{
+    /// Makes the loop of an open till. It must be made inside a tokio runtime.
+    #[must_use]
+    pub fn new(till: Till<S>, transport: Transport<C>, config: Config) -> Self {
+        let session = Session::new(config, till.draw(), Millis::ZERO);
+        Self {
+            till,
+            transport,
+            session,
+            config,
+            limits: pull::Limits::default(),
+            start: Instant::now(),
+            link: watch::Sender::new(Link::default()),
+        }
+    }
+
+    /// Returns a view of the link that follows it.
+    #[must_use]
+    pub fn link(&self) -> watch::Receiver<Link> {
+        self.link.subscribe()
+    }
+
+    /// Runs until the till's store fails. To stop it, drop the future: the session may be lost at
+    /// any instant.
+    ///
+    /// # Errors
+    /// The store's: nothing can be believed until it is reopened.
+    pub async fn run(mut self) -> Result<std::convert::Infallible, TillError> {
+        loop {
+            self.step().await?;
+        }
+    }
+
+    /// Goes once through the loop: acts, then waits for the next thing to happen.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn step(&mut self) -> Result<(), TillError> {
+        self.settle().await?;
+        // 3. Sleep until `wake_at`, or until something happens; then again from 1.
+        let wake = self.session.wake_at();
+        let deadline = self.start + Duration::from_millis(wake.at.0);
+        let input = tokio::select! {
+            nudge = self.till.nudged() => Input::Nudge(nudge),
+            () = tokio::time::sleep_until(deadline) => Input::Wake,
+        };
+        self.session.handle_input(self.now(), input);
+        Ok(())
+    }
+
+    /// Speaks at once and until there is nothing more to do before some later time: the command
+    /// line's `sync` without a daemon.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle_now(&mut self) -> Result<Link, TillError> {
+        let input = Input::Nudge(Nudge::Manual);
+        self.session.handle_input(self.now(), input);
+        self.settle().await?;
+        Ok(*self.link.borrow())
+    }
+
+    async fn settle(&mut self) -> Result<(), TillError> {
+        // 2. Poll until there is nothing to do: send, or commit, as it says.
+        while let Some(output) = self.session.poll_output() {
+            let input = match output {
+                Output::Hello(request) => Input::Answered(request, self.greet().await?),
+                Output::Push(request, items) => self.push(request, items).await?,
+                Output::Commit(commit) => Input::Committed(self.commit(commit).await?),
+            };
+            self.note(&input);
+            // 1. Something happened.
+            self.session.handle_input(self.now(), input);
+        }
+        let reason = self.session.wake_at().reason;
+        self.link.send_modify(|link| {
+            link.rests += u64::from(reason != Reason::Start);
+            link.drained = reason == Reason::Idle;
+        });
+        Ok(())
+    }
+
+    async fn greet(&mut self) -> Result<Result<Answer, Fault>, TillError> {
+        let hello = self.hello().await?;
+        let attempt = self.session.attempt();
+        let request_id = self.till.draw();
+        let greeting = self.transport.greet(&hello, attempt, request_id);
+        let welcome = match within(self.config.request_timeout, greeting).await {
+            Ok(welcome) if answers_hello(&hello, &welcome) => Ok(welcome),
+            Ok(_) => Err(Fault::Transport),
+            Err(fault) => Err(fault),
+        };
+        self.drop_connection_after(welcome.as_ref().err());
+        Ok(welcome.map(|welcome| {
+            self.limits = limits_of(&welcome);
+            Answer::Welcome(welcome)
+        }))
+    }
+
+    async fn hello(&self) -> Result<Hello, TillError> {
+        let reading = self.till.reading().await?;
+        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
+        let meta = meta.ok_or(TillError::NotInstalled(None))?;
+        let now = self.till.clock().now();
+        pull::hello(&*reading, &meta, now, APP).await.map_err(storage_failed)
+    }
+
+    async fn push(&mut self, request: u64, items: usize) -> Result<Input, TillError> {
+        let push = match self.batch(items).await? {
+            pull::Batch::Push(push) => push,
+            pull::Batch::Wait(due) => {
+                // From the wall's time to the session's.
+                let wait = due.since(self.till.clock().now());
+                return Ok(Input::NothingToPush(Some(self.now().after(wait))));
+            }
+            pull::Batch::Empty => return Ok(Input::NothingToPush(None)),
+        };
+        let attempt = self.session.attempt();
+        let request_id = self.till.draw();
+        let pushing = self.transport.push(&push, attempt, request_id);
+        let answer = match within(self.config.request_timeout, pushing).await {
+            Ok(answer) if answers_push(&push, &answer) => Ok(Answer::Pushed(push.epoch, answer)),
+            Ok(_) => Err(Fault::Transport),
+            Err(fault) => Err(fault),
+        };
+        self.drop_connection_after(answer.as_ref().err());
+        Ok(Input::Answered(request, answer))
+    }
+
+    async fn batch(&self, items: usize) -> Result<pull::Batch, TillError> {
+        let reading = self.till.reading().await?;
+        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
+        let meta = meta.ok_or(TillError::NotInstalled(None))?;
+        let items = items.min(self.limits.items).max(1);
+        let limits = pull::Limits { items, ..self.limits };
+        let now = self.till.clock().now();
+        pull::batch(&*reading, &meta, now, limits).await.map_err(storage_failed)
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<Backlog, TillError> {
+        let input = match commit {
+            Commit::Welcomed(welcome) => {
+                terminal::Input::Welcomed { welcome, nonce: self.till.draw() }
+            }
+            Commit::Answered(epoch, answer) => terminal::Input::Answered { epoch, answer },
+            Commit::Denied(denial) => terminal::Input::Denied(denial),
+            Commit::Adopt => match self.adoption().await? {
+                Ok(adoption) => terminal::Input::Adopt(adoption),
+                Err(backlog) => return Ok(backlog),
+            },
+        };
+        match self.till.apply(input).await? {
+            terminal::Output::Settled(backlog) => {
+                if let Some(parted) = backlog.parted {
+                    tracing::warn!(?parted, "a new epoch was opened");
+                }
+                Ok(backlog)
+            }
+            terminal::Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
+            output => unreachable!("an answer of the cloud is not answered by {output:?}"),
+        }
+    }
+
+    /// Returns the next part to carry over, or the backlog if there is none after all.
+    async fn adoption(&self) -> Result<Result<terminal::Adoption, Backlog>, TillError> {
+        let reading = self.till.reading().await?;
+        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
+        let meta = meta.ok_or(TillError::NotInstalled(None))?;
+        let adoption = pull::adoption(&*reading, &meta).await.map_err(storage_failed)?;
+        Ok(adoption.ok_or_else(|| meta.backlog()))
+    }
+
+    /// After a partition a stream can be silently dead: whatever failed, the next request gets a
+    /// new one.
+    fn drop_connection_after(&mut self, fault: Option<&Fault>) {
+        if let Some(fault) = fault {
+            tracing::debug!(?fault, attempt = self.session.attempt(), "no answer");
+            self.transport.disconnect();
+        }
+    }
+
+    fn note(&self, input: &Input) {
+        let Input::Answered(_, answer) = input else {
+            return;
+        };
+        let now = self.till.clock().now();
+        let attempt = self.session.attempt();
+        self.link.send_modify(|link| match answer {
+            Ok(_) => {
+                link.last_success_ms = Some(now);
+                link.last_fault = None;
+                link.attempt = 0;
+            }
+            Err(fault) => {
+                link.last_fault = Some(*fault);
+                link.attempt = attempt;
+            }
+        });
+    }
+
+    fn now(&self) -> Millis {
+        let elapsed = self.start.elapsed().as_millis();
+        Millis(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}
+
+async fn within<T>(
+    timeout: Millis,
+    request: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let timeout = Duration::from_millis(timeout.0);
+    tokio::time::timeout(timeout, request).await.unwrap_or(Err(Fault::Transport))
+}
+
+/// An answer to another question is an unreadable answer.
+fn answers_hello(hello: &Hello, welcome: &Welcome) -> bool {
+    let asked = hello.lanes.iter().map(|lane| lane.epoch);
+    hello.versions.contains(&welcome.version)
+        && asked.eq(welcome.lanes.iter().map(|lane| lane.epoch))
+}
+
+/// Only what was offered can have been taken: otherwise the till would believe in a sale that the
+/// cloud has never seen.
+fn answers_push(push: &Push, answer: &PushAnswer) -> bool {
+    let mut offered = push.items.iter();
+    answer.results.iter().all(|result| offered.any(|item| item.seq == result.seq))
+}
+
+fn limits_of(welcome: &Welcome) -> pull::Limits {
+    let bounded = |told: u32, own: usize| usize::try_from(told).unwrap_or(own).clamp(1, own);
+    pull::Limits {
+        items: bounded(welcome.push_items_max, PUSH_ITEMS_MAX),
+        bytes: bounded(welcome.push_bytes_max, PUSH_BYTES_MAX),
+    }
+}
+
+/// Returns what a person is told about a fault.
+#[must_use]
+pub const fn explain(fault: Fault) -> &'static str {
+    match fault {
+        Fault::Transport => "the cloud cannot be reached",
+        Fault::Server => "the cloud has trouble of its own",
+        Fault::Denied(denial) => denial.explain(),
+        Fault::RateLimited(_) => "the cloud asked to slow down",
+        Fault::TooLarge => "a push was too large for the way to the cloud",
+        Fault::Rejected => "the cloud does not understand this program: update one of them",
+    }
+}
+
+#[expect(clippy::ref_option, reason = "the signature is serde's")]
+fn fault_word<S: serde::Serializer>(fault: &Option<Fault>, to: S) -> Result<S::Ok, S::Error> {
+    fault.map(explain).serialize(to)
+}

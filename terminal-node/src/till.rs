@@ -1,0 +1,488 @@
+//! The till: one database, many callers, one commit for all who wait.
+//!
+//! Callers of [`Till::record`] leave their drafts in a queue and take turns at the store. Whoever
+//! holds it commits everything that waits, in one transaction, and hands each caller its own
+//! answer: group commit without a timer, a thread or a background task. While one commit is on
+//! its way to the disk, the next one gathers.
+//!
+//! ```text
+//! record ─┐                    ┌─ answer
+//! record ─┼─ waiting ─ run ────┼─ answer      one transaction, then the answers,
+//! record ─┘   (≤ 128 drafts)   └─ answer      then a nudge to the sync loop
+//! ```
+//!
+//! After a store error nobody knows what was written, so the till refuses from then on
+//! ([`TillError::StorageFailed`]) until it is made anew over a reopened store.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
+
+use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
+use counterfoil_protocol::machine::{Query, Store, run};
+use counterfoil_protocol::session::Nudge;
+use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
+use counterfoil_protocol::terminal::{
+    Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
+};
+use tokio::sync::{Mutex, MutexGuard, Notify, oneshot, watch};
+
+use crate::ports::{Clock, Entropy};
+use crate::witness::{Found, Keeper};
+
+/// The most drafts in one transaction.
+pub const GROUP_MAX: usize = 128;
+
+/// A database that a till can live on: any engine of the storage crate, or a test's own.
+pub trait TillStore:
+    Store<Terminal, Error: fmt::Display + Send>
+    + Query<Terminal, Error: fmt::Display + Send>
+    + Send
+    + Sync
+{
+}
+
+impl<S> TillStore for S where
+    S: Store<Terminal, Error: fmt::Display + Send>
+        + Query<Terminal, Error: fmt::Display + Send>
+        + Send
+        + Sync
+{
+}
+
+/// Why a till does not answer. Refusals of single events are [`Output`]s, not errors.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TillError {
+    /// The outcome of a commit is unknown, or the store cannot be read. The caller reopens the
+    /// store, makes a new till over it, and asks again with the same ids.
+    #[error("the till's database failed, restart to reopen it: {0}")]
+    StorageFailed(String),
+    /// [`Till::open`] has not succeeded yet: nothing may be sold.
+    #[error("the till is not open yet")]
+    NotOpen,
+    /// There is no till in this database, or this other one.
+    #[error("{}", not_installed(.0.as_ref()))]
+    NotInstalled(Option<Identity>),
+    /// The witness beside the database cannot be read or written. Nothing was sold.
+    #[error("the witness file cannot be used: {0}")]
+    Witness(String),
+}
+
+fn not_installed(other: Option<&Identity>) -> String {
+    match other {
+        None => "there is no till in this directory yet: run `terminal-node init`".to_owned(),
+        Some(Identity { shop, branch, terminal }) => {
+            format!("this database belongs to terminal {terminal} of {shop}/{branch}")
+        }
+    }
+}
+
+/// How a till was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// What stands outside the database now.
+    pub witness: Witness,
+    /// Why a new epoch was opened, if one was.
+    pub parted: Option<Parted>,
+    /// What stood outside the database before.
+    pub found: Found,
+}
+
+/// A handle to the till; clones share it.
+pub struct Till<S> {
+    shared: Arc<Shared<S>>,
+}
+
+impl<S> Clone for Till<S> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S> fmt::Debug for Till<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Till").finish_non_exhaustive()
+    }
+}
+
+struct Shared<S> {
+    slot: Mutex<Slot<S>>,
+    waiting: StdMutex<VecDeque<Waiting>>,
+    entropy: StdMutex<Box<dyn Entropy>>,
+    clock: Arc<dyn Clock>,
+    nudges: Nudges,
+    failure: watch::Sender<Option<String>>,
+}
+
+struct Slot<S> {
+    store: S,
+    stage: Stage,
+}
+
+enum Stage {
+    Closed,
+    Open,
+    Failed(String),
+}
+
+struct Waiting {
+    draft: Draft,
+    answer: oneshot::Sender<Result<Output, TillError>>,
+}
+
+impl<S: TillStore> Till<S> {
+    /// Takes the database over. [`Till::open`] comes next.
+    #[must_use]
+    pub fn new(store: S, clock: Arc<dyn Clock>, entropy: Box<dyn Entropy>) -> Self {
+        let shared = Shared {
+            slot: Mutex::new(Slot { store, stage: Stage::Closed }),
+            waiting: StdMutex::default(),
+            entropy: StdMutex::new(entropy),
+            clock,
+            nudges: Nudges::default(),
+            failure: watch::Sender::new(None),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Makes this database the till `identity`, if it is new. Harmless on the same till's
+    /// database: then not even the witness is touched, because it may be the proof that the
+    /// database was exchanged.
+    ///
+    /// # Errors
+    /// [`TillError::NotInstalled`] with the other till whose database this is.
+    pub async fn install(
+        &self,
+        identity: Identity,
+        keeper: &mut impl Keeper,
+    ) -> Result<(), TillError> {
+        let mut slot = self.locked().await?;
+        let known = pull::meta(&slot.store).await.map_err(storage_failed)?;
+        if let Some(meta) = known {
+            let same = meta.identity == identity;
+            return if same { Ok(()) } else { Err(TillError::NotInstalled(Some(meta.identity))) };
+        }
+        let (witness, nonce) = (self.fresh_witness(), self.draw());
+        let install = Input::Install { identity, witness, nonce };
+        match self.commit_one(&mut slot, install).await? {
+            Output::Opened { witness, .. } => keeper.write(witness).map_err(witness_failed),
+            Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
+            output => unreachable!("an installation is not answered by {output:?}"),
+        }
+    }
+
+    /// Opens the till: asks whether this is still the database that was closed, opens a new epoch
+    /// if not, and writes the witness. Only then does anything else work.
+    ///
+    /// # Errors
+    /// Each leaves the till closed.
+    pub async fn open(&self, keeper: &mut impl Keeper) -> Result<Opened, TillError> {
+        let mut slot = self.locked().await?;
+        let found = keeper.read().map_err(witness_failed)?;
+        let (fresh, nonce) = (self.fresh_witness(), self.draw());
+        let open = Input::Open { witness: found.witness(), fresh, nonce };
+        match self.commit_one(&mut slot, open).await? {
+            Output::Opened { witness, parted } => {
+                keeper.write(witness).map_err(witness_failed)?;
+                slot.stage = Stage::Open;
+                Ok(Opened { witness, parted, found })
+            }
+            Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
+            output => unreachable!("an opening is not answered by {output:?}"),
+        }
+    }
+
+    /// Records what happened at a register: durable when this returns `Recorded`.
+    ///
+    /// A caller that gives up waiting may ask again with the same id, and learns what happened.
+    ///
+    /// # Errors
+    /// [`TillError::StorageFailed`]: it may or may not have been recorded.
+    pub async fn record(&self, draft: Draft) -> Result<Output, TillError> {
+        let (answer, mut answered) = oneshot::channel();
+        lock(&self.shared.waiting).push_back(Waiting { draft, answer });
+        loop {
+            let mut slot = self.shared.slot.lock().await;
+            // Whoever held the store before may have taken this draft along.
+            match answered.try_recv() {
+                Ok(output) => return output,
+                Err(oneshot::error::TryRecvError::Closed) => {
+                    let why = "the commit was abandoned half way";
+                    return Err(TillError::StorageFailed(why.to_owned()));
+                }
+                Err(oneshot::error::TryRecvError::Empty) => self.commit_group(&mut slot).await,
+            }
+        }
+    }
+
+    /// Records several events at once, in one transaction for each [`GROUP_MAX`] of them.
+    ///
+    /// # Errors
+    /// As [`Till::record`]; some of them may have been recorded.
+    pub async fn record_all(&self, drafts: Vec<Draft>) -> Result<Vec<Output>, TillError> {
+        let mut outputs = Vec::with_capacity(drafts.len());
+        let mut inputs = drafts.into_iter().map(Input::Record).peekable();
+        while inputs.peek().is_some() {
+            let group: Vec<Input> = inputs.by_ref().take(GROUP_MAX).collect();
+            let mut slot = self.locked().await?;
+            self.opened(&slot)?;
+            outputs.extend(self.commit(&mut slot, &group).await?);
+        }
+        Ok(outputs)
+    }
+
+    /// Lets an event that needs attention be tried again. `false`: it does not need attention.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn retry(&self, pos: PosId, local_id: LocalEventId) -> Result<bool, TillError> {
+        let Some(known) = self.known(pos, local_id).await? else {
+            return Ok(false);
+        };
+        let place = known.place;
+        let retry = Input::Retry { pos, local_id, place };
+        let settled = matches!(self.apply(retry).await?, Output::Settled(_));
+        if settled {
+            self.nudge(Nudge::Manual);
+        }
+        Ok(settled)
+    }
+
+    /// Decides on any one input: what the sync loop learns from the cloud comes in here.
+    ///
+    /// # Errors
+    /// The store's, or [`TillError::NotOpen`].
+    pub async fn apply(&self, input: Input) -> Result<Output, TillError> {
+        let mut slot = self.locked().await?;
+        self.opened(&slot)?;
+        self.commit_one(&mut slot, input).await
+    }
+
+    /// Returns committed rows to look at. Selling waits until the guard is dropped.
+    ///
+    /// # Errors
+    /// [`TillError::StorageFailed`] after a store error.
+    pub async fn reading(&self) -> Result<Reading<'_, S>, TillError> {
+        Ok(Reading(self.locked().await?))
+    }
+
+    /// Returns the till's books.
+    ///
+    /// # Errors
+    /// The store's, or [`TillError::NotInstalled`].
+    pub async fn meta(&self) -> Result<Meta, TillError> {
+        let reading = self.reading().await?;
+        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
+        meta.ok_or(TillError::NotInstalled(None))
+    }
+
+    /// Returns what is known of the event of this name.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn known(
+        &self,
+        pos: PosId,
+        local_id: LocalEventId,
+    ) -> Result<Option<Known>, TillError> {
+        let reading = self.reading().await?;
+        let row = Query::get(&*reading, &Key::Local(pos, local_id)).await;
+        match row.map_err(storage_failed)? {
+            Some(Record::Local(known)) => Ok(Some(known)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Returns the journal entry at `place`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn entry(&self, place: Place) -> Result<Option<Entry>, TillError> {
+        let reading = self.reading().await?;
+        let row = Query::get(&*reading, &Key::Entry(place.epoch, place.seq)).await;
+        match row.map_err(storage_failed)? {
+            Some(Record::Entry(entry)) => Ok(Some(entry)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// Tells the sync loop that there may be something to do.
+    pub fn nudge(&self, nudge: Nudge) {
+        self.shared.nudges.announce(nudge);
+    }
+
+    /// Waits for the next nudge: the sync loop's side of [`Till::nudge`].
+    pub async fn nudged(&self) -> Nudge {
+        self.shared.nudges.next().await
+    }
+
+    /// Waits until the store has failed, and returns why. The program then restarts.
+    pub async fn failed(&self) -> String {
+        let mut failure = self.shared.failure.subscribe();
+        let why = failure.wait_for(Option::is_some).await;
+        why.map_or_else(|_| String::new(), |why| why.clone().unwrap_or_default())
+    }
+
+    /// Returns the clock that events and waits are stamped by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.shared.clock
+    }
+
+    /// Draws a random number.
+    #[must_use]
+    pub fn draw(&self) -> u64 {
+        lock(&self.shared.entropy).draw()
+    }
+
+    fn fresh_witness(&self) -> Witness {
+        let (install, boot) = (self.draw(), self.draw());
+        Witness { install, boot }
+    }
+
+    async fn locked(&self) -> Result<MutexGuard<'_, Slot<S>>, TillError> {
+        let slot = self.shared.slot.lock().await;
+        match &slot.stage {
+            Stage::Failed(why) => Err(TillError::StorageFailed(why.clone())),
+            Stage::Closed | Stage::Open => Ok(slot),
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "reads as a question to the till")]
+    fn opened(&self, slot: &Slot<S>) -> Result<(), TillError> {
+        match &slot.stage {
+            Stage::Open => Ok(()),
+            Stage::Closed => Err(TillError::NotOpen),
+            Stage::Failed(why) => Err(TillError::StorageFailed(why.clone())),
+        }
+    }
+
+    /// Commits everything that waits, and answers each caller.
+    async fn commit_group(&self, slot: &mut Slot<S>) {
+        let mut inputs = Vec::new();
+        let mut answers = Vec::new();
+        {
+            let mut waiting = lock(&self.shared.waiting);
+            while let Some(next) = waiting.pop_front() {
+                // A caller that has gone away was told nothing, so nothing is recorded for it.
+                if !next.answer.is_closed() {
+                    inputs.push(Input::Record(next.draft));
+                    answers.push(next.answer);
+                }
+                if inputs.len() == GROUP_MAX {
+                    break;
+                }
+            }
+        }
+        if inputs.is_empty() {
+            return;
+        }
+        let outputs = match self.opened(slot) {
+            Ok(()) => self.commit(slot, &inputs).await,
+            Err(error) => Err(error),
+        };
+        match outputs {
+            Ok(outputs) => {
+                for (answer, output) in answers.into_iter().zip(outputs) {
+                    let _gone = answer.send(Ok(output));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _gone = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    async fn commit_one(&self, slot: &mut Slot<S>, input: Input) -> Result<Output, TillError> {
+        let mut outputs = self.commit(slot, &[input]).await?;
+        Ok(outputs.remove(0))
+    }
+
+    /// The one way into the database: one transaction, then the nudge.
+    async fn commit(&self, slot: &mut Slot<S>, inputs: &[Input]) -> Result<Vec<Output>, TillError> {
+        let now = self.shared.clock.now();
+        // If this future is dropped half way, or the store panics, the outcome is unknown too.
+        let before = std::mem::replace(
+            &mut slot.stage,
+            Stage::Failed("a commit was abandoned half way".to_owned()),
+        );
+        match run(&Terminal, &mut slot.store, now, inputs).await {
+            Ok(outputs) => {
+                slot.stage = before;
+                if outputs.iter().any(is_new) {
+                    self.nudge(Nudge::Recorded);
+                }
+                Ok(outputs)
+            }
+            Err(error) => {
+                let why = error.to_string();
+                slot.stage = Stage::Failed(why.clone());
+                self.shared.failure.send_replace(Some(why.clone()));
+                Err(TillError::StorageFailed(why))
+            }
+        }
+    }
+}
+
+fn is_new(output: &Output) -> bool {
+    matches!(output, Output::Recorded { again: false, .. })
+}
+
+/// Turns a failed query into the till's error.
+pub(crate) fn storage_failed(error: impl fmt::Display) -> TillError {
+    TillError::StorageFailed(error.to_string())
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
+fn witness_failed(error: std::io::Error) -> TillError {
+    TillError::Witness(error.to_string())
+}
+
+/// Committed rows, held still.
+pub struct Reading<'a, S>(MutexGuard<'a, Slot<S>>);
+
+impl<S> std::ops::Deref for Reading<'_, S> {
+    type Target = S;
+    fn deref(&self) -> &S {
+        &self.0.store
+    }
+}
+
+impl<S> fmt::Debug for Reading<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading").finish_non_exhaustive()
+    }
+}
+
+/// The strongest nudge since the last one was taken.
+#[derive(Default)]
+struct Nudges {
+    pending: StdMutex<Option<Nudge>>,
+    notify: Notify,
+}
+
+impl Nudges {
+    fn announce(&self, nudge: Nudge) {
+        let mut pending = lock(&self.pending);
+        *pending = (*pending).max(Some(nudge));
+        drop(pending);
+        self.notify.notify_one();
+    }
+
+    async fn next(&self) -> Nudge {
+        loop {
+            let pending = lock(&self.pending).take();
+            if let Some(nudge) = pending {
+                return nudge;
+            }
+            self.notify.notified().await;
+        }
+    }
+}
+
+/// What these locks guard is never left half changed, so a panic elsewhere does not matter.
+fn lock<T: ?Sized>(mutex: &StdMutex<T>) -> StdGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,340 @@
+//! Requests to the cloud, over whatever connects: TCP, or a simulator's network.
+//!
+//! | answer | fault |
+//! |---|---|
+//! | no connection, a reset, a cut or unreadable answer, a redirect | `Transport` |
+//! | 5xx | `Server` |
+//! | 401 | `Denied`, with the problem document's `reason` |
+//! | 429 | `RateLimited`, with `Retry-After` in seconds |
+//! | 413 | `TooLarge` |
+//! | any other 4xx | `Rejected` |
+
+use std::error::Error as StdError;
+use std::fmt;
+
+use bytes::Bytes;
+use counterfoil_protocol::problem::Denial;
+use counterfoil_protocol::session::Fault;
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use serde::Deserialize;
+use tokio::task::AbortHandle;
+use tower::ServiceExt as _;
+
+/// The most bytes of an answer that are read.
+pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Request bodies below this size are never compressed.
+pub const COMPRESS_FROM: usize = 1024;
+
+/// Something that connects to the host and port of a URI.
+pub trait Connector: Clone + Send + Sync + 'static {
+    /// The stream.
+    type Stream: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static;
+
+    /// Connects.
+    fn connect(
+        &self,
+        to: Uri,
+    ) -> impl Future<Output = Result<Self::Stream, Box<dyn StdError + Send + Sync>>> + Send;
+}
+
+impl<C> Connector for C
+where
+    C: tower::Service<Uri, Future: Send> + Clone + Send + Sync + 'static,
+    C::Response: hyper::rt::Read + hyper::rt::Write + Unpin + Send + 'static,
+    C::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    type Stream = C::Response;
+
+    async fn connect(&self, to: Uri) -> Result<C::Response, Box<dyn StdError + Send + Sync>> {
+        self.clone().oneshot(to).await.map_err(Into::into)
+    }
+}
+
+/// The address of a cloud: `http://host:port`, perhaps with a path before the routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    base: String,
+    host: HeaderValue,
+}
+
+/// An address that cannot be used. The caller shows it to whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// It is no URL.
+    #[error("`{0}` is not an address such as http://cloud.example:8700")]
+    NoUrl(String),
+    /// It asks for TLS.
+    #[error("https is not supported yet: put a TLS proxy on this machine and use http://")]
+    Https,
+    /// No port.
+    #[error("`{0}` names no port: write one, such as http://cloud.example:8700")]
+    NoPort(String),
+}
+
+impl Endpoint {
+    /// Parses an address.
+    ///
+    /// # Errors
+    /// [`EndpointError`] says what to write instead.
+    pub fn parse(text: &str) -> Result<Self, EndpointError> {
+        let none = || EndpointError::NoUrl(text.to_owned());
+        let uri: Uri = text.trim().parse().map_err(|_| none())?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => return Err(EndpointError::Https),
+            Some(_) | None => return Err(none()),
+        }
+        let authority = uri.authority().ok_or_else(none)?;
+        if authority.as_str().contains('@') || uri.query().is_some() {
+            return Err(none());
+        }
+        if authority.port_u16().is_none() {
+            return Err(EndpointError::NoPort(text.to_owned()));
+        }
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| none())?;
+        let base = format!("http://{authority}{}", uri.path().trim_end_matches('/'));
+        Ok(Self { base, host })
+    }
+
+    /// Returns the address without a slash at its end.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.base
+    }
+
+    /// Returns the address of a route; `None` if the two make no URI.
+    pub(crate) fn route(&self, path: &str) -> Option<Uri> {
+        format!("{}{path}", self.base).parse().ok()
+    }
+
+    pub(crate) fn host(&self) -> HeaderValue {
+        self.host.clone()
+    }
+}
+
+/// Speaks to one cloud over one connection at a time.
+pub struct Transport<C> {
+    connector: C,
+    endpoint: Endpoint,
+    bearer: HeaderValue,
+    compress: bool,
+    connection: Option<Connection>,
+}
+
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: AbortHandle,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl<C> fmt::Debug for Transport<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The token stays out of logs.
+        f.debug_struct("Transport").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// A token that cannot stand in a header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the token has characters that cannot be sent")]
+pub struct TokenError;
+
+impl<C: Connector> Transport<C> {
+    /// Makes a transport that is not connected yet.
+    ///
+    /// # Errors
+    /// [`TokenError`] for a token with control or non-ASCII characters, or an empty one.
+    pub fn new(connector: C, endpoint: Endpoint, token: &str) -> Result<Self, TokenError> {
+        let token = token.trim();
+        if token.is_empty() {
+            return Err(TokenError);
+        }
+        let mut bearer =
+            HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenError)?;
+        bearer.set_sensitive(true);
+        Ok(Self { connector, endpoint, bearer, compress: false, connection: None })
+    }
+
+    /// Compresses request bodies of at least [`COMPRESS_FROM`] bytes.
+    #[must_use]
+    pub const fn compressing(mut self, compress: bool) -> Self {
+        self.compress = compress;
+        self
+    }
+
+    /// Greets the cloud.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn greet(
+        &mut self,
+        hello: &Hello,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<Welcome, Fault> {
+        let answer = self.post("/v1/handshake", hello.encode(), attempt, request_id).await?;
+        Welcome::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Offers journal entries.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn push(
+        &mut self,
+        push: &Push,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<PushAnswer, Fault> {
+        let answer = self.post("/v1/sales-events", push.encode(), attempt, request_id).await?;
+        PushAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Drops the connection; the next request makes a new one.
+    pub fn disconnect(&mut self) {
+        self.connection = None;
+    }
+
+    async fn post(
+        &mut self,
+        path: &str,
+        body: Vec<u8>,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<Bytes, Fault> {
+        let request = self.request(path, body, attempt, request_id)?;
+        // Out of `self` while under way: if this future is dropped, so is the connection.
+        let kept = self.connection.take().filter(|kept| !kept.sender.is_closed());
+        let reused = kept.is_some();
+        let connection = match kept {
+            Some(kept) => kept,
+            None => self.connect().await?,
+        };
+        let (connection, answer) = match exchange(connection, request.clone()).await {
+            // The cloud may have closed an idle connection. Every request may be repeated.
+            Err(_) if reused => exchange(self.connect().await?, request).await?,
+            other => other?,
+        };
+        self.connection = Some(connection);
+        answer.judge()
+    }
+
+    async fn connect(&self) -> Result<Connection, Fault> {
+        let to = self.endpoint.route("/").ok_or(Fault::Transport)?;
+        let stream = self.connector.connect(to).await.map_err(|error| {
+            tracing::debug!(%error, "cannot connect");
+            Fault::Transport
+        })?;
+        let (sender, driver) =
+            http1::handshake(stream).await.map_err(|error| unreadable(&error))?;
+        let driver = tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "the connection ended");
+            }
+        });
+        Ok(Connection { sender, driver: driver.abort_handle() })
+    }
+
+    fn request(
+        &self,
+        path: &str,
+        body: Vec<u8>,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<Request<Full<Bytes>>, Fault> {
+        let uri = self.endpoint.route(path).ok_or(Fault::Transport)?;
+        let origin = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let mut builder = Request::builder()
+            .method(Method::POST)
+            .uri(origin)
+            .header(header::HOST, self.endpoint.host())
+            .header(header::AUTHORIZATION, self.bearer.clone())
+            .header(header::CONTENT_TYPE, MEDIA_TYPE)
+            .header(header::ACCEPT, MEDIA_TYPE)
+            .header(header::USER_AGENT, crate::sync::APP)
+            .header("x-sync-attempt", attempt)
+            .header("x-request-id", format!("{request_id:016x}"));
+        let mut body = body;
+        if self.compress
+            && body.len() >= COMPRESS_FROM
+            && let Ok(smaller) = zstd::encode_all(body.as_slice(), 3)
+        {
+            builder = builder.header(header::CONTENT_ENCODING, "zstd");
+            body = smaller;
+        }
+        builder.body(Full::from(body)).map_err(|error| unreadable(&error))
+    }
+}
+
+struct RawAnswer {
+    status: StatusCode,
+    retry_after: Option<Millis>,
+    body: Bytes,
+}
+
+async fn exchange(
+    mut connection: Connection,
+    request: Request<Full<Bytes>>,
+) -> Result<(Connection, RawAnswer), Fault> {
+    connection.sender.ready().await.map_err(|error| unreadable(&error))?;
+    let response: http::Response<Incoming> =
+        connection.sender.send_request(request).await.map_err(|error| unreadable(&error))?;
+    let status = response.status();
+    let retry_after = retry_after(response.headers());
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+    let body = body.collect().await.map_err(|error| {
+        tracing::debug!(%error, "the answer was cut off, or too long");
+        Fault::Transport
+    })?;
+    Ok((connection, RawAnswer { status, retry_after, body: body.to_bytes() }))
+}
+
+fn retry_after(headers: &http::HeaderMap) -> Option<Millis> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Millis::from_secs)
+}
+
+impl RawAnswer {
+    fn judge(self) -> Result<Bytes, Fault> {
+        if self.status == StatusCode::OK {
+            return Ok(self.body);
+        }
+        tracing::debug!(status = self.status.as_u16(), "the cloud refused");
+        Err(match self.status {
+            StatusCode::UNAUTHORIZED => Fault::Denied(denial(&self.body)),
+            StatusCode::TOO_MANY_REQUESTS => Fault::RateLimited(self.retry_after),
+            StatusCode::PAYLOAD_TOO_LARGE => Fault::TooLarge,
+            status if status.is_server_error() => Fault::Server,
+            status if status.is_client_error() => Fault::Rejected,
+            // A redirect is not from our cloud: a hotel's login page, perhaps.
+            _ => Fault::Transport,
+        })
+    }
+}
+
+/// The part of a problem document that a till acts on.
+#[derive(Deserialize)]
+struct Problem {
+    reason: Denial,
+}
+
+/// A 401 without a reason we know quarantines nothing: it may come from a proxy.
+fn denial(body: &[u8]) -> Denial {
+    serde_json::from_slice::<Problem>(body)
+        .map_or(Denial::WrongCredential, |problem| problem.reason)
+}
+
+fn unreadable(error: &dyn fmt::Display) -> Fault {
+    tracing::debug!(%error, "no readable answer");
+    Fault::Transport
+}
