@@ -295,7 +295,9 @@ impl Event {
                 product: line.product,
                 delta: Milli(sign * line.quantity.0),
             })
-            .chain(adjusted.iter().map(|line| Movement { product: line.product, delta: line.delta }))
+            .chain(
+                adjusted.iter().map(|line| Movement { product: line.product, delta: line.delta }),
+            )
     }
 
     /// Returns what this one event adds to the books.
@@ -342,9 +344,7 @@ impl Event {
 }
 
 /// Sums that both sides keep, and that must agree.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Figures {
     /// How many events.

@@ -28,18 +28,18 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-pub mod machine;
-pub mod persist;
-pub mod time;
-pub mod label;
+pub mod cloud;
 pub mod codec;
 pub mod event;
 pub mod hash;
 pub mod identity;
 pub mod journal;
+pub mod label;
+pub mod machine;
 pub mod money;
+pub mod persist;
 pub mod problem;
-pub mod wire;
-pub mod cloud;
-pub mod terminal;
 pub mod session;
+pub mod terminal;
+pub mod time;
+pub mod wire;

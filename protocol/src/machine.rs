@@ -75,11 +75,7 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     pub fn get(&self, key: &M::Key) -> Option<&M::Record> {
         match self.written.get(key) {
             Some(written) => written.as_ref(),
-            None => self
-                .loaded
-                .get(key)
-                .expect("a step reads only what `reads` declared")
-                .as_ref(),
+            None => self.loaded.get(key).expect("a step reads only what `reads` declared").as_ref(),
         }
     }
 

@@ -1,1 +1,15 @@
-//! The deterministic simulator: model level and network level, fault plans, checkers, reports.
+//! The deterministic simulator: it tries to break the protocol, and shows how sure one may be.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`plan`] | everything that is done to the nodes, as data |
+//! | [`model`] | the model level: the pure roles in a world of one event heap |
+//! | [`law`], [`checker`] | the laws, and those who watch over them |
+//! | [`coverage`] | what really happened |
+pub mod checker;
+pub mod coverage;
+pub mod law;
+pub mod model;
+pub mod observed;
+pub mod plan;
+pub mod rng;

@@ -219,11 +219,6 @@ impl Ingest<'_, '_> {
     }
 
     fn kept(&self, item: &Offered) -> Kept {
-        Kept {
-            epoch: self.offer.epoch,
-            seq: item.seq,
-            at: self.now,
-            payload: item.payload.clone(),
-        }
+        Kept { epoch: self.offer.epoch, seq: item.seq, at: self.now, payload: item.payload.clone() }
     }
 }

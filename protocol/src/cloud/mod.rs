@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use crate::codec;
 use crate::event::{Event, EventError};
 use crate::hash::{Hash, payload_hash};
-use crate::identity::{BranchId, ProductId, ShopId, TerminalId};
+use crate::identity::{BranchId, EventKey, ProductId, ShopId, TerminalId};
 use crate::machine::{Machine, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
@@ -146,6 +146,20 @@ impl Offer {
             })
             .collect();
         Self { terminal: push.terminal_id, epoch: push.epoch, items }
+    }
+
+    /// Returns each entry's number, the key of its event if it is one, and its payload hash.
+    pub fn entries(&self) -> impl Iterator<Item = (u64, Option<EventKey>, Hash)> + '_ {
+        self.items.iter().map(|item| {
+            let key = item.event.as_ref().ok().map(|event| event.key(self.terminal));
+            (item.seq, key, item.payload_hash)
+        })
+    }
+
+    /// Returns which history the entries belong to.
+    #[must_use]
+    pub const fn epoch(&self) -> crate::identity::Epoch {
+        self.epoch
     }
 
     /// Returns how many entries are offered.
@@ -274,10 +288,7 @@ fn revoke(rows: &mut Rows<'_, Cloud>, terminal: TerminalId) -> Output {
     let Some(known) = rows.terminal(terminal).cloned() else {
         return Output::NoSuchTerminal;
     };
-    rows.put(
-        Key::Terminal(terminal),
-        Record::Terminal(row::Terminal { revoked: true, ..known }),
-    );
+    rows.put(Key::Terminal(terminal), Record::Terminal(row::Terminal { revoked: true, ..known }));
     Output::Revoked
 }
 

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 use super::{Cloud, Site};
 use crate::event::Figures;
 use crate::hash::Hash;
-use crate::identity::{BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId};
+use crate::identity::{
+    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId,
+};
 use crate::journal::Segment;
 use crate::machine::Rows;
 use crate::money::Milli;

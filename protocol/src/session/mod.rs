@@ -86,7 +86,7 @@ pub enum Input {
     Answered(u64, Result<Answer, Fault>),
     /// The commit that was asked for is durable.
     Committed(Backlog),
-    /// There was nothing to push before this time, if ever.
+    /// There was nothing to push, or nothing before this span has passed.
     NothingToPush(Option<Millis>),
 }
 
@@ -223,9 +223,9 @@ impl Session {
                 }
             }
             Input::Committed(backlog) => self.committed(now, backlog),
-            Input::NothingToPush(due) => {
+            Input::NothingToPush(wait) => {
                 if self.phase == Phase::Pushing {
-                    self.rest_until_due(now, due);
+                    self.rest_until_due(now, wait);
                 }
             }
         }
@@ -382,8 +382,7 @@ impl Session {
 
     fn settle(&mut self, now: Millis, commit: Commit) {
         self.phase = Phase::Settling;
-        self.wake =
-            Wake { at: now.after(self.config.request_timeout), reason: Reason::Commit };
+        self.wake = Wake { at: now.after(self.config.request_timeout), reason: Reason::Commit };
         self.output = Some(Output::Commit(commit));
     }
 
@@ -405,15 +404,17 @@ impl Session {
         self.speak(now);
     }
 
-    fn rest_until_due(&mut self, now: Millis, due: Option<Millis>) {
+    fn rest_until_due(&mut self, now: Millis, wait: Option<Millis>) {
         self.attempt = 0;
         if self.nudged {
             // Something was recorded after the rows were read.
             return self.speak(now);
         }
         let idle = now.after(self.config.idle_greeting);
-        match due {
-            Some(due) if due < idle => self.rest(due.max(now.after(Millis(1))), Reason::Retry),
+        match wait {
+            Some(wait) if wait < self.config.idle_greeting => {
+                self.rest(now.after(wait.max(Millis(1))), Reason::Retry);
+            }
             Some(_) | None => self.rest(idle, Reason::Idle),
         }
     }

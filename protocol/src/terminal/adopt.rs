@@ -58,7 +58,7 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
     let attempts = match (rows.queued(old.epoch, old.seq), rows.attention(old.epoch, old.seq)) {
         (Some(queued), _) => queued.attempts,
         // One more failure, and a person looks at it again.
-        (None, Some(_)) => ATTEMPTS_MAX - 1,
+        (None, Some(attention)) => attention.attempts.min(ATTEMPTS_MAX - 1),
         (None, None) => 0,
     };
     let place = chain(meta, entry.payload_hash);

@@ -105,4 +105,3 @@ fn retry_wait(attempts: u8, payload_hash: Hash) -> Millis {
     let spread = u64::from(u16::from_le_bytes([payload_hash.0[0], payload_hash.0[1]]));
     Millis(full / 2 + (full / 2) * spread / 65_536)
 }
-

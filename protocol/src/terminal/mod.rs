@@ -26,9 +26,7 @@ use alloc::vec::Vec;
 
 use crate::codec;
 use crate::event::{Body, EventError, Receipt};
-use crate::identity::{
-    BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness,
-};
+use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness};
 use crate::machine::{Machine, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;

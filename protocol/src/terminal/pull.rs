@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::answered::RETRY_CAP;
 use super::row::{Attention, Closed, Entry, Meta, Queued};
 use super::{Adoption, Key, Record, Terminal};
 use crate::identity::Epoch;
@@ -41,7 +42,7 @@ impl Default for Limits {
 pub enum Batch {
     /// These entries, now.
     Push(Push),
-    /// Nothing before this time.
+    /// Nothing before this span has passed.
     Wait(Millis),
     /// Nothing.
     Empty,
@@ -126,8 +127,11 @@ pub async fn batch<Q: Query<Terminal>>(
     let mut bytes = 0;
     let mut next_due = None;
     for (seq, queued) in waiting(store, meta).await? {
-        if queued.due > now {
-            next_due = Some(next_due.map_or(queued.due, |due: Millis| due.min(queued.due)));
+        let wait = queued.due.since(now);
+        // A clock that was set back must not put a retry off for years: no wait is longer than
+        // the longest that was ever given.
+        if wait > Millis::ZERO && wait <= RETRY_CAP {
+            next_due = Some(next_due.map_or(wait, |least: Millis| least.min(wait)));
         } else if items.len() < limits.items.min(RETRIES_MAX)
             && let Some(Record::Entry(entry)) = store.get(&Key::Entry(meta.epoch, seq)).await?
         {
@@ -200,8 +204,7 @@ pub async fn adoption<Q: Query<Terminal>>(
         let first = Key::Entry(from, closed.next);
         let page = store.scan(&first, &Key::Entry(from, head + 1), ADOPTION_MAX).await?;
         let entries: Vec<_> = page.into_iter().filter_map(named).collect();
-        let through =
-            if entries.len() < ADOPTION_MAX { head } else { entries[ADOPTION_MAX - 1].0 };
+        let through = if entries.len() < ADOPTION_MAX { head } else { entries[ADOPTION_MAX - 1].0 };
         return Ok(Some(Adoption { from, entries, through }));
     }
     let mut entries = Vec::new();

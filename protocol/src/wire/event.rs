@@ -144,8 +144,7 @@ pub struct AdjustmentLineV1 {
 impl EventV1 {
     /// Names the fields as the domain does; the caller then checks the rules.
     pub(crate) fn into_event(self) -> Result<Event, EventError> {
-        let receipt =
-            self.receipt.map(|wire| Receipt { series: wire.series, number: wire.number });
+        let receipt = self.receipt.map(|wire| Receipt { series: wire.series, number: wire.number });
         let body = match self.body {
             BodyV1::Sale(trade) => Body::Sale(trade.into_trade()?),
             BodyV1::Refund(refund) => Body::Refund {

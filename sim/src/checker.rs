@@ -1,0 +1,481 @@
+//! The checkers: they see what a node durably stores and what it sends, and nothing else.
+//!
+//! They are fed by every commit of every node (the rows it touched), at both levels of the
+//! simulator, and share no code with what they check but the types of the rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_protocol::cloud::row::{Fate, Ledger};
+use counterfoil_protocol::cloud::{self, Site};
+use counterfoil_protocol::event::Event;
+use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
+use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+use counterfoil_protocol::terminal::row::{Entry, Meta, State};
+use counterfoil_protocol::terminal::{self, Identity};
+
+use crate::law::{Law, Tally, Violation};
+
+/// The rows of a till.
+pub type TillRows = BTreeMap<terminal::Key, terminal::Record>;
+/// The rows of the cloud.
+pub type CloudRows = BTreeMap<cloud::Key, cloud::Record>;
+
+/// An event by name and content.
+pub type Fact = (EventKey, Hash);
+
+/// What tills have committed, what the cloud has held, and how often each law was put to the test.
+#[derive(Clone, Debug, Default)]
+pub struct Checker {
+    /// How often each law was checked.
+    pub tally: Tally,
+    committed: BTreeMap<Fact, Site>,
+    posted_ever: BTreeSet<Fact>,
+    /// How often the cloud has answered an item with a failure of its own.
+    item_failures: BTreeMap<Fact, u64>,
+    devices: Vec<Device>,
+    lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
+}
+
+/// What the checkers know of one device: a till's machine, or a copy of it.
+#[derive(Clone, Debug)]
+struct Device {
+    identity: Identity,
+    /// What it must get into the cloud.
+    owed: BTreeSet<Fact>,
+    receipts: BTreeMap<(PosId, Epoch), u64>,
+}
+
+/// A device's obligations at the time of a backup.
+#[derive(Clone, Debug)]
+pub struct DeviceBackup(Device);
+
+/// The cloud's journals at the time of a backup.
+#[derive(Clone, Debug)]
+pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>);
+
+/// The checkers' own copy of a journal's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mirror {
+    head: u64,
+    hash: Hash,
+}
+
+impl Checker {
+    /// Adds a device; devices are numbered from 0.
+    pub fn add_device(&mut self, identity: Identity) -> usize {
+        self.devices.push(Device { identity, owed: BTreeSet::new(), receipts: BTreeMap::new() });
+        self.devices.len() - 1
+    }
+
+    /// Notes what a device owes when its disk is copied.
+    #[must_use]
+    pub fn backup_device(&self, device: usize) -> DeviceBackup {
+        DeviceBackup(self.devices[device].clone())
+    }
+
+    /// A device's disk was replaced: what it sold since the copy cannot be asked of it.
+    pub fn restore_device(&mut self, device: usize, backup: &DeviceBackup) {
+        self.devices[device] = backup.0.clone();
+    }
+
+    /// A second device starts with a copy of a disk.
+    pub fn clone_device(&mut self, backup: &DeviceBackup) -> usize {
+        self.devices.push(backup.0.clone());
+        self.devices.len() - 1
+    }
+
+    /// Notes the cloud's journals when its disk is copied.
+    #[must_use]
+    pub fn backup_cloud(&self) -> CloudBackup {
+        CloudBackup(self.lanes.clone())
+    }
+
+    /// The cloud's disk was replaced.
+    pub fn restore_cloud(&mut self, backup: &CloudBackup) {
+        self.lanes = backup.0.clone();
+    }
+
+    /// A till has committed: `touched` are the rows that were written, as they stand now.
+    ///
+    /// # Errors
+    /// The first law that does not hold.
+    pub fn till_committed<'a>(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        touched: impl Iterator<Item = (&'a terminal::Key, Option<&'a terminal::Record>)>,
+    ) -> Result<(), Violation> {
+        for (key, record) in touched {
+            let (terminal::Key::Entry(epoch, seq), Some(terminal::Record::Entry(entry))) =
+                (key, record)
+            else {
+                continue;
+            };
+            match entry.state {
+                State::Open => self.noted(at_ms, device, *epoch, entry)?,
+                State::Synced(_) => self.synced(at_ms, device, *seq, entry)?,
+                State::Moved(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fact(&self, device: usize, entry: &Entry) -> Fact {
+        let identity = self.devices[device].identity;
+        let key =
+            EventKey { terminal: identity.terminal, pos: entry.pos, local_id: entry.local_id };
+        (key, entry.payload_hash)
+    }
+
+    fn noted(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        epoch: Epoch,
+        entry: &Entry,
+    ) -> Result<(), Violation> {
+        let fact = self.fact(device, entry);
+        let Identity { shop, branch, .. } = self.devices[device].identity;
+        let owner = &mut self.devices[device];
+        // The same entry is written again when an answer changes its state, or when it moves.
+        if !owner.owed.insert(fact) {
+            return Ok(());
+        }
+        self.committed.insert(fact, Site { shop, branch });
+        let Ok(event) = Event::from_canonical(&entry.payload) else {
+            let what = || format!("{} is stored as bytes that are no event", fact.0);
+            return self.tally.check(Law::NoPhantom, at_ms, false, what);
+        };
+        let Some(receipt) = event.receipt() else { return Ok(()) };
+        let series = (entry.pos, receipt.series);
+        let last = owner.receipts.entry(series).or_default();
+        let holds = receipt.number == *last + 1 && receipt.series.number <= epoch.number;
+        let what = format!(
+            "register {} printed {} of series {} after {last}",
+            series.0, receipt.number, series.1
+        );
+        *last = receipt.number;
+        self.tally.check(Law::ReceiptsGapless, at_ms, holds, || what)
+    }
+
+    fn synced(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        seq: u64,
+        entry: &Entry,
+    ) -> Result<(), Violation> {
+        let fact = self.fact(device, entry);
+        let held = self.posted_ever.contains(&fact);
+        self.tally.check(Law::AckedIsDurable, at_ms, held, || {
+            format!("{} (entry {seq}) is marked synced, and the cloud never held it", fact.0)
+        })
+    }
+
+    /// The cloud has committed: `touched` are the rows that were written, as they stand now;
+    /// `sites` are those of the tills that were answered.
+    ///
+    /// # Errors
+    /// The first law that does not hold.
+    pub fn cloud_committed<'a>(
+        &mut self,
+        at_ms: u64,
+        sites: &BTreeSet<Site>,
+        touched: impl Iterator<Item = (&'a cloud::Key, Option<&'a cloud::Record>)>,
+    ) -> Result<(), Violation> {
+        for (key, record) in touched {
+            match (key, record) {
+                (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
+                    self.ledger(at_ms, *key, row)?;
+                }
+                (cloud::Key::Segment(terminal, epoch, number), Some(record)) => {
+                    self.segment(at_ms, (*terminal, *epoch), *number, record)?;
+                }
+                (cloud::Key::Stock(shop, branch, product), Some(_)) => {
+                    let site = Site { shop: *shop, branch: *branch };
+                    let holds = sites.contains(&site);
+                    self.tally.check(Law::BranchIsolation, at_ms, holds, || {
+                        format!("stock of {product} at {branch} was moved from another branch")
+                    })?;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn ledger(&mut self, at_ms: u64, key: EventKey, row: &Ledger) -> Result<(), Violation> {
+        let fact = (key, payload_hash(&row.payload));
+        let site = self.committed.get(&fact).copied();
+        let holds = site.is_some() && fact.1 == row.payload_hash;
+        self.tally.check(Law::NoPhantom, at_ms, holds, || {
+            format!("the cloud holds {key} with bytes that no till committed")
+        })?;
+        self.tally.check(Law::BranchIsolation, at_ms, site == Some(row.site), || {
+            format!("{key} was committed at {site:?} and is held under {:?}", row.site)
+        })?;
+        if row.fate == Fate::Posted {
+            self.posted_ever.insert(fact);
+        }
+        Ok(())
+    }
+
+    fn segment(
+        &mut self,
+        at_ms: u64,
+        lane: (TerminalId, Epoch),
+        number: u64,
+        record: &cloud::Record,
+    ) -> Result<(), Violation> {
+        let cloud::Record::Segment(segment) = record else {
+            return self.tally.check(Law::JournalIntact, at_ms, false, || {
+                format!("{} {}: a segment is no segment", lane.0, lane.1)
+            });
+        };
+        let fresh = Mirror { head: 0, hash: genesis(lane.0, lane.1) };
+        let mirror = self.lanes.entry(lane).or_insert(fresh);
+        let first = number * 16 + 1;
+        let last = first + segment.payloads.len() as u64 - 1;
+        let follows = mirror.head + 1 >= first && last >= mirror.head;
+        let head = mirror.head;
+        if follows {
+            let skip = (mirror.head + 1 - first) as usize;
+            for payload in segment.payloads.iter().skip(skip) {
+                mirror.head += 1;
+                mirror.hash = link(mirror.hash, mirror.head, *payload);
+            }
+        }
+        self.tally.check(Law::JournalIntact, at_ms, follows, || {
+            format!("{} {}: entries {first}..{last} do not follow {head}", lane.0, lane.1)
+        })
+    }
+
+    /// The entries that a till's last commit touched, in the rows as they stand now.
+    ///
+    /// # Errors
+    /// [`Law::NeverForgotten`].
+    pub fn till_entries(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+        touched: &[terminal::Key],
+    ) -> Result<(), Violation> {
+        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta) else {
+            return Ok(());
+        };
+        for key in touched {
+            self.attempts(at_ms, device, rows, key)?;
+            let terminal::Key::Entry(epoch, seq) = *key else { continue };
+            let place = terminal::Place { epoch, seq };
+            let moved = matches!(
+                rows.get(key),
+                Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
+            );
+            let states = if moved { 1 } else { states(rows, meta, place) };
+            self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
+                format!("entry {epoch} {seq} is in {states} states")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Only an answer of the cloud about the item itself costs an attempt (B.5): whatever else
+    /// did would stop an item that nothing is wrong with.
+    fn attempts(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+        key: &terminal::Key,
+    ) -> Result<(), Violation> {
+        let (place, attempts) = match (key, rows.get(key)) {
+            (terminal::Key::Queue(epoch, seq), Some(terminal::Record::Queue(queued))) => {
+                ((*epoch, *seq), queued.attempts)
+            }
+            (terminal::Key::Attention(epoch, seq), Some(terminal::Record::Attention(held))) => {
+                ((*epoch, *seq), held.attempts)
+            }
+            _ => return Ok(()),
+        };
+        let Some(terminal::Record::Entry(entry)) =
+            rows.get(&terminal::Key::Entry(place.0, place.1))
+        else {
+            return Ok(());
+        };
+        let fact = self.fact(device, entry);
+        let answered = self.item_failures.get(&fact).copied().unwrap_or(0);
+        self.tally.check(Law::QueueDrains, at_ms, u64::from(attempts) <= answered, || {
+            format!("{} has used {attempts} attempts, the cloud failed it {answered} times", fact.0)
+        })
+    }
+
+    /// The cloud answers that it has not posted an item.
+    pub fn failed_item(&mut self, key: EventKey, hash: Hash) {
+        *self.item_failures.entry((key, hash)).or_default() += 1;
+    }
+
+    /// A till's whole disk, at any instant.
+    ///
+    /// # Errors
+    /// The first law that does not hold.
+    pub fn till_whole(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+    ) -> Result<(), Violation> {
+        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta) else {
+            return Ok(());
+        };
+        let mut stock: BTreeMap<ProductId, i64> = BTreeMap::new();
+        for (key, hash) in self.devices[device].owed.clone() {
+            let known = rows.get(&terminal::Key::Local(key.pos, key.local_id));
+            let place = match known {
+                Some(terminal::Record::Local(known)) if known.payload_hash == hash => known.place,
+                _ => {
+                    return self.tally.check(Law::NeverForgotten, at_ms, false, || {
+                        format!("{key} was committed here and is not known any more")
+                    });
+                }
+            };
+            let states = states(rows, meta, place);
+            self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
+                format!("{key} at {} {} is in {states} states", place.epoch, place.seq)
+            })?;
+            if let Some(terminal::Record::Entry(entry)) =
+                rows.get(&terminal::Key::Entry(place.epoch, place.seq))
+                && let Ok(event) = Event::from_canonical(&entry.payload)
+            {
+                for movement in event.movements() {
+                    *stock.entry(movement.product).or_default() += movement.delta.0;
+                }
+            }
+        }
+        for (product, sum) in stock {
+            let held = match rows.get(&terminal::Key::Stock(product)) {
+                Some(terminal::Record::Stock(stock)) => stock.quantity.0,
+                _ => 0,
+            };
+            self.tally.check(Law::StockIsSum, at_ms, held == sum, || {
+                format!("a till holds {held} of {product}, its movements are {sum}")
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The cloud's whole disk, at any instant.
+    ///
+    /// # Errors
+    /// The first law that does not hold.
+    pub fn cloud_whole(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
+        let mut stock: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
+        let mut events = 0;
+        let mut posted = 0;
+        for (key, record) in rows {
+            match (key, record) {
+                (cloud::Key::Ledger(_), cloud::Record::Ledger(row)) if row.fate == Fate::Posted => {
+                    events += 1;
+                    let Ok(event) = Event::from_canonical(&row.payload) else { continue };
+                    for movement in event.movements() {
+                        *stock.entry((row.site, movement.product)).or_default() += movement.delta.0;
+                    }
+                }
+                (cloud::Key::Lane(terminal, epoch), cloud::Record::Lane(lane)) => {
+                    posted += lane.posted.events;
+                    let fresh = Mirror { head: 0, hash: genesis(*terminal, *epoch) };
+                    let mirror = *self.lanes.get(&(*terminal, *epoch)).unwrap_or(&fresh);
+                    let holds = mirror == Mirror { head: lane.head, hash: lane.hash };
+                    self.tally.check(Law::JournalIntact, at_ms, holds, || {
+                        format!("{terminal} {epoch}: the head is not the end of its chain")
+                    })?;
+                }
+                _ => {}
+            }
+        }
+        self.tally.check(Law::NoDuplicate, at_ms, events == posted, || {
+            format!("{events} events are posted, the totals count {posted}")
+        })?;
+        for ((site, product), sum) in stock {
+            let held = match rows.get(&cloud::Key::Stock(site.shop, site.branch, product)) {
+                Some(cloud::Record::Stock(stock)) => stock.quantity.0,
+                _ => 0,
+            };
+            self.tally.check(Law::StockIsSum, at_ms, held == sum, || {
+                format!("{} holds {held} of {product}, its movements are {sum}", site.branch)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The cloud's whole disk after everything has been healed and drained.
+    ///
+    /// # Errors
+    /// The first sale that is missing.
+    pub fn drained(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
+        for device in 0..self.devices.len() {
+            for (key, hash) in self.devices[device].owed.clone() {
+                let held = match rows.get(&cloud::Key::Ledger(key)) {
+                    Some(cloud::Record::Ledger(row)) => row.payload_hash == hash,
+                    _ => false,
+                };
+                // A name that was used twice (B.2): the second content is kept beside the first.
+                let kept = rows.contains_key(&cloud::Key::Conflict(key, hash));
+                self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
+                    format!("{key} was committed on device {device} and is not in the cloud")
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// An answer leaves the cloud that calls `key` posted: its rows must be durable by now.
+    ///
+    /// # Errors
+    /// [`Law::OutputAfterCommit`].
+    pub fn answered(
+        &mut self,
+        at_ms: u64,
+        key: EventKey,
+        hash: Hash,
+        rows: &CloudRows,
+    ) -> Result<(), Violation> {
+        let held = match rows.get(&cloud::Key::Ledger(key)) {
+            Some(cloud::Record::Ledger(row)) => {
+                row.payload_hash == hash && row.fate == Fate::Posted
+            }
+            _ => false,
+        };
+        self.tally.check(Law::OutputAfterCommit, at_ms, held, || {
+            format!("{key} is answered as posted before that is durable")
+        })
+    }
+
+    /// Returns how many events tills have committed.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.committed.len() as u64
+    }
+}
+
+/// Returns in how many of the three durable states an entry is. In flight is volatile: an entry
+/// that is in flight is queued on disk.
+fn states(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
+    let (epoch, seq) = (place.epoch, place.seq);
+    let Some(terminal::Record::Entry(entry)) = rows.get(&terminal::Key::Entry(epoch, seq)) else {
+        return 0;
+    };
+    let waits = rows.contains_key(&terminal::Key::Queue(epoch, seq));
+    let attention = rows.contains_key(&terminal::Key::Attention(epoch, seq));
+    let settled_to = if epoch == meta.epoch {
+        meta.acked
+    } else {
+        let closed = meta.closed.iter().find(|closed| closed.epoch == epoch);
+        closed.map_or(u64::MAX, |closed| closed.kept)
+    };
+    // Above that mark every entry will be offered (again), whatever else is noted of it.
+    let offered = seq > settled_to;
+    let synced = matches!(entry.state, State::Synced(_)) && !offered;
+    let queued = waits || (offered && !attention);
+    usize::from(queued) + usize::from(synced) + usize::from(attention)
+}

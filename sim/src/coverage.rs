@@ -1,0 +1,197 @@
+//! What really happened: an `always` that was never put to the test shows nothing.
+
+use std::collections::BTreeMap;
+
+macro_rules! counted {
+    ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        #[allow(missing_docs, reason = "each variant's text says what it is")]
+        pub enum $name { $($variant,)* }
+
+        impl $name {
+            /// All of them, in order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// Returns its name in reports.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+    };
+}
+
+counted! {
+    /// A transition of one of the machines.
+    Transition {
+        TillInstall = "till.install",
+        TillOpen = "till.open",
+        TillOpenCopied = "till.open/copied",
+        TillOpenRestored = "till.open/restored",
+        TillRecord = "till.record",
+        TillRecordAgain = "till.record/again",
+        TillRecordTaken = "till.record/taken",
+        TillRecordInvalid = "till.record/invalid",
+        TillWelcomed = "till.welcomed",
+        TillWelcomedTookBack = "till.welcomed/acked taken back",
+        TillWelcomedLostTail = "till.welcomed/lost tail",
+        TillWelcomedForked = "till.welcomed/forked",
+        TillAnswered = "till.answered",
+        TillSynced = "till.item/synced",
+        TillWaits = "till.item/waits",
+        TillAttention = "till.item/needs attention",
+        TillAdopt = "till.adopt",
+        TillDenied = "till.quarantined",
+        TillRetry = "till.retry",
+        CloudEnrol = "cloud.enrol",
+        CloudRevoke = "cloud.revoke",
+        CloudProduct = "cloud.product",
+        HelloInStep = "cloud.hello/in step",
+        HelloTillAhead = "cloud.hello/till ahead",
+        HelloCloudLostTail = "cloud.hello/cloud lost its tail",
+        HelloTillLostTail = "cloud.hello/till lost its tail",
+        HelloForked = "cloud.hello/forked or cloned",
+        DeniedUnknown = "cloud.denied/unknown terminal",
+        DeniedRevoked = "cloud.denied/revoked",
+        DeniedExpired = "cloud.denied/expired",
+        DeniedWrong = "cloud.denied/wrong credential",
+        Push = "cloud.push",
+        ItemCreated = "cloud.item/created",
+        ItemExisting = "cloud.item/existing",
+        ItemParked = "cloud.item/parked",
+        ItemRefused = "cloud.item/refused",
+        StoppedGap = "cloud.push/gap",
+        StoppedForked = "cloud.push/forked",
+        StoppedUnknownEpoch = "cloud.push/unknown epoch",
+        SessionInput = "session.input",
+    }
+}
+
+counted! {
+    /// A fault that really happened.
+    Injected {
+        Latency = "latency",
+        Slow = "slow link",
+        Loss = "request lost",
+        AnswerLost = "answer lost after commit",
+        Reset = "connection reset",
+        Duplicate = "request twice",
+        Reorder = "reordered",
+        Partition = "partition",
+        OneWay = "one-way partition",
+        RateLimited = "429",
+        ServerError = "503",
+        ProxyLimit = "413 from a proxy",
+        TillCrashBefore = "till crash before commit",
+        TillCrashAfter = "till crash after commit",
+        CloudCrashBefore = "cloud crash before commit",
+        CloudCrashAfter = "cloud crash after commit",
+        TillCrash = "till power cut",
+        CloudCrash = "cloud power cut",
+        StorageError = "storage error",
+        TillRestored = "till restored, witness not",
+        MachineRestored = "whole till restored",
+        TillCopied = "till copied, witness not",
+        MachineCloned = "whole till cloned",
+        CloudRestored = "cloud restored",
+        ClockJump = "clock jump",
+        Revoked = "terminal revoked",
+        Expired = "credential expired",
+        Throttled = "cloud throttles",
+    }
+}
+
+/// Counts of what happened in one run, or in many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage {
+    transitions: Vec<u64>,
+    faults: Vec<u64>,
+}
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self { transitions: vec![0; Transition::ALL.len()], faults: vec![0; Injected::ALL.len()] }
+    }
+}
+
+impl Coverage {
+    /// Counts a transition.
+    pub fn saw(&mut self, transition: Transition) {
+        self.transitions[transition as usize] += 1;
+    }
+
+    /// Counts a fault.
+    pub fn injected(&mut self, fault: Injected) {
+        self.faults[fault as usize] += 1;
+    }
+
+    /// Adds the counts of another run.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.transitions.iter_mut().zip(&other.transitions) {
+            *mine += theirs;
+        }
+        for (mine, theirs) in self.faults.iter_mut().zip(&other.faults) {
+            *mine += theirs;
+        }
+    }
+
+    /// Returns how many transitions the machines made.
+    #[must_use]
+    pub fn total_transitions(&self) -> u64 {
+        // Refinements of a transition are not counted twice.
+        Transition::ALL
+            .iter()
+            .filter(|transition| !transition.refines())
+            .map(|transition| self.transitions[*transition as usize])
+            .sum()
+    }
+
+    /// Returns the count of a fault.
+    #[must_use]
+    pub fn fault(&self, fault: Injected) -> u64 {
+        self.faults[fault as usize]
+    }
+
+    /// Returns the count of a transition.
+    #[must_use]
+    pub fn transition(&self, transition: Transition) -> u64 {
+        self.transitions[transition as usize]
+    }
+
+    /// Returns every transition with its count.
+    #[must_use]
+    pub fn transitions(&self) -> BTreeMap<&'static str, u64> {
+        Transition::ALL.iter().map(|t| (t.as_str(), self.transitions[*t as usize])).collect()
+    }
+
+    /// Returns every fault with its count.
+    #[must_use]
+    pub fn faults(&self) -> BTreeMap<&'static str, u64> {
+        Injected::ALL.iter().map(|f| (f.as_str(), self.faults[*f as usize])).collect()
+    }
+}
+
+impl Transition {
+    /// Returns whether this only says more about a transition that is counted too.
+    const fn refines(self) -> bool {
+        matches!(
+            self,
+            Self::TillOpenCopied
+                | Self::TillOpenRestored
+                | Self::TillWelcomedTookBack
+                | Self::TillWelcomedLostTail
+                | Self::TillWelcomedForked
+                | Self::ItemCreated
+                | Self::ItemExisting
+                | Self::ItemParked
+                | Self::ItemRefused
+                | Self::StoppedGap
+                | Self::StoppedForked
+                | Self::StoppedUnknownEpoch
+                | Self::TillSynced
+                | Self::TillWaits
+                | Self::TillAttention
+        )
+    }
+}

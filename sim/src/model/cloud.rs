@@ -1,0 +1,335 @@
+//! The cloud in the model: authentication, group commit, answers after the commit.
+
+use std::collections::BTreeSet;
+
+use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
+use counterfoil_protocol::cloud::{UnknownProducts, row::Terminal};
+use counterfoil_protocol::hash::{Hash, secret_hash};
+use counterfoil_protocol::identity::{EventKey, ProductId, TerminalId};
+use counterfoil_protocol::machine;
+use counterfoil_protocol::problem::Denial;
+use counterfoil_protocol::session::Fault;
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::message::{Hello, Push, Standing, Stopped, Verdict};
+use counterfoil_storage::memory::{Failure, Image};
+
+use super::{Happening, Kind, Reply, Request, START, World, shop};
+use crate::checker::CloudBackup;
+use crate::coverage::{Injected, Transition};
+use crate::law::Violation;
+use crate::observed::{Observed, at_once};
+use crate::plan::Plan;
+use crate::rng::Stream;
+
+/// The most requests of one group commit.
+const GROUP_MAX: usize = 32;
+
+pub(super) struct CloudHost {
+    machine: Cloud,
+    pub(super) store: Observed<Cloud>,
+    pub(super) up: bool,
+    life: u32,
+    jobs: Vec<Job>,
+    committing: bool,
+    pub(super) throttled_until_us: u64,
+    pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
+    luck: Stream,
+    secrets: u64,
+}
+
+struct Job {
+    from: Request,
+    input: Input,
+    site: Site,
+    /// What a push offers, to hold its answer against.
+    offered: Vec<(u64, Option<EventKey>, Hash)>,
+}
+
+impl CloudHost {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let unknown_products =
+            if plan.park_unknown { UnknownProducts::Park } else { UnknownProducts::Accept };
+        Self {
+            machine: Cloud { unknown_products },
+            store: Observed::default(),
+            up: false,
+            life: 0,
+            jobs: Vec::new(),
+            committing: false,
+            throttled_until_us: 0,
+            backup: None,
+            luck: Stream::new(plan.seed, "cloud/luck", 0),
+            secrets: 0,
+        }
+    }
+
+    pub(super) fn start(&mut self) {
+        self.store.memory.reopen();
+        self.up = true;
+        self.life += 1;
+        self.jobs.clear();
+        self.committing = false;
+    }
+
+    pub(super) const fn idle(&self) -> bool {
+        self.up && self.jobs.is_empty()
+    }
+
+    fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
+        match self.store.memory.rows().get(&Key::Terminal(id)) {
+            Some(Record::Terminal(terminal)) => Some(terminal),
+            Some(_) | None => None,
+        }
+    }
+}
+
+impl World {
+    /// A request arrives at the cloud.
+    pub(super) fn arrive(&mut self, request: Request) -> Result<(), Violation> {
+        if !self.cloud.up {
+            // Nobody listens: the connection is refused.
+            self.reply(&request, Reply::Fault(Fault::Transport));
+            return Ok(());
+        }
+        let till = &self.tills[request.till];
+        let (id, secret) = (till.identity.terminal, till.secret);
+        let now = Millis(START + self.now_ms());
+        let known = self.cloud.terminal(id);
+        let Some(known) = known else {
+            self.deny(&request, Denial::UnknownTerminal);
+            return Ok(());
+        };
+        if let Err(denial) = known.admits(now, secret) {
+            self.deny(&request, denial);
+            return Ok(());
+        }
+        let caller = Caller { terminal: id, secret, site: known.site };
+        let site = known.site;
+        let (input, offered) = match request.kind {
+            Kind::Hello => match Hello::decode(&request.bytes) {
+                Ok(hello) => (Input::Hello { caller, hello }, Vec::new()),
+                Err(_) => return self.reject(&request),
+            },
+            Kind::Push => match Push::decode(&request.bytes) {
+                Ok(push) => {
+                    let offer = Offer::read(push);
+                    let offered = offer.entries().collect();
+                    (Input::Push { caller, offer }, offered)
+                }
+                Err(_) => return self.reject(&request),
+            },
+        };
+        self.cloud.jobs.push(Job { from: request, input, site, offered });
+        if !self.cloud.committing {
+            self.cloud.committing = true;
+            let life = self.cloud.life;
+            let us = self.cloud.luck.between(200, 2_500);
+            self.after(us, Happening::CloudCommit(life));
+        }
+        Ok(())
+    }
+
+    fn reject(&mut self, request: &Request) -> Result<(), Violation> {
+        self.reply(request, Reply::Fault(Fault::Rejected));
+        Ok(())
+    }
+
+    fn deny(&mut self, request: &Request, denial: Denial) {
+        self.coverage.saw(match denial {
+            Denial::UnknownTerminal => Transition::DeniedUnknown,
+            Denial::Revoked => Transition::DeniedRevoked,
+            Denial::Expired => Transition::DeniedExpired,
+            Denial::WrongCredential => Transition::DeniedWrong,
+        });
+        self.reply(request, Reply::Fault(Fault::Denied(denial)));
+    }
+
+    /// One group commit: what has gathered since the last one.
+    pub(super) fn cloud_commit(&mut self, life: u32) -> Result<(), Violation> {
+        if self.cloud.life != life || !self.cloud.up {
+            return Ok(());
+        }
+        let group = self.cloud.jobs.len().min(GROUP_MAX);
+        let jobs: Vec<Job> = self.cloud.jobs.drain(..group).collect();
+        let inputs: Vec<Input> = jobs.iter().map(|job| job.input.clone()).collect();
+        let sites = jobs.iter().map(|job| job.site).collect();
+        let Some(outputs) = self.cloud_step(&inputs, &sites, true)? else { return Ok(()) };
+        for (job, output) in jobs.into_iter().zip(outputs) {
+            self.release(&job, output)?;
+        }
+        self.cloud.committing = !self.cloud.jobs.is_empty();
+        if self.cloud.committing {
+            let us = self.cloud.luck.between(200, 2_500);
+            self.after(us, Happening::CloudCommit(life));
+        }
+        Ok(())
+    }
+
+    /// Runs a group on the cloud's machine; `None` if the cloud died of it.
+    fn cloud_step(
+        &mut self,
+        inputs: &[Input],
+        sites: &BTreeSet<Site>,
+        may_fail: bool,
+    ) -> Result<Option<Vec<Output>>, Violation> {
+        let at = self.now_ms();
+        let now = Millis(START + at);
+        let may_fail = may_fail && !self.healed;
+        let cloud = &mut self.cloud;
+        let crash = may_fail && cloud.luck.happens(self.plan.crash_ppm);
+        let error = may_fail && !crash && cloud.luck.happens(self.plan.storage_error_ppm);
+        let mut failure = None;
+        if crash || error {
+            let before = cloud.luck.happens(500_000);
+            let planned = if before { Failure::Before } else { Failure::After };
+            cloud.store.memory.fail_next(planned);
+            failure = Some(planned);
+        }
+        cloud.store.touched.clear();
+        let done = at_once(machine::run(&cloud.machine, &mut cloud.store, now, inputs));
+        if failure == Some(Failure::Before) {
+            cloud.store.touched.clear();
+        }
+        self.checker.cloud_committed(at, sites, cloud.store.changes())?;
+        if let Ok(outputs) = done {
+            return Ok(Some(outputs));
+        }
+        self.coverage.injected(match (crash, failure) {
+            (true, Some(Failure::Before)) => Injected::CloudCrashBefore,
+            (true, _) => Injected::CloudCrashAfter,
+            (false, _) => Injected::StorageError,
+        });
+        let down = if crash { self.cloud.luck.between(10, 4_000) } else { 20 };
+        self.crash_cloud(down);
+        Ok(None)
+    }
+
+    pub(super) fn crash_cloud(&mut self, down_ms: u64) {
+        self.cloud.up = false;
+        self.cloud.jobs.clear();
+        self.after(down_ms.max(1) * 1000, Happening::RestartCloud);
+    }
+
+    /// An answer is released: its commit is durable.
+    fn release(&mut self, job: &Job, output: Output) -> Result<(), Violation> {
+        let at = self.now_ms();
+        let reply = match output {
+            Output::Welcome(welcome) => {
+                for lane in &welcome.lanes[..1] {
+                    self.coverage.saw(match lane.standing {
+                        Standing::InStep => Transition::HelloInStep,
+                        Standing::TillAhead => Transition::HelloTillAhead,
+                        Standing::CloudLostTail => Transition::HelloCloudLostTail,
+                        Standing::TillLostTail => Transition::HelloTillLostTail,
+                        Standing::Forked => Transition::HelloForked,
+                    });
+                }
+                Reply::Welcome(welcome.encode())
+            }
+            Output::Pushed(answer) => {
+                self.coverage.saw(Transition::Push);
+                // Results stand in the order of the items, and stop where the cloud stopped.
+                for (result, (seq, key, hash)) in answer.results.iter().zip(&job.offered) {
+                    assert_eq!(result.seq, *seq, "each item has its own result");
+                    let (seen, posted) = match result.verdict {
+                        Verdict::Created(_) => (Transition::ItemCreated, true),
+                        Verdict::Existing(_) => (Transition::ItemExisting, true),
+                        Verdict::Parked(_) => (Transition::ItemParked, false),
+                        Verdict::Refused(_) => (Transition::ItemRefused, false),
+                    };
+                    self.coverage.saw(seen);
+                    let Some(key) = *key else { continue };
+                    if posted {
+                        let rows = self.cloud.store.memory.rows();
+                        self.checker.answered(at, key, *hash, rows)?;
+                    } else {
+                        self.checker.failed_item(key, *hash);
+                    }
+                }
+                match answer.stopped {
+                    Some(Stopped::Gap) => self.coverage.saw(Transition::StoppedGap),
+                    Some(Stopped::Forked) => self.coverage.saw(Transition::StoppedForked),
+                    Some(Stopped::UnknownEpoch) => {
+                        self.coverage.saw(Transition::StoppedUnknownEpoch);
+                    }
+                    None => {}
+                }
+                let Input::Push { offer, .. } = &job.input else { unreachable!("a push") };
+                Reply::Pushed(offer.epoch(), answer.encode())
+            }
+            Output::Denied(denial) => {
+                self.deny(&job.from, denial);
+                return Ok(());
+            }
+            Output::Moved
+            | Output::Enrolled
+            | Output::OtherSite(_)
+            | Output::Revoked
+            | Output::NoSuchTerminal
+            | Output::Defined => Reply::Fault(Fault::Server),
+        };
+        self.reply(&job.from, reply);
+        Ok(())
+    }
+
+    /// Enrols a till (again), with a new secret that the till learns.
+    pub(super) fn enrol(
+        &mut self,
+        till: usize,
+        expires_at: Option<Millis>,
+    ) -> Result<(), Violation> {
+        self.cloud.secrets += 1;
+        let secret = secret_hash(&self.cloud.secrets.to_le_bytes());
+        let terminal = self.tills[till].identity.terminal;
+        let done = self.set_secret(till, secret, expires_at)?;
+        if done {
+            // Copies of a till have a copy of its credential.
+            for host in self.tills.iter_mut().filter(|host| host.identity.terminal == terminal) {
+                host.secret = secret;
+            }
+        } else {
+            self.after(500_000, Happening::Reenrol(till));
+        }
+        Ok(())
+    }
+
+    /// Gives a terminal a secret without telling the till. Returns whether the cloud was there.
+    pub(super) fn set_secret(
+        &mut self,
+        till: usize,
+        secret: Hash,
+        expires_at: Option<Millis>,
+    ) -> Result<bool, Violation> {
+        let identity = self.tills[till].identity;
+        let site = Site { shop: identity.shop, branch: identity.branch };
+        let terminal = identity.terminal;
+        self.administer(Transition::CloudEnrol, Input::Enrol { terminal, site, secret, expires_at })
+    }
+
+    pub(super) fn revoke(&mut self, till: usize) -> Result<bool, Violation> {
+        let terminal = self.tills[till].identity.terminal;
+        self.administer(Transition::CloudRevoke, Input::Revoke { terminal })
+    }
+
+    /// Defines a quarter of the products.
+    pub(super) fn define_products(&mut self, batch: u64) -> Result<(), Violation> {
+        for number in (0..super::work::PRODUCTS).filter(|number| number % 4 == batch) {
+            let product = ProductId::parse(&super::work::product(number)).expect("a short name");
+            let input = Input::DefineProduct { shop: shop(), product };
+            if !self.administer(Transition::CloudProduct, input)? {
+                self.after(500_000, Happening::DefineProducts(batch));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn administer(&mut self, transition: Transition, input: Input) -> Result<bool, Violation> {
+        if !self.cloud.up {
+            return Ok(false);
+        }
+        self.coverage.saw(transition);
+        let done = self.cloud_step(&[input], &BTreeSet::new(), false)?;
+        Ok(done.is_some())
+    }
+}

@@ -1,0 +1,211 @@
+//! The timed faults of a plan, and the end of all faults.
+
+use counterfoil_protocol::hash::secret_hash;
+use counterfoil_protocol::session::{Input as Heard, Nudge};
+use counterfoil_protocol::terminal::{Input, Key, Place};
+use counterfoil_protocol::time::Millis;
+
+use super::till::TillHost;
+use super::{Happening, STAFF_MS, START, World};
+use crate::coverage::Injected;
+use crate::law::Violation;
+use crate::plan::{Fault, Way};
+
+impl World {
+    pub(super) fn inject(&mut self, fault: Fault) -> Result<(), Violation> {
+        let count = self.plan.tills as usize;
+        let number = |till: u32| till as usize % count;
+        match fault {
+            Fault::Partition { till, ms, way } => self.partition(number(till), ms, way),
+            Fault::CrashTill { till, ms } => {
+                if self.tills[number(till)].up {
+                    self.coverage.injected(Injected::TillCrash);
+                    self.crash_till(number(till), ms);
+                }
+            }
+            Fault::CrashCloud { ms } => {
+                if self.cloud.up {
+                    self.coverage.injected(Injected::CloudCrash);
+                    self.crash_cloud(ms);
+                }
+            }
+            Fault::BackupTill { till } => {
+                let host = &mut self.tills[number(till)];
+                let owed = self.checker.backup_device(host.device);
+                host.backup = Some(host.put_aside(owed));
+            }
+            Fault::RestoreTill { till, with_witness } => {
+                self.restore_till(number(till), with_witness)
+            }
+            Fault::CloneTill { till, with_witness } => {
+                return self.clone_till(number(till), with_witness);
+            }
+            Fault::BackupCloud => {
+                let journals = self.checker.backup_cloud();
+                self.cloud.backup = Some((self.cloud.store.memory.image(), journals));
+            }
+            Fault::RestoreCloud => self.restore_cloud(),
+            Fault::ClockJump { till, by_ms } => {
+                self.coverage.injected(Injected::ClockJump);
+                let host = &mut self.tills[number(till)];
+                host.skew_ms = host.skew_ms.saturating_add(by_ms);
+            }
+            Fault::Revoke { till, ms } => {
+                if self.revoke(number(till))? {
+                    self.coverage.injected(Injected::Revoked);
+                    self.after(ms * 1000, Happening::Reenrol(number(till)));
+                }
+            }
+            Fault::Expire { till, ms } => return self.expire(number(till), ms),
+            Fault::Throttle { ms } => {
+                self.coverage.injected(Injected::Throttled);
+                self.cloud.throttled_until_us = self.now_us + ms * 1000;
+            }
+        }
+        Ok(())
+    }
+
+    fn partition(&mut self, till: usize, ms: u64, way: Way) {
+        let until = self.now_us + ms * 1000;
+        let host = &mut self.tills[till];
+        match way {
+            Way::Both => {
+                host.cut_to_us = until;
+                host.cut_from_us = until;
+                self.coverage.injected(Injected::Partition);
+            }
+            Way::ToCloud => {
+                host.cut_to_us = until;
+                self.coverage.injected(Injected::OneWay);
+            }
+            Way::FromCloud => {
+                host.cut_from_us = until;
+                self.coverage.injected(Injected::OneWay);
+            }
+        }
+    }
+
+    fn restore_till(&mut self, till: usize, with_witness: bool) {
+        let host = &mut self.tills[till];
+        let Some(backup) = host.backup.clone() else { return };
+        self.coverage.injected(if with_witness {
+            Injected::MachineRestored
+        } else {
+            Injected::TillRestored
+        });
+        self.checker.restore_device(host.device, &backup.owed);
+        host.store.memory.restore(backup.image);
+        if with_witness {
+            host.witness = backup.witness;
+        }
+        host.unsure = None;
+        host.last_draft = None;
+        self.crash_till(till, 500);
+    }
+
+    fn clone_till(&mut self, till: usize, with_witness: bool) -> Result<(), Violation> {
+        if self.tills.len() >= 2 * self.plan.tills as usize {
+            return Ok(());
+        }
+        self.coverage.injected(if with_witness {
+            Injected::MachineCloned
+        } else {
+            Injected::TillCopied
+        });
+        let original = &self.tills[till];
+        let owed = self.checker.backup_device(original.device);
+        let backup = original.put_aside(owed);
+        let device = self.checker.clone_device(&backup.owed);
+        let number = self.tills.len();
+        let mut copy = TillHost::new(self.plan.seed, number, device, original.identity);
+        copy.secret = original.secret;
+        copy.skew_ms = original.skew_ms;
+        copy.store.memory.restore(backup.image);
+        copy.witness = if with_witness { backup.witness } else { None };
+        self.tills.push(copy);
+        self.start_till(number)?;
+        let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
+        self.after(first, Happening::Sell(number));
+        Ok(())
+    }
+
+    fn restore_cloud(&mut self) {
+        let Some((image, journals)) = &self.cloud.backup else { return };
+        self.coverage.injected(Injected::CloudRestored);
+        self.checker.restore_cloud(journals);
+        let image = image.clone();
+        self.cloud.store.memory.restore(image);
+        self.crash_cloud(700);
+    }
+
+    /// A credential runs out, or is changed behind the till's back.
+    fn expire(&mut self, till: usize, ms: u64) -> Result<(), Violation> {
+        let changed = self.tills[till].luck.happens(300_000);
+        let secret = if changed { secret_hash(b"another") } else { self.tills[till].secret };
+        let now = Millis(START + self.now_ms());
+        if self.set_secret(till, secret, Some(now))? {
+            self.coverage.injected(Injected::Expired);
+            self.after(ms * 1000, Happening::Reenrol(till));
+        }
+        Ok(())
+    }
+
+    /// All faults end: links are up, nodes run, terminals are enrolled, products are defined.
+    pub(super) fn heal(&mut self) -> Result<(), Violation> {
+        self.healed = true;
+        self.cloud.throttled_until_us = 0;
+        if !self.cloud.up {
+            self.cloud.start();
+        }
+        self.coverage_of_products()?;
+        for till in 0..self.tills.len() {
+            let host = &mut self.tills[till];
+            host.cut_to_us = 0;
+            host.cut_from_us = 0;
+            self.enrol(till, None)?;
+            if !self.tills[till].up {
+                self.start_till(till)?;
+            }
+            self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
+        }
+        self.after(STAFF_MS * 1000, Happening::Staff);
+        Ok(())
+    }
+
+    fn coverage_of_products(&mut self) -> Result<(), Violation> {
+        if self.plan.park_unknown {
+            for batch in 0..4 {
+                self.define_products(batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Staff looks at what needs attention, and has it tried again.
+    pub(super) fn staff(&mut self) -> Result<(), Violation> {
+        for till in 0..self.tills.len() {
+            for place in self.attention(till) {
+                let rows = self.tills[till].store.memory.rows();
+                let Some(counterfoil_protocol::terminal::Record::Entry(entry)) =
+                    rows.get(&Key::Entry(place.epoch, place.seq))
+                else {
+                    continue;
+                };
+                let (pos, local_id) = (entry.pos, entry.local_id);
+                self.till_step(till, &Input::Retry { pos, local_id, place }, false)?;
+                self.hear(till, Heard::Nudge(Nudge::Manual))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn attention(&self, till: usize) -> Vec<Place> {
+        let rows = self.tills[till].store.memory.rows();
+        rows.keys()
+            .filter_map(|key| match *key {
+                Key::Attention(epoch, seq) => Some(Place { epoch, seq }),
+                _ => None,
+            })
+            .collect()
+    }
+}

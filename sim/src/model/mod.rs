@@ -1,0 +1,337 @@
+//! The model level: the pure roles over stores in memory, in a world of one event heap.
+//!
+//! Time is counted in microseconds, so that races below a millisecond exist. Everything that
+//! happens is an entry of the heap; entries of the same time happen in the order of their making.
+
+mod cloud;
+mod faults;
+mod link;
+mod till;
+mod work;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::rc::Rc;
+
+use counterfoil_protocol::identity::{BranchId, ShopId};
+use counterfoil_protocol::session::{Config, Fault};
+use counterfoil_protocol::time::Millis;
+
+use crate::checker::Checker;
+use crate::coverage::Coverage;
+use crate::law::{Law, Violation};
+use crate::plan::Plan;
+
+use cloud::CloudHost;
+use till::TillHost;
+
+/// The clock of tills and cloud at the start of a run.
+pub const START: u64 = 1_750_000_000_000;
+/// How long a healed world may take until every queue is empty.
+const DRAIN_MS: u64 = 20 * 60 * 1000;
+/// How often a healed world's staff looks at what needs attention.
+const STAFF_MS: u64 = 15_000;
+
+/// What a run showed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The law that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// What happened.
+    pub coverage: Coverage,
+    /// How often each law was checked.
+    pub tally: crate::law::Tally,
+    /// How many events tills committed.
+    pub events: u64,
+    /// The simulated time.
+    pub sim_ms: u64,
+    /// The digest of everything that happened: same plan, same digest.
+    pub digest: String,
+    /// What happened, one line each, if it was asked for.
+    pub log: Vec<String>,
+}
+
+/// Runs a plan.
+#[must_use]
+pub fn run(plan: &Plan, keep_log: bool) -> Outcome {
+    let mut world = World::new(plan, keep_log);
+    let violation = world.live().err();
+    let digest = world.trace.finalize().to_hex()[..16].to_string();
+    let mut coverage = world.coverage;
+    for till in &world.tills {
+        coverage.add(&till.coverage);
+    }
+    Outcome {
+        violation,
+        coverage,
+        tally: world.checker.tally,
+        events: world.checker.events(),
+        sim_ms: world.now_us / 1000,
+        digest,
+        log: world.log.unwrap_or_default(),
+    }
+}
+
+/// The configuration of every session in a simulation: shorter waits, so that more happens.
+#[must_use]
+pub fn session_config() -> Config {
+    Config {
+        request_timeout: Millis::from_secs(5),
+        backoff_base: Millis(250),
+        backoff_cap: Millis::from_secs(10),
+        retry_after_cap: Millis::from_secs(20),
+        quarantine_probe: Millis::from_secs(10),
+        idle_greeting: Millis::from_secs(30),
+        items_max: 40,
+    }
+}
+
+struct World {
+    plan: Plan,
+    now_us: u64,
+    made: u64,
+    heap: BinaryHeap<Reverse<Scheduled>>,
+    tills: Vec<TillHost>,
+    cloud: CloudHost,
+    checker: Checker,
+    coverage: Coverage,
+    trace: blake3::Hasher,
+    log: Option<Vec<String>>,
+    healed: bool,
+}
+
+#[derive(Debug)]
+struct Scheduled {
+    at_us: u64,
+    made: u64,
+    what: Happening,
+}
+
+impl PartialEq for Scheduled {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at_us, self.made) == (other.at_us, other.made)
+    }
+}
+
+impl Eq for Scheduled {}
+
+impl PartialOrd for Scheduled {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scheduled {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at_us, self.made).cmp(&(other.at_us, other.made))
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Sell(usize),
+    Wake(usize, u32),
+    Request(Request),
+    Answer { till: usize, life: u32, request: u64, reply: Reply },
+    CloudCommit(u32),
+    RestartTill(usize),
+    RestartCloud,
+    Fault(usize),
+    Reenrol(usize),
+    DefineProducts(u64),
+    Heal,
+    Staff,
+}
+
+/// A message on its way to the cloud.
+#[derive(Clone, Debug)]
+struct Request {
+    till: usize,
+    life: u32,
+    number: u64,
+    kind: Kind,
+    bytes: Rc<Vec<u8>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Hello,
+    Push,
+}
+
+/// What comes back.
+#[derive(Clone, Debug)]
+enum Reply {
+    Welcome(Vec<u8>),
+    Pushed(counterfoil_protocol::identity::Epoch, Vec<u8>),
+    Fault(Fault),
+}
+
+impl World {
+    fn new(plan: &Plan, keep_log: bool) -> Self {
+        let mut world = Self {
+            plan: plan.clone(),
+            now_us: 0,
+            made: 0,
+            heap: BinaryHeap::new(),
+            tills: Vec::new(),
+            cloud: CloudHost::new(plan),
+            checker: Checker::default(),
+            coverage: Coverage::default(),
+            trace: blake3::Hasher::new(),
+            log: keep_log.then(Vec::new),
+            healed: false,
+        };
+        for till in 0..plan.tills as usize {
+            world.add_till(till);
+        }
+        for (index, timed) in plan.faults.iter().enumerate() {
+            world.at(timed.at_ms * 1000, Happening::Fault(index));
+        }
+        if plan.park_unknown {
+            for batch in 0..4 {
+                let at_ms = plan.chaos_ms * (batch + 1) / 4;
+                world.at(at_ms * 1000, Happening::DefineProducts(batch));
+            }
+        }
+        world.at(plan.chaos_ms * 1000, Happening::Heal);
+        world
+    }
+
+    fn live(&mut self) -> Result<(), Violation> {
+        self.start()?;
+        let end_us = (self.plan.chaos_ms + DRAIN_MS) * 1000;
+        while let Some(Reverse(next)) = self.heap.pop() {
+            assert!(next.at_us >= self.now_us, "time goes on");
+            self.now_us = next.at_us;
+            if self.now_us > end_us {
+                return self.not_drained();
+            }
+            self.note(&next);
+            self.happen(next.what)?;
+            if self.healed && self.drained() {
+                return self.check_everything();
+            }
+        }
+        self.not_drained()
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
+        match what {
+            Happening::Sell(till) => self.sell(till),
+            Happening::Wake(till, life) => self.wake(till, life),
+            Happening::Request(request) => self.arrive(request),
+            Happening::Answer { till, life, request, reply } => {
+                self.receive(till, life, request, reply)
+            }
+            Happening::CloudCommit(life) => self.cloud_commit(life),
+            Happening::RestartTill(till) => self.start_till(till),
+            Happening::RestartCloud => {
+                self.cloud.start();
+                Ok(())
+            }
+            Happening::Fault(index) => self.inject(self.plan.faults[index].fault),
+            Happening::Reenrol(till) => self.enrol(till, None),
+            Happening::DefineProducts(batch) => self.define_products(batch),
+            Happening::Heal => self.heal(),
+            Happening::Staff => self.staff(),
+        }
+    }
+
+    fn at(&mut self, at_us: u64, what: Happening) {
+        self.made += 1;
+        self.heap.push(Reverse(Scheduled { at_us, made: self.made, what }));
+    }
+
+    fn after(&mut self, us: u64, what: Happening) {
+        self.at(self.now_us + us, what);
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.now_us / 1000
+    }
+
+    /// Adds what happens to the digest, and to the log if one is kept.
+    fn note(&mut self, next: &Scheduled) {
+        let (kind, node, detail) = match &next.what {
+            Happening::Sell(till) => (1, *till, 0),
+            Happening::Wake(till, life) => (2, *till, u64::from(*life)),
+            Happening::Request(request) => (3, request.till, request.number),
+            Happening::Answer { till, request, .. } => (4, *till, *request),
+            Happening::CloudCommit(life) => (5, 0, u64::from(*life)),
+            Happening::RestartTill(till) => (6, *till, 0),
+            Happening::RestartCloud => (7, 0, 0),
+            Happening::Fault(index) => (8, 0, *index as u64),
+            Happening::Reenrol(till) => (9, *till, 0),
+            Happening::DefineProducts(batch) => (10, 0, *batch),
+            Happening::Heal => (11, 0, 0),
+            Happening::Staff => (12, 0, 0),
+        };
+        let mut line = [0; 25];
+        line[..8].copy_from_slice(&next.at_us.to_le_bytes());
+        line[8] = kind;
+        line[9..17].copy_from_slice(&(node as u64).to_le_bytes());
+        line[17..].copy_from_slice(&detail.to_le_bytes());
+        self.trace.update(&line);
+        if self.log.is_some() {
+            let text = match &next.what {
+                Happening::Request(request) => {
+                    let Request { till, number, kind, bytes, .. } = request;
+                    format!("cloud <- till {till}: {kind:?} {number}, {} bytes", bytes.len())
+                }
+                Happening::Answer { till, request, reply, .. } => match reply {
+                    Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
+                    Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
+                        format!("till {till} <- answer to {request}, {} bytes", bytes.len())
+                    }
+                },
+                Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
+                other => format!("{other:?}"),
+            };
+            self.say(&text);
+        }
+    }
+
+    fn say(&mut self, text: &str) {
+        let at = self.now_us;
+        if let Some(log) = &mut self.log {
+            log.push(format!("{:>9}.{:03} ms  {text}", at / 1000, at % 1000));
+        }
+    }
+
+    fn check_everything(&mut self) -> Result<(), Violation> {
+        let at = self.now_ms();
+        for till in &self.tills {
+            self.checker.till_whole(at, till.device, till.store.memory.rows())?;
+        }
+        self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
+        self.checker.drained(at, self.cloud.store.memory.rows())
+    }
+
+    fn drained(&self) -> bool {
+        self.cloud.idle() && self.tills.iter().all(TillHost::drained)
+    }
+
+    fn not_drained(&mut self) -> Result<(), Violation> {
+        let stuck: Vec<String> = self
+            .tills
+            .iter()
+            .enumerate()
+            .filter(|(_, till)| !till.drained())
+            .map(|(index, till)| format!("till {index}: {}", till.explain()))
+            .collect();
+        let at = self.now_ms();
+        self.checker.tally.check(Law::QueueDrains, at, false, || {
+            format!("after {DRAIN_MS} ms without faults: {}", stuck.join("; "))
+        })
+    }
+}
+
+fn shop() -> ShopId {
+    ShopId::parse("shop").expect("a short name")
+}
+
+fn branch(plan: &Plan, till: usize) -> BranchId {
+    let number = till as u32 % plan.branches.max(1);
+    BranchId::parse(&format!("branch-{number}")).expect("a short name")
+}

@@ -1,0 +1,421 @@
+//! A till in the model: its disk, its file outside the disk, its session, and what drives them.
+
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
+use counterfoil_protocol::machine;
+use counterfoil_protocol::session::{Commit, Input as Heard, Output as Wanted, Session};
+use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
+use counterfoil_protocol::terminal::row::Meta;
+use counterfoil_protocol::terminal::{
+    Backlog, Draft, Identity, Input, Key, Output, Parted, Record, Terminal,
+};
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
+use counterfoil_storage::memory::{Failure, Image};
+
+use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
+use crate::checker::DeviceBackup;
+use crate::coverage::{Coverage, Injected, Transition};
+use crate::law::{Law, Violation};
+use crate::observed::{Observed, at_once};
+use crate::rng::Stream;
+
+pub(super) struct TillHost {
+    pub(super) device: usize,
+    pub(super) identity: Identity,
+    pub(super) secret: Hash,
+    pub(super) store: Observed<Terminal>,
+    pub(super) witness: Option<Witness>,
+    pub(super) up: bool,
+    /// Counts the starts, so that what belongs to an earlier one is recognised.
+    pub(super) life: u32,
+    pub(super) session: Option<Session>,
+    pub(super) skew_ms: i64,
+    pub(super) alarm_us: Option<u64>,
+    pub(super) cut_to_us: u64,
+    pub(super) cut_from_us: u64,
+    pub(super) last_arrival_us: u64,
+    pub(super) backup: Option<TillBackup>,
+    pub(super) registers: [PosId; 2],
+    pub(super) last_draft: Option<Draft>,
+    /// The cashier does not know whether this was recorded: the till died meanwhile.
+    pub(super) unsure: Option<Draft>,
+    pub(super) greeted_since_heal: bool,
+    pub(super) work: Stream,
+    pub(super) link: Stream,
+    pub(super) luck: Stream,
+    pub(super) entropy: Stream,
+    pub(super) coverage: Coverage,
+}
+
+/// What is put aside when a till is backed up.
+#[derive(Clone)]
+pub(super) struct TillBackup {
+    pub(super) image: Image<Terminal>,
+    pub(super) witness: Option<Witness>,
+    pub(super) owed: DeviceBackup,
+}
+
+impl TillHost {
+    pub(super) fn new(seed: u64, number: usize, device: usize, identity: Identity) -> Self {
+        let stream = |name: &str| Stream::new(seed, name, number as u64);
+        let register = |name: &str| PosId::parse(name).expect("a short name");
+        Self {
+            device,
+            identity,
+            secret: Hash::default(),
+            store: Observed::default(),
+            witness: None,
+            up: false,
+            life: 0,
+            session: None,
+            skew_ms: 0,
+            alarm_us: None,
+            cut_to_us: 0,
+            cut_from_us: 0,
+            last_arrival_us: 0,
+            backup: None,
+            registers: [register("pos-1"), register("pos-2")],
+            last_draft: None,
+            unsure: None,
+            greeted_since_heal: false,
+            work: stream("till/work"),
+            link: stream("till/link"),
+            luck: stream("till/luck"),
+            entropy: stream("till/entropy"),
+            coverage: Coverage::default(),
+        }
+    }
+
+    pub(super) fn meta(&self) -> Option<&Meta> {
+        match self.store.memory.rows().get(&Key::Meta) {
+            Some(Record::Meta(meta)) => Some(meta),
+            Some(_) | None => None,
+        }
+    }
+
+    fn queue_is_empty(&self) -> bool {
+        let first = Key::Queue(counterfoil_protocol::identity::Epoch::default(), 0);
+        let next = self.store.memory.rows().range(first..).next();
+        !matches!(next, Some((Key::Queue(..), _)))
+    }
+
+    pub(super) fn drained(&self) -> bool {
+        let Some(meta) = self.meta() else { return false };
+        let backlog = meta.backlog();
+        self.up
+            && self.greeted_since_heal
+            && self.unsure.is_none()
+            && backlog.fresh == 0
+            && !backlog.adopting
+            && backlog.quarantined.is_none()
+            && self.queue_is_empty()
+    }
+
+    pub(super) fn explain(&self) -> String {
+        let backlog = self.meta().map(Meta::backlog);
+        let wake = self.session.as_ref().map(Session::wake_at);
+        let empty = self.queue_is_empty();
+        format!("up {}, {backlog:?}, queue empty {empty}, wakes {wake:?}", self.up)
+    }
+
+    pub(super) fn put_aside(&self, owed: DeviceBackup) -> TillBackup {
+        TillBackup { image: self.store.memory.image(), witness: self.witness, owed }
+    }
+}
+
+impl World {
+    pub(super) fn add_till(&mut self, number: usize) {
+        let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
+        let branch = branch(&self.plan, number);
+        let identity = Identity { shop: shop(), branch, terminal };
+        let device = self.checker.add_device(identity);
+        self.tills.push(TillHost::new(self.plan.seed, number, device, identity));
+    }
+
+    /// Starts everything: the tills are installed and open, most are enrolled.
+    pub(super) fn start(&mut self) -> Result<(), Violation> {
+        self.cloud.start();
+        for till in 0..self.tills.len() {
+            let host = &mut self.tills[till];
+            let witness = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
+            let nonce = host.entropy.draw();
+            let identity = host.identity;
+            host.witness = Some(witness);
+            host.up = true;
+            self.till_step(till, &Input::Install { identity, witness, nonce }, false)?;
+            self.start_till(till)?;
+            let late = self.tills[till].luck.happens(150_000);
+            if late {
+                let us = self.tills[till].luck.below(self.plan.chaos_ms * 500);
+                self.after(us, Happening::Reenrol(till));
+            } else {
+                self.enrol(till, None)?;
+            }
+            let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
+            self.after(first, Happening::Sell(till));
+        }
+        Ok(())
+    }
+
+    /// Opens a till's database and starts its session.
+    pub(super) fn start_till(&mut self, till: usize) -> Result<(), Violation> {
+        let at = self.now_ms();
+        let host = &mut self.tills[till];
+        host.store.memory.reopen();
+        host.up = true;
+        host.life += 1;
+        host.alarm_us = None;
+        self.checker.till_whole(at, host.device, host.store.memory.rows())?;
+        let fresh = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
+        let input = Input::Open { witness: host.witness, fresh, nonce: host.entropy.draw() };
+        let Some(opened) = self.till_step(till, &input, true)? else { return Ok(()) };
+        let Output::Opened { witness, parted } = opened else {
+            unreachable!("an installed till opens")
+        };
+        let host = &mut self.tills[till];
+        host.witness = Some(witness);
+        match parted {
+            Some(Parted::Copied) => host.coverage.saw(Transition::TillOpenCopied),
+            Some(Parted::Restored) => host.coverage.saw(Transition::TillOpenRestored),
+            Some(Parted::LostTail | Parted::Forked) | None => {}
+        }
+        let seed = host.entropy.draw();
+        host.session = Some(Session::new(session_config(), seed, Millis(at)));
+        self.schedule_wake(till)?;
+        if let Some(draft) = self.tills[till].unsure.take() {
+            self.record(till, draft)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn crash_till(&mut self, till: usize, down_ms: u64) {
+        let host = &mut self.tills[till];
+        host.up = false;
+        host.session = None;
+        self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
+    }
+
+    pub(super) fn wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
+        if self.tills[till].life == life {
+            self.tills[till].alarm_us = None;
+            self.hear(till, Heard::Wake)?;
+        }
+        Ok(())
+    }
+
+    /// Hands the session what happened, and does what it wants.
+    pub(super) fn hear(&mut self, till: usize, heard: Heard) -> Result<(), Violation> {
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        let Some(session) = &mut host.session else { return Ok(()) };
+        host.coverage.saw(Transition::SessionInput);
+        session.handle_input(now, heard);
+        while let Some(session) = &mut self.tills[till].session {
+            let Some(wanted) = session.poll_output() else { break };
+            self.fulfil(till, wanted)?;
+        }
+        self.schedule_wake(till)
+    }
+
+    fn fulfil(&mut self, till: usize, wanted: Wanted) -> Result<(), Violation> {
+        let wall = self.wall(till);
+        let host = &mut self.tills[till];
+        let meta = host.meta().expect("a session runs on an open till").clone();
+        match wanted {
+            Wanted::Hello(number) => {
+                let hello = at_once(pull::hello(&host.store, &meta, wall, "sim"));
+                let hello = hello.expect("an open store answers");
+                self.send(till, number, Kind::Hello, hello.encode());
+                Ok(())
+            }
+            Wanted::Push(number, items) => {
+                let limits = Limits { items, ..Limits::default() };
+                let batch = at_once(pull::batch(&host.store, &meta, wall, limits));
+                match batch.expect("an open store answers") {
+                    Batch::Push(push) => {
+                        self.send(till, number, Kind::Push, push.encode());
+                        Ok(())
+                    }
+                    Batch::Wait(span) => {
+                        self.answer_session(till, Heard::NothingToPush(Some(span)))
+                    }
+                    Batch::Empty => self.answer_session(till, Heard::NothingToPush(None)),
+                }
+            }
+            Wanted::Commit(commit) => self.commit(till, &meta, commit),
+        }
+    }
+
+    fn commit(&mut self, till: usize, meta: &Meta, commit: Commit) -> Result<(), Violation> {
+        let host = &mut self.tills[till];
+        let greeted = matches!(commit, Commit::Welcomed(_));
+        let input = match commit {
+            Commit::Welcomed(welcome) => Input::Welcomed { welcome, nonce: host.entropy.draw() },
+            Commit::Answered(epoch, answer) => Input::Answered { epoch, answer },
+            Commit::Denied(denial) => Input::Denied(denial),
+            Commit::Adopt => {
+                let part = at_once(pull::adoption(&host.store, meta));
+                match part.expect("an open store answers") {
+                    Some(part) => Input::Adopt(part),
+                    None => return self.answer_session(till, Heard::Committed(meta.backlog())),
+                }
+            }
+        };
+        let acked = meta.acked;
+        let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
+        let Output::Settled(backlog) = output else { unreachable!("answers are settled") };
+        self.tills[till].greeted_since_heal |= greeted && self.healed;
+        self.cover_commit(till, &input, acked, backlog);
+        self.answer_session(till, Heard::Committed(backlog))
+    }
+
+    fn answer_session(&mut self, till: usize, heard: Heard) -> Result<(), Violation> {
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        if let Some(session) = &mut host.session {
+            host.coverage.saw(Transition::SessionInput);
+            session.handle_input(now, heard);
+        }
+        Ok(())
+    }
+
+    fn cover_commit(&mut self, till: usize, input: &Input, acked: u64, backlog: Backlog) {
+        let host = &mut self.tills[till];
+        let acked_now = host.meta().map_or(0, |meta| meta.acked);
+        let coverage = &mut host.coverage;
+        match backlog.parted {
+            Some(Parted::LostTail) => coverage.saw(Transition::TillWelcomedLostTail),
+            Some(Parted::Forked) => coverage.saw(Transition::TillWelcomedForked),
+            Some(Parted::Copied | Parted::Restored) | None => {}
+        }
+        match input {
+            Input::Welcomed { .. } if backlog.parted.is_none() && acked_now < acked => {
+                coverage.saw(Transition::TillWelcomedTookBack);
+            }
+            Input::Answered { answer, .. } => {
+                for result in &answer.results {
+                    coverage.saw(match result.verdict {
+                        Verdict::Created(_) | Verdict::Existing(_) => Transition::TillSynced,
+                        Verdict::Parked(_) => Transition::TillWaits,
+                        Verdict::Refused(_) => Transition::TillAttention,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An answer, or its absence, reaches a till.
+    pub(super) fn receive(
+        &mut self,
+        till: usize,
+        life: u32,
+        request: u64,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        use counterfoil_protocol::session::{Answer, Fault};
+        if self.tills[till].life != life || !self.tills[till].up {
+            return Ok(());
+        }
+        let answer = match reply {
+            Reply::Fault(fault) => Err(fault),
+            Reply::Welcome(bytes) => {
+                Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
+            }
+            Reply::Pushed(epoch, bytes) => PushAnswer::decode(&bytes)
+                .map(|answer| Answer::Pushed(epoch, answer))
+                .map_err(|_| Fault::Transport),
+        };
+        self.hear(till, Heard::Answered(request, answer))
+    }
+
+    /// Runs one input on a till's machine; `None` if the till died of it.
+    pub(super) fn till_step(
+        &mut self,
+        till: usize,
+        input: &Input,
+        may_fail: bool,
+    ) -> Result<Option<Output>, Violation> {
+        let at = self.now_ms();
+        let wall = self.wall(till);
+        let may_fail = may_fail && !self.healed;
+        let (crash_ppm, error_ppm) = (self.plan.crash_ppm, self.plan.storage_error_ppm);
+        let host = &mut self.tills[till];
+        let crash = may_fail && host.luck.happens(crash_ppm);
+        let error = may_fail && !crash && host.luck.happens(error_ppm);
+        let mut failure = None;
+        if crash || error {
+            let before = host.luck.happens(500_000);
+            let planned = if before { Failure::Before } else { Failure::After };
+            host.store.memory.fail_next(planned);
+            failure = Some(planned);
+        }
+        host.store.touched.clear();
+        host.coverage.saw(kind(input));
+        let done =
+            at_once(machine::run(&Terminal, &mut host.store, wall, std::slice::from_ref(input)));
+        if failure == Some(Failure::Before) {
+            host.store.touched.clear();
+        }
+        self.checker.till_committed(at, host.device, host.store.changes())?;
+        let rows = host.store.memory.rows();
+        self.checker.till_entries(at, host.device, rows, &host.store.touched)?;
+        match done {
+            Ok(mut outputs) => Ok(outputs.pop()),
+            Err(_) => {
+                host.coverage.injected(match (crash, failure) {
+                    (true, Some(Failure::Before)) => Injected::TillCrashBefore,
+                    (true, _) => Injected::TillCrashAfter,
+                    (false, _) => Injected::StorageError,
+                });
+                let down = if crash { host.luck.between(1, 3_000) } else { 10 };
+                self.crash_till(till, down);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The time that a till's clock shows.
+    pub(super) fn wall(&self, till: usize) -> Millis {
+        let shown = (START + self.now_ms()).saturating_add_signed(self.tills[till].skew_ms);
+        Millis(shown)
+    }
+
+    fn schedule_wake(&mut self, till: usize) -> Result<(), Violation> {
+        let at = self.now_ms();
+        let host = &self.tills[till];
+        let Some(session) = &host.session else { return Ok(()) };
+        let (wake, life) = (session.wake_at(), host.life);
+        let waits = host.meta().is_some_and(|meta| {
+            meta.quarantined.is_none() && (meta.head > meta.acked || meta.backlog().adopting)
+        });
+        if waits {
+            let bound = Session::attempt_bound(&session_config());
+            let holds = wake.at <= Millis(at).after(bound);
+            self.checker.tally.check(Law::QueueDrains, at, holds, || {
+                format!("till {till} has work and sleeps until {} ({:?})", wake.at, wake.reason)
+            })?;
+        }
+        // One alarm is enough: one that comes early finds nothing to do and sets the next.
+        let at_us = (wake.at.0 * 1000).max(self.now_us);
+        if self.tills[till].alarm_us.is_none_or(|alarm| at_us < alarm) {
+            self.tills[till].alarm_us = Some(at_us);
+            self.at(at_us, Happening::Wake(till, life));
+        }
+        Ok(())
+    }
+}
+
+fn kind(input: &Input) -> Transition {
+    match input {
+        Input::Install { .. } => Transition::TillInstall,
+        Input::Open { .. } => Transition::TillOpen,
+        Input::Record(_) => Transition::TillRecord,
+        Input::Welcomed { .. } => Transition::TillWelcomed,
+        Input::Answered { .. } => Transition::TillAnswered,
+        Input::Denied(_) => Transition::TillDenied,
+        Input::Adopt(_) => Transition::TillAdopt,
+        Input::Retry { .. } => Transition::TillRetry,
+    }
+}

@@ -1,0 +1,132 @@
+//! What cashiers do: sell, take back, count stock, try again, and make mistakes.
+
+use counterfoil_protocol::event::{Adjustment, AdjustmentLine, Body, Line, Tender, Trade};
+use counterfoil_protocol::identity::{EventKey, LocalEventId, ProductId};
+use counterfoil_protocol::money::{Currency, Milli, Minor};
+use counterfoil_protocol::session::{Input as Heard, Nudge};
+use counterfoil_protocol::terminal::{Draft, Input, Output};
+
+use super::{Happening, World};
+use crate::coverage::Transition;
+use crate::law::Violation;
+use crate::rng::Stream;
+
+/// How many products there are.
+pub(super) const PRODUCTS: u64 = 24;
+
+/// Returns the name of a product.
+pub(super) fn product(number: u64) -> String {
+    format!("sku-{number}")
+}
+
+impl World {
+    /// A cashier does something, and will do something again.
+    pub(super) fn sell(&mut self, till: usize) -> Result<(), Violation> {
+        if self.healed {
+            return Ok(());
+        }
+        let us = self.tills[till].work.below(self.plan.sale_every_ms * 2_000);
+        self.after(us + 1, Happening::Sell(till));
+        let draft = self.draft(till);
+        if self.tills[till].up { self.record(till, draft) } else { Ok(()) }
+    }
+
+    /// Records a draft, and lets the session know.
+    pub(super) fn record(&mut self, till: usize, draft: Draft) -> Result<(), Violation> {
+        let output = self.till_step(till, &Input::Record(draft.clone()), true)?;
+        let host = &mut self.tills[till];
+        match output {
+            None => {
+                // The till died: the cashier will try the same again.
+                host.unsure = Some(draft);
+                return Ok(());
+            }
+            Some(Output::Recorded { again, .. }) => {
+                if again {
+                    host.coverage.saw(Transition::TillRecordAgain);
+                }
+                host.last_draft = Some(draft);
+            }
+            Some(Output::Taken(_)) => host.coverage.saw(Transition::TillRecordTaken),
+            Some(Output::Invalid(_)) => host.coverage.saw(Transition::TillRecordInvalid),
+            Some(
+                Output::Opened { .. }
+                | Output::NotInstalled(_)
+                | Output::Settled(_)
+                | Output::NothingToRetry,
+            ) => unreachable!("none of them answers a record"),
+        }
+        self.hear(till, Heard::Nudge(Nudge::Recorded))
+    }
+
+    fn draft(&mut self, till: usize) -> Draft {
+        let at = self.wall(till);
+        let original = self.some_sale(till);
+        let host = &mut self.tills[till];
+        let rng = &mut host.work;
+        if rng.happens(30_000)
+            && let Some(last) = &host.last_draft
+        {
+            return last.clone();
+        }
+        let pos = *rng.pick(&host.registers);
+        // Callers that number their events themselves give a copy of a till the same numbers.
+        let text = if rng.happens(20_000) {
+            format!("own-{}", rng.below(12))
+        } else {
+            format!("{:016x}{:016x}", rng.draw(), rng.draw())
+        };
+        let local_id = LocalEventId::parse(&text).expect("a short name");
+        let body = match rng.below(20) {
+            0 => Body::Adjustment(adjustment(rng)),
+            1 | 2 => Body::Refund { original, trade: trade(rng) },
+            _ => Body::Sale(trade(rng)),
+        };
+        let reference = format!("r{}", rng.below(1_000_000));
+        Draft { pos, local_id, at, reference, body }
+    }
+
+    /// Returns the key of a sale that some till made last.
+    fn some_sale(&mut self, till: usize) -> Option<EventKey> {
+        let count = self.tills.len() as u64;
+        let other = self.tills[till].work.below(count * 2) as usize;
+        let host = &self.tills[if other < self.tills.len() { other } else { till }];
+        let draft = host.last_draft.as_ref()?;
+        let terminal = host.identity.terminal;
+        matches!(draft.body, Body::Sale(_)).then_some(EventKey {
+            terminal,
+            pos: draft.pos,
+            local_id: draft.local_id,
+        })
+    }
+}
+
+fn trade(rng: &mut Stream) -> Trade {
+    let lines = (0..rng.between(1, 4)).map(|_| line(rng)).collect();
+    let tender = *rng.pick(&[Tender::Cash, Tender::Card, Tender::Other]);
+    Trade::paid(Currency::GBP, lines, tender)
+}
+
+fn line(rng: &mut Stream) -> Line {
+    let number = rng.below(PRODUCTS);
+    // One line in two hundred is a mistake that the till must refuse.
+    let quantity = if rng.happens(5_000) { 0 } else { rng.between(1, 9) as i64 * 500 };
+    Line {
+        product: ProductId::parse(&product(number)).expect("a short name"),
+        name: format!("Product {number}"),
+        quantity: Milli(quantity),
+        unit_price: Minor(rng.between(0, 5_000) as i64),
+        discount: Minor(0),
+        tax_ppm: 200_000,
+    }
+}
+
+fn adjustment(rng: &mut Stream) -> Adjustment {
+    let number = rng.below(PRODUCTS);
+    let line = AdjustmentLine {
+        product: ProductId::parse(&product(number)).expect("a short name"),
+        name: String::new(),
+        delta: Milli(rng.between(1, 20) as i64 * 1000 - 10_500),
+    };
+    Adjustment { reason: "count".into(), lines: vec![line] }
+}

@@ -1,0 +1,77 @@
+//! A store that remembers which rows its last transaction touched.
+
+use std::collections::BTreeSet;
+
+use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
+use counterfoil_storage::Memory;
+
+/// A store in memory that the checkers can watch.
+pub struct Observed<M: Machine> {
+    /// The store.
+    pub memory: Memory<M>,
+    /// The rows of the last transaction that decided something.
+    pub touched: Vec<M::Key>,
+}
+
+impl<M: Machine> Default for Observed<M> {
+    fn default() -> Self {
+        Self { memory: Memory::new(), touched: Vec::new() }
+    }
+}
+
+impl<M: Machine> Observed<M> {
+    /// Returns the touched rows as they stand now.
+    pub fn changes(&self) -> impl Iterator<Item = (&M::Key, Option<&M::Record>)> {
+        self.touched.iter().map(|key| (key, self.memory.rows().get(key)))
+    }
+}
+
+impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Observed<M> {
+    type Error = counterfoil_storage::StoreError;
+
+    async fn transact(
+        &mut self,
+        keys: &BTreeSet<M::Key>,
+        mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
+    ) -> Result<(), Self::Error> {
+        let touched = &mut self.touched;
+        self.memory
+            .transact(keys, |loaded| {
+                let writes = decide(loaded);
+                touched.clear();
+                touched.extend(writes.keys().cloned());
+                writes
+            })
+            .await
+    }
+}
+
+impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Observed<M> {
+    type Error = counterfoil_storage::StoreError;
+
+    async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, Self::Error> {
+        self.memory.get(key).await
+    }
+
+    async fn scan(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+    ) -> Result<Page<M>, Self::Error> {
+        self.memory.scan(from, until, limit).await
+    }
+}
+
+/// Drives a future that never waits: the stores of the model level answer at once.
+///
+/// # Panics
+/// If it waits after all.
+pub fn at_once<F: Future>(future: F) -> F::Output {
+    let mut future = std::pin::pin!(future);
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        std::task::Poll::Ready(output) => output,
+        std::task::Poll::Pending => unreachable!("a store in memory never waits"),
+    }
+}
