@@ -18,7 +18,10 @@
 //! ([`ports`]), so that a simulator can run them as they are.
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod books;
+pub mod config;
+pub mod daemon;
 pub mod import;
 pub mod ports;
 pub mod sample;
@@ -26,3 +29,4 @@ pub mod sync;
 pub mod till;
 pub mod transport;
 pub mod witness;
+

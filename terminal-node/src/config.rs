@@ -1,0 +1,184 @@
+//! A till's directory: what stands where, and the settings that outlive the program.
+//!
+//! | file | content |
+//! |---|---|
+//! | `config.json` | [`Config`] |
+//! | `cloud-token` | the credential for the cloud; readable by its owner only |
+//! | `till.redb`, `witness` | the database, and the file that watches over it |
+//! | `api-address`, `api-token` | where the running daemon listens, and who may ask it |
+
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use counterfoil_protocol::terminal::Identity;
+use serde::{Deserialize, Serialize};
+
+use crate::transport::{Endpoint, EndpointError};
+use crate::witness::{WitnessFile, write_atomically};
+
+/// The most bytes of a settings file that are read.
+const FILE_BYTES_MAX: u64 = 64 * 1024;
+
+/// The settings of a till.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Whose till this is.
+    pub identity: Identity,
+    /// The address of the cloud.
+    pub cloud: String,
+    /// Whether pushes are compressed.
+    #[serde(default)]
+    pub compress: bool,
+}
+
+/// Settings that cannot be read or used. The caller shows it, and stops.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// There are none.
+    #[error("there is no till in {}: run `terminal-node init`", .0.display())]
+    Absent(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{}: {error}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// They cannot be understood.
+    #[error("{}: {error}", path.display())]
+    Form {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        error: serde_json::Error,
+    },
+    /// The cloud's address cannot be used.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+}
+
+/// A till's directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Names a directory; nothing is read yet.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self(directory.into())
+    }
+
+    /// Returns the directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Returns the database's file.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.0.join("till.redb")
+    }
+
+    /// Returns the witness.
+    #[must_use]
+    pub fn witness(&self) -> WitnessFile {
+        WitnessFile::new(self.0.join("witness"))
+    }
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn config(&self) -> Result<Config, ConfigError> {
+        let path = self.0.join("config.json");
+        let text = match read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ConfigError::Absent(self.0.clone()));
+            }
+            Err(error) => return Err(ConfigError::File { path, error }),
+        };
+        serde_json::from_str(&text).map_err(|error| ConfigError::Form { path, error })
+    }
+
+    /// Writes the settings.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`].
+    pub fn write_config(&self, config: &Config) -> Result<(), ConfigError> {
+        let path = self.0.join("config.json");
+        let mut text = serde_json::to_string_pretty(config).map_err(|error| {
+            let path = path.clone();
+            ConfigError::Form { path, error }
+        })?;
+        text.push('\n');
+        self.write(path, &text, 0o644)
+    }
+
+    /// Reads the credential for the cloud.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`].
+    pub fn cloud_token(&self) -> Result<String, ConfigError> {
+        self.read("cloud-token")
+    }
+
+    /// Writes the credential for the cloud.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`].
+    pub fn write_cloud_token(&self, token: &str) -> Result<(), ConfigError> {
+        self.write(self.0.join("cloud-token"), &format!("{}\n", token.trim()), 0o600)
+    }
+
+    /// Returns where the daemon listens and the token to ask it with, if one has left them.
+    #[must_use]
+    pub fn api(&self) -> Option<(String, String)> {
+        Some((self.read("api-address").ok()?, self.read("api-token").ok()?))
+    }
+
+    /// Leaves word where the daemon listens.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`].
+    pub fn write_api(&self, address: &str, token: &str) -> Result<(), ConfigError> {
+        self.write(self.0.join("api-token"), &format!("{token}\n"), 0o600)?;
+        self.write(self.0.join("api-address"), &format!("{address}\n"), 0o644)
+    }
+
+    /// Takes that word back.
+    pub fn forget_api(&self) {
+        let _already_gone = std::fs::remove_file(self.0.join("api-address"));
+    }
+
+    fn read(&self, name: &str) -> Result<String, ConfigError> {
+        let path = self.0.join(name);
+        let text = read(&path).map_err(|error| ConfigError::File { path, error })?;
+        Ok(text.trim().to_owned())
+    }
+
+    #[expect(clippy::unused_self, reason = "a file of this directory")]
+    fn write(&self, path: PathBuf, text: &str, mode: u32) -> Result<(), ConfigError> {
+        write_atomically(&path, text.as_bytes(), mode)
+            .map_err(|error| ConfigError::File { path, error })
+    }
+}
+
+impl Config {
+    /// Returns the cloud's address, parsed.
+    ///
+    /// # Errors
+    /// [`ConfigError::Endpoint`].
+    pub fn endpoint(&self) -> Result<Endpoint, ConfigError> {
+        Ok(Endpoint::parse(&self.cloud)?)
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    Ok(text)
+}

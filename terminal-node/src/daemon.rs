@@ -1,0 +1,257 @@
+//! The daemon: the database, the sync loop and the local API of one till, in one process.
+//!
+//! It sells from the first second, whatever the cloud does. If the database fails it ends, so that
+//! whoever supervises it starts it again: only reopening tells what was written.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
+use counterfoil_protocol::session;
+use counterfoil_protocol::terminal::{Identity, Key, Record, Terminal};
+use counterfoil_storage::{KeyValue, Redb, StoreError};
+use hyper_util::client::legacy::connect::HttpConnector;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::api;
+use crate::config::{Config, ConfigError, Home};
+use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
+use crate::sync::SyncLoop;
+use crate::till::{Till, TillError};
+use crate::transport::{TokenError, Transport};
+use crate::witness::Found;
+
+/// The store of a real till.
+pub type Disk = Offload<KeyValue<Terminal, Redb>>;
+
+/// Why a daemon did not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum DaemonError {
+    /// Another process has the till.
+    #[error(
+        "another process has the till in {0}: use its API, or stop it (is `terminal-node run` \
+         running?)"
+    )]
+    InUse(String),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The till cannot be opened, or has failed.
+    #[error(transparent)]
+    Till(#[from] TillError),
+    /// The settings cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The credential for the cloud cannot be used.
+    #[error("the cloud token cannot be used: {0}")]
+    Token(#[from] TokenError),
+    /// The address for the API cannot be used.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The API would be open to the network.
+    #[error("{0} is not a loopback address: the API is for this machine only")]
+    NotLoopback(SocketAddr),
+    /// A part of the daemon has panicked.
+    #[error("a part of the daemon has ended: {0}")]
+    Ended(String),
+}
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Daemon {
+    home: Home,
+    till: Till<Disk>,
+    address: SocketAddr,
+    token: String,
+    server: JoinHandle<std::io::Result<()>>,
+    sync: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    stop: tokio::sync::watch::Sender<bool>,
+}
+
+/// Opens the database of a till, without asking yet whether it is still the same one.
+///
+/// # Errors
+/// [`DaemonError::InUse`] if another process has it.
+pub fn store(home: &Home) -> Result<Disk, DaemonError> {
+    match Redb::open(&home.database()) {
+        Ok(engine) => Ok(Offload(KeyValue::new(engine))),
+        Err(StoreError::Locked { .. }) => {
+            Err(DaemonError::InUse(home.path().display().to_string()))
+        }
+        Err(error) => Err(DaemonError::Store(error)),
+    }
+}
+
+/// Returns a till of this machine over `store`: not open yet.
+#[must_use]
+pub fn till(store: Disk) -> Till<Disk> {
+    Till::new(store, Arc::new(SystemClock), Box::new(SystemEntropy))
+}
+
+/// Opens the till of a directory, ready to sell.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn open(home: &Home, identity: Identity) -> Result<Till<Disk>, DaemonError> {
+    let till = till(store(home)?);
+    let held = till.meta().await?.identity;
+    if held != identity {
+        return Err(TillError::NotInstalled(Some(held)).into());
+    }
+    let opened = till.open(&mut home.witness()).await?;
+    match opened.found {
+        Found::Garbage => tracing::warn!("the witness file could not be read: it was replaced"),
+        Found::Absent => tracing::warn!("the witness file was missing: it was written anew"),
+        Found::Witness(_) => {}
+    }
+    if let Some(parted) = opened.parted {
+        tracing::warn!(?parted, "the database may be a copy or a backup: a new epoch begins");
+    }
+    Ok(till)
+}
+
+/// Returns the sync loop of an open till, over TCP.
+///
+/// # Errors
+/// [`DaemonError`] if the address or the credential cannot be used.
+pub fn sync_loop(
+    home: &Home,
+    config: &Config,
+    till: Till<Disk>,
+) -> Result<SyncLoop<Disk, HttpConnector>, DaemonError> {
+    let mut connector = HttpConnector::new();
+    connector.set_nodelay(true);
+    let transport = Transport::new(connector, config.endpoint()?, &home.cloud_token()?)?;
+    let transport = transport.compressing(config.compress);
+    Ok(SyncLoop::new(till, transport, session::Config::default()))
+}
+
+impl Daemon {
+    /// Starts a daemon over the till in `home`. It needs a runtime of several threads.
+    ///
+    /// # Errors
+    /// [`DaemonError`]; nothing runs then.
+    pub async fn start(home: Home, listen: SocketAddr) -> Result<Self, DaemonError> {
+        if !listen.ip().is_loopback() {
+            return Err(DaemonError::NotLoopback(listen));
+        }
+        let config = home.config()?;
+        let till = open(&home, config.identity).await?;
+        let sync = sync_loop(&home, &config, till.clone())?;
+        let link = sync.link();
+        let listener = TcpListener::bind(listen).await;
+        let listener =
+            listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
+        let address = listener
+            .local_addr()
+            .map_err(|error| DaemonError::Listen { address: listen, error })?;
+        let mut entropy = SystemEntropy;
+        let token = format!("{:016x}{:016x}", entropy.draw(), entropy.draw());
+        let (stop, mut stopped) = tokio::sync::watch::channel(false);
+        let router = api::router(till.clone(), link, &config.cloud, &token);
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
+            let _sender_gone = stopped.wait_for(|stop| *stop).await;
+        });
+        let server = tokio::spawn(async move { serving.await });
+        let sync = tokio::spawn(sync.run());
+        home.write_api(&address.to_string(), &token)?;
+        tracing::info!(%address, cloud = config.cloud, "the till is open");
+        Ok(Self { home, till, address, token, server, sync, stop })
+    }
+
+    /// Returns where the API listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the token of the API.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns the till.
+    #[must_use]
+    pub const fn till(&self) -> &Till<Disk> {
+        &self.till
+    }
+
+    /// Runs until `stop`, then lets requests that are under way end, for ten seconds at most.
+    ///
+    /// # Errors
+    /// What ended it before.
+    pub async fn run_until(mut self, stop: impl Future<Output = ()>) -> Result<(), DaemonError> {
+        let ended = tokio::select! {
+            () = stop => Ok(()),
+            why = self.till.failed() => Err(TillError::StorageFailed(why).into()),
+            sync = &mut self.sync => Err(match sync {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
+            server = &mut self.server => Err(DaemonError::Ended(match server {
+                Ok(Ok(())) => "the API".to_owned(),
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            })),
+        };
+        self.home.forget_api();
+        self.stop.send_replace(true);
+        if ended.is_ok() {
+            let limit = std::time::Duration::from_secs(10);
+            let _cut_off = tokio::time::timeout(limit, &mut self.server).await;
+        }
+        self.server.abort();
+        self.sync.abort();
+        let _aborted = (&mut self.sync).await;
+        ended
+    }
+}
+
+/// Keeps the wait for the disk off the threads that serve: a commit runs where it may block.
+#[derive(Debug)]
+pub struct Offload<S>(pub S);
+
+impl<S> Store<Terminal> for Offload<S>
+where
+    S: Store<Terminal, Error: Send> + Send,
+{
+    type Error = S::Error;
+
+    async fn transact(
+        &mut self,
+        keys: &BTreeSet<Key>,
+        decide: impl FnMut(&Loaded<Terminal>) -> Writes<Terminal> + Send,
+    ) -> Result<(), S::Error> {
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::block_in_place(|| runtime.block_on(self.0.transact(keys, decide)))
+    }
+}
+
+impl<S> Query<Terminal> for Offload<S>
+where
+    S: Query<Terminal> + Send + Sync,
+{
+    type Error = S::Error;
+
+    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, S::Error>> + Send {
+        self.0.get(key)
+    }
+
+    fn scan(
+        &self,
+        from: &Key,
+        until: &Key,
+        limit: usize,
+    ) -> impl Future<Output = Result<Page<Terminal>, S::Error>> + Send {
+        self.0.scan(from, until, limit)
+    }
+}
