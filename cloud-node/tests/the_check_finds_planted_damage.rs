@@ -1,0 +1,214 @@
+//! The check is clean on an honest database, and names each kind of planted damage.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use counterfoil_cloud::audit::{self, Report};
+use counterfoil_protocol::cloud::row::Fate;
+use counterfoil_protocol::cloud::{Cloud, Key, Record};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::machine::{Page, Query};
+use counterfoil_protocol::money::Milli;
+use counterfoil_protocol::problem::ErrorCode;
+use support::{sale, start};
+
+#[derive(Clone)]
+struct Rows(BTreeMap<Key, Record>);
+
+impl Query<Cloud> for Rows {
+    type Error = std::convert::Infallible;
+
+    async fn get(&self, key: &Key) -> Result<Option<Record>, Self::Error> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    async fn scan(
+        &self,
+        from: &Key,
+        until: &Key,
+        limit: usize,
+    ) -> Result<Page<Cloud>, Self::Error> {
+        if from >= until {
+            return Ok(Vec::new());
+        }
+        let range = self.0.range(from..until).take(limit);
+        Ok(range.map(|(key, record)| (key.clone(), record.clone())).collect())
+    }
+}
+
+/// Two tills, one with 40 entries, a conflict and bytes that are no event.
+async fn honest() -> Rows {
+    let node = start();
+    for name in ["T-1", "T-2"] {
+        let mut till = node.till(name).await;
+        node.greet(&till).await;
+        let mut items: Vec<_> = (0..40).map(|number| till.sell(&format!("s{number}"))).collect();
+        if name == "T-1" {
+            items.push(till.enter(sale("s0", "tea", 1_000, 1).canonical()));
+            items.push(till.enter(b"no event".to_vec()));
+        }
+        node.push(&till, items).await;
+    }
+    Rows(node.rows().into_iter().collect())
+}
+
+async fn laws(rows: &Rows) -> (Report, Vec<&'static str>) {
+    let report = audit::check(rows).await.expect("readable");
+    let mut laws: Vec<_> = report.problems.iter().map(|problem| problem.law).collect();
+    laws.sort_unstable();
+    laws.dedup();
+    (report, laws)
+}
+
+#[tokio::test]
+async fn an_honest_database_is_clean_and_counted() {
+    let (report, laws) = laws(&honest().await).await;
+    assert_eq!(laws, [""; 0], "{:?}", report.problems);
+    let counts: Vec<u64> = report.counts().into_iter().map(|(_, count)| count).collect();
+    assert_eq!(counts, [2, 2, 82, 80, 0, 1, 1, 0, 1, 0]);
+}
+
+fn is(kind: fn(&Key) -> bool, rows: &Rows) -> Key {
+    rows.0.keys().find(|key| kind(key)).cloned().expect("a row of the kind")
+}
+
+#[tokio::test]
+async fn each_kind_of_damage_breaks_its_law() {
+    type Damage = fn(&mut Rows);
+    let cases: &[(&str, Damage, &[&str])] = &[
+        (
+            "wrong stock",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Stock(..)), rows);
+                let Some(Record::Stock(stock)) = rows.0.get_mut(&key) else { panic!("stock") };
+                stock.quantity = Milli(stock.quantity.0 + 1);
+            },
+            &["StockIsSum"],
+        ),
+        (
+            "stock row gone",
+            |rows| {
+                rows.0.retain(|key, _| !matches!(key, Key::Stock(..)));
+            },
+            &["StockIsSum"],
+        ),
+        (
+            "first segment gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Segment(_, _, 0)), rows);
+                rows.0.remove(&key);
+            },
+            &["JournalIntact", "NoPhantom"],
+        ),
+        (
+            "middle segment gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Segment(_, _, 1)), rows);
+                rows.0.remove(&key);
+            },
+            &["JournalIntact", "NoPhantom"],
+        ),
+        (
+            "last segment gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Segment(_, _, 2)), rows);
+                rows.0.remove(&key);
+            },
+            &["JournalIntact", "NoPhantom"],
+        ),
+        (
+            "history gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Lane(..)), rows);
+                rows.0.remove(&key);
+            },
+            &["JournalIntact", "NoDuplicate", "NoPhantom"],
+        ),
+        (
+            "head moved",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Lane(..)), rows);
+                let Some(Record::Lane(lane)) = rows.0.get_mut(&key) else { panic!("a lane") };
+                lane.hash = Hash([1; 32]);
+            },
+            &["JournalIntact"],
+        ),
+        (
+            "payload altered",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Ledger(..)), rows);
+                let Some(Record::Ledger(row)) = rows.0.get_mut(&key) else { panic!("a row") };
+                row.payload = sale("s0", "tea", 2_000, 151).canonical();
+            },
+            &["NoDuplicate", "NoPhantom", "ZeroLoss"],
+        ),
+        (
+            "payload and hash altered",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Ledger(..)), rows);
+                let Some(Record::Ledger(row)) = rows.0.get_mut(&key) else { panic!("a row") };
+                (row.payload_hash, row.payload) = sale("s0", "tea", 2_000, 149).hashed();
+            },
+            &["NoDuplicate", "NoPhantom", "ZeroLoss"],
+        ),
+        (
+            "event gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Ledger(..)), rows);
+                rows.0.remove(&key);
+            },
+            &["NoDuplicate", "StockIsSum", "ZeroLoss"],
+        ),
+        (
+            "event unposted",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Ledger(..)), rows);
+                let Some(Record::Ledger(row)) = rows.0.get_mut(&key) else { panic!("a row") };
+                row.fate = Fate::Parked(ErrorCode::ProductUnknown);
+            },
+            &["NoDuplicate", "StockIsSum"],
+        ),
+        (
+            "opaque bytes gone",
+            |rows| {
+                rows.0.retain(|key, _| !matches!(key, Key::Opaque(..)));
+            },
+            &["ZeroLoss"],
+        ),
+        (
+            "conflict altered",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Conflict(..)), rows);
+                let Some(Record::Conflict(kept)) = rows.0.get_mut(&key) else { panic!("kept") };
+                kept.payload.push(0);
+            },
+            &["NoPhantom", "ZeroLoss"],
+        ),
+        (
+            "sums doubled",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Lane(..)), rows);
+                let Some(Record::Lane(lane)) = rows.0.get_mut(&key) else { panic!("a lane") };
+                lane.posted = lane.posted.plus(lane.posted);
+            },
+            &["NoDuplicate"],
+        ),
+        (
+            "terminal gone",
+            |rows| {
+                let key = is(|key| matches!(key, Key::Terminal(..)), rows);
+                rows.0.remove(&key);
+            },
+            &["JournalIntact"],
+        ),
+    ];
+    let honest = honest().await;
+    for (name, damage, expected) in cases {
+        let mut rows = honest.clone();
+        damage(&mut rows);
+        let (report, laws) = laws(&rows).await;
+        assert!(!report.is_clean(), "{name}");
+        assert_eq!(laws, *expected, "{name}: {:?}", report.problems.first());
+    }
+}
