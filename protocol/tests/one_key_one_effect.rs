@@ -224,7 +224,12 @@ fn the_journal_stops_where_it_does_not_continue_and_keeps_what_came_before() {
     type Spoil = fn(&mut Lane);
     for (name, spoil, taken, stopped) in [
         ("a gap", (|lane| drop(lane.items.remove(1))) as Spoil, 1, Some(Stopped::Gap)),
-        ("a false chain", |lane| lane.items[1].chain_hash = Hash([9; 32]), 1, Some(Stopped::Forked)),
+        (
+            "a false chain",
+            |lane| lane.items[1].chain_hash = Hash([9; 32]),
+            1,
+            Some(Stopped::Forked),
+        ),
         ("a payload bit", |lane| lane.items[2].payload[3] ^= 1, 2, Some(Stopped::Forked)),
         ("another history", |lane| lane.epoch.nonce += 1, 0, Some(Stopped::UnknownEpoch)),
         ("nothing", |_| {}, 3, None),

@@ -59,14 +59,8 @@ fn a_refund_waits_for_its_sale_and_nobody_else_does() {
     pair.greet();
     let (unknown, pending) = (UNKNOWN.as_str(), PENDING.as_str());
     let first = words(pair.offer());
-    let expected = [
-        (1, unknown),
-        (2, pending),
-        (3, "created"),
-        (4, "created"),
-        (5, pending),
-        (6, "created"),
-    ];
+    let expected =
+        [(1, unknown), (2, pending), (3, "created"), (4, "created"), (5, pending), (6, "created")];
     assert_eq!(first, expected);
     assert_eq!(pair.till.meta().acked, 6, "each of them was answered");
     never_forgotten(&pair.till);
