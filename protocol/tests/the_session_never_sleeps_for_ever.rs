@@ -239,7 +239,7 @@ fn work_that_comes_while_something_is_under_way_is_not_slept_over() {
 }
 
 #[test]
-fn a_push_that_was_too_large_is_halved_until_the_next_greeting() {
+fn after_a_push_that_was_too_large_comes_one_that_is_neither_empty_nor_larger() {
     let mut driver = Driver::new(Config::default());
     let (request, items) = driver.until_push();
     assert_eq!(items, driver.config.items_max);
