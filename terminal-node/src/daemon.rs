@@ -147,8 +147,7 @@ impl Daemon {
         let sync = sync_loop(&home, &config, till.clone())?;
         let link = sync.link();
         let listener = TcpListener::bind(listen).await;
-        let listener =
-            listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
+        let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
         let address = listener
             .local_addr()
             .map_err(|error| DaemonError::Listen { address: listen, error })?;

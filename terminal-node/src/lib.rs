@@ -20,6 +20,7 @@
 
 pub mod api;
 pub mod books;
+pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod import;
@@ -30,3 +31,4 @@ pub mod till;
 pub mod transport;
 pub mod witness;
 
+mod client;

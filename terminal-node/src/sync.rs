@@ -95,6 +95,12 @@ where
     /// The store's.
     pub async fn step(&mut self) -> Result<(), TillError> {
         self.settle().await?;
+        self.rest().await;
+        Ok(())
+    }
+
+    /// Sleeps until the session wants to be woken, or until something happens.
+    pub async fn rest(&mut self) {
         // 3. Sleep until `wake_at`, or until something happens; then again from 1.
         let wake = self.session.wake_at();
         let deadline = self.start + Duration::from_millis(wake.at.0);
@@ -102,8 +108,8 @@ where
             nudge = self.till.nudged() => Input::Nudge(nudge),
             () = tokio::time::sleep_until(deadline) => Input::Wake,
         };
+        // 1. Something happened.
         self.session.handle_input(self.now(), input);
-        Ok(())
     }
 
     /// Speaks at once and until there is nothing more to do before some later time: the command
@@ -118,7 +124,11 @@ where
         Ok(*self.link.borrow())
     }
 
-    async fn settle(&mut self) -> Result<(), TillError> {
+    /// Does what the session says until it rests.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn settle(&mut self) -> Result<(), TillError> {
         // 2. Poll until there is nothing to do: send, or commit, as it says.
         while let Some(output) = self.session.poll_output() {
             let input = match output {

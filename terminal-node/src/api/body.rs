@@ -316,11 +316,7 @@ fn line(body: LineBody) -> Result<Line, EventError> {
 }
 
 fn adjustment_line(body: AdjustmentLineV1) -> AdjustmentLine {
-    AdjustmentLine {
-        product: body.product_id,
-        name: body.name,
-        delta: Milli(body.delta_milli),
-    }
+    AdjustmentLine { product: body.product_id, name: body.name, delta: Milli(body.delta_milli) }
 }
 
 fn adjustment_line_body(line: &AdjustmentLine) -> AdjustmentLineV1 {

@@ -102,8 +102,7 @@ struct Document<'a> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let title = status.canonical_reason().unwrap_or("Error");
         let document = Document { kind: "about:blank", title, problem: &self };
         let body = serde_json::to_string(&document).unwrap_or_default();

@@ -115,7 +115,7 @@ fn split(text: &str) -> Result<Vec<String>, String> {
 }
 
 /// Reads an exact decimal as an integer of `scale` decimals. Never through a float.
-fn decimal(text: &str, scale: u32) -> Result<i64, &'static str> {
+pub(crate) fn decimal(text: &str, scale: u32) -> Result<i64, &'static str> {
     let text = text.trim();
     let (sign, digits) = match text.strip_prefix('-') {
         Some(rest) => (-1, rest),

@@ -14,7 +14,7 @@
 //! 2,000 lines, or more money than one event holds, continue in `inv-536365-2` and so on. Each
 //! event names the invoice as its reference.
 
-mod line;
+pub(crate) mod line;
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead};

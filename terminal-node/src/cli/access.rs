@@ -1,0 +1,220 @@
+//! The way to a till: its daemon if one answers, else its database.
+
+use std::io::{self, Write as _};
+use std::time::Duration;
+
+use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::terminal::{Draft, Output};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::Failure;
+use crate::api::StatusBody;
+use crate::api::body::{BatchBody, EventBody, RecordedBody};
+use crate::books::{QueueItem, TillFigures};
+use crate::client::Client;
+use crate::config::{Config, Home};
+use crate::daemon::{self, Disk};
+use crate::till::Till;
+
+/// Requests to the daemon stay well below its limit.
+const REQUEST_BYTES: usize = 2 * 1024 * 1024;
+
+pub(super) struct Access {
+    home: Home,
+    config: Config,
+    way: Way,
+}
+
+enum Way {
+    Daemon(Client),
+    Direct(Till<Disk>),
+}
+
+impl Access {
+    /// Finds a way to look at the till.
+    pub(super) async fn to_read(home: Home) -> Result<Self, Failure> {
+        let config = home.config()?;
+        let way = match Self::daemon(&home).await {
+            Some(client) => Way::Daemon(client),
+            None => Way::Direct(daemon::till(daemon::store(&home)?)),
+        };
+        Ok(Self { home, config, way })
+    }
+
+    /// Finds a way to sell at the till.
+    pub(super) async fn to_sell(home: Home) -> Result<Self, Failure> {
+        let config = home.config()?;
+        let way = match Self::daemon(&home).await {
+            Some(client) => Way::Daemon(client),
+            None => Way::Direct(daemon::open(&home, config.identity).await?),
+        };
+        Ok(Self { home, config, way })
+    }
+
+    async fn daemon(home: &Home) -> Option<Client> {
+        let (address, token) = home.api()?;
+        Client::find(address, token).await
+    }
+
+    pub(super) async fn record(&self, draft: Draft) -> Result<RecordedBody, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                let (path, body) = match EventBody::of(&draft) {
+                    EventBody::Sale(body) => ("/sales", json!(body)),
+                    EventBody::Refund(body) => ("/refunds", json!(body)),
+                    EventBody::Adjustment(body) => ("/adjustments", json!(body)),
+                };
+                Ok(client.post(path, body.to_string()).await?)
+            }
+            Way::Direct(till) => {
+                let id = draft.local_id;
+                match till.record(draft).await? {
+                    Output::Recorded { place, receipt, again } => {
+                        Ok(RecordedBody::new(id, place, receipt, again))
+                    }
+                    Output::Taken(_) => Err(Failure::Refused(format!(
+                        "another event stands under this register and id: {id}"
+                    ))),
+                    Output::Invalid(error) => Err(Failure::Refused(error.to_string())),
+                    output => unreachable!("a record is not answered by {output:?}"),
+                }
+            }
+        }
+    }
+
+    pub(super) async fn record_all(&self, drafts: Vec<Draft>) -> Result<BatchBody, Failure> {
+        let mut batch = BatchBody::default();
+        match &self.way {
+            Way::Daemon(client) => {
+                let mut body = String::from("[");
+                for draft in &drafts {
+                    let event = json!(EventBody::of(draft)).to_string();
+                    if body.len() > 1 && body.len() + event.len() > REQUEST_BYTES {
+                        batch.add(post_events(client, body).await?);
+                        body = String::from("[");
+                    }
+                    if body.len() > 1 {
+                        body.push(',');
+                    }
+                    body.push_str(&event);
+                }
+                if body.len() > 1 {
+                    batch.add(post_events(client, body).await?);
+                }
+            }
+            Way::Direct(till) => {
+                let ids: Vec<_> = drafts.iter().map(|draft| draft.local_id).collect();
+                batch.count(&ids, &till.record_all(drafts).await?);
+            }
+        }
+        Ok(batch)
+    }
+
+    pub(super) async fn status(&self) -> Result<Value, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get("/status").await?),
+            Way::Direct(till) => {
+                let status = till.status().await?;
+                let now = till.clock().now();
+                Ok(json!(StatusBody::new(status, None, &self.config.cloud, now)))
+            }
+        }
+    }
+
+    pub(super) async fn queue(&self, limit: usize) -> Result<Vec<QueueItem>, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get(&format!("/queue?limit={limit}")).await?),
+            Way::Direct(till) => Ok(till.queue(limit).await?),
+        }
+    }
+
+    pub(super) async fn figures(&self) -> Result<TillFigures, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get("/figures").await?),
+            Way::Direct(till) => Ok(till.figures().await?),
+        }
+    }
+
+    pub(super) async fn export(&self, to: &mut impl io::Write) -> Result<(), Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                client.stream("/export", |part| to.write_all(part)).await??;
+            }
+            Way::Direct(till) => {
+                let mut after = None;
+                loop {
+                    let (events, last) = till.export(after).await?;
+                    if last.is_none() {
+                        break;
+                    }
+                    after = last;
+                    for event in events {
+                        serde_json::to_writer(&mut *to, &event).map_err(io::Error::from)?;
+                        to.write_all(b"\n")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn retry(&self, pos: PosId, id: LocalEventId) -> Result<(), Failure> {
+        let done = match &self.way {
+            Way::Daemon(client) => {
+                let body = json!({ "posId": pos, "localEventId": id }).to_string();
+                client.order("/retry", body).await?;
+                true
+            }
+            Way::Direct(till) => till.retry(pos, id).await?,
+        };
+        if done {
+            Ok(())
+        } else {
+            Err(Failure::Refused("no event of this name needs attention".to_owned()))
+        }
+    }
+
+    /// Speaks to the cloud until there is nothing more to send, or it does not answer.
+    pub(super) async fn sync(&self, timeout: Duration) -> Result<Value, Failure> {
+        let deadline = Instant::now() + timeout;
+        match &self.way {
+            Way::Daemon(client) => {
+                let rests = |status: &Value| status["link"]["rests"].as_u64().unwrap_or(0);
+                let before = rests(&client.get("/status").await?);
+                client.order("/sync", "").await?;
+                loop {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    let status: Value = client.get("/status").await?;
+                    if rests(&status) > before || Instant::now() > deadline {
+                        return Ok(status);
+                    }
+                }
+            }
+            Way::Direct(till) => {
+                let mut sync = daemon::sync_loop(&self.home, &self.config, till.clone())?;
+                let settled = tokio::time::timeout_at(deadline, sync.settle_now()).await;
+                let link = match settled {
+                    Ok(link) => link?,
+                    Err(_) => *sync.link().borrow(),
+                };
+                let status = till.status().await?;
+                let now = till.clock().now();
+                Ok(json!(StatusBody::new(status, Some(link), &self.config.cloud, now)))
+            }
+        }
+    }
+}
+
+async fn post_events(client: &Client, mut body: String) -> Result<BatchBody, Failure> {
+    body.push(']');
+    Ok(client.post("/events", body).await?)
+}
+
+/// Writes to standard output; whoever stops reading has seen enough.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,195 @@
+//! What can be written on the command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use counterfoil_protocol::identity::{
+    BranchId, LocalEventId, PosId, ProductId, ShopId, TerminalId,
+};
+
+use crate::api::body::TenderWord;
+use crate::import::line::decimal;
+
+/// A till that sells offline and syncs in the background.
+///
+/// Exit codes: 0 done, 1 refused or needs attention, 2 usage, 3 storage, 4 network.
+#[derive(Debug, Parser)]
+#[command(name = "terminal-node", version, about, long_about)]
+pub(super) struct Args {
+    /// Writes results as JSON, for machines.
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+    /// Writes the log as JSON lines. What is logged: `COUNTERFOIL_LOG=debug`.
+    #[arg(long, global = true, env = "COUNTERFOIL_LOG_JSON")]
+    pub(super) log_json: bool,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Makes a new till, or changes the cloud address and token of an existing one.
+    Init(Init),
+    /// Runs the daemon: local API and sync, until SIGTERM.
+    Run(Run),
+    /// Sells.
+    Sell(Sell),
+    /// Sells the invoices of a file in the layout of the public Online Retail data set.
+    ///
+    /// Importing the same file again changes nothing. Lines that are not understood are listed.
+    Import(Import),
+    /// Shows what waits, what is synced, and how the link is doing.
+    Status(At),
+    /// Lists events that are not synced.
+    Queue(Queue),
+    /// Lets an event that needs attention be tried again.
+    Retry(Retry),
+    /// Speaks to the cloud now, and waits until nothing is left to send.
+    Sync(Sync),
+    /// Shows what all events of this till add up to.
+    Figures(At),
+    /// Writes all events with their state as JSON lines.
+    Export(At),
+}
+
+/// Which till.
+#[derive(Clone, Debug, ClapArgs)]
+pub(super) struct At {
+    /// The till's directory.
+    #[arg(long, env = "COUNTERFOIL_DIR")]
+    pub(super) dir: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Init {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// The tenant.
+    #[arg(long)]
+    pub(super) shop: ShopId,
+    /// The place of business.
+    #[arg(long)]
+    pub(super) branch: BranchId,
+    /// The till, as it is enrolled in the cloud.
+    #[arg(long)]
+    pub(super) terminal: TerminalId,
+    /// The cloud's address, with its port: http://127.0.0.1:8700
+    #[arg(long, env = "COUNTERFOIL_CLOUD")]
+    pub(super) cloud: String,
+    /// A file with the credential that enrolment gave; `-` reads it from standard input.
+    #[arg(long)]
+    pub(super) token_file: PathBuf,
+    /// Compresses what is sent.
+    #[arg(long)]
+    pub(super) compress: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Run {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Where the local API listens: a loopback address. DIR/api-address tells the real port.
+    #[arg(long, default_value = "127.0.0.1:0", env = "COUNTERFOIL_LISTEN")]
+    pub(super) listen: SocketAddr,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Sell {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// The register.
+    #[arg(long)]
+    pub(super) pos: PosId,
+    /// What is sold: `sku:quantity:price`, the price of one in main units (`85123A:6:2.55`).
+    #[arg(long = "item", required = true)]
+    pub(super) items: Vec<Item>,
+    /// The sale's own name: the same name and content again is harmless. Random if not given.
+    #[arg(long)]
+    pub(super) id: Option<LocalEventId>,
+    /// The currency of the prices.
+    #[arg(long, default_value = "GBP")]
+    pub(super) currency: String,
+    /// How it is paid.
+    #[arg(long, default_value = "cash")]
+    pub(super) tender: TenderWord,
+    /// Your document number.
+    #[arg(long, default_value = "")]
+    pub(super) reference: String,
+}
+
+/// `sku:quantity:price`.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub(super) product: ProductId,
+    pub(super) quantity_milli: i64,
+    pub(super) price_minor: i64,
+}
+
+impl FromStr for Item {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut parts = text.rsplitn(3, ':');
+        let (Some(price), Some(quantity), Some(sku)) = (parts.next(), parts.next(), parts.next())
+        else {
+            return Err("write sku:quantity:price, such as 85123A:6:2.55".to_owned());
+        };
+        Ok(Self {
+            product: ProductId::parse(sku).map_err(|error| format!("sku: {error}"))?,
+            quantity_milli: decimal(quantity, 3).map_err(|why| format!("quantity {why}"))?,
+            price_minor: decimal(price, 2).map_err(|why| format!("price {why}"))?,
+        })
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Import {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// The file; `-` reads standard input.
+    pub(super) file: PathBuf,
+    /// The register that sells.
+    #[arg(long, default_value = "1")]
+    pub(super) pos: PosId,
+    /// Which of `--tills` tills this is, from 0: invoice i belongs to till i modulo tills.
+    #[arg(long, default_value_t = 0)]
+    pub(super) till_index: usize,
+    /// How many tills share the file.
+    #[arg(long, default_value_t = 1)]
+    pub(super) tills: usize,
+    /// Waits so long after each invoice, to sell over time.
+    #[arg(long, default_value_t = 0)]
+    pub(super) pace_ms: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Queue {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// The most events to list.
+    #[arg(long, default_value_t = 50)]
+    pub(super) limit: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Retry {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// The register.
+    #[arg(long)]
+    pub(super) pos: PosId,
+    /// The event's own name.
+    #[arg(long)]
+    pub(super) id: LocalEventId,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Sync {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Gives up after so many seconds.
+    #[arg(long, default_value_t = 60)]
+    pub(super) timeout: u64,
+}

@@ -1,0 +1,218 @@
+//! The daemon and the command line, as real processes, against a fake cloud.
+
+mod support;
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::Ordering;
+
+use http::{Method, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use support::{FakeCloud, TOKEN};
+
+fn program(directory: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_terminal-node"));
+    command.args(args).env("COUNTERFOIL_DIR", directory).env("NO_COLOR", "1");
+    command
+}
+
+fn run(directory: &Path, args: &[&str]) -> Output {
+    program(directory, args).output().expect("a process")
+}
+
+fn json_of(directory: &Path, args: &[&str]) -> Value {
+    let output = run(directory, &[&["--json"], args].concat());
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{args:?}: {output:?}"))
+}
+
+fn init(directory: &Path, url: &str) {
+    let token = directory.join("given-token");
+    std::fs::write(&token, TOKEN).expect("a write");
+    let token = token.display().to_string();
+    let args = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
+    let output = run(directory, &[&args[..], &["--cloud", url, "--token-file", &token]].concat());
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A daemon that is killed, not stopped, when it is dropped.
+struct Running(Child, String);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn daemon(directory: &Path) -> Running {
+    let mut child = program(directory, &["run"]).stdout(Stdio::piped()).spawn().expect("a process");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
+    Running(child, url)
+}
+
+async fn ask(method: Method, url: &str, token: &str, body: String) -> (StatusCode, Value) {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = http::Request::builder()
+        .method(method)
+        .uri(url)
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::new(bytes::Bytes::from(body)))
+        .expect("a request");
+    let response = client.request(request).await.expect("an answer");
+    let status = response.status();
+    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+}
+
+fn sale(id: &str, pence: i64) -> String {
+    let line = json!({ "productId": "A", "quantityMilli": 2000, "unitPriceMinor": pence });
+    json!({ "posId": "1", "localEventId": id, "currency": "GBP", "lines": [line] }).to_string()
+}
+
+#[tokio::test]
+async fn a_point_of_sale_sells_through_the_local_api() {
+    let directory = tempfile::tempdir().expect("a directory");
+    init(directory.path(), "http://127.0.0.1:9");
+    let daemon = daemon(directory.path());
+    let token = std::fs::read_to_string(directory.path().join("api-token")).expect("a token");
+    let token = token.trim();
+    let sales = format!("{}/sales", daemon.1);
+    let (status, first) = ask(Method::POST, &sales, token, sale("a", 150)).await;
+    assert_eq!(status, StatusCode::CREATED, "{first}");
+    assert_eq!((&first["receiptNumber"], &first["again"]), (&json!(1), &json!(false)));
+    let (status, second) = ask(Method::POST, &sales, token, sale("a", 150)).await;
+    assert_eq!(status, StatusCode::OK, "no time was given, and yet it is the same: {second}");
+    assert_eq!(second["again"], json!(true));
+    for (what, method, path, token, body, expected, code) in [
+        ("taken", Method::POST, "/sales", token, sale("a", 151), 409, "POS_SYNC_EVENT_INVALID"),
+        ("no token", Method::POST, "/sales", "", sale("b", 1), 401, "POS_SYNC_UNAUTHORIZED"),
+        ("rule", Method::POST, "/sales", token, sale("b", -1), 422, "POS_SYNC_EVENT_INVALID"),
+        ("no JSON", Method::POST, "/sales", token, "{".into(), 400, "POS_SYNC_EVENT_INVALID"),
+        ("shape", Method::POST, "/sales", token, "{}".into(), 422, "POS_SYNC_EVENT_INVALID"),
+        ("nowhere", Method::GET, "/nowhere", token, String::new(), 404, "POS_SYNC_NOT_FOUND"),
+        ("method", Method::GET, "/sales", token, String::new(), 405, "POS_SYNC_NOT_FOUND"),
+    ] {
+        let url = format!("{}{path}", daemon.1);
+        let (status, problem) = ask(method, &url, token, body).await;
+        assert_eq!((status.as_u16(), &problem["code"]), (expected, &json!(code)), "{what}");
+        assert_eq!(problem["status"], json!(expected), "{what}: {problem}");
+    }
+    let line = json!({ "productId": "A", "name": "", "deltaMilli": -5000 });
+    let adjustment = json!({ "posId": "1", "localEventId": "adj", "lines": [line] }).to_string();
+    let url = format!("{}/adjustments", daemon.1);
+    let (status, body) = ask(Method::POST, &url, token, adjustment).await;
+    assert_eq!((status, &body["receiptNumber"]), (StatusCode::CREATED, &Value::Null));
+    let url = format!("{}/refunds", daemon.1);
+    let (status, _) = ask(Method::POST, &url, token, sale("back", 150)).await;
+    assert_eq!(status, StatusCode::CREATED);
+    let url = format!("{}/figures", daemon.1);
+    let (_, figures) = ask(Method::GET, &url, token, String::new()).await;
+    assert_eq!((&figures["events"], &figures["money"]), (&json!(3), &json!(0)), "{figures}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_daemon_loses_nothing_and_the_cloud_gets_each_event_once() {
+    let cloud = FakeCloud::start().await;
+    cloud.faults.lose_answers.store(1, Ordering::SeqCst);
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    init(path, &cloud.url());
+    let sample = counterfoil_terminal::sample::online_retail(5, 60);
+    let file = path.join("sales.csv");
+    std::fs::write(&file, &sample.bytes).expect("a write");
+    let file = file.display().to_string();
+    let first = daemon(path);
+    let second = run(path, &["run"]);
+    assert_eq!(second.status.code(), Some(3), "{second:?}");
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(told.contains("another process has the till"), "{told}");
+    let imported = run(path, &["--json", "import", &file]);
+    assert_eq!(imported.status.code(), Some(1), "a cut-off line needs attention: {imported:?}");
+    drop(first);
+    // Without a daemon, though its address still stands there.
+    let figures = json_of(path, &["figures"]);
+    assert_eq!(figures["documents"], json!(sample.invoices));
+    assert_eq!(figures["lines"], json!(sample.lines - sample.broken));
+    assert_eq!(figures["money"], json!(sample.money_minor));
+    let sold = json_of(path, &["sell", "--pos", "1", "--item", "85123A:6:2.55", "--id", "x"]);
+    assert_eq!(sold["again"], json!(false), "{sold}");
+    let daemon = daemon(path);
+    let again = json_of(path, &["import", &file]);
+    assert_eq!(again["events"]["recorded"], json!(0), "importing twice changes nothing");
+    let mut synced = run(path, &["sync"]);
+    for _ in 0..50 {
+        if synced.status.success() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        synced = run(path, &["sync"]);
+    }
+    assert!(synced.status.success(), "{synced:?}");
+    let status = json_of(path, &["status"]);
+    assert_eq!((&status["pending"], &status["needsAttention"]), (&json!(0), &json!(0)));
+    assert_eq!(status["epoch"]["number"], json!(1), "a crash is no exchange of databases");
+    let events = status["synced"].as_u64().expect("a number");
+    assert_eq!(cloud.ledger().await as u64, events);
+    let exported = run(path, &["export"]).stdout;
+    assert_eq!(exported.split(|byte| *byte == b'\n').count() as u64 - 1, events);
+    assert_eq!(json_of(path, &["queue"]), json!([]));
+    drop(daemon);
+    assert_eq!(run(path, &["export"]).stdout, exported, "the same without the daemon");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_daemon_stops_when_it_is_told_to() {
+    let directory = tempfile::tempdir().expect("a directory");
+    init(directory.path(), "http://127.0.0.1:9");
+    let mut daemon = daemon(directory.path());
+    let pid = daemon.0.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status().expect("a process");
+    assert!(told.success());
+    assert!(daemon.0.wait().expect("an end").success());
+    assert!(!directory.path().join("api-address").exists());
+}
+
+#[test]
+fn what_goes_wrong_has_its_exit_code() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    for (args, code) in [
+        (&["status"][..], 2),
+        (&["no-such-command"], 2),
+        (&["sell", "--pos", "1", "--item", "nonsense"], 2),
+        (&["--help"], 0),
+    ] {
+        assert_eq!(run(path, args).status.code(), Some(code), "{args:?}");
+    }
+    init(path, "http://127.0.0.1:9");
+    init(path, "http://127.0.0.1:9");
+    for (args, code) in [
+        (&["status"][..], 0),
+        (&["sell", "--pos", "1", "--item", "A:1:1.00", "--id", "x"], 0),
+        (&["sell", "--pos", "1", "--item", "A:1:2.00", "--id", "x"], 1),
+        (&["sell", "--pos", "1", "--item", "A:1:-1"], 1),
+        (&["retry", "--pos", "1", "--id", "x"], 1),
+        (&["sync", "--timeout", "5"], 4),
+        (&["queue"], 0),
+        (&["import", "no-such-file.csv"], 2),
+        (&["run", "--listen", "0.0.0.0:0"], 2),
+    ] {
+        let output = run(path, args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    }
+    std::fs::write(path.join("till.redb"), b"not a database").expect("a write");
+    assert_eq!(run(path, &["status"]).status.code(), Some(3));
+    let other = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-2"];
+    let https = ["--cloud", "https://cloud.example:1", "--token-file", "given-token"];
+    let output = run(path, &[&other[..], &https].concat());
+    assert_eq!(output.status.code(), Some(2));
+}
