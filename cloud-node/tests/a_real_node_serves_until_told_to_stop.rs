@@ -104,6 +104,10 @@ fn lives(engine: &str) {
     let answer = node.post("/v1/handshake", &till.token, &json!(till.hello()));
     assert!(answer.contains("\"reason\":\"revoked\""), "{answer}");
 
+    // An address in use ends the second node; it must not hang on its committer.
+    let second = run(&["serve", "--store", "memory:", "--listen", &node.address]);
+    assert_eq!(second.status.code(), Some(1));
+
     assert_eq!(node.stop(), Some(0));
     let check = run(&["check", "--json", "--store", &store]);
     assert_eq!((check.status.code(), &json_of(&check)["posted"]), (Some(0), &json!(20)));
