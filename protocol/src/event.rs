@@ -192,13 +192,21 @@ impl Event {
     /// # Errors
     /// [`EventError`] names the rule that is broken.
     pub fn parse(wire: EventV1) -> Result<Self, EventError> {
-        wire.into_event()?.checked()
+        Self::sealed(wire).map(|(event, _)| event)
     }
 
-    /// Returns the event if it keeps every rule.
-    pub(crate) fn checked(self) -> Result<Self, EventError> {
-        self.check()?;
-        if self.canonical().len() > EVENT_BYTES_MAX { Err(EventError::TooLarge) } else { Ok(self) }
+    /// Parses an event and returns its canonical bytes with it.
+    ///
+    /// # Errors
+    /// [`EventError`] names the rule that is broken.
+    pub fn sealed(wire: EventV1) -> Result<(Self, Vec<u8>), EventError> {
+        let canonical = codec::encode(EVENT_VERSION, &wire);
+        if canonical.len() > EVENT_BYTES_MAX {
+            return Err(EventError::TooLarge);
+        }
+        let event = wire.into_event()?;
+        event.check()?;
+        Ok((event, canonical))
     }
 
     /// Parses canonical bytes; `docs/wire.md` specifies them.
@@ -210,8 +218,8 @@ impl Event {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge);
         }
-        let event = Self::parse(codec::decode::<EventV1>(EVENT_VERSION, bytes)?)?;
-        if event.canonical() == bytes { Ok(event) } else { Err(EventError::NotCanonical) }
+        let (event, canonical) = Self::sealed(codec::decode(EVENT_VERSION, bytes)?)?;
+        if canonical == bytes { Ok(event) } else { Err(EventError::NotCanonical) }
     }
 
     /// Returns the canonical bytes: version byte, then the binary form of `EventV1`.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
-use counterfoil_protocol::event::Event;
+use counterfoil_protocol::event::{Event, Figures};
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::terminal::row::{Entry, Meta, State};
@@ -20,16 +20,42 @@ pub type TillRows = BTreeMap<terminal::Key, terminal::Record>;
 /// The rows of the cloud.
 pub type CloudRows = BTreeMap<cloud::Key, cloud::Record>;
 
-/// An event by name and content.
-pub type Fact = (EventKey, Hash);
+/// An event by its till and its content, which names its register and itself: 128 bits of both,
+/// as it is looked up for each row that is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Fact(u128);
+
+impl Fact {
+    fn new(terminal: TerminalId, payload: Hash) -> Self {
+        let mut name = [0; 16];
+        let bytes = terminal.as_str().as_bytes();
+        let length = bytes.len().min(16);
+        name[..length].copy_from_slice(&bytes[..length]);
+        let mut content = [0; 16];
+        content.copy_from_slice(&payload.0[..16]);
+        Self(u128::from_le_bytes(name) ^ u128::from_le_bytes(content))
+    }
+}
+
+/// What a till has committed.
+#[derive(Clone, Debug)]
+struct Committed {
+    key: EventKey,
+    payload: Hash,
+    site: Site,
+    /// Its stock movements.
+    moves: Vec<(ProductId, i64)>,
+}
 
 /// What tills have committed, what the cloud has held, and how often each law was put to the test.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     /// How often each law was checked.
     pub tally: Tally,
-    committed: BTreeMap<Fact, Site>,
+    committed: BTreeMap<Fact, Committed>,
     posted_ever: BTreeSet<Fact>,
+    /// What the cloud holds as posted now.
+    posted: BTreeSet<Fact>,
     /// How often the cloud has answered an item with a failure of its own.
     item_failures: BTreeMap<Fact, u64>,
     devices: Vec<Device>,
@@ -51,7 +77,7 @@ pub struct DeviceBackup(Device);
 
 /// The cloud's journals at the time of a backup.
 #[derive(Clone, Debug)]
-pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>);
+pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>);
 
 /// The checkers' own copy of a journal's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,12 +113,13 @@ impl Checker {
     /// Notes the cloud's journals when its disk is copied.
     #[must_use]
     pub fn backup_cloud(&self) -> CloudBackup {
-        CloudBackup(self.lanes.clone())
+        CloudBackup(self.lanes.clone(), self.posted.clone())
     }
 
     /// The cloud's disk was replaced.
     pub fn restore_cloud(&mut self, backup: &CloudBackup) {
         self.lanes = backup.0.clone();
+        self.posted = backup.1.clone();
     }
 
     /// A till has committed: `touched` are the rows that were written, as they stand now.
@@ -121,10 +148,7 @@ impl Checker {
     }
 
     fn fact(&self, device: usize, entry: &Entry) -> Fact {
-        let identity = self.devices[device].identity;
-        let key =
-            EventKey { terminal: identity.terminal, pos: entry.pos, local_id: entry.local_id };
-        (key, entry.payload_hash)
+        Fact::new(self.devices[device].identity.terminal, entry.payload_hash)
     }
 
     fn noted(
@@ -135,27 +159,33 @@ impl Checker {
         entry: &Entry,
     ) -> Result<(), Violation> {
         let fact = self.fact(device, entry);
-        let Identity { shop, branch, .. } = self.devices[device].identity;
+        let Identity { shop, branch, terminal } = self.devices[device].identity;
         let owner = &mut self.devices[device];
         // The same entry is written again when an answer changes its state, or when it moves.
         if !owner.owed.insert(fact) {
             return Ok(());
         }
-        self.committed.insert(fact, Site { shop, branch });
+        let key = EventKey { terminal, pos: entry.pos, local_id: entry.local_id };
         let Ok(event) = Event::from_canonical(&entry.payload) else {
-            let what = || format!("{} is stored as bytes that are no event", fact.0);
+            let what = || format!("{key} is stored as bytes that are no event");
             return self.tally.check(Law::NoPhantom, at_ms, false, what);
         };
+        let committed = Committed {
+            key,
+            payload: entry.payload_hash,
+            site: Site { shop, branch },
+            moves: event.movements().map(|moved| (moved.product, moved.delta.0)).collect(),
+        };
+        self.committed.insert(fact, committed);
         let Some(receipt) = event.receipt() else { return Ok(()) };
         let series = (entry.pos, receipt.series);
         let last = owner.receipts.entry(series).or_default();
-        let holds = receipt.number == *last + 1 && receipt.series.number <= epoch.number;
-        let what = format!(
-            "register {} printed {} of series {} after {last}",
-            series.0, receipt.number, series.1
-        );
-        *last = receipt.number;
-        self.tally.check(Law::ReceiptsGapless, at_ms, holds, || what)
+        let before = std::mem::replace(last, receipt.number);
+        let holds = receipt.number == before + 1 && receipt.series.number <= epoch.number;
+        self.tally.check(Law::ReceiptsGapless, at_ms, holds, || {
+            let (pos, series) = series;
+            format!("register {pos} printed {} of series {series} after {before}", receipt.number)
+        })
     }
 
     fn synced(
@@ -168,7 +198,8 @@ impl Checker {
         let fact = self.fact(device, entry);
         let held = self.posted_ever.contains(&fact);
         self.tally.check(Law::AckedIsDurable, at_ms, held, || {
-            format!("{} (entry {seq}) is marked synced, and the cloud never held it", fact.0)
+            let (pos, id) = (entry.pos, entry.local_id);
+            format!("{pos}/{id} (entry {seq}) is marked synced, and the cloud never held it")
         })
     }
 
@@ -205,19 +236,22 @@ impl Checker {
     }
 
     fn ledger(&mut self, at_ms: u64, key: EventKey, row: &Ledger) -> Result<(), Violation> {
-        let fact = (key, payload_hash(&row.payload));
-        let site = self.committed.get(&fact).copied();
-        let holds = site.is_some() && fact.1 == row.payload_hash;
+        let fact = Fact::new(key.terminal, payload_hash(&row.payload));
+        let known = self.committed.get(&fact);
+        let holds = known.is_some_and(|known| known.key == key && known.payload == row.payload_hash);
+        let site = known.map(|known| known.site);
         self.tally.check(Law::NoPhantom, at_ms, holds, || {
             format!("the cloud holds {key} with bytes that no till committed")
         })?;
         self.tally.check(Law::BranchIsolation, at_ms, site == Some(row.site), || {
             format!("{key} was committed at {site:?} and is held under {:?}", row.site)
         })?;
-        if row.fate == Fate::Posted {
-            self.posted_ever.insert(fact);
+        if row.fate != Fate::Posted {
+            return Ok(());
         }
-        Ok(())
+        self.posted_ever.insert(fact);
+        let first = self.posted.insert(fact);
+        self.tally.check(Law::NoDuplicate, at_ms, first, || format!("{key} is posted twice"))
     }
 
     fn segment(
@@ -306,13 +340,14 @@ impl Checker {
         let fact = self.fact(device, entry);
         let answered = self.item_failures.get(&fact).copied().unwrap_or(0);
         self.tally.check(Law::QueueDrains, at_ms, u64::from(attempts) <= answered, || {
-            format!("{} has used {attempts} attempts, the cloud failed it {answered} times", fact.0)
+            let (pos, id) = (entry.pos, entry.local_id);
+            format!("{pos}/{id} has used {attempts} attempts, the cloud failed it {answered} times")
         })
     }
 
     /// The cloud answers that it has not posted an item.
     pub fn failed_item(&mut self, key: EventKey, hash: Hash) {
-        *self.item_failures.entry((key, hash)).or_default() += 1;
+        *self.item_failures.entry(Fact::new(key.terminal, hash)).or_default() += 1;
     }
 
     /// A till's whole disk, at any instant.
@@ -329,10 +364,14 @@ impl Checker {
             return Ok(());
         };
         let mut stock: BTreeMap<ProductId, i64> = BTreeMap::new();
-        for (key, hash) in self.devices[device].owed.clone() {
+        for fact in &self.devices[device].owed {
+            let Some(committed) = self.committed.get(fact) else { continue };
+            let key = committed.key;
             let known = rows.get(&terminal::Key::Local(key.pos, key.local_id));
             let place = match known {
-                Some(terminal::Record::Local(known)) if known.payload_hash == hash => known.place,
+                Some(terminal::Record::Local(known)) if known.payload_hash == committed.payload => {
+                    known.place
+                }
                 _ => {
                     return self.tally.check(Law::NeverForgotten, at_ms, false, || {
                         format!("{key} was committed here and is not known any more")
@@ -343,13 +382,8 @@ impl Checker {
             self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
                 format!("{key} at {} {} is in {states} states", place.epoch, place.seq)
             })?;
-            if let Some(terminal::Record::Entry(entry)) =
-                rows.get(&terminal::Key::Entry(place.epoch, place.seq))
-                && let Ok(event) = Event::from_canonical(&entry.payload)
-            {
-                for movement in event.movements() {
-                    *stock.entry(movement.product).or_default() += movement.delta.0;
-                }
+            for (product, delta) in &committed.moves {
+                *stock.entry(*product).or_default() += delta;
             }
         }
         for (product, sum) in stock {
@@ -413,8 +447,10 @@ impl Checker {
     /// # Errors
     /// The first sale that is missing.
     pub fn drained(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
-        for device in 0..self.devices.len() {
-            for (key, hash) in self.devices[device].owed.clone() {
+        for (number, device) in self.devices.iter().enumerate() {
+            for fact in &device.owed {
+                let Some(committed) = self.committed.get(fact) else { continue };
+                let (key, hash) = (committed.key, committed.payload);
                 let held = match rows.get(&cloud::Key::Ledger(key)) {
                     Some(cloud::Record::Ledger(row)) => row.payload_hash == hash,
                     _ => false,
@@ -422,11 +458,32 @@ impl Checker {
                 // A name that was used twice (B.2): the second content is kept beside the first.
                 let kept = rows.contains_key(&cloud::Key::Conflict(key, hash));
                 self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
-                    format!("{key} was committed on device {device} and is not in the cloud")
+                    format!("{key} was committed on device {number} and is not in the cloud")
                 })?;
             }
         }
         Ok(())
+    }
+
+    /// The cloud's sums after real sales: to the cent those of the file.
+    ///
+    /// # Errors
+    /// [`Law::ZeroLoss`] if they differ.
+    pub fn sums(
+        &mut self,
+        at_ms: u64,
+        rows: &CloudRows,
+        expected: Figures,
+    ) -> Result<(), Violation> {
+        let mut found = Figures::default();
+        for record in rows.values() {
+            if let cloud::Record::Lane(lane) = record {
+                found = found.plus(lane.posted);
+            }
+        }
+        self.tally.check(Law::ZeroLoss, at_ms, found == expected, || {
+            format!("the file has {expected:?}, the cloud {found:?}")
+        })
     }
 
     /// An answer leaves the cloud that calls `key` posted: its rows must be durable by now.

@@ -56,7 +56,8 @@ pub(super) fn step(
         let stopped = Some(Stopped::UnknownEpoch);
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
     };
-    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane };
+    let mut ingest =
+        Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false };
     let before = ingest.lane.clone();
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
@@ -69,6 +70,7 @@ pub(super) fn step(
             }
         }
     }
+    ingest.close();
     let lane = ingest.lane;
     assert!(lane.head >= before.head, "a journal only grows");
     assert!(lane.head - before.head <= results.len() as u64, "each new entry has its result");
@@ -87,6 +89,8 @@ struct Ingest<'a, 'r> {
     caller: &'a Caller,
     offer: &'a Offer,
     lane: Lane,
+    open: Option<(u64, Segment)>,
+    grown: bool,
 }
 
 impl Ingest<'_, '_> {
@@ -103,31 +107,48 @@ impl Ingest<'_, '_> {
 
     /// Takes the entry into the journal, or recognises it.
     fn journal(&mut self, item: &Offered) -> Result<(), Stopped> {
-        let (id, epoch) = (self.caller.terminal, self.offer.epoch);
-        let number = Segment::number(item.seq);
         if item.seq > self.lane.head + 1 {
             return Err(Stopped::Gap);
         }
         if item.seq <= self.lane.head {
-            let segment = self.rows.segment(id, epoch, number);
-            let held = segment.and_then(|segment| segment.chain_at(item.seq));
+            let held = self.segment(Segment::number(item.seq)).chain_at(item.seq);
             return if held == Some(item.chain) { Ok(()) } else { Err(Stopped::Forked) };
         }
         let chain = link(self.lane.hash, item.seq, item.payload_hash);
         if chain != item.chain {
             return Err(Stopped::Forked);
         }
-        let mut segment = self
-            .rows
-            .segment(id, epoch, number)
-            .cloned()
-            .unwrap_or_else(|| Segment::new(self.lane.hash));
-        segment.push(item.seq, item.payload_hash);
-        debug_assert_eq!(segment.chain_at(item.seq), Some(chain), "the copy verifies");
-        self.rows.put(Key::Segment(id, epoch, number), Record::Segment(segment));
+        self.segment(Segment::number(item.seq)).push(item.seq, item.payload_hash);
+        self.grown = true;
         self.lane.head = item.seq;
         self.lane.hash = chain;
         Ok(())
+    }
+
+    /// Returns a segment to read or to append to; it is written back when another is wanted.
+    fn segment(&mut self, number: u64) -> &mut Segment {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
+            self.close();
+            let held = self.rows.segment(self.caller.terminal, self.offer.epoch, number).cloned();
+            self.open = Some((number, held.unwrap_or_else(|| Segment::new(self.lane.hash))));
+        }
+        let (_, segment) = self.open.as_mut().expect("opened above");
+        segment
+    }
+
+    /// Writes the open segment back, if it has grown.
+    fn close(&mut self) {
+        let Some((number, segment)) = self.open.take() else { return };
+        if self.grown {
+            assert_eq!(
+                segment.chain_at(self.lane.head),
+                Some(self.lane.hash),
+                "the copy verifies up to its head"
+            );
+            let key = Key::Segment(self.caller.terminal, self.offer.epoch, number);
+            self.rows.put(key, Record::Segment(segment));
+            self.grown = false;
+        }
     }
 
     /// Posts the event if it is new and can be posted; answers as before if it is known.

@@ -4,15 +4,16 @@
 //! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
 
 use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
 use super::{Draft, Key, Output, Record, Terminal};
 use crate::event::{Body, Event, EventError, Receipt};
-use crate::hash::{Hash, link};
+use crate::hash::{Hash, link, payload_hash};
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::time::Millis;
-use crate::wire::event::ReceiptV1;
+use crate::wire::event::{EventV1, ReceiptV1};
 
 pub(super) fn reads(draft: &Draft, keys: &mut BTreeSet<Key>) {
     keys.insert(Key::Local(draft.pos, draft.local_id));
@@ -38,11 +39,11 @@ pub(super) fn step(
     }
     let series = next_number(rows, &meta, draft);
     let receipt = series.map(|series| Receipt { series: series.epoch, number: series.last });
-    let event = match event_of(draft, receipt) {
-        Ok(event) => event,
+    let (event, payload) = match event_of(draft, receipt) {
+        Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
-    let (payload_hash, payload) = event.hashed();
+    let payload_hash = payload_hash(&payload);
     let place = chain(&mut meta, payload_hash);
     let entry = Entry {
         pos: draft.pos,
@@ -83,7 +84,7 @@ pub(super) fn enter(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, q
 fn recognise(known: Known, draft: &Draft) -> Output {
     let receipt = known.receipt.map(|r| Receipt { series: r.series, number: r.number });
     match event_of(draft, receipt) {
-        Ok(event) if event.hashed().0 == known.payload_hash => {
+        Ok((_, payload)) if payload_hash(&payload) == known.payload_hash => {
             Output::Recorded { place: known.place, receipt, again: true }
         }
         Ok(_) | Err(EventError::Receipt) => Output::Taken(known.place),
@@ -101,7 +102,7 @@ fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<
     Some(Series { epoch: meta.epoch, last: last + 1 })
 }
 
-fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<Event, EventError> {
+fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<(Event, Vec<u8>), EventError> {
     let event = Event {
         pos: draft.pos,
         local_id: draft.local_id,
@@ -110,7 +111,7 @@ fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<Event, EventError
         reference: draft.reference.clone(),
         body: draft.body.clone(),
     };
-    event.checked()
+    Event::sealed(EventV1::from_event(&event))
 }
 
 fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {

@@ -157,7 +157,7 @@ impl World {
         if !self.cloud.up {
             self.cloud.start();
         }
-        self.coverage_of_products()?;
+        self.define_all_products()?;
         for till in 0..self.tills.len() {
             let host = &mut self.tills[till];
             host.cut_to_us = 0;
@@ -167,12 +167,24 @@ impl World {
                 self.start_till(till)?;
             }
             self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
+            self.sell_out(till)?;
         }
         self.after(STAFF_MS * 1000, Happening::Staff);
         Ok(())
     }
 
-    fn coverage_of_products(&mut self) -> Result<(), Violation> {
+    /// Sells the rest of the real sales: a till that was down has some left.
+    fn sell_out(&mut self, till: usize) -> Result<(), Violation> {
+        let Some(sales) = self.sales.clone() else { return Ok(()) };
+        let rest = sales.tills.get(till).map_or(&[][..], |drafts| &drafts[self.tills[till].sold..]);
+        for draft in rest {
+            self.tills[till].sold += 1;
+            self.record(till, draft.clone())?;
+        }
+        Ok(())
+    }
+
+    fn define_all_products(&mut self) -> Result<(), Violation> {
         if self.plan.park_unknown {
             for batch in 0..4 {
                 self.define_products(batch)?;

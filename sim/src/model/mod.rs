@@ -12,6 +12,7 @@ mod work;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
@@ -21,6 +22,8 @@ use crate::checker::Checker;
 use crate::coverage::Coverage;
 use crate::law::{Law, Violation};
 use crate::plan::Plan;
+use crate::runner::Outcome;
+use crate::sales::Sales;
 
 use cloud::CloudHost;
 use till::TillHost;
@@ -32,31 +35,12 @@ const DRAIN_MS: u64 = 20 * 60 * 1000;
 /// How often a healed world's staff looks at what needs attention.
 const STAFF_MS: u64 = 15_000;
 
-/// What a run showed.
-#[derive(Clone, Debug)]
-pub struct Outcome {
-    /// The law that was broken, if one was.
-    pub violation: Option<Violation>,
-    /// What happened.
-    pub coverage: Coverage,
-    /// How often each law was checked.
-    pub tally: crate::law::Tally,
-    /// How many events tills committed.
-    pub events: u64,
-    /// The simulated time.
-    pub sim_ms: u64,
-    /// The digest of everything that happened: same plan, same digest.
-    pub digest: String,
-    /// What happened, one line each, if it was asked for.
-    pub log: Vec<String>,
-}
-
 /// Runs a plan.
 #[must_use]
-pub fn run(plan: &Plan, keep_log: bool) -> Outcome {
-    let mut world = World::new(plan, keep_log);
+pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
+    let mut world = World::new(plan, sales.cloned(), keep_log);
     let violation = world.live().err();
-    let digest = world.trace.finalize().to_hex()[..16].to_string();
+    let digest = *world.trace.finalize().as_bytes();
     let mut coverage = world.coverage;
     for till in &world.tills {
         coverage.add(&till.coverage);
@@ -88,6 +72,7 @@ pub fn session_config() -> Config {
 
 struct World {
     plan: Plan,
+    sales: Option<Arc<Sales>>,
     now_us: u64,
     made: u64,
     heap: BinaryHeap<Reverse<Scheduled>>,
@@ -168,9 +153,10 @@ enum Reply {
 }
 
 impl World {
-    fn new(plan: &Plan, keep_log: bool) -> Self {
+    fn new(plan: &Plan, sales: Option<Arc<Sales>>, keep_log: bool) -> Self {
         let mut world = Self {
             plan: plan.clone(),
+            sales,
             now_us: 0,
             made: 0,
             heap: BinaryHeap::new(),
@@ -305,7 +291,12 @@ impl World {
             self.checker.till_whole(at, till.device, till.store.memory.rows())?;
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
-        self.checker.drained(at, self.cloud.store.memory.rows())
+        let rows = self.cloud.store.memory.rows();
+        self.checker.drained(at, rows)?;
+        match &self.sales {
+            Some(sales) => self.checker.sums(at, rows, sales.figures),
+            None => Ok(()),
+        }
     }
 
     fn drained(&self) -> bool {

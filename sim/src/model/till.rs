@@ -38,6 +38,8 @@ pub(super) struct TillHost {
     pub(super) backup: Option<TillBackup>,
     pub(super) registers: [PosId; 2],
     pub(super) last_draft: Option<Draft>,
+    /// How many of its real sales the till has begun.
+    pub(super) sold: usize,
     /// The cashier does not know whether this was recorded: the till died meanwhile.
     pub(super) unsure: Option<Draft>,
     pub(super) greeted_since_heal: bool,
@@ -77,6 +79,7 @@ impl TillHost {
             backup: None,
             registers: [register("pos-1"), register("pos-2")],
             last_draft: None,
+            sold: 0,
             unsure: None,
             greeted_since_heal: false,
             work: stream("till/work"),

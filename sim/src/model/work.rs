@@ -27,8 +27,22 @@ impl World {
         }
         let us = self.tills[till].work.below(self.plan.sale_every_ms * 2_000);
         self.after(us + 1, Happening::Sell(till));
-        let draft = self.draft(till);
-        if self.tills[till].up { self.record(till, draft) } else { Ok(()) }
+        if !self.tills[till].up {
+            return Ok(());
+        }
+        match self.next_draft(till) {
+            Some(draft) => self.record(till, draft),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the next real sale of a till, or draws one.
+    fn next_draft(&mut self, till: usize) -> Option<Draft> {
+        let Some(sales) = &self.sales else { return Some(self.draft(till)) };
+        let host = &mut self.tills[till];
+        let draft = sales.tills.get(till)?.get(host.sold)?;
+        host.sold += 1;
+        Some(draft.clone())
     }
 
     /// Records a draft, and lets the session know.

@@ -1,0 +1,287 @@
+//! The command line of the simulator.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks")]
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_sim::plan::{Plan, Shape};
+use counterfoil_sim::runner::{self, Job, Level, Summary};
+use counterfoil_sim::sales::Sales;
+use counterfoil_sim::{report, shrink};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// Seeds of the main job at the model level.
+const MODEL_SEEDS: u64 = 2_000;
+/// Seeds of the main job at the network level.
+const NETWORK_SEEDS: u64 = 60;
+
+/// Tries to break the protocol: many tills, partitions, crashes, restores, copies; every law is
+/// checked all the time.
+///
+/// Without a command it runs the main job: both levels over many seeds.
+///
+/// Exit codes: 0 no law was broken; 1 one was; 2 the command line cannot be understood.
+#[derive(Parser)]
+#[command(name = "sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs many seeds and prints what they showed.
+    Run(Run),
+    /// Runs one seed, or a plan from a file, and prints what happened, line by line.
+    Replay(Replay),
+    /// Prints the plan of a seed as JSON.
+    Plan {
+        /// Which seed.
+        seed: u64,
+        #[command(flatten)]
+        size: Size,
+    },
+}
+
+#[derive(Args, Default)]
+struct Run {
+    /// How many seeds (default: 2000 at the model level, 60 at the network level).
+    #[arg(long)]
+    seeds: Option<u64>,
+    /// The first seed.
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    #[command(flatten)]
+    size: Size,
+    /// Which simulator.
+    #[arg(long, value_enum, default_value = "both")]
+    level: Levels,
+    /// Real sales in place of drawn ones: a CSV file in the layout of the Online Retail data set.
+    #[arg(long, value_name = "FILE")]
+    sales: Option<PathBuf>,
+    /// On how many threads (default: all cores).
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Default, Clone, Copy)]
+struct Size {
+    /// How many tills (default: 1 to 6, drawn by each seed).
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    terminals: u32,
+    /// For how long faults happen, in simulated seconds.
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    seconds: u64,
+}
+
+#[derive(Args)]
+struct Replay {
+    /// A seed, or a file with a plan.
+    what: String,
+    #[command(flatten)]
+    size: Size,
+    /// Which simulator.
+    #[arg(long, value_enum, default_value = "model")]
+    level: OneLevel,
+    /// The sales that the run used.
+    #[arg(long, value_name = "FILE")]
+    sales: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Levels {
+    Model,
+    Network,
+    #[default]
+    Both,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OneLevel {
+    Model,
+    Network,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        None => run(&Run::default()),
+        Some(Command::Run(args)) => run(&args),
+        Some(Command::Replay(args)) => replay(&args),
+        Some(Command::Plan { seed, size }) => print_plan(&Plan::draw(seed, size.shape())),
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("sim: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(args: &Run) -> anyhow::Result<bool> {
+    let levels: &[Level] = match args.level {
+        Levels::Model => &[Level::Model],
+        Levels::Network => &[Level::Network],
+        Levels::Both => &[Level::Model, Level::Network],
+    };
+    let sales = args.sales.as_deref().map(|file| load(file, args.size)).transpose()?;
+    let jobs = args.jobs.unwrap_or_else(|| {
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+    });
+    let mut summaries = Vec::new();
+    for level in levels {
+        let usual = match (level, &sales) {
+            (_, Some(_)) => 10,
+            (Level::Model, None) => MODEL_SEEDS,
+            (Level::Network, None) => NETWORK_SEEDS,
+        };
+        let job = Job {
+            level: *level,
+            from: args.from,
+            seeds: args.seeds.unwrap_or(usual),
+            shape: args.size.shape(),
+            sales: sales.clone(),
+            jobs,
+        };
+        summaries.push(with_progress(&job, args.json));
+        explain_failures(&job, summaries.last().expect("just added"), args)?;
+    }
+    if args.json {
+        println!("{}", report::json(&summaries));
+    } else {
+        print_report(&summaries, args);
+    }
+    Ok(summaries.iter().all(|summary| summary.failures.is_empty()))
+}
+
+fn with_progress(job: &Job, quiet: bool) -> Summary {
+    let bar = ProgressBar::new(job.seeds);
+    if quiet && !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    let template = "{prefix:>8} {bar:32} {pos}/{len} seeds  {per_sec}  {eta} left  {msg}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar.set_prefix(job.level.as_str());
+    let summary = runner::run(job, |done, failed| {
+        bar.set_position(done);
+        if failed > 0 {
+            bar.set_message(format!("{failed} broke a law"));
+        }
+    });
+    bar.finish();
+    summary
+}
+
+fn print_report(summaries: &[Summary], args: &Run) {
+    print!("{}", report::text(summaries));
+    let never = report::never(summaries);
+    if !never.is_empty() {
+        println!("never happened in these seeds: {}", never.join(", "));
+    }
+    let broken: usize = summaries.iter().map(|summary| summary.failures.len()).sum();
+    if broken == 0 {
+        println!("No law was broken. Digest {}.", digests(summaries));
+    }
+    println!(
+        "Replay a seed: cargo run --release -p counterfoil-sim -- replay {} --level {}",
+        args.from,
+        summaries.first().map_or("model", |summary| summary.level.as_str()),
+    );
+}
+
+fn digests(summaries: &[Summary]) -> String {
+    let all: Vec<&str> = summaries.iter().map(|summary| summary.digest.as_str()).collect();
+    all.join(" ")
+}
+
+/// Makes the first failure small, keeps its plan in a file, and says how to see it again.
+fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<()> {
+    for (seed, violation) in summary.failures.iter().take(5) {
+        eprintln!("{} level, seed {seed}: {violation}", job.level.as_str());
+    }
+    let Some((seed, violation)) = summary.failures.first() else { return Ok(()) };
+    eprintln!("making seed {seed} small ...");
+    let plan = runner::plan(job, *seed);
+    let (small, runs) = shrink::shrink(job.level, &plan, violation.law, job.sales.as_ref());
+    let folder = Path::new("sim-failures");
+    std::fs::create_dir_all(folder).context("cannot make the folder sim-failures")?;
+    let file = folder.join(format!("{}-{}-{seed}.json", violation.law, job.level.as_str()));
+    std::fs::write(&file, serde_json::to_vec_pretty(&small)?)
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    let sales = args.sales.as_ref().map(|file| format!(" --sales {}", file.display()));
+    eprintln!(
+        "{} faults, {} tills after {runs} runs. Replay it:\n  cargo run --release -p \
+         counterfoil-sim -- replay {} --level {}{}",
+        small.faults.len(),
+        small.tills,
+        file.display(),
+        job.level.as_str(),
+        sales.unwrap_or_default(),
+    );
+    Ok(())
+}
+
+fn replay(args: &Replay) -> anyhow::Result<bool> {
+    let level = match args.level {
+        OneLevel::Model => Level::Model,
+        OneLevel::Network => Level::Network,
+    };
+    let sales = args.sales.as_deref().map(|file| load(file, args.size)).transpose()?;
+    let plan = match args.what.parse::<u64>() {
+        Ok(seed) => {
+            let shape = args.size.shape();
+            let job =
+                Job { level, from: seed, seeds: 1, shape, sales: sales.clone(), jobs: 1 };
+            runner::plan(&job, seed)
+        }
+        Err(_) => read_plan(Path::new(&args.what))?,
+    };
+    let outcome = runner::run_plan(level, &plan, sales.as_ref(), true);
+    for line in &outcome.log {
+        println!("{line}");
+    }
+    println!("{} faults, {} tills, {} sales", plan.faults.len(), plan.tills, outcome.events);
+    match outcome.violation {
+        None => {
+            println!("No law was broken.");
+            Ok(true)
+        }
+        Some(violation) => {
+            println!("{violation}");
+            Ok(false)
+        }
+    }
+}
+
+fn read_plan(file: &Path) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("{} is neither a seed nor a readable file", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} holds no plan", file.display()))
+}
+
+fn print_plan(plan: &Plan) -> anyhow::Result<bool> {
+    println!("{}", serde_json::to_string_pretty(plan)?);
+    Ok(true)
+}
+
+fn load(file: &Path, size: Size) -> anyhow::Result<Arc<Sales>> {
+    let tills = if size.terminals == 0 { 6 } else { size.terminals as usize };
+    Ok(Arc::new(Sales::load(file, tills)?))
+}
+
+impl Size {
+    fn shape(self) -> Shape {
+        let seconds = if self.seconds == 0 { 60 } else { self.seconds };
+        Shape { tills: self.terminals, chaos_ms: seconds * 1000 }
+    }
+}

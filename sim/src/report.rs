@@ -1,0 +1,200 @@
+//! What a run shows a person, and what it shows a machine.
+
+use std::fmt::Write as _;
+
+use comfy_table::presets::UTF8_FULL_CONDENSED;
+use comfy_table::{Cell, CellAlignment, Table};
+use serde_json::{Value, json};
+
+use crate::coverage::{Injected, Transition};
+use crate::law::Law;
+use crate::runner::Summary;
+
+/// Returns one object for machines: `digest` and every count are functions of the seeds, and
+/// only `wall_ms` is not.
+#[must_use]
+pub fn json(summaries: &[Summary]) -> Value {
+    let sum = |count: &dyn Fn(&Summary) -> u64| -> u64 { summaries.iter().map(count).sum() };
+    let laws: serde_json::Map<String, Value> = Law::ALL
+        .iter()
+        .map(|law| {
+            let checked = sum(&|summary| summary.tally.checked(*law));
+            let violations = sum(&|summary| summary.violations(*law));
+            (law.to_string(), json!({"checked": checked, "violations": violations}))
+        })
+        .collect();
+    let faults: serde_json::Map<String, Value> = Injected::ALL
+        .iter()
+        .map(|fault| (fault.as_str().into(), sum(&|s| s.coverage.fault(*fault)).into()))
+        .collect();
+    let transitions: serde_json::Map<String, Value> = Transition::ALL
+        .iter()
+        .map(|kind| (kind.as_str().into(), sum(&|s| s.coverage.transition(*kind)).into()))
+        .collect();
+    let failures: Vec<Value> = summaries
+        .iter()
+        .flat_map(|summary| {
+            summary.failures.iter().map(move |(seed, violation)| {
+                json!({
+                    "level": summary.level.as_str(),
+                    "seed": seed,
+                    "law": violation.law.as_str(),
+                    "at_ms": violation.at_ms,
+                    "what": violation.what,
+                })
+            })
+        })
+        .collect();
+    let digests: Vec<&str> = summaries.iter().map(|summary| summary.digest.as_str()).collect();
+    json!({
+        "seeds": sum(&|summary| summary.seeds),
+        "violations": sum(&|summary| summary.failures.len() as u64),
+        "laws": laws,
+        "faults": faults,
+        "transitions": transitions,
+        "events": sum(&|summary| summary.events),
+        "sim_ms": sum(&|summary| summary.sim_ms),
+        "wall_ms": sum(&|summary| summary.wall_ms),
+        "digest": digests.join("+"),
+        "failures": failures,
+    })
+}
+
+/// Returns the report for people.
+#[must_use]
+pub fn text(summaries: &[Summary]) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{}", laws(summaries));
+    let _ = writeln!(out, "{}", counts("fault", Injected::ALL.len(), summaries, |s, index| {
+        (Injected::ALL[index].as_str(), s.coverage.fault(Injected::ALL[index]))
+    }));
+    let _ = writeln!(out, "{}", counts("transition", Transition::ALL.len(), summaries, |s, index| {
+        (Transition::ALL[index].as_str(), s.coverage.transition(Transition::ALL[index]))
+    }));
+    let _ = writeln!(out, "{}", speed(summaries));
+    out
+}
+
+fn laws(summaries: &[Summary]) -> Table {
+    let mut table = table(&["law", "checked", "violations"]);
+    for law in Law::ALL {
+        let checked: u64 = summaries.iter().map(|s| s.tally.checked(*law)).sum();
+        let broken: u64 = summaries.iter().map(|s| s.violations(*law)).sum();
+        table.add_row([
+            Cell::new(law.as_str()),
+            number(checked),
+            if broken == 0 { right("none".into()) } else { number(broken) },
+        ]);
+    }
+    table
+}
+
+/// Counts side by side, in as many columns as fit without scrolling.
+fn counts(
+    title: &str,
+    kinds: usize,
+    summaries: &[Summary],
+    count: impl Fn(&Summary, usize) -> (&'static str, u64),
+) -> Table {
+    let mut table = table(&[title, "seen", title, "seen"]);
+    let rows = kinds.div_ceil(2);
+    let total = |index: usize| -> [Cell; 2] {
+        if index >= kinds {
+            return [Cell::new(""), Cell::new("")];
+        }
+        let seen: u64 = summaries.iter().map(|s| count(s, index).1).sum();
+        let name = summaries.first().map_or("", |s| count(s, index).0);
+        [Cell::new(name), number(seen)]
+    };
+    for row in 0..rows {
+        let [left, left_seen] = total(row);
+        let [right, right_seen] = total(row + rows);
+        table.add_row([left, left_seen, right, right_seen]);
+    }
+    table
+}
+
+fn speed(summaries: &[Summary]) -> Table {
+    let mut table = table(&[
+        "level",
+        "seeds",
+        "seeds/s",
+        "sales",
+        "transitions",
+        "transitions/s",
+        "simulated",
+        "real",
+        "ratio",
+    ]);
+    for summary in summaries {
+        let wall = summary.wall_ms.max(1);
+        let transitions = summary.coverage.total_transitions();
+        table.add_row([
+            Cell::new(summary.level.as_str()),
+            number(summary.seeds),
+            number(summary.seeds * 1000 / wall),
+            number(summary.events),
+            number(transitions),
+            number(transitions * 1000 / wall),
+            right(span(summary.sim_ms)),
+            right(span(wall)),
+            right(format!("{} x", group(summary.sim_ms / wall))),
+        ]);
+    }
+    table
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_FULL_CONDENSED);
+    table.set_header(header.iter().map(|text| Cell::new(*text)));
+    table
+}
+
+fn number(value: u64) -> Cell {
+    right(group(value))
+}
+
+fn right(text: String) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+/// Returns a number with its thousands set apart.
+#[must_use]
+pub fn group(value: u64) -> String {
+    let digits = value.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Returns a span as a person says it.
+#[must_use]
+pub fn span(ms: u64) -> String {
+    let secs = ms / 1000;
+    match secs {
+        0..60 => format!("{secs}.{} s", ms % 1000 / 100),
+        60..3_600 => format!("{} min {} s", secs / 60, secs % 60),
+        3_600..172_800 => format!("{} h {} min", secs / 3_600, secs % 3_600 / 60),
+        _ => format!("{} d {} h", secs / 86_400, secs % 86_400 / 3_600),
+    }
+}
+
+/// Returns the faults and transitions that never happened.
+#[must_use]
+pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
+    let faults = Injected::ALL
+        .iter()
+        .filter(|fault| summaries.iter().all(|s| s.coverage.fault(**fault) == 0))
+        .map(|fault| fault.as_str());
+    let transitions = Transition::ALL
+        .iter()
+        .filter(|kind| summaries.iter().all(|s| s.coverage.transition(**kind) == 0))
+        .map(|kind| kind.as_str());
+    faults.chain(transitions).collect()
+}

@@ -1,0 +1,185 @@
+//! Many seeds over all cores, merged so that the order in which they ended does not show.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::coverage::Coverage;
+use crate::law::{Law, Tally, Violation};
+use crate::model;
+use crate::network;
+use crate::plan::{Plan, Shape};
+use crate::sales::Sales;
+
+/// Which simulator runs a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// The pure roles over stores in memory: microseconds, thousands of seeds a minute.
+    Model,
+    /// The real services over simulated TCP, with real stores on simulated disks.
+    Network,
+}
+
+impl Level {
+    /// Returns its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// What one run showed.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The law that was broken, if one was.
+    pub violation: Option<Violation>,
+    /// What happened.
+    pub coverage: Coverage,
+    /// How often each law was checked.
+    pub tally: Tally,
+    /// How many events tills committed.
+    pub events: u64,
+    /// The simulated time.
+    pub sim_ms: u64,
+    /// The digest of everything that happened: same plan, same digest.
+    pub digest: [u8; 32],
+    /// What happened, one line each, if it was asked for.
+    pub log: Vec<String>,
+}
+
+/// What many runs showed.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// At which level.
+    pub level: Level,
+    /// How many seeds.
+    pub seeds: u64,
+    /// What happened in all of them.
+    pub coverage: Coverage,
+    /// How often each law was checked in all of them.
+    pub tally: Tally,
+    /// How many events tills committed.
+    pub events: u64,
+    /// The simulated time, added up.
+    pub sim_ms: u64,
+    /// The time it took.
+    pub wall_ms: u64,
+    /// The seeds in which a law was broken, rising.
+    pub failures: Vec<(u64, Violation)>,
+    /// The digests of all runs, in the order of their seeds.
+    pub digest: String,
+}
+
+impl Summary {
+    /// Returns how many seeds broke `law`.
+    #[must_use]
+    pub fn violations(&self, law: Law) -> u64 {
+        self.failures.iter().filter(|(_, violation)| violation.law == law).count() as u64
+    }
+}
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// At which level.
+    pub level: Level,
+    /// The first seed.
+    pub from: u64,
+    /// How many seeds.
+    pub seeds: u64,
+    /// How large the plans are.
+    pub shape: Shape,
+    /// Real sales in place of drawn ones.
+    pub sales: Option<Arc<Sales>>,
+    /// On how many threads.
+    pub jobs: usize,
+}
+
+/// Returns the plan of a seed of a job.
+#[must_use]
+pub fn plan(job: &Job, seed: u64) -> Plan {
+    let mut plan = Plan::draw(seed, job.shape);
+    if let Some(sales) = &job.sales {
+        sales.fit(&mut plan);
+    }
+    if job.level == Level::Network {
+        network::fit(&mut plan);
+    }
+    plan
+}
+
+/// Runs one plan.
+#[must_use]
+pub fn run_plan(
+    level: Level,
+    plan: &Plan,
+    sales: Option<&Arc<Sales>>,
+    keep_log: bool,
+) -> Outcome {
+    match level {
+        Level::Model => model::run(plan, sales, keep_log),
+        Level::Network => network::run(plan, sales, keep_log),
+    }
+}
+
+/// Runs a job. `progress` is told each time a seed has ended, with the count of failures so far.
+pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
+    let begun = Instant::now();
+    let next = AtomicU64::new(0);
+    let done = AtomicU64::new(0);
+    let failed = AtomicU64::new(0);
+    let stop = AtomicBool::new(false);
+    let all: Mutex<Vec<(u64, Outcome)>> = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..job.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    if index >= job.seeds || stop.load(Ordering::Relaxed) {
+                        return;
+                    }
+                    let seed = job.from + index;
+                    let outcome = run_plan(job.level, &plan(job, seed), job.sales.as_ref(), false);
+                    if outcome.violation.is_some() {
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let ended = done.fetch_add(1, Ordering::Relaxed) + 1;
+                    all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((seed, outcome));
+                    progress(ended, failed.load(Ordering::Relaxed));
+                }
+            });
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    all.sort_by_key(|(seed, _)| *seed);
+    merge(job, all, begun)
+}
+
+fn merge(job: &Job, all: Vec<(u64, Outcome)>, begun: Instant) -> Summary {
+    let mut digest = blake3::Hasher::new();
+    let mut summary = Summary {
+        level: job.level,
+        seeds: all.len() as u64,
+        coverage: Coverage::default(),
+        tally: Tally::default(),
+        events: 0,
+        sim_ms: 0,
+        wall_ms: 0,
+        failures: Vec::new(),
+        digest: String::new(),
+    };
+    for (seed, outcome) in all {
+        summary.coverage.add(&outcome.coverage);
+        summary.tally.add(&outcome.tally);
+        summary.events += outcome.events;
+        summary.sim_ms += outcome.sim_ms;
+        digest.update(&outcome.digest);
+        summary.failures.extend(outcome.violation.map(|violation| (seed, violation)));
+    }
+    summary.digest = digest.finalize().to_hex()[..32].to_string();
+    summary.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+    summary
+}
