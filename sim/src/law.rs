@@ -47,6 +47,8 @@ laws! {
     QueueDrains,
     /// Nothing leaves a node before the transaction that justifies it is durable.
     OutputAfterCommit,
+    /// No node panics, whatever happens to it: the simulator's own addition to the laws.
+    NoPanic,
 }
 
 impl fmt::Display for Law {

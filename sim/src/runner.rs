@@ -1,5 +1,6 @@
 //! Many seeds over all cores, merged so that the order in which they ended does not show.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -119,10 +120,27 @@ pub fn run_plan(
     sales: Option<&Arc<Sales>>,
     keep_log: bool,
 ) -> Outcome {
-    match level {
+    let run = AssertUnwindSafe(|| match level {
         Level::Model => model::run(plan, sales, keep_log),
         Level::Network => network::run(plan, sales, keep_log),
+    });
+    match catch_unwind(run) {
+        Ok(mut outcome) => {
+            let held = outcome.tally.check(Law::NoPanic, outcome.sim_ms, true, String::new);
+            assert!(held.is_ok(), "a check that holds is no violation");
+            outcome
+        }
+        Err(panic) => Outcome {
+            violation: Some(Violation { law: Law::NoPanic, at_ms: 0, what: said(panic.as_ref()) }),
+            ..Outcome::default()
+        },
     }
+}
+
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without words".into())
 }
 
 /// Runs a job. `progress` is told each time a seed has ended, with the count of failures so far.
