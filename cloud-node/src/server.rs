@@ -68,6 +68,8 @@ where
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
+        // It would be the machine's wall clock, which a simulated node must not show.
+        .auto_date_header(false)
         .header_read_timeout(HEAD_DEADLINE)
         .serve_connection(TokioIo::new(io), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);

@@ -14,8 +14,8 @@ use counterfoil_protocol::wire::message::PushAnswer;
 use serde_json::Value;
 use support::{BINARY, Till, sale};
 
-const TILLS: usize = 16;
-const PUSHES: usize = 120;
+const TILLS: usize = 64;
+const PUSHES: usize = 40;
 const ITEMS: usize = 50;
 
 /// Sends a frame on a kept connection, and returns the body of the answer.
