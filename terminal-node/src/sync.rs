@@ -225,7 +225,13 @@ where
                 Ok(backlog)
             }
             terminal::Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
-            output => unreachable!("an answer of the cloud is not answered by {output:?}"),
+            output @ (terminal::Output::Opened { .. }
+            | terminal::Output::Recorded { .. }
+            | terminal::Output::Taken(_)
+            | terminal::Output::Invalid(_)
+            | terminal::Output::NothingToRetry) => {
+                unreachable!("an answer of the cloud is not answered by {output:?}")
+            }
         }
     }
 

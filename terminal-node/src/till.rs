@@ -8,7 +8,7 @@
 //! ```text
 //! record ─┐                    ┌─ answer
 //! record ─┼─ waiting ─ run ────┼─ answer      one transaction, then the answers,
-//! record ─┘   (≤ 128 drafts)   └─ answer      then a nudge to the sync loop
+//! record ─┘   (≤ 128 drafts)   └─ answer      then a nudge to sync
 //! ```
 //!
 //! After a store error nobody knows what was written, so the till refuses from then on
@@ -164,11 +164,8 @@ impl<S: TillStore> Till<S> {
         }
         let (witness, nonce) = (self.fresh_witness(), self.draw());
         let install = Input::Install { identity, witness, nonce };
-        match self.commit_one(&mut slot, install).await? {
-            Output::Opened { witness, .. } => keeper.write(witness).map_err(witness_failed),
-            Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
-            output => unreachable!("an installation is not answered by {output:?}"),
-        }
+        let (witness, _) = opened(self.commit_one(&mut slot, install).await?)?;
+        keeper.write(witness).map_err(witness_failed)
     }
 
     /// Opens the till: asks whether this is still the database that was closed, opens a new epoch
@@ -181,15 +178,10 @@ impl<S: TillStore> Till<S> {
         let found = keeper.read().map_err(witness_failed)?;
         let (fresh, nonce) = (self.fresh_witness(), self.draw());
         let open = Input::Open { witness: found.witness(), fresh, nonce };
-        match self.commit_one(&mut slot, open).await? {
-            Output::Opened { witness, parted } => {
-                keeper.write(witness).map_err(witness_failed)?;
-                slot.stage = Stage::Open;
-                Ok(Opened { witness, parted, found })
-            }
-            Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
-            output => unreachable!("an opening is not answered by {output:?}"),
-        }
+        let (witness, parted) = opened(self.commit_one(&mut slot, open).await?)?;
+        keeper.write(witness).map_err(witness_failed)?;
+        slot.stage = Stage::Open;
+        Ok(Opened { witness, parted, found })
     }
 
     /// Records what happened at a register: durable when this returns `Recorded`.
@@ -207,8 +199,7 @@ impl<S: TillStore> Till<S> {
             match answered.try_recv() {
                 Ok(output) => return output,
                 Err(oneshot::error::TryRecvError::Closed) => {
-                    let why = "the commit was abandoned half way";
-                    return Err(TillError::StorageFailed(why.to_owned()));
+                    return Err(TillError::StorageFailed(ABANDONED.to_owned()));
                 }
                 Err(oneshot::error::TryRecvError::Empty) => self.commit_group(&mut slot).await,
             }
@@ -225,7 +216,7 @@ impl<S: TillStore> Till<S> {
         while inputs.peek().is_some() {
             let group: Vec<Input> = inputs.by_ref().take(GROUP_MAX).collect();
             let mut slot = self.locked().await?;
-            self.opened(&slot)?;
+            self.may_decide(&slot)?;
             outputs.extend(self.commit(&mut slot, &group).await?);
         }
         Ok(outputs)
@@ -254,7 +245,7 @@ impl<S: TillStore> Till<S> {
     /// The store's, or [`TillError::NotOpen`].
     pub async fn apply(&self, input: Input) -> Result<Output, TillError> {
         let mut slot = self.locked().await?;
-        self.opened(&slot)?;
+        self.may_decide(&slot)?;
         self.commit_one(&mut slot, input).await
     }
 
@@ -349,7 +340,7 @@ impl<S: TillStore> Till<S> {
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the till")]
-    fn opened(&self, slot: &Slot<S>) -> Result<(), TillError> {
+    fn may_decide(&self, slot: &Slot<S>) -> Result<(), TillError> {
         match &slot.stage {
             Stage::Open => Ok(()),
             Stage::Closed => Err(TillError::NotOpen),
@@ -377,7 +368,7 @@ impl<S: TillStore> Till<S> {
         if inputs.is_empty() {
             return;
         }
-        let outputs = match self.opened(slot) {
+        let outputs = match self.may_decide(slot) {
             Ok(()) => self.commit(slot, &inputs).await,
             Err(error) => Err(error),
         };
@@ -403,12 +394,13 @@ impl<S: TillStore> Till<S> {
     /// The one way into the database: one transaction, then the nudge.
     async fn commit(&self, slot: &mut Slot<S>, inputs: &[Input]) -> Result<Vec<Output>, TillError> {
         let now = self.shared.clock.now();
-        // If this future is dropped half way, or the store panics, the outcome is unknown too.
-        let before = std::mem::replace(
-            &mut slot.stage,
-            Stage::Failed("a commit was abandoned half way".to_owned()),
-        );
-        match run(&Terminal, &mut slot.store, now, inputs).await {
+        // If this future is dropped half way, or panics, the outcome is unknown too.
+        let unknown = Stage::Failed(ABANDONED.to_owned());
+        let before = std::mem::replace(&mut slot.stage, unknown);
+        let mut alarm = Alarm(Some(&self.shared.failure));
+        let outputs = run(&Terminal, &mut slot.store, now, inputs).await;
+        alarm.0 = None;
+        match outputs {
             Ok(outputs) => {
                 slot.stage = before;
                 if outputs.iter().any(is_new) {
@@ -423,6 +415,31 @@ impl<S: TillStore> Till<S> {
                 Err(TillError::StorageFailed(why))
             }
         }
+    }
+}
+
+const ABANDONED: &str = "a commit was abandoned half way";
+
+/// Tells whoever supervises the till, unless it is taken back.
+struct Alarm<'a>(Option<&'a watch::Sender<Option<String>>>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if let Some(failure) = self.0 {
+            failure.send_replace(Some(ABANDONED.to_owned()));
+        }
+    }
+}
+
+fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
+    match output {
+        Output::Opened { witness, parted } => Ok((witness, parted)),
+        Output::NotInstalled(other) => Err(TillError::NotInstalled(other)),
+        Output::Recorded { .. }
+        | Output::Taken(_)
+        | Output::Invalid(_)
+        | Output::Settled(_)
+        | Output::NothingToRetry => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

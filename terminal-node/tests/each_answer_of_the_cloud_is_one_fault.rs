@@ -2,12 +2,15 @@
 
 mod support;
 
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
-use counterfoil_protocol::wire::message::{Hello, WIRE_VERSION};
+use counterfoil_protocol::wire::message::{Hello, Push, PushItem, WIRE_VERSION};
 use counterfoil_terminal::transport::{ANSWER_BYTES_MAX, Endpoint, EndpointError, Transport};
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioIo;
 use support::{TOKEN, identity};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
@@ -23,7 +26,7 @@ fn hello() -> Hello {
 }
 
 /// Answers every connection with these bytes, then closes it. Returns what the client sent.
-async fn raw_server(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<String>) {
+async fn raw_server(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let task = tokio::spawn(async move {
@@ -32,7 +35,8 @@ async fn raw_server(answer: Vec<u8>) -> (String, tokio::task::JoinHandle<String>
         let read = stream.read(&mut request).await.expect("a request");
         let _reset = stream.write_all(&answer).await;
         let _reset = stream.shutdown().await;
-        String::from_utf8_lossy(&request[..read]).into_owned()
+        request.truncate(read);
+        request
     });
     (url, task)
 }
@@ -102,7 +106,8 @@ async fn a_request_carries_what_the_cloud_needs() {
     let (url, server) = raw_server(answer("500 X", "", "")).await;
     let base = format!("{url}/behind/a/proxy/");
     let _fault = transport(&base).greet(&hello(), 3, 0xabc).await;
-    let request = server.await.expect("a request").to_ascii_lowercase();
+    let request = server.await.expect("a request");
+    let request = String::from_utf8_lossy(&request).to_ascii_lowercase();
     let host = url.trim_start_matches("http://");
     for expected in [
         "post /behind/a/proxy/v1/handshake http/1.1\r\n",
@@ -140,5 +145,44 @@ fn only_plain_addresses_with_a_port_are_taken() {
     for token in ["", " \n", "line\nbreak", "caf\u{e9}"] {
         let made = Transport::new(HttpConnector::new(), endpoint.clone(), token);
         assert!(token == "caf\u{e9}" || made.is_err(), "{token:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_large_push_is_compressed_if_the_settings_say_so() {
+    let epoch = Epoch { number: 1, nonce: 1 };
+    let item = |seq| PushItem { seq, chain_hash: Hash([7; 32]), payload: vec![7; 200] };
+    let push = Push { terminal_id: identity().terminal, epoch, items: (1..=9).map(item).collect() };
+    for compress in [false, true] {
+        let (url, server) = raw_server(answer("500 X", "", "")).await;
+        let fault = transport(&url).compressing(compress).push(&push, 1, 1).await;
+        assert_eq!(fault, Err(Fault::Server));
+        let request = server.await.expect("a request");
+        let end = request.windows(4).position(|four| four == b"\r\n\r\n").expect("headers");
+        let (headers, body) = (&request[..end], &request[end + 4..]);
+        let headers = String::from_utf8_lossy(headers).to_ascii_lowercase();
+        assert_eq!(headers.contains("content-encoding: zstd"), compress);
+        let plain = if compress { zstd::decode_all(body).expect("zstd") } else { body.to_vec() };
+        assert_eq!(Push::decode(&plain).expect("a push"), push);
+    }
+}
+
+/// Connects to a server in this process, without a socket.
+#[tokio::test]
+async fn any_connector_will_do() {
+    let connector = tower::service_fn(|_: http::Uri| async {
+        let (near, mut far) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut request = vec![0; 1024];
+            let _read = far.read(&mut request).await;
+            let _sent = far.write_all(&answer("429 X", "retry-after: 1\r\n", "")).await;
+        });
+        Ok::<_, std::io::Error>(TokioIo::new(near))
+    });
+    let endpoint = Endpoint::parse("http://cloud:8700").expect("an address");
+    let mut transport = Transport::new(connector, endpoint, TOKEN).expect("a token");
+    for _ in 0..3 {
+        let got = transport.greet(&hello(), 1, 1).await;
+        assert_eq!(got, Err(Fault::RateLimited(Some(Millis(1_000)))), "reused or made anew");
     }
 }

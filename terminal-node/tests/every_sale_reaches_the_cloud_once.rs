@@ -6,13 +6,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use counterfoil_protocol::cloud::Input as CloudInput;
-use counterfoil_protocol::problem::Denial;
+use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::Output;
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::Memory;
 use counterfoil_terminal::witness::WitnessCell;
-use support::{FakeCloud, closed_till, drain, identity, quick, sale, sync_loop, till};
+use support::{FakeCloud, closed_till, drain, id, identity, pos, quick, sale, sync_loop, till};
 
 #[tokio::test]
 async fn a_till_sells_without_any_cloud() {
@@ -156,4 +156,36 @@ async fn a_restored_cloud_is_brought_up_again() {
     assert_eq!(cloud.ledger().await, 2);
     let status = till.status().await.expect("a status");
     assert_eq!((status.synced, status.pending), (2, 0));
+}
+
+#[tokio::test]
+async fn a_refused_event_needs_attention_until_a_person_has_decided() {
+    let cloud = FakeCloud::start().await;
+    let first = till().await;
+    first.record(sale("a", 1)).await.expect("a sale");
+    let mut sync = sync_loop(&first, &cloud.url(), quick());
+    drain(&first, &mut sync).await;
+    // A second device under the same name sells something else under the same id.
+    let second = closed_till(Memory::new(), 5);
+    let mut witness = WitnessCell::default();
+    second.install(identity(), &mut witness).await.expect("a new till");
+    second.open(&mut witness).await.expect("an open till");
+    second.record(sale("a", 2)).await.expect("a sale");
+    second.record(sale("b", 2)).await.expect("a sale");
+    for round in 0..2 {
+        let mut sync = sync_loop(&second, &cloud.url(), quick());
+        drain(&second, &mut sync).await;
+        let status = second.status().await.expect("a status");
+        let counts = (status.synced, status.pending, status.needs_attention);
+        assert_eq!(counts, (1, 0, 1), "round {round}");
+        let queue = second.queue(10).await.expect("a queue");
+        assert_eq!(queue.len(), 1, "what is synced does not wait");
+        assert_eq!(queue[0].local_event_id, id("a"));
+        assert_eq!(queue[0].code, Some(ErrorCode::EventInvalid));
+        assert!(second.retry(pos(), id("a")).await.expect("a store"));
+        assert!(!second.retry(pos(), id("a")).await.expect("a store"), "it waits now");
+        assert_eq!(second.status().await.expect("a status").pending, 1);
+    }
+    assert!(!second.retry(pos(), id("b")).await.expect("a store"), "b is synced");
+    assert!(!second.retry(pos(), id("c")).await.expect("a store"), "c is unknown");
 }

@@ -118,6 +118,38 @@ async fn a_point_of_sale_sells_through_the_local_api() {
     assert_eq!((&figures["events"], &figures["money"]), (&json!(3), &json!(0)), "{figures}");
 }
 
+#[tokio::test]
+async fn a_file_can_be_sent_to_the_local_api() {
+    let directory = tempfile::tempdir().expect("a directory");
+    init(directory.path(), "http://127.0.0.1:9");
+    let daemon = daemon(directory.path());
+    let token = std::fs::read_to_string(directory.path().join("api-token")).expect("a token");
+    let get = async |path: &str| {
+        ask(Method::GET, &format!("{}{path}", daemon.1), token.trim(), String::new()).await
+    };
+    let post = async |path: &str, body: &str| {
+        let url = format!("{}{path}", daemon.1);
+        ask(Method::POST, &url, token.trim(), body.to_owned()).await
+    };
+    let file = "1,A,x,2,12/1/2010 8:26,1.50,7,UK\n2,A,x,1,12/1/2010 8:26,1,7,UK\nbroken\n";
+    let (status, body) = post("/import?posId=1&tillIndex=0&tills=2", file).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!((&body["documents"], &body["events"]["recorded"]), (&json!(1), &json!(1)));
+    assert_eq!(body["report"]["notUnderstood"][0]["line"], json!(3), "{body}");
+    let (status, _) = post("/import?posId=1&tillIndex=2&tills=2", file).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let (_, queue) = get("/queue?limit=5").await;
+    assert_eq!(queue[0]["localEventId"], json!("inv-1"));
+    let (_, exported) = get("/export").await;
+    assert_eq!(exported["state"], json!("pending"), "one line is one document");
+    assert_eq!(post("/sync", "").await.0, StatusCode::ACCEPTED);
+    let retry = json!({ "posId": "1", "localEventId": "inv-1" }).to_string();
+    assert_eq!(post("/retry", &retry).await.0, StatusCode::NOT_FOUND);
+    let (_, status) = get("/status").await;
+    assert_eq!((&status["pending"], &status["identity"]["terminal"]), (&json!(1), &json!("T-1")));
+    assert_eq!(ask(Method::GET, &format!("{}/healthz", daemon.1), "", String::new()).await.0, 200);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_daemon_loses_nothing_and_the_cloud_gets_each_event_once() {
     let cloud = FakeCloud::start().await;

@@ -130,6 +130,8 @@ pub struct RecordedBody {
     pub receipt_number: Option<u64>,
     /// The series: the history in which it was printed.
     pub receipt_series: Option<Epoch>,
+    /// Both as one text, to print.
+    pub receipt: Option<String>,
     /// Whether it was recorded before; nothing happened then.
     pub again: bool,
 }
@@ -166,6 +168,7 @@ impl RecordedBody {
             seq: place.seq,
             receipt_number: receipt.map(|receipt| receipt.number),
             receipt_series: receipt.map(|receipt| receipt.series),
+            receipt: receipt.map(|Receipt { series, number }| format!("{series}/{number}")),
             again,
         }
     }

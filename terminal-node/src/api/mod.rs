@@ -197,7 +197,10 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         }
         Output::Taken(_) => Err(Problem::taken(id)),
         Output::Invalid(error) => Err(Problem::invalid(&error.to_string())),
-        output => unreachable!("a record is not answered by {output:?}"),
+        output @ (Output::Opened { .. }
+        | Output::NotInstalled(_)
+        | Output::Settled(_)
+        | Output::NothingToRetry) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -263,7 +266,12 @@ impl BatchBody {
                 Output::Recorded { again: true, .. } => self.again += 1,
                 Output::Taken(_) => self.refuse(*id, problem::TAKEN),
                 Output::Invalid(error) => self.refuse(*id, &error.to_string()),
-                output => unreachable!("a record is not answered by {output:?}"),
+                Output::Opened { .. }
+                | Output::NotInstalled(_)
+                | Output::Settled(_)
+                | Output::NothingToRetry => {
+                    unreachable!("a record is not answered by {output:?}")
+                }
             }
         }
     }

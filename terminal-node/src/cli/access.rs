@@ -27,7 +27,7 @@ pub(super) struct Access {
 }
 
 enum Way {
-    Daemon(Client),
+    Daemon(Box<Client>),
     Direct(Till<Disk>),
 }
 
@@ -36,7 +36,7 @@ impl Access {
     pub(super) async fn to_read(home: Home) -> Result<Self, Failure> {
         let config = home.config()?;
         let way = match Self::daemon(&home).await {
-            Some(client) => Way::Daemon(client),
+            Some(client) => Way::Daemon(Box::new(client)),
             None => Way::Direct(daemon::till(daemon::store(&home)?)),
         };
         Ok(Self { home, config, way })
@@ -46,7 +46,7 @@ impl Access {
     pub(super) async fn to_sell(home: Home) -> Result<Self, Failure> {
         let config = home.config()?;
         let way = match Self::daemon(&home).await {
-            Some(client) => Way::Daemon(client),
+            Some(client) => Way::Daemon(Box::new(client)),
             None => Way::Direct(daemon::open(&home, config.identity).await?),
         };
         Ok(Self { home, config, way })
@@ -77,7 +77,12 @@ impl Access {
                         "another event stands under this register and id: {id}"
                     ))),
                     Output::Invalid(error) => Err(Failure::Refused(error.to_string())),
-                    output => unreachable!("a record is not answered by {output:?}"),
+                    output @ (Output::Opened { .. }
+                    | Output::NotInstalled(_)
+                    | Output::Settled(_)
+                    | Output::NothingToRetry) => {
+                        unreachable!("a record is not answered by {output:?}")
+                    }
                 }
             }
         }

@@ -19,7 +19,7 @@ use super::show::Show;
 use crate::api::ImportBody;
 use crate::api::body::BatchBody;
 use crate::config::{Config, Home};
-use crate::daemon::{self, Daemon};
+use crate::daemon::{self, Daemon, DaemonError};
 use crate::import;
 use crate::ports::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 
@@ -42,8 +42,14 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
     let token = read_token(&token_file)?;
     let home = at.home();
     fs::create_dir_all(home.path())?;
-    let till = daemon::till(daemon::store(&home)?);
-    till.install(identity, &mut home.witness()).await?;
+    match daemon::store(&home) {
+        Ok(store) => daemon::till(store).install(identity, &mut home.witness()).await?,
+        // A daemon runs: its till is installed, and takes the new settings when it starts again.
+        Err(DaemonError::InUse(_)) if home.config()?.identity == identity => {
+            tracing::warn!("a daemon runs: restart it to let it take the new settings");
+        }
+        Err(error) => return Err(error.into()),
+    }
     home.write_cloud_token(&token)?;
     home.write_config(&config)?;
     let directory = home.path().display().to_string();
@@ -120,7 +126,7 @@ pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
     };
     let recorded = access.record(draft).await?;
     show.result(&json!(recorded), || {
-        let number = recorded.receipt_number.unwrap_or_default();
+        let number = recorded.receipt.as_deref().unwrap_or("-");
         let again = if recorded.again { " (recorded before)" } else { "" };
         format!("receipt {number}, event {}{again}\n", recorded.local_event_id)
     })

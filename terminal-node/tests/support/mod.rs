@@ -177,7 +177,12 @@ impl FakeCloud {
                 let body = serde_json::json!({ "reason": denial }).to_string();
                 (StatusCode::UNAUTHORIZED, body).into_response()
             }
-            other => panic!("{other:?} answers no till"),
+            other @ (Output::Enrolled
+            | Output::OtherSite(_)
+            | Output::Revoked
+            | Output::NoSuchTerminal
+            | Output::Defined
+            | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }
 
