@@ -77,7 +77,7 @@ fn a_refund_waits_for_its_sale_and_nobody_else_does() {
 }
 
 #[test]
-fn a_refund_does_not_take_back_another_shops_or_its_own_sale() {
+fn a_refund_does_not_take_back_another_tills_unknown_sale_or_itself() {
     let mut pair = strict();
     let mut foreign = key_of("1", "a");
     foreign.terminal = TerminalId::parse("T-9").unwrap();
