@@ -1,2 +1,58 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: what anyone who works on this project repeats.
+//!
+//! | command | question it answers |
+//! |---|---|
+//! | `test` | do all tests pass, and which were they? |
+//! | `audit` | which requirement is shown by which test, and did that test run? |
+//! | `demo` | do real processes keep every sale while they are killed and cut off? |
+//! | `bench` | how near is it to what the machine can do? |
+#![forbid(unsafe_code)]
+
+mod audit;
+mod bench;
+mod demo;
+mod proxy;
+mod random;
+mod record;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Counterfoil.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole suite, and keep a record of what passed
+    Test(record::Test),
+    /// Print which tests show which requirement; fails where a claim has none that ran
+    Audit(audit::Audit),
+    /// Sell with real processes that are killed and cut off, then compare both sides to the cent
+    Demo(demo::Demo),
+    /// Measure, beside the limit of this machine
+    #[command(subcommand)]
+    Bench(bench::Bench),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Test(test) => record::test(&test),
+        Command::Audit(audit) => audit::run(&audit),
+        Command::Demo(demo) => demo::run(demo),
+        Command::Bench(bench) => bench::run(&bench),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The programs under test: built through cargo, so that they are never out of date.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, ensure};
+
+/// How the programs are built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Profile {
+    /// As the tests are: with them nothing is compiled twice.
+    Test,
+    /// As they are deployed.
+    Release,
+}
+
+/// Where the programs lie.
+#[derive(Clone, Debug)]
+pub struct Binaries {
+    /// The cloud's.
+    pub cloud: PathBuf,
+    /// The till's.
+    pub terminal: PathBuf,
+}
+
+/// Returns the root of the workspace.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Returns a cargo that works in this workspace and asks the network for nothing new.
+#[must_use]
+pub fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = Command::new(program);
+    cargo.current_dir(root());
+    cargo
+}
+
+/// Builds both programs.
+///
+/// # Errors
+/// With what cargo said, if it fails.
+pub fn build(profile: Profile) -> anyhow::Result<Binaries> {
+    let mut cargo = cargo();
+    match profile {
+        // With the features that `cargo test` has unified: another set would compile all again.
+        Profile::Test => cargo.args(["test", "--workspace", "--no-run", "--locked"]),
+        Profile::Release => cargo.args([
+            "build",
+            "--release",
+            "--locked",
+            "--package=counterfoil-cloud",
+            "--package=counterfoil-terminal",
+        ]),
+    };
+    let built = cargo.output().context("cargo cannot be started")?;
+    ensure!(
+        built.status.success(),
+        "the programs cannot be built:\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let directory = target_directory()?.join(match profile {
+        Profile::Test => "debug",
+        Profile::Release => "release",
+    });
+    let program = |name: &str| directory.join(name).with_extension(std::env::consts::EXE_EXTENSION);
+    let found = Binaries { cloud: program("cloud-node"), terminal: program("terminal-node") };
+    for path in [&found.cloud, &found.terminal] {
+        ensure!(path.is_file(), "{} was not built", path.display());
+    }
+    Ok(found)
+}
+
+/// Returns where cargo puts what it builds.
+///
+/// # Errors
+/// If cargo does not tell.
+pub fn target_directory() -> anyhow::Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args(["metadata", "--format-version=1", "--no-deps", "--locked", "--offline"]);
+    let told = cargo.output().context("cargo cannot be started")?;
+    ensure!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&told.stdout)?;
+    let directory = metadata["target_directory"].as_str();
+    directory.map(PathBuf::from).context("cargo names no target directory")
+}

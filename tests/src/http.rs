@@ -1,0 +1,74 @@
+//! One request, one connection, one answer: as a point of sale without a library would ask.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// How long an answer may take.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// With the body, if it is none.
+    pub fn json<T: serde::de::DeserializeOwned>(&self) -> anyhow::Result<T> {
+        serde_json::from_slice(&self.body)
+            .with_context(|| format!("{}: {}", self.status, String::from_utf8_lossy(&self.body)))
+    }
+}
+
+/// Asks the server at `address`.
+///
+/// # Errors
+/// If there is no whole answer in time: nobody knows whether the request was served.
+pub async fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
+    tokio::time::timeout(LIMIT, exchange(address, method, path, token, body))
+        .await
+        .with_context(|| format!("{method} {path}: no answer in time"))?
+}
+
+async fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let request = http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", address)
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await?.to_bytes();
+    connection.abort();
+    Ok(Answer { status, body })
+}

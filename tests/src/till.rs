@@ -1,0 +1,215 @@
+//! One till: installation, start, death, and its local API.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail, ensure};
+use counterfoil_protocol::terminal::Draft;
+use counterfoil_terminal::api::body::{BatchBody, EventBody};
+use counterfoil_terminal::books::{Status, TillFigures};
+use serde::de::DeserializeOwned;
+
+use crate::figures::{Figures, whole};
+use crate::http;
+use crate::process::{Running, output};
+
+/// A till with its directory.
+#[derive(Debug)]
+pub struct Till {
+    program: PathBuf,
+    home: PathBuf,
+    log: PathBuf,
+    running: Option<Running>,
+}
+
+/// How to ask a till that runs.
+#[derive(Clone, Debug)]
+pub struct Door {
+    address: String,
+    token: String,
+}
+
+/// Where a till belongs.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The tenant.
+    pub shop: &'a str,
+    /// The place of business.
+    pub branch: &'a str,
+    /// The till, as it is enrolled.
+    pub terminal: &'a str,
+}
+
+impl Till {
+    /// Names a till; nothing happens yet.
+    #[must_use]
+    pub fn new(program: &Path, home: PathBuf, log: PathBuf) -> Self {
+        Self { program: program.to_owned(), home, log, running: None }
+    }
+
+    /// Installs it, or gives an installed one another cloud or credential.
+    ///
+    /// # Errors
+    /// The command's.
+    pub async fn init(&self, place: Place<'_>, cloud: &str, token: &str) -> anyhow::Result<()> {
+        fs::create_dir_all(&self.home)?;
+        let file = self.home.join("token-as-given");
+        fs::write(&file, token)?;
+        let (home, file) = (self.home.display().to_string(), file.display().to_string());
+        let Place { shop, branch, terminal } = place;
+        let arguments = [
+            ["init", "--json"],
+            ["--dir", &home],
+            ["--shop", shop],
+            ["--branch", branch],
+            ["--terminal", terminal],
+            ["--cloud", cloud],
+            ["--token-file", &file],
+        ];
+        let arguments: Vec<String> = arguments.iter().flatten().map(ToString::to_string).collect();
+        output(&self.program, &arguments).await.map(drop)
+    }
+
+    /// Starts the daemon.
+    ///
+    /// # Errors
+    /// If it does not come up.
+    pub async fn start(&mut self) -> anyhow::Result<Door> {
+        assert!(self.running.is_none(), "it does not run yet");
+        let home = self.home.display().to_string();
+        let arguments = ["run", "--dir", &home].map(str::to_owned);
+        let mut running = Running::start(&self.program, &arguments, &self.log)?;
+        let address = running.listening().await?;
+        self.running = Some(running);
+        let token = fs::read_to_string(self.home.join("api-token"))?.trim().to_owned();
+        Ok(Door { address, token })
+    }
+
+    /// Kills it without warning.
+    ///
+    /// # Errors
+    /// If it does not run, or cannot be killed.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        self.running.take().context("the till runs")?.kill().await
+    }
+
+    /// Ends it in peace.
+    ///
+    /// # Errors
+    /// If it does not end as asked.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        self.running.take().context("the till runs")?.stop().await
+    }
+}
+
+impl Door {
+    /// Sells. Harmless to repeat: the till knows each event by its name.
+    ///
+    /// # Errors
+    /// If there is no answer (then nobody knows, ask again), or an event is refused.
+    pub async fn sell(&self, drafts: &[Draft]) -> anyhow::Result<BatchBody> {
+        let bodies: Vec<EventBody> = drafts.iter().map(EventBody::of).collect();
+        let batch: BatchBody =
+            self.ask("POST", "/events", serde_json::to_vec(&bodies)?).await?.json()?;
+        ensure!(batch.refused.is_empty(), Refused(format!("{:?}", batch.refused)));
+        let taken = batch.recorded + batch.again;
+        ensure!(taken == drafts.len() as u64, "{taken} of {} events are recorded", drafts.len());
+        Ok(batch)
+    }
+
+    /// Asks for the sums.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn figures(&self) -> anyhow::Result<Figures> {
+        let TillFigures { documents, figures } = self.get("/figures").await?;
+        Ok(Figures {
+            invoices: documents,
+            lines: figures.lines,
+            quantity: whole(figures.quantity.0),
+            money_minor: figures.money.0,
+        })
+    }
+
+    /// Asks for the state of the till.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn status(&self) -> anyhow::Result<Status> {
+        self.get("/status").await
+    }
+
+    /// Speaks to the cloud until nothing waits, for at most `limit`.
+    ///
+    /// # Errors
+    /// If something still waits then, or an event needs attention.
+    pub async fn drain(&self, limit: Duration) -> anyhow::Result<Status> {
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            self.ask("POST", "/sync", Vec::new()).await?;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let status = self.status().await?;
+            ensure!(status.needs_attention == 0, "events need attention: {status:?}");
+            if status.pending == 0 {
+                return Ok(status);
+            }
+            if tokio::time::Instant::now() > until {
+                bail!("the queue did not drain: {status:?}");
+            }
+        }
+    }
+
+    /// Waits until `holds` is true of the state, for at most `limit`.
+    ///
+    /// # Errors
+    /// With the last state, if it never is.
+    pub async fn until(
+        &self,
+        limit: Duration,
+        holds: impl Fn(&Status) -> bool,
+    ) -> anyhow::Result<Status> {
+        let until = tokio::time::Instant::now() + limit;
+        loop {
+            let status = self.status().await?;
+            if holds(&status) {
+                return Ok(status);
+            }
+            ensure!(tokio::time::Instant::now() < until, "it does not come to that: {status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Makes the till speak to the cloud now.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn sync(&self) -> anyhow::Result<()> {
+        self.ask("POST", "/sync", Vec::new()).await.map(drop)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.ask("GET", path, Vec::new()).await?.json()
+    }
+
+    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<http::Answer> {
+        let answer = http::ask(&self.address, method, path, &self.token, body).await?;
+        let refused = (400..500).contains(&answer.status);
+        let said = String::from_utf8_lossy(&answer.body);
+        ensure!(!refused, Refused(format!("{method} {path}: {}: {said}", answer.status)));
+        ensure!(answer.status < 400, "{method} {path}: {}: {said}", answer.status);
+        Ok(answer)
+    }
+}
+
+/// The till said no: asking again would not help.
+#[derive(Debug)]
+pub struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}

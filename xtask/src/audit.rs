@@ -1,0 +1,188 @@
+//! `cargo xtask audit`: which requirement is shown by which law and which tests.
+//!
+//! The claims stand in `spec/requirements.toml`. A claim fails if it has no test, or one that does
+//! not exist, or one that did not pass in the last `cargo xtask test`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context as _, bail};
+use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use counterfoil_sim::law::Law;
+use counterfoil_tests::binaries::root;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::record::{self, Names};
+
+const CLAIMS: &str = "spec/requirements.toml";
+
+/// The laws of the design; those that the simulator checks must be among them, and be claimed.
+const LAWS: [&str; 15] = [
+    "ZeroLoss",
+    "NoDuplicate",
+    "NoPhantom",
+    "AckedIsDurable",
+    "NeverForgotten",
+    "JournalIntact",
+    "InboxOnce",
+    "StockIsSum",
+    "CatalogConverges",
+    "OwnershipHolds",
+    "BranchIsolation",
+    "PlanIsSafe",
+    "ReceiptsGapless",
+    "QueueDrains",
+    "OutputAfterCommit",
+];
+
+/// Print the table of requirements.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Audit {
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Fail if there is no record of a test run
+    #[arg(long)]
+    require_run: bool,
+}
+
+/// A requirement and what is claimed of it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Claim {
+    text: String,
+    status: Status,
+    /// The issue in which it is, or will be, shown.
+    issue: u8,
+    #[serde(default)]
+    laws: Vec<String>,
+    #[serde(default)]
+    tests: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    /// The tests show all of it.
+    Shown,
+    /// The tests show a part of it.
+    Partly,
+    /// Nothing is claimed yet.
+    Planned,
+}
+
+/// Audits; `false` if a claim does not hold.
+pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
+    let text = fs::read_to_string(root().join(CLAIMS)).context(CLAIMS)?;
+    let claims: BTreeMap<String, Claim> = toml::from_str(&text).context(CLAIMS)?;
+    let ran = record::ran()?;
+    if ran.is_none() && audit.require_run {
+        bail!("there is no record of a test run: `cargo xtask test` makes one");
+    }
+    let exist = record::exist()?;
+    let problems = problems(&claims, &exist, ran.as_ref());
+    let sorted = sorted(&claims);
+    if audit.json {
+        let told = json!({
+            "requirements": sorted.iter().map(|(id, claim)| json!({"id": id, "claim": claim}))
+                .collect::<Vec<_>>(),
+            "tests": exist.len(),
+            "ran": ran.as_ref().map(BTreeSet::len),
+            "problems": problems,
+        });
+        println!("{told}");
+    } else {
+        print(&sorted, &exist, ran.as_ref());
+        problems.iter().for_each(|problem| println!("FAILS: {problem}"));
+    }
+    Ok(problems.is_empty())
+}
+
+fn problems(claims: &BTreeMap<String, Claim>, exist: &Names, ran: Option<&Names>) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut named = BTreeSet::new();
+    for (id, claim) in claims {
+        for law in &claim.laws {
+            if !LAWS.contains(&law.as_str()) {
+                problems.push(format!("{id}: there is no law {law}"));
+            }
+            named.insert(law.as_str());
+        }
+        match claim.status {
+            Status::Planned if !claim.tests.is_empty() => {
+                problems.push(format!("{id} has tests and claims nothing"));
+            }
+            Status::Shown | Status::Partly if claim.tests.is_empty() => {
+                problems.push(format!("{id} is claimed without a test"));
+            }
+            Status::Shown | Status::Partly | Status::Planned => {}
+        }
+        for test in &claim.tests {
+            if !exist.contains(test) {
+                problems.push(format!("{id}: there is no test {test}"));
+            } else if ran.is_some_and(|ran| !ran.contains(test)) {
+                problems.push(format!("{id}: {test} did not pass when the suite ran"));
+            }
+        }
+    }
+    for law in Law::ALL {
+        if !LAWS.contains(&law.as_str()) {
+            problems.push(format!("the simulator checks {law}, which the design does not name"));
+        }
+        if !named.contains(law.as_str()) {
+            problems.push(format!("no requirement names the law {law}"));
+        }
+    }
+    problems
+}
+
+/// Sorts S0.2 before S0.10.
+fn sorted(claims: &BTreeMap<String, Claim>) -> Vec<(&String, &Claim)> {
+    let number = |id: &str| id.split_once('.').and_then(|(_, number)| number.parse::<u32>().ok());
+    let group = |id: &str| match id.split_once('.') {
+        // S, C, B: as the requirements stand.
+        Some((group, _)) => {
+            (["S", "C", "B"].iter().position(|g| group.starts_with(g)), group.to_owned())
+        }
+        None => (None, String::new()),
+    };
+    let mut sorted: Vec<_> = claims.iter().collect();
+    sorted.sort_by_key(|(id, _)| (group(id), number(id)));
+    sorted
+}
+
+fn print(claims: &[(&String, &Claim)], exist: &Names, ran: Option<&Names>) {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["id", "status", "issue", "tests", "laws", "requirement"]);
+    for (id, claim) in claims {
+        let status = match claim.status {
+            Status::Shown => "shown",
+            Status::Partly => "partly",
+            Status::Planned => "planned",
+        };
+        let passed = |test: &&String| ran.unwrap_or(exist).contains(*test);
+        let tests = match claim.tests.len() {
+            0 => String::new(),
+            all => format!("{} of {all}", claim.tests.iter().filter(passed).count()),
+        };
+        let laws = claim.laws.join(", ");
+        table.add_row([id, status, &claim.issue.to_string(), &tests, &laws, &claim.text]);
+    }
+    println!("{table}");
+    let count = |status| claims.iter().filter(|(_, claim)| claim.status == status).count();
+    println!(
+        "{} requirements: {} shown, {} partly, {} planned; {} tests exist",
+        claims.len(),
+        count(Status::Shown),
+        count(Status::Partly),
+        count(Status::Planned),
+        exist.len(),
+    );
+    match ran {
+        Some(ran) => println!("{} tests passed in the recorded run", ran.len()),
+        None => println!("no run is recorded: `cargo xtask test` makes a record"),
+    }
+}

@@ -1,0 +1,70 @@
+//! `cargo xtask bench`: what is measured, the limit measured in the same run, and their ratio.
+//!
+//! Nothing here passes or fails: a machine that is busy would make a liar of it.
+
+mod ceiling;
+mod disk;
+mod driver;
+mod frames;
+mod ingest;
+mod node;
+mod sim;
+
+use std::process::Stdio;
+
+use anyhow::Context as _;
+use counterfoil_tests::binaries::cargo;
+
+/// What to measure.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub(crate) enum Bench {
+    /// Cloud ingest over HTTP on loopback, against one route, one committer and one table
+    Ingest(ingest::Ingest),
+    /// The simulator: transitions a second, and simulated time in real time
+    Sim(sim::Sim),
+}
+
+/// Runs a benchmark.
+pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
+    if cfg!(debug_assertions) {
+        return in_release();
+    }
+    match bench {
+        Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
+        Bench::Sim(sim) => sim::run(sim).map(|()| true),
+    }
+}
+
+/// Figures of a build for debugging mean nothing: runs this very command in release.
+fn in_release() -> anyhow::Result<bool> {
+    let mut same = cargo();
+    same.args(["run", "--quiet", "--release", "--locked", "--package=xtask", "--"]);
+    same.args(std::env::args_os().skip(1)).stdin(Stdio::null());
+    Ok(same.status().context("cargo cannot be started")?.success())
+}
+
+/// Returns the middle of an odd number of values.
+pub(crate) fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
+    assert!(values.len() % 2 == 1, "a middle exists");
+    values.sort_unstable();
+    values[values.len() / 2]
+}
+
+/// Returns `part` of `whole` in thousandths.
+pub(crate) const fn per_mille(part: u64, whole: u64) -> u64 {
+    match whole {
+        0 => 0,
+        whole => part.saturating_mul(1_000) / whole,
+    }
+}
+
+/// Returns thousandths as a decimal fraction.
+pub(crate) fn fraction(per_mille: u64) -> String {
+    format!("{}.{:03}", per_mille / 1_000, per_mille % 1_000)
+}
+
+/// Returns how often something happens in a second, if it happened `count` times in `micros`.
+pub(crate) fn per_second(count: u64, micros: u64) -> u64 {
+    let rate = u128::from(count) * 1_000_000 / u128::from(micros.max(1));
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
