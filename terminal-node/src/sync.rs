@@ -105,8 +105,11 @@ where
         let wake = self.session.wake_at();
         let deadline = self.start + Duration::from_millis(wake.at.0);
         let input = tokio::select! {
-            nudge = self.till.nudged() => Input::Nudge(nudge),
+            // In this order, and not at random: a run is a function of its seed, and a till that
+            // sells without a pause does not put off what is due.
+            biased;
             () = tokio::time::sleep_until(deadline) => Input::Wake,
+            nudge = self.till.nudged() => Input::Nudge(nudge),
         };
         // 1. Something happened.
         self.session.handle_input(self.now(), input);
