@@ -7,7 +7,7 @@ mod cloud;
 mod faults;
 mod link;
 mod till;
-mod work;
+pub(crate) mod work;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -12,10 +12,10 @@ use crate::law::Violation;
 use crate::rng::Stream;
 
 /// How many products there are.
-pub(super) const PRODUCTS: u64 = 24;
+pub(crate) const PRODUCTS: u64 = 24;
 
 /// Returns the name of a product.
-pub(super) fn product(number: u64) -> String {
+pub(crate) fn product(number: u64) -> String {
     format!("sku-{number}")
 }
 
@@ -115,7 +115,7 @@ impl World {
     }
 }
 
-fn trade(rng: &mut Stream) -> Trade {
+pub(crate) fn trade(rng: &mut Stream) -> Trade {
     let lines = (0..rng.between(1, 4)).map(|_| line(rng)).collect();
     let tender = *rng.pick(&[Tender::Cash, Tender::Card, Tender::Other]);
     Trade::paid(Currency::GBP, lines, tender)
@@ -135,7 +135,7 @@ fn line(rng: &mut Stream) -> Line {
     }
 }
 
-fn adjustment(rng: &mut Stream) -> Adjustment {
+pub(crate) fn adjustment(rng: &mut Stream) -> Adjustment {
     let number = rng.below(PRODUCTS);
     let line = AdjustmentLine {
         product: ProductId::parse(&product(number)).expect("a short name"),

@@ -1,10 +1,131 @@
-//! placeholder, being written
+//! The network level: the real cloud service and the real till client, on redb over simulated
+//! disks, speaking HTTP over simulated TCP ([turmoil]).
+//!
+//! It runs the same plans as the model level and has the same checkers and coverage. What it adds
+//! are the parts that the model leaves out: sockets that die silently, timeouts and reconnects,
+//! HTTP, group commit, and a database whose unsynced writes a power cut may take. The traps of such
+//! a simulation, and how each is met, are in `docs/decisions/0004-turmoil.md`.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `drive` | steps the simulation, starts and ends hosts, decides when all is drained |
+//! | `faults` | the timed faults of a plan, and the end of all faults |
+//! | `cloud`, `layer` | the cloud's host, and what stands between it and the network |
+//! | `till`, `wire` | a till's host, and its end of the network |
+//! | `disk` | what a power cut leaves of a file |
+//! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
+//! | `scene` | what the driver and the hosts of one run share |
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "the watchers look at a few of the rows, and at no others"
+)]
+
+mod cloud;
+mod disk;
+mod drive;
+mod faults;
+mod layer;
+mod observe;
+mod roles;
+mod scene;
+mod till;
+mod wire;
+
 use std::sync::Arc;
-use crate::plan::Plan;
+
+use counterfoil_protocol::session::Config;
+use counterfoil_protocol::time::Millis;
+
+use crate::model::session_config;
+use crate::plan::{Fault, Plan};
 use crate::runner::Outcome;
 use crate::sales::Sales;
-/// Fits a plan.
-pub fn fit(_plan: &mut Plan) {}
+
+/// The most tills: the cost of a simulated network grows with the square of its hosts.
+const TILLS_MAX: u32 = 10;
+/// The longest time in which faults happen.
+const CHAOS_MS_MAX: u64 = 30_000;
+/// The most copies of tills.
+const CLONES_MAX: usize = 3;
+
+/// Something that is broken on purpose, to show that it would be noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sabotage {
+    /// Disks say that they have synced, and have not.
+    pub lying_disks: bool,
+    /// A spawned task of the cloud panics at this time.
+    pub panic_at_ms: Option<u64>,
+    /// Tills wait for answers for ever.
+    pub no_timeouts: bool,
+}
+
+/// What the disks of a run went through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Disks {
+    /// How often a store was opened that had not been closed: a crash came before.
+    pub recoveries: u64,
+    /// How often a disk was asked to sync.
+    pub syncs: u64,
+}
+
+/// Fits a drawn plan to this level: few tills, and faults for half a minute at most.
+pub fn fit(plan: &mut Plan) {
+    plan.tills = plan.tills.clamp(1, TILLS_MAX);
+    plan.branches = plan.branches.clamp(1, plan.tills);
+    if plan.chaos_ms <= CHAOS_MS_MAX {
+        return;
+    }
+    let (before, now) = (plan.chaos_ms, 20_000 + plan.seed % 11 * 1_000);
+    let scaled = |ms: u64| (u128::from(ms) * u128::from(now) / u128::from(before)) as u64;
+    plan.chaos_ms = now;
+    for timed in &mut plan.faults {
+        timed.at_ms = scaled(timed.at_ms);
+        match &mut timed.fault {
+            Fault::Partition { ms, .. }
+            | Fault::CrashTill { ms, .. }
+            | Fault::CrashCloud { ms }
+            | Fault::Revoke { ms, .. }
+            | Fault::Expire { ms, .. }
+            | Fault::Throttle { ms } => *ms = scaled(*ms).max(100),
+            Fault::BackupTill { .. }
+            | Fault::RestoreTill { .. }
+            | Fault::CloneTill { .. }
+            | Fault::BackupCloud
+            | Fault::RestoreCloud
+            | Fault::ClockJump { .. } => {}
+        }
+    }
+}
+
 /// Runs a plan.
+///
+/// # Panics
+/// If a node or the simulator does: a panic anywhere in a host ends the run.
 #[must_use]
-pub fn run(_plan: &Plan, _sales: Option<&Arc<Sales>>, _keep_log: bool) -> Outcome { Outcome::default() }
+pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
+    run_sabotaged(plan, sales, keep_log, Sabotage::default()).0
+}
+
+/// Runs a plan with something broken on purpose, and tells what the disks went through.
+///
+/// # Panics
+/// As [`run`].
+#[must_use]
+pub fn run_sabotaged(
+    plan: &Plan,
+    sales: Option<&Arc<Sales>>,
+    keep_log: bool,
+    sabotage: Sabotage,
+) -> (Outcome, Disks) {
+    drive::run(plan, sales.cloned(), keep_log, sabotage)
+}
+
+/// The configuration of the sessions: that of the model.
+fn config(sabotage: Sabotage) -> Config {
+    let usual = session_config();
+    if sabotage.no_timeouts {
+        Config { request_timeout: Millis::from_secs(86_400), ..usual }
+    } else {
+        usual
+    }
+}

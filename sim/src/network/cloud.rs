@@ -1,0 +1,151 @@
+//! The cloud's host: the real service and committer over a simulated disk and network.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::middleware::from_fn_with_state;
+use axum::serve::Listener;
+use counterfoil_cloud::committer::{self, Submit};
+use counterfoil_cloud::metrics::Metrics;
+use counterfoil_cloud::server;
+use counterfoil_cloud::service::{Limits, Parts, router};
+use counterfoil_cloud::world::{Clock, Entropy};
+use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
+use counterfoil_protocol::time::Millis;
+use turmoil::net::{TcpListener, TcpStream};
+
+use super::layer::{Layer, inject};
+use super::observe;
+use super::scene::{Errand, Node, Scene, lock};
+use crate::coverage::Transition;
+use crate::model::START;
+
+/// The name of the cloud's host.
+pub(super) const NAME: &str = "cloud";
+/// Its port.
+pub(super) const PORT: u16 = 80;
+
+struct CloudClock(Arc<Scene>);
+
+impl Clock for CloudClock {
+    fn now(&self) -> Millis {
+        Millis(START + self.0.now_ms())
+    }
+}
+
+/// Nobody enrols over HTTP here.
+struct NoEntropy;
+
+impl Entropy for NoEntropy {
+    fn secret(&self) -> Option<[u8; 32]> {
+        None
+    }
+}
+
+/// A simulated listener, for the real server.
+struct Ears(TcpListener);
+
+impl Listener for Ears {
+    type Io = TcpStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+        loop {
+            if let Ok(accepted) = self.0.accept().await {
+                return accepted;
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// Runs the cloud until its host is crashed.
+pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
+    let slot = &scene.cloud;
+    let opened = observe::open::<Cloud>(&scene, Node::Cloud, &slot.disk, &slot.mirror);
+    let Some(mut store) = opened else {
+        // The violation ends the run.
+        return std::future::pending().await;
+    };
+    let reads = store.reader();
+    let (submit, queue) = committer::queue();
+    let metrics = Arc::new(Metrics::new());
+    let parts = Parts {
+        submit: submit.clone(),
+        reads,
+        clock: Arc::new(CloudClock(Arc::clone(&scene))),
+        entropy: Arc::new(NoEntropy),
+        metrics: Arc::clone(&metrics),
+        operator: None,
+        limits: Limits::default(),
+    };
+    let layer = Layer::new(&scene);
+    let router = router(parts).layer(from_fn_with_state(layer, inject));
+    let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
+    tokio::task::spawn_local(operate(Arc::clone(&scene), submit));
+    if let Some(at_ms) = scene.sabotage.panic_at_ms {
+        tokio::spawn(sabotage(Arc::clone(&scene), at_ms));
+    }
+    let clock = CloudClock(Arc::clone(&scene));
+    let park = scene.plan.park_unknown;
+    tokio::task::spawn_local(async move {
+        let unknown_products = if park { UnknownProducts::Park } else { UnknownProducts::Accept };
+        let cloud = Cloud { unknown_products };
+        // If the store fails, the host is crashed: its watcher sees to that.
+        let _ended = committer::run(cloud, &mut store, &clock, queue, &metrics).await;
+        std::future::pending::<()>().await;
+    });
+    server::serve(Ears(listener), router, std::future::pending()).await;
+    Ok(())
+}
+
+/// Does the operator's errands, one after the other; one that fails is done again after a restart.
+async fn operate(scene: Arc<Scene>, submit: Submit) {
+    loop {
+        let next = lock(&scene.cloud.errands).pop_front();
+        let Some(errand) = next else {
+            scene.cloud.errand.notified().await;
+            continue;
+        };
+        match submit.ask(errand.input.clone(), 0).await {
+            Ok(output) => done(&scene, errand, &output),
+            Err(_) => {
+                lock(&scene.cloud.errands).push_front(errand);
+                return;
+            }
+        }
+    }
+}
+
+fn done(scene: &Scene, errand: Errand, output: &Output) {
+    match errand.input {
+        Input::Enrol { .. } => {
+            assert_eq!(*output, Output::Enrolled, "a till stays at its site");
+            scene.saw(Transition::CloudEnrol);
+        }
+        Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
+        Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
+        Input::Hello { .. } | Input::Push { .. } => unreachable!("an operator does not sell"),
+    }
+    if let Some(fault) = errand.fault {
+        scene.injected(fault);
+    }
+    let Some((terminal, credential)) = errand.token else { return };
+    scene.say(|| format!("{terminal} has a new credential"));
+    // Copies of a till have a copy of its credential.
+    for slot in scene.tills().iter().filter(|slot| slot.identity.terminal == terminal) {
+        slot.token.send_replace(credential.text.clone());
+    }
+    lock(&scene.cloud.tokens).insert(terminal, credential);
+}
+
+/// A canary: a panic in a spawned task must end the run.
+async fn sabotage(scene: Arc<Scene>, at_ms: u64) {
+    let wait = at_ms.saturating_sub(scene.now_ms());
+    tokio::time::sleep(Duration::from_millis(wait)).await;
+    panic!("planned: a spawned task panics");
+}

@@ -1,0 +1,285 @@
+//! What stands between the network and the cloud's real router: proxies, overload, lost and
+//! repeated messages. It also sees every answer, before a till does.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use counterfoil_protocol::cloud::Offer;
+use counterfoil_protocol::problem::Denial;
+use counterfoil_protocol::wire::message::{Push, PushAnswer, Standing, Stopped, Verdict, Welcome};
+use http::{HeaderValue, StatusCode, header, request};
+use http_body_util::BodyExt as _;
+
+use super::scene::{Scene, lock};
+use crate::coverage::{Injected, Transition};
+
+/// The layer's state, made anew when the cloud starts.
+pub(super) struct Layer {
+    scene: Arc<Scene>,
+    /// The latest arrival that was handled, by credential.
+    handled: Mutex<BTreeMap<Vec<u8>, u64>>,
+    arrivals: Mutex<u64>,
+}
+
+/// What happens to a request.
+#[derive(Clone, Copy)]
+struct Fate {
+    refused: Option<StatusCode>,
+    slow: bool,
+    twice: bool,
+    unheard: Unheard,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unheard {
+    No,
+    /// The answer is cut off.
+    Cut,
+    /// The answer never comes.
+    Never,
+}
+
+impl Layer {
+    pub(super) fn new(scene: &Arc<Scene>) -> Arc<Self> {
+        Arc::new(Self {
+            scene: Arc::clone(scene),
+            handled: Mutex::default(),
+            arrivals: Mutex::new(0),
+        })
+    }
+
+    fn fate(&self, bytes: usize) -> Fate {
+        let scene = &self.scene;
+        let fine = Fate { refused: None, slow: false, twice: false, unheard: Unheard::No };
+        if scene.is_healed() {
+            return fine;
+        }
+        let link = scene.plan.link;
+        if link.latency_us + link.jitter_us > 0 {
+            scene.injected(Injected::Latency);
+        }
+        if scene.now_ms() < scene.cloud.throttled_until_ms.load(Ordering::Relaxed) {
+            scene.injected(Injected::RateLimited);
+            return Fate { refused: Some(StatusCode::TOO_MANY_REQUESTS), ..fine };
+        }
+        if link.proxy_bytes_max > 0 && bytes > link.proxy_bytes_max as usize {
+            scene.injected(Injected::ProxyLimit);
+            return Fate { refused: Some(StatusCode::PAYLOAD_TOO_LARGE), ..fine };
+        }
+        let mut luck = lock(&scene.cloud.link);
+        if luck.happens(link.rate_limit_ppm) {
+            scene.injected(Injected::RateLimited);
+            return Fate { refused: Some(StatusCode::TOO_MANY_REQUESTS), ..fine };
+        }
+        if luck.happens(link.server_error_ppm) {
+            scene.injected(Injected::ServerError);
+            return Fate { refused: Some(StatusCode::SERVICE_UNAVAILABLE), ..fine };
+        }
+        let slow = luck.happens(link.slow_ppm);
+        let twice = luck.happens(link.duplicate_ppm);
+        let unheard = match (luck.happens(link.answer_loss_ppm), luck.below(2)) {
+            (false, _) => Unheard::No,
+            (true, 0) => Unheard::Cut,
+            (true, _) => Unheard::Never,
+        };
+        Fate { refused: None, slow, twice, unheard }
+    }
+
+    /// Notes that a request is handled now; whether a later one of the same till was before.
+    fn reordered(&self, head: &request::Parts, arrival: u64) -> bool {
+        let credential = head.headers.get(header::AUTHORIZATION);
+        let credential = credential.map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+        let mut handled = lock(&self.handled);
+        let latest = handled.entry(credential).or_default();
+        let reordered = arrival < *latest;
+        *latest = arrival.max(*latest);
+        reordered
+    }
+}
+
+/// Lets the link do what it does to a request and its answer.
+pub(super) async fn inject(
+    State(layer): State<Arc<Layer>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (head, body) = request.into_parts();
+    let Ok(body) = body.collect().await else {
+        return refusal(StatusCode::BAD_REQUEST);
+    };
+    let bytes = body.to_bytes();
+    let fate = layer.fate(bytes.len());
+    let arrival = {
+        let mut arrivals = lock(&layer.arrivals);
+        *arrivals += 1;
+        *arrivals
+    };
+    layer.scene.trace(2, &[head.uri.path().as_bytes(), &bytes]);
+    if let Some(status) = fate.refused {
+        layer.scene.say(|| format!("a proxy answers {} with {status}", head.uri.path()));
+        return refusal(status);
+    }
+    // In a task of its own: it ends even if the till has gone away meanwhile.
+    let task = {
+        let layer = Arc::clone(&layer);
+        tokio::spawn(async move { handle(&layer, next, head, bytes, fate, arrival).await })
+    };
+    let answer = match task.await {
+        Ok(answer) => answer,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    match fate.unheard {
+        Unheard::No => answer,
+        Unheard::Cut => {
+            layer.scene.injected(Injected::AnswerLost);
+            cut(answer)
+        }
+        Unheard::Never => {
+            layer.scene.injected(Injected::AnswerLost);
+            std::future::pending().await
+        }
+    }
+}
+
+async fn handle(
+    layer: &Layer,
+    next: Next,
+    head: request::Parts,
+    bytes: Bytes,
+    fate: Fate,
+    arrival: u64,
+) -> Response {
+    if fate.slow {
+        layer.scene.injected(Injected::Slow);
+        let us = layer.scene.plan.link.latency_us * 100;
+        tokio::time::sleep(Duration::from_micros(us)).await;
+    }
+    if layer.reordered(&head, arrival) {
+        layer.scene.injected(Injected::Reorder);
+    }
+    if fate.twice {
+        layer.scene.injected(Injected::Duplicate);
+        once(layer, next.clone(), &head, &bytes).await;
+    }
+    once(layer, next, &head, &bytes).await
+}
+
+/// Runs the real router on a request, and looks at its answer.
+async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -> Response {
+    let request = Request::from_parts(head.clone(), Body::from(bytes.clone()));
+    let (answer, body) = next.run(request).await.into_parts();
+    let body = body.collect().await.expect("an answer is in memory").to_bytes();
+    let status = answer.status;
+    layer.scene.trace(3, &[&status.as_u16().to_le_bytes(), &body]);
+    layer.scene.say(|| {
+        let path = head.uri.path();
+        format!("cloud: {path}, {} bytes: {status}, {} bytes", bytes.len(), body.len())
+    });
+    match (head.uri.path(), status) {
+        (_, StatusCode::SERVICE_UNAVAILABLE) => {
+            // The service turns a panic of a handler into this answer; here it must be seen.
+            let text = String::from_utf8_lossy(&body);
+            assert!(!text.contains("failed on this request"), "a handler of the cloud panicked");
+        }
+        (_, StatusCode::UNAUTHORIZED) => cover_denial(&layer.scene, &body),
+        ("/v1/handshake", StatusCode::OK) => cover_welcome(&layer.scene, &body),
+        ("/v1/sales-events", StatusCode::OK) => check_push(&layer.scene, bytes, &body),
+        _ => {}
+    }
+    Response::from_parts(answer, Body::from(body))
+}
+
+fn cover_denial(scene: &Scene, body: &[u8]) {
+    #[derive(serde::Deserialize)]
+    struct Problem {
+        reason: Denial,
+    }
+    let Ok(problem) = serde_json::from_slice::<Problem>(body) else { return };
+    scene.saw(match problem.reason {
+        Denial::UnknownTerminal => Transition::DeniedUnknown,
+        Denial::Revoked => Transition::DeniedRevoked,
+        Denial::Expired => Transition::DeniedExpired,
+        Denial::WrongCredential => Transition::DeniedWrong,
+    });
+}
+
+fn cover_welcome(scene: &Scene, body: &[u8]) {
+    let welcome = Welcome::decode(body).expect("the cloud answers what it should");
+    let Some(lane) = welcome.lanes.first() else { return };
+    scene.saw(match lane.standing {
+        Standing::InStep => Transition::HelloInStep,
+        Standing::TillAhead => Transition::HelloTillAhead,
+        Standing::CloudLostTail => Transition::HelloCloudLostTail,
+        Standing::TillLostTail => Transition::HelloTillLostTail,
+        Standing::Forked => Transition::HelloForked,
+    });
+}
+
+/// Holds an answer against the cloud's durable rows, and counts what it says.
+fn check_push(scene: &Scene, request: &[u8], body: &[u8]) {
+    let push = Push::decode(request).expect("the cloud has understood it");
+    let answer = PushAnswer::decode(body).expect("the cloud answers what it should");
+    let offer = Offer::read(push);
+    scene.saw(Transition::Push);
+    let mirror = lock(&scene.cloud.mirror);
+    for (result, (seq, key, hash)) in answer.results.iter().zip(offer.entries()) {
+        assert_eq!(result.seq, seq, "each item has its own result");
+        let (seen, posted) = match result.verdict {
+            Verdict::Created(_) => (Transition::ItemCreated, true),
+            Verdict::Existing(_) => (Transition::ItemExisting, true),
+            Verdict::Parked(_) => (Transition::ItemParked, false),
+            Verdict::Refused(_) => (Transition::ItemRefused, false),
+        };
+        scene.saw(seen);
+        let Some(key) = key else { continue };
+        scene.judge(|checker, at| {
+            if posted {
+                return checker.answered(at, key, hash, &mirror.rows);
+            }
+            checker.failed_item(key, hash);
+            Ok(())
+        });
+    }
+    match answer.stopped {
+        Some(Stopped::Gap) => scene.saw(Transition::StoppedGap),
+        Some(Stopped::Forked) => scene.saw(Transition::StoppedForked),
+        Some(Stopped::UnknownEpoch) => scene.saw(Transition::StoppedUnknownEpoch),
+        None => {}
+    }
+}
+
+fn refusal(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// Breaks the connection in the middle of an answer.
+fn cut(answer: Response) -> Response {
+    let (head, _) = answer.into_parts();
+    Response::from_parts(head, Body::new(Broken))
+}
+
+/// A body that fails at once.
+struct Broken;
+
+impl hyper::body::Body for Broken {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, std::io::Error>>> {
+        let error = std::io::Error::from(std::io::ErrorKind::ConnectionAborted);
+        std::task::Poll::Ready(Some(Err(error)))
+    }
+}

@@ -1,0 +1,174 @@
+//! What is watched in the commits of each role.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use counterfoil_protocol::cloud::{self, Cloud, Site};
+use counterfoil_protocol::machine::Loaded;
+use counterfoil_protocol::terminal::row::{Entry, Meta, State};
+use counterfoil_protocol::terminal::{self, Terminal};
+
+use super::observe::{Commit, Role};
+use super::scene::{Node, Scene, TillSlot, lock};
+use crate::coverage::{Injected, Transition};
+use crate::law::Law;
+
+impl Role for Cloud {
+    /// Where the tills stand that are answered.
+    type Context = BTreeSet<Site>;
+
+    const DURABLE: Law = Law::AckedIsDurable;
+    const CRASHES: [Injected; 2] = [Injected::CloudCrashBefore, Injected::CloudCrashAfter];
+
+    fn context(loaded: &Loaded<Self>) -> BTreeSet<Site> {
+        loaded
+            .values()
+            .filter_map(|record| match record {
+                Some(cloud::Record::Terminal(terminal)) => Some(terminal.site),
+                Some(_) | None => None,
+            })
+            .collect()
+    }
+
+    fn committed(scene: &Scene, _: Node, commit: &Commit<'_, Self>) {
+        scene.judge(|checker, at| {
+            let touched = commit.touched.iter().map(|key| (key, commit.rows.get(key)));
+            checker.cloud_committed(at, commit.context, touched)
+        });
+    }
+
+    fn opened(scene: &Scene, _: Node, rows: &BTreeMap<cloud::Key, cloud::Record>) {
+        scene.judge(|checker, at| checker.cloud_whole(at, rows));
+    }
+}
+
+/// What a till was asked, as the rows that it loaded tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// So many drafts.
+    Record(u64),
+    Adopt,
+    Answered,
+    Retry,
+    /// A greeting was answered, and the cloud has something of this till.
+    Welcomed,
+    /// Only the till's books: an installation, an opening, a denial or a first welcome.
+    Books,
+}
+
+impl Role for Terminal {
+    type Context = Kind;
+
+    const DURABLE: Law = Law::NeverForgotten;
+    const CRASHES: [Injected; 2] = [Injected::TillCrashBefore, Injected::TillCrashAfter];
+
+    fn context(loaded: &Loaded<Self>) -> Kind {
+        use terminal::Key;
+        let count = |is: fn(&Key) -> bool| loaded.keys().filter(|key| is(key)).count() as u64;
+        let locals = count(|key| matches!(key, Key::Local(..)));
+        let series = count(|key| matches!(key, Key::Series(_)));
+        let entries = count(|key| matches!(key, Key::Entry(..)));
+        let queue = count(|key| matches!(key, Key::Queue(..)));
+        match (locals, series, entries, queue) {
+            (drafts, 1.., _, _) => Kind::Record(drafts),
+            (1.., 0, _, _) => Kind::Adopt,
+            (0, 0, 1.., 1..) => Kind::Answered,
+            (0, 0, 0, 1..) => Kind::Retry,
+            (0, 0, 1.., 0) => Kind::Welcomed,
+            (0, 0, 0, 0) => Kind::Books,
+        }
+    }
+
+    fn committed(scene: &Scene, node: Node, commit: &Commit<'_, Self>) {
+        let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
+        cover(scene, &scene.till(number), commit);
+        scene.judge(|checker, at| {
+            let touched = commit.touched.iter().map(|key| (key, commit.rows.get(key)));
+            checker.till_committed(at, number, touched)?;
+            checker.till_entries(at, number, commit.rows, commit.touched)
+        });
+    }
+
+    fn opened(scene: &Scene, node: Node, rows: &BTreeMap<terminal::Key, terminal::Record>) {
+        let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
+        scene.judge(|checker, at| checker.till_whole(at, number, rows));
+    }
+}
+
+/// The till's books before and after a commit that changed them.
+fn books<'a>(commit: &'a Commit<'_, Terminal>) -> (Option<&'a Meta>, Option<&'a Meta>) {
+    let is_meta = |record: Option<&'a terminal::Record>| match record {
+        Some(terminal::Record::Meta(meta)) => Some(meta),
+        Some(_) | None => None,
+    };
+    let now = is_meta(commit.rows.get(&terminal::Key::Meta));
+    let before = match commit.before.get(&terminal::Key::Meta) {
+        Some(before) => is_meta(before.as_ref()),
+        None => now,
+    };
+    (before, now)
+}
+
+fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
+    let welcome_in = {
+        let mut state = lock(&slot.state);
+        let about = matches!(commit.context, Kind::Welcomed | Kind::Books);
+        let welcome = about && std::mem::take(&mut state.welcome_in);
+        state.greeted_since_heal |= welcome && scene.is_healed();
+        welcome
+    };
+    let (before, now) = books(commit);
+    match commit.context {
+        Kind::Record(drafts) => {
+            for _ in 0..*drafts {
+                scene.saw(Transition::TillRecord);
+            }
+        }
+        Kind::Adopt => scene.saw(Transition::TillAdopt),
+        Kind::Answered => {
+            scene.saw(Transition::TillAnswered);
+            cover_answers(scene, commit);
+        }
+        Kind::Retry => scene.saw(Transition::TillRetry),
+        Kind::Welcomed | Kind::Books if welcome_in => {
+            scene.saw(Transition::TillWelcomed);
+            cover_welcome(scene, before, now);
+        }
+        Kind::Welcomed | Kind::Books => scene.saw(match (before, now) {
+            (None, _) => Transition::TillInstall,
+            (Some(before), Some(now)) if before.boot != now.boot => Transition::TillOpen,
+            (Some(_), _) => Transition::TillDenied,
+        }),
+    }
+}
+
+fn cover_answers(scene: &Scene, commit: &Commit<'_, Terminal>) {
+    use terminal::{Key, Record};
+    for key in commit.touched {
+        match (key, commit.rows.get(key)) {
+            (Key::Entry(..), Some(Record::Entry(Entry { state: State::Synced(_), .. }))) => {
+                scene.saw(Transition::TillSynced);
+            }
+            (Key::Queue(..), Some(Record::Queue(_))) => scene.saw(Transition::TillWaits),
+            (Key::Attention(..), Some(Record::Attention(_))) => {
+                scene.saw(Transition::TillAttention);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn cover_welcome(scene: &Scene, before: Option<&Meta>, now: Option<&Meta>) {
+    let (Some(before), Some(now)) = (before, now) else { return };
+    if before.epoch == now.epoch {
+        if now.acked < before.acked {
+            scene.saw(Transition::TillWelcomedTookBack);
+        }
+        return;
+    }
+    // The cloud holds all of a history that lost its tail, and a part of one that forked.
+    let closed = now.closed.iter().find(|closed| closed.epoch == before.epoch);
+    scene.saw(match closed {
+        Some(closed) if closed.kept < closed.head => Transition::TillWelcomedForked,
+        Some(_) | None => Transition::TillWelcomedLostTail,
+    });
+}

@@ -1,0 +1,331 @@
+//! What the driver and the hosts of one run share. Nothing is global: each run has its own.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use counterfoil_protocol::cloud::{self, Cloud};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
+use counterfoil_protocol::terminal::row::Meta;
+use counterfoil_protocol::terminal::{Draft, Identity, Key, Record, Terminal};
+use counterfoil_protocol::time::Millis;
+use tokio::sync::{Notify, watch};
+
+use super::Sabotage;
+use super::disk::Disk;
+use super::observe::Mirror;
+use crate::checker::{Checker, CloudBackup, CloudRows, DeviceBackup, TillRows};
+use crate::coverage::{Coverage, Injected, Transition};
+use crate::law::Violation;
+use crate::model::START;
+use crate::plan::Plan;
+use crate::rng::Stream;
+use crate::sales::Sales;
+
+/// Locks; what these locks guard is never left half changed.
+pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Who.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Node {
+    Cloud,
+    Till(usize),
+}
+
+/// A run.
+pub(super) struct Scene {
+    pub(super) plan: Plan,
+    pub(super) sales: Option<Arc<Sales>>,
+    pub(super) sabotage: Sabotage,
+    pub(super) healed: watch::Sender<bool>,
+    pub(super) cloud: CloudSlot,
+    tills: Mutex<Vec<Arc<TillSlot>>>,
+    board: Mutex<Board>,
+    now_ms: AtomicU64,
+}
+
+/// What is written down.
+pub(super) struct Board {
+    pub(super) checker: Checker,
+    pub(super) coverage: Coverage,
+    pub(super) violation: Option<Violation>,
+    pub(super) trace: blake3::Hasher,
+    pub(super) log: Option<Vec<String>>,
+    /// Nodes that have lost their store and wait for their end.
+    pub(super) crashes: Vec<Crash>,
+    /// How often a store was opened that a crash had left open.
+    pub(super) recoveries: u64,
+}
+
+/// A node must go down.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Crash {
+    pub(super) node: Node,
+    pub(super) down_ms: u64,
+}
+
+/// What stays of the cloud while its host comes and goes.
+pub(super) struct CloudSlot {
+    pub(super) disk: Disk,
+    pub(super) mirror: Arc<Mutex<Mirror<Cloud>>>,
+    pub(super) luck: Mutex<Stream>,
+    pub(super) link: Mutex<Stream>,
+    pub(super) throttled_until_ms: AtomicU64,
+    pub(super) errands: Mutex<std::collections::VecDeque<Errand>>,
+    pub(super) errand: Notify,
+    pub(super) tokens: Mutex<BTreeMap<TerminalId, Credential>>,
+    pub(super) state: Mutex<CloudState>,
+}
+
+#[derive(Default)]
+pub(super) struct CloudState {
+    pub(super) up: bool,
+    pub(super) backup: Option<(Vec<u8>, CloudRows, CloudBackup)>,
+}
+
+/// Something an operator does.
+#[derive(Clone, Debug)]
+pub(super) struct Errand {
+    pub(super) input: cloud::Input,
+    pub(super) fault: Option<Injected>,
+    /// The token that the tills of a terminal learn once it is enrolled.
+    pub(super) token: Option<(TerminalId, Credential)>,
+}
+
+/// What a till presents, and what the cloud stores of it.
+#[derive(Clone, Debug)]
+pub(super) struct Credential {
+    pub(super) text: String,
+    pub(super) digest: Hash,
+}
+
+/// What stays of a till while its host comes and goes.
+pub(super) struct TillSlot {
+    pub(super) number: usize,
+    pub(super) name: String,
+    pub(super) identity: Identity,
+    pub(super) disk: Disk,
+    pub(super) mirror: Arc<Mutex<Mirror<Terminal>>>,
+    /// The file outside the disk.
+    pub(super) witness: Arc<Mutex<Option<Witness>>>,
+    pub(super) token: watch::Sender<String>,
+    pub(super) skew_ms: AtomicI64,
+    pub(super) entropy: Arc<Mutex<Stream>>,
+    pub(super) luck: Mutex<Stream>,
+    pub(super) link: Mutex<Stream>,
+    pub(super) work: Mutex<Stream>,
+    pub(super) registers: [PosId; 2],
+    pub(super) state: Mutex<TillState>,
+}
+
+#[derive(Default)]
+pub(super) struct TillState {
+    pub(super) up: bool,
+    pub(super) cut_to_ms: u64,
+    pub(super) cut_from_ms: u64,
+    pub(super) backup: Option<TillBackup>,
+    pub(super) last_draft: Option<Draft>,
+    /// How many of its real sales the till has begun.
+    pub(super) sold: usize,
+    /// The cashier does not know whether this was recorded.
+    pub(super) unsure: Option<Draft>,
+    pub(super) greeted_since_heal: bool,
+    /// The request under way is a greeting.
+    pub(super) hello_out: bool,
+    /// A greeting was answered, and not yet committed.
+    pub(super) welcome_in: bool,
+}
+
+/// What is put aside when a till is backed up.
+#[derive(Clone)]
+pub(super) struct TillBackup {
+    pub(super) image: Vec<u8>,
+    pub(super) rows: TillRows,
+    pub(super) witness: Option<Witness>,
+    pub(super) owed: DeviceBackup,
+}
+
+impl Scene {
+    pub(super) fn new(
+        plan: &Plan,
+        sales: Option<Arc<Sales>>,
+        sabotage: Sabotage,
+        keep_log: bool,
+    ) -> Self {
+        let stream = |name: &str| Stream::new(plan.seed, name, 0);
+        Self {
+            plan: plan.clone(),
+            sales,
+            sabotage,
+            healed: watch::Sender::new(false),
+            cloud: CloudSlot {
+                disk: Disk::new(stream("network/cloud/disk"), sabotage.lying_disks),
+                mirror: Arc::default(),
+                luck: Mutex::new(stream("network/cloud/luck")),
+                link: Mutex::new(stream("network/cloud/link")),
+                throttled_until_ms: AtomicU64::new(0),
+                errands: Mutex::default(),
+                errand: Notify::new(),
+                tokens: Mutex::default(),
+                state: Mutex::default(),
+            },
+            tills: Mutex::default(),
+            board: Mutex::new(Board {
+                checker: Checker::default(),
+                coverage: Coverage::default(),
+                violation: None,
+                trace: blake3::Hasher::new(),
+                log: keep_log.then(Vec::new),
+                crashes: Vec::new(),
+                recoveries: 0,
+            }),
+            now_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn board(&self) -> MutexGuard<'_, Board> {
+        lock(&self.board)
+    }
+
+    pub(super) fn till(&self, number: usize) -> Arc<TillSlot> {
+        Arc::clone(&lock(&self.tills)[number])
+    }
+
+    pub(super) fn tills(&self) -> Vec<Arc<TillSlot>> {
+        lock(&self.tills).clone()
+    }
+
+    pub(super) fn add_till(&self, slot: Arc<TillSlot>) {
+        let mut tills = lock(&self.tills);
+        assert_eq!(slot.number, tills.len(), "tills are numbered as they come");
+        tills.push(slot);
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.tills).len()
+    }
+
+    /// Tells the time to those who ask from outside of every host.
+    pub(super) fn set_now(&self, ms: u64) {
+        self.now_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Returns the time since the start: inside a host the host's own, which is exact.
+    pub(super) fn now_ms(&self) -> u64 {
+        turmoil::sim_elapsed().map_or_else(
+            || self.now_ms.load(Ordering::Relaxed),
+            |elapsed| elapsed.as_millis() as u64,
+        )
+    }
+
+    pub(super) fn is_healed(&self) -> bool {
+        *self.healed.borrow()
+    }
+
+    pub(super) fn saw(&self, transition: Transition) {
+        self.board().coverage.saw(transition);
+    }
+
+    pub(super) fn injected(&self, fault: Injected) {
+        self.board().coverage.injected(fault);
+    }
+
+    /// Checks something; the first violation ends the run.
+    pub(super) fn judge(
+        &self,
+        check: impl FnOnce(&mut Checker, u64) -> Result<(), Violation>,
+    ) -> bool {
+        let at = self.now_ms();
+        let mut board = self.board();
+        match check(&mut board.checker, at) {
+            Ok(()) => true,
+            Err(violation) => {
+                board.violation.get_or_insert(violation);
+                false
+            }
+        }
+    }
+
+    /// Adds something that happened to the digest.
+    pub(super) fn trace(&self, kind: u8, parts: &[&[u8]]) {
+        let at = self.now_ms();
+        let mut board = self.board();
+        board.trace.update(&at.to_le_bytes());
+        board.trace.update(&[kind]);
+        for part in parts {
+            board.trace.update(&(part.len() as u64).to_le_bytes());
+            board.trace.update(part);
+        }
+    }
+
+    /// Writes a line of the log, if one is kept.
+    pub(super) fn say(&self, text: impl FnOnce() -> String) {
+        let at = self.now_ms();
+        let mut board = self.board();
+        if let Some(log) = &mut board.log {
+            log.push(format!("{at:>9} ms  {}", text()));
+        }
+    }
+
+    /// Asks the driver to end a node after this tick, and to start it again later.
+    pub(super) fn crash_soon(&self, node: Node, down_ms: u64) {
+        self.board().crashes.push(Crash { node, down_ms });
+    }
+
+    /// Hands the operator something to do; it waits while the cloud is down.
+    pub(super) fn send_operator(&self, errand: Errand) {
+        lock(&self.cloud.errands).push_back(errand);
+        self.cloud.errand.notify_one();
+    }
+}
+
+impl TillSlot {
+    /// Returns the time that the till's clock shows.
+    pub(super) fn wall(&self, now_ms: u64) -> Millis {
+        Millis((START + now_ms).saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))
+    }
+
+    /// Returns whether everything has been said since the faults ended.
+    pub(super) fn drained(&self) -> bool {
+        let state = lock(&self.state);
+        let mirror = lock(&self.mirror);
+        let Some(meta) = meta(&mirror.rows) else { return false };
+        let backlog = meta.backlog();
+        state.up
+            && state.greeted_since_heal
+            && state.unsure.is_none()
+            && mirror.uncertain.is_none()
+            && backlog.fresh == 0
+            && !backlog.adopting
+            && backlog.quarantined.is_none()
+            && queue_is_empty(&mirror.rows)
+    }
+
+    pub(super) fn explain(&self) -> String {
+        let state = lock(&self.state);
+        let mirror = lock(&self.mirror);
+        let backlog = meta(&mirror.rows).map(Meta::backlog);
+        format!(
+            "up {}, greeted {}, unsure {}, {backlog:?}, queue empty {}",
+            state.up,
+            state.greeted_since_heal,
+            state.unsure.is_some(),
+            queue_is_empty(&mirror.rows),
+        )
+    }
+}
+
+fn meta(rows: &TillRows) -> Option<&Meta> {
+    match rows.get(&Key::Meta) {
+        Some(Record::Meta(meta)) => Some(meta),
+        Some(_) | None => None,
+    }
+}
+
+fn queue_is_empty(rows: &TillRows) -> bool {
+    let first = Key::Queue(counterfoil_protocol::identity::Epoch::default(), 0);
+    !matches!(rows.range(first..).next(), Some((Key::Queue(..), _)))
+}
