@@ -94,7 +94,7 @@ impl Line {
     #[must_use]
     pub fn amount(&self) -> Minor {
         let gross = self.quantity.price(self.unit_price).map_or(0, |minor| minor.0);
-        Minor(gross - self.discount.0)
+        Minor(gross.saturating_sub(self.discount.0))
     }
 }
 
@@ -382,7 +382,8 @@ impl Trade {
     /// Returns the sum of the lines.
     #[must_use]
     pub fn total(&self) -> Minor {
-        Minor(self.lines.iter().map(|line| line.amount().0).sum())
+        let amounts = self.lines.iter().map(|line| line.amount().0);
+        Minor(amounts.fold(0, i64::saturating_add))
     }
 
     /// Makes a trade of `lines` paid in full by one `tender`.

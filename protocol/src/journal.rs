@@ -54,7 +54,14 @@ impl Segment {
         self.payloads.push(payload);
     }
 
-    /// Returns the chain hash of entry `seq`, if the segment holds it.
+    /// Returns the payload hash of entry `seq`, which belongs into this segment, if it is held.
+    #[must_use]
+    pub fn payload_at(&self, seq: u64) -> Option<Hash> {
+        let index = usize::try_from((seq - 1) % SEGMENT_ENTRIES).ok()?;
+        self.payloads.get(index).copied()
+    }
+
+    /// Returns the chain hash of entry `seq`, which belongs into this segment, if it is held.
     #[must_use]
     pub fn chain_at(&self, seq: u64) -> Option<Hash> {
         let number = Self::number(seq);
@@ -115,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_segment_recomputes_the_chain() {
-        let terminal = TerminalId::parse("T").unwrap();
+        let terminal = TerminalId::parse("T").expect("a short name");
         let start = genesis(terminal, Epoch { number: 1, nonce: 2 });
         let mut segment = Segment::new(start);
         let mut chain = start;
@@ -124,7 +131,9 @@ mod tests {
             chain = link(chain, seq, payload);
             segment.push(seq, payload);
             assert_eq!(segment.chain_at(seq), Some(chain));
-            assert_eq!(segment.chain_at(seq + 1), None);
+            if seq < SEGMENT_ENTRIES {
+                assert_eq!(segment.chain_at(seq + 1), None);
+            }
         }
     }
 }

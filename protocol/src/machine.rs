@@ -73,10 +73,12 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// bug in the role, and deciding on a row that is not locked would be worse.
     #[must_use]
     pub fn get(&self, key: &M::Key) -> Option<&M::Record> {
-        match self.written.get(key) {
-            Some(written) => written.as_ref(),
-            None => self.loaded.get(key).expect("a step reads only what `reads` declared").as_ref(),
+        if let Some(written) = self.written.get(key) {
+            return written.as_ref();
         }
+        let loaded = self.loaded.get(key);
+        assert!(loaded.is_some(), "a step reads only what `reads` declared");
+        loaded.and_then(Option::as_ref)
     }
 
     /// Writes a declared row.

@@ -30,7 +30,10 @@ impl Milli {
     /// Returns a quantity of whole units, or `None` beyond [`MILLI_MAX`].
     #[must_use]
     pub fn from_units(units: i64) -> Option<Self> {
-        units.checked_mul(1000).filter(|milli| milli.abs() <= MILLI_MAX).map(Self)
+        units
+            .checked_mul(1000)
+            .filter(|milli| milli.unsigned_abs() <= MILLI_MAX.unsigned_abs())
+            .map(Self)
     }
 
     /// Returns the price of this quantity at `unit_price`, half a minor unit rounded away from
@@ -39,7 +42,10 @@ impl Milli {
     pub fn price(self, unit_price: Minor) -> Option<Minor> {
         let exact = i128::from(self.0) * i128::from(unit_price.0);
         let rounded = (exact + 500 * exact.signum()) / 1000;
-        i64::try_from(rounded).ok().filter(|minor| minor.abs() <= MINOR_MAX).map(Minor)
+        i64::try_from(rounded)
+            .ok()
+            .filter(|minor| minor.unsigned_abs() <= MINOR_MAX.unsigned_abs())
+            .map(Minor)
     }
 }
 

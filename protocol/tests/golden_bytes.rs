@@ -272,13 +272,7 @@ fn cloud_rows() {
         seen: AT,
         posted: figures,
     };
-    let fork = cloud_row::Fork {
-        common: 1,
-        till_head: 3,
-        cloud_head: 2,
-        standing: Standing::Forked,
-        at: AT,
-    };
+    let fork = cloud_row::Fork { common: 1, cloud_head: 2, successor: EPOCH, at: AT };
     let mut segment = Segment::new(HASH);
     segment.push(1, Hash::default());
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);

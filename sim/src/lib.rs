@@ -6,6 +6,7 @@
 //! | [`model`] | the model level: the pure roles in a world of one event heap |
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
 //! | [`coverage`] | what really happened |
+pub mod arbitrary;
 pub mod checker;
 pub mod coverage;
 pub mod law;

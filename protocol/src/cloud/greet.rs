@@ -12,8 +12,8 @@ use crate::journal::Segment;
 use crate::machine::Rows;
 use crate::time::Millis;
 use crate::wire::message::{
-    Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, Point, Standing, WIRE_VERSION, Welcome,
-    WelcomeLane,
+    Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1, Point, Standing, WIRE_VERSION,
+    Welcome, WelcomeLane,
 };
 
 /// The most histories one terminal may begin. Each is a restore or a copy that a person should
@@ -29,7 +29,10 @@ pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut BTreeSet<Key>) {
                 keys.insert(Key::Segment(caller.terminal, lane.epoch, number));
             }
         }
-        keys.insert(Key::Fork(caller.terminal, lane.epoch, lane.points[0].hash));
+    }
+    if let Some((fork, parent)) = fork_of(caller.terminal, &hello.lanes[0]) {
+        keys.insert(fork);
+        keys.insert(Key::Lane(caller.terminal, parent.epoch));
     }
 }
 
@@ -43,9 +46,6 @@ pub(super) fn step(
     open_current(rows, now, caller.terminal, &hello.lanes[0]);
     let lanes: Vec<WelcomeLane> =
         hello.lanes.iter().map(|lane| compare(rows, caller.terminal, lane)).collect();
-    for (told, found) in hello.lanes.iter().zip(&lanes) {
-        name_fork(rows, now, caller.terminal, told, found);
-    }
     Output::Welcome(Welcome {
         version: WIRE_VERSION,
         server_time_ms: now.0,
@@ -73,6 +73,7 @@ fn open_current(rows: &mut Rows<'_, Cloud>, now: Millis, id: TerminalId, told: &
         seen: now,
         posted: Figures::default(),
     };
+    name_fork(rows, now, id, told);
     rows.put(Key::Lane(id, told.epoch), Record::Lane(lane));
     rows.put(
         Key::Terminal(id),
@@ -131,27 +132,17 @@ fn standing(told: &HelloLane, head: Point, common: u64) -> Standing {
     }
 }
 
-fn name_fork(
-    rows: &mut Rows<'_, Cloud>,
-    now: Millis,
-    id: TerminalId,
-    told: &HelloLane,
-    found: &WelcomeLane,
-) {
-    match found.standing {
-        Standing::InStep | Standing::TillAhead | Standing::CloudLostTail => return,
-        Standing::TillLostTail | Standing::Forked => {}
-    }
-    let key = Key::Fork(id, told.epoch, told.points[0].hash);
-    if rows.get(&key).is_some() {
-        return;
-    }
-    let fork = Fork {
-        common: found.common,
-        till_head: told.points[0].seq,
-        cloud_head: found.head.seq,
-        standing: found.standing,
-        at: now,
-    };
+/// A history that continues another was opened because the till's database was restored, copied,
+/// or had parted from the cloud's copy: a person should know of it (B.3).
+fn name_fork(rows: &mut Rows<'_, Cloud>, now: Millis, id: TerminalId, told: &HelloLane) {
+    let Some((key, parent)) = fork_of(id, told) else { return };
+    let cloud_head = rows.lane(id, parent.epoch).map_or(0, |lane| lane.head);
+    let fork = Fork { common: parent.common, cloud_head, successor: told.epoch, at: now };
     rows.put(key, Record::Fork(fork));
+}
+
+/// Returns the row that names the parting from which `told` came, and the history it came from.
+fn fork_of(id: TerminalId, told: &HelloLane) -> Option<(Key, ParentV1)> {
+    let parent = told.parent?;
+    Some((Key::Fork(id, parent.epoch, genesis(id, told.epoch)), parent))
 }

@@ -56,8 +56,7 @@ pub(super) fn step(
         let stopped = Some(Stopped::UnknownEpoch);
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
     };
-    let mut ingest =
-        Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false };
+    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false };
     let before = ingest.lane.clone();
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
@@ -111,8 +110,11 @@ impl Ingest<'_, '_> {
             return Err(Stopped::Gap);
         }
         if item.seq <= self.lane.head {
-            let held = self.segment(Segment::number(item.seq)).chain_at(item.seq);
-            return if held == Some(item.chain) { Ok(()) } else { Err(Stopped::Forked) };
+            // The chain hash alone would not do: it is only claimed to be that of these bytes.
+            let segment = self.segment(Segment::number(item.seq));
+            let same = segment.payload_at(item.seq) == Some(item.payload_hash)
+                && segment.chain_at(item.seq) == Some(item.chain);
+            return if same { Ok(()) } else { Err(Stopped::Forked) };
         }
         let chain = link(self.lane.hash, item.seq, item.payload_hash);
         if chain != item.chain {

@@ -16,7 +16,7 @@ use crate::money::Milli;
 use crate::persist::{Damaged, KeyReader, KeyWriter};
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
-use crate::wire::message::{ParentV1, ServerId, Standing, Verdict};
+use crate::wire::message::{ParentV1, ServerId, Verdict};
 
 /// The version byte of every record.
 pub const ROW_VERSION: u8 = 1;
@@ -38,7 +38,8 @@ pub enum Key {
     Opaque(TerminalId, Epoch, u64),
     /// A product's stock at a branch: the sum of its movements.
     Stock(ShopId, BranchId, ProductId),
-    /// A parting of histories, named for a person, by the till's head in the parted history.
+    /// A parting of histories, named for a person: the history that was left, and the genesis of
+    /// the one that came after.
     Fork(TerminalId, Epoch, Hash),
     /// A product of a shop's catalog.
     Product(ShopId, ProductId),
@@ -175,15 +176,13 @@ pub struct Stock {
 /// A parting of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
-    /// The last common entry that is known.
+    /// The last entry of the left history that both are known to share.
     pub common: u64,
-    /// Where the till stood.
-    pub till_head: u64,
-    /// Where the cloud stood.
+    /// Where the cloud's copy of it stood when the next one was announced.
     pub cloud_head: u64,
-    /// How it showed.
-    pub standing: Standing,
-    /// When.
+    /// The history that came after.
+    pub successor: Epoch,
+    /// When it was announced.
     pub at: Millis,
 }
 

@@ -6,6 +6,9 @@
 //! 2. [`Session::poll_output`] until it returns `None`: send, or commit, as it says.
 //! 3. Sleep until [`Session::wake_at`], or until something happens; then again from 1.
 //!
+//! `now` is a monotonic time of the driver's choosing: it never goes back, whatever the clock on
+//! the wall does.
+//!
 //! At most one request and one commit are under way at a time. The batch of a push is the
 //! in-flight window: it is bounded by items and bytes, and lost with the session.
 //!
@@ -259,8 +262,9 @@ impl Session {
         self.phase == Phase::Pushing
     }
 
-    /// Returns the bound of `QueueDrains`: with work to do and no quarantine, a request leaves
-    /// within this span of the last one, whatever happened to that.
+    /// Returns the bound of `QueueDrains`: with entries that were never answered and no quarantine,
+    /// a request leaves within this span of the last one, whatever happened to that. An item that
+    /// failed by itself waits for at most [`crate::terminal::RETRY_CAP`].
     #[must_use]
     pub const fn attempt_bound(config: &Config) -> Millis {
         let wait = if config.backoff_cap.0 > config.retry_after_cap.0 {
@@ -348,9 +352,12 @@ impl Session {
                 Commit::Answered(epoch, answer)
             }
         };
-        self.backoff.reset();
-        self.attempt = 0;
-        self.items_max = self.config.items_max.min(self.items_max.saturating_mul(2));
+        if matches!(commit, Commit::Answered(..)) {
+            // A greeting alone is no success: the cloud may answer it and fail each push.
+            self.backoff.reset();
+            self.attempt = 0;
+            self.items_max = self.config.items_max.min(self.items_max.saturating_mul(2));
+        }
         self.settle(now, commit);
     }
 

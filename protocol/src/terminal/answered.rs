@@ -76,7 +76,7 @@ fn take(
             rows.remove(attention);
             State::Synced(id)
         }
-        Verdict::Parked(code) if attempts + 1 < ATTEMPTS_MAX => {
+        Verdict::Parked(code) if attempts < ATTEMPTS_MAX - 1 => {
             let attempts = attempts + 1;
             let due = now.after(retry_wait(attempts, entry.payload_hash));
             rows.remove(attention);

@@ -1,11 +1,13 @@
 //! Read-only queries: what the till has to say, assembled from committed rows.
 
+use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::answered::RETRY_CAP;
-use super::row::{Attention, Closed, Entry, Meta, Queued};
+use super::row::{Attention, Closed, Entry, Meta, Queued, State};
 use super::{Adoption, Key, Record, Terminal};
+use crate::event::TEXT_BYTES_MAX;
 use crate::identity::Epoch;
 use crate::journal;
 use crate::machine::Query;
@@ -80,14 +82,15 @@ pub async fn hello<Q: Query<Terminal>>(
 ) -> Result<Hello, Q::Error> {
     let mut lanes = Vec::new();
     lanes.push(lane(store, meta.epoch, meta.parent, meta.head, meta.hash, meta.acked).await?);
-    for closed in meta.closed.iter().rev().take(HELLO_LANES_MAX - 1) {
+    for closed in meta.closed.iter().rev() {
         let Closed { epoch, parent, head, hash, kept, .. } = *closed;
         lanes.push(lane(store, epoch, parent, head, hash, kept).await?);
     }
+    assert!(lanes.len() <= HELLO_LANES_MAX, "a till remembers no more than it can report");
     Ok(Hello {
         terminal_id: meta.identity.terminal,
         versions: [WIRE_VERSION].into(),
-        app: app.to_string(),
+        app: app[..app.floor_char_boundary(TEXT_BYTES_MAX)].to_string(),
         clock_ms: now.0,
         lanes,
     })
@@ -249,6 +252,9 @@ fn named(
 
 /// Returns up to `limit` entries that are not synced, oldest first, with what the queue says.
 ///
+/// Among them are entries that were synced once and are offered again, because the cloud lost
+/// them, and those of closed histories that wait to be carried over.
+///
 /// # Errors
 /// The store's.
 pub async fn pending<Q: Query<Terminal>>(
@@ -256,23 +262,41 @@ pub async fn pending<Q: Query<Terminal>>(
     limit: usize,
 ) -> Result<Vec<(Epoch, u64, Pending)>, Q::Error> {
     let last = Epoch { number: u32::MAX, nonce: u64::MAX };
-    let mut found = Vec::new();
+    let mut found = BTreeMap::new();
+    if let Some(meta) = meta(store).await? {
+        let fresh = (meta.epoch, meta.acked + 1, meta.head);
+        let closed = meta.closed.iter().map(|closed| (closed.epoch, closed.next, closed.head));
+        for (epoch, first, head) in closed.chain([fresh]) {
+            if first > head {
+                continue;
+            }
+            let (first, end) = (Key::Entry(epoch, first), Key::Entry(epoch, head + 1));
+            for (key, record) in store.scan(&first, &end, limit).await? {
+                let (Key::Entry(epoch, seq), Record::Entry(entry)) = (key, record) else {
+                    continue;
+                };
+                if !matches!(entry.state, State::Moved(_)) {
+                    let again = Queued { attempts: 0, due: Millis::ZERO, code: None };
+                    found.insert((epoch, seq), Pending::Queued(again));
+                }
+            }
+        }
+    }
     let queue = (Key::Queue(Epoch::default(), 0), Key::Queue(last, u64::MAX));
     let attention = (Key::Attention(Epoch::default(), 0), Key::Attention(last, u64::MAX));
     for (first, end) in [queue, attention] {
         for row in store.scan(&first, &end, limit).await? {
             match row {
                 (Key::Queue(epoch, seq), Record::Queue(queued)) => {
-                    found.push((epoch, seq, Pending::Queued(queued)));
+                    found.insert((epoch, seq), Pending::Queued(queued));
                 }
                 (Key::Attention(epoch, seq), Record::Attention(attention)) => {
-                    found.push((epoch, seq, Pending::Attention(attention)));
+                    found.insert((epoch, seq), Pending::Attention(attention));
                 }
                 _ => {}
             }
         }
     }
-    found.sort_by_key(|(epoch, seq, _)| (*epoch, *seq));
-    found.truncate(limit);
-    Ok(found)
+    let pending = found.into_iter().map(|((epoch, seq), pending)| (epoch, seq, pending));
+    Ok(pending.take(limit).collect())
 }

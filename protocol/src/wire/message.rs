@@ -13,13 +13,14 @@ use crate::event::{EVENT_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::hash::Hash;
 use crate::identity::{Epoch, TerminalId};
 use crate::problem::ErrorCode;
+use crate::terminal::row::CLOSED_MAX;
 
 /// The version of the messages, and the first byte of each binary frame.
 pub const WIRE_VERSION: u8 = 1;
 /// The media type of binary frames.
 pub const MEDIA_TYPE: &str = "application/vnd.counterfoil.v1+bincode";
-/// The most epochs a till reports at once: the current one and the latest before it.
-pub const HELLO_LANES_MAX: usize = 8;
+/// The most epochs a till reports: the current one and all that it remembers.
+pub const HELLO_LANES_MAX: usize = CLOSED_MAX + 1;
 /// The most points of one journal in a `Hello`.
 pub const HELLO_POINTS_MAX: usize = 40;
 /// The most items in one `Push`.

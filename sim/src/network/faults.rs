@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use counterfoil_protocol::cloud::{Input, Site};
+use counterfoil_protocol::cloud::{self, Input, Site};
 use counterfoil_protocol::hash::secret_hash;
 use counterfoil_protocol::terminal::Key;
 use counterfoil_protocol::time::Millis;
@@ -214,9 +214,38 @@ impl Drive<'_> {
                 state.cut_from_ms = 0;
             }
             self.connect(slot.number);
-            self.enrol(slot.number);
+            if self.lacks_credential(&slot) {
+                self.enrol(slot.number);
+            }
             self.restart(Node::Till(slot.number));
         }
         scene.healed.send_replace(true);
+    }
+
+    /// Returns whether the cloud will not listen to a till. Others keep their credential and their
+    /// connection: a new one would hide that a client waits for ever on a dead stream.
+    fn lacks_credential(&self, slot: &TillSlot) -> bool {
+        let cloud = &self.scene.cloud;
+        let terminal = slot.identity.terminal;
+        let errands = lock(&cloud.errands);
+        let later = errands.iter().rev().find(|errand| match errand.input {
+            Input::Enrol { terminal: other, .. } | Input::Revoke { terminal: other } => {
+                other == terminal
+            }
+            _ => false,
+        });
+        if let Some(errand) = later {
+            return errand.token.is_none();
+        }
+        let mirror = lock(&cloud.mirror);
+        let known = lock(&cloud.tokens).get(&terminal).map(|token| token.digest);
+        let row = mirror.rows.get(&cloud::Key::Terminal(terminal));
+        let admitted = match (known, row) {
+            (Some(digest), Some(cloud::Record::Terminal(row))) => {
+                row.admits(Millis(START + self.now_ms()), digest).is_ok()
+            }
+            _ => false,
+        };
+        !admitted || mirror.uncertain.is_some()
     }
 }

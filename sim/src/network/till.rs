@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use counterfoil_protocol::event::{Body, Receipt};
-use counterfoil_protocol::identity::{EventKey, LocalEventId, Witness};
+use counterfoil_protocol::identity::{EventKey, LocalEventId, PosId, Witness};
 use counterfoil_protocol::session::Nudge;
 use counterfoil_protocol::terminal::{Draft, Key, Output, Parted, Record, Terminal};
 use counterfoil_protocol::time::Millis;
@@ -23,7 +23,7 @@ use crate::law::Law;
 use crate::model::work;
 use crate::rng::Stream;
 
-/// How often a healed world's staff looks at what needs attention.
+/// When a healed world's staff looks at what needs attention.
 const STAFF: Duration = Duration::from_secs(5);
 
 type SimTill = Till<Watched<Terminal>>;
@@ -223,7 +223,7 @@ async fn record(
     Ok(())
 }
 
-/// Sells what is left of the real sales, then looks after what needs attention.
+/// Sells what is left of the real sales, then has what needs attention tried again.
 async fn close_shop(
     scene: &Scene,
     slot: &TillSlot,
@@ -236,24 +236,26 @@ async fn close_shop(
         till.record_all(rest).await?;
         lock(&slot.state).sold += count;
     }
-    loop {
-        tokio::time::sleep(STAFF).await;
-        let held: Vec<_> = {
-            let mirror = lock(&slot.mirror);
-            let keys = mirror.rows.keys().filter_map(|key| match *key {
-                Key::Attention(epoch, seq) => mirror.rows.get(&Key::Entry(epoch, seq)),
-                _ => None,
-            });
-            keys.filter_map(|record| match record {
-                Record::Entry(entry) => Some((entry.pos, entry.local_id)),
-                _ => None,
-            })
-            .collect()
-        };
-        for (pos, local_id) in held {
-            till.retry(pos, local_id).await?;
-        }
+    // Once: what the cloud still cannot take then stays in the list, where a person decides.
+    tokio::time::sleep(STAFF).await;
+    for (pos, local_id) in attention(slot) {
+        till.retry(pos, local_id).await?;
     }
+    std::future::pending().await
+}
+
+/// Returns the events of a till that need attention.
+fn attention(slot: &TillSlot) -> Vec<(PosId, LocalEventId)> {
+    let mirror = lock(&slot.mirror);
+    let entries = mirror.rows.keys().filter_map(|key| match *key {
+        Key::Attention(epoch, seq) => mirror.rows.get(&Key::Entry(epoch, seq)),
+        _ => None,
+    });
+    let names = entries.filter_map(|record| match record {
+        Record::Entry(entry) => Some((entry.pos, entry.local_id)),
+        _ => None,
+    });
+    names.collect()
 }
 
 fn draw(scene: &Scene, slot: &TillSlot) -> Draft {

@@ -1,0 +1,76 @@
+//! Plans for property tests: proptest draws them, and shrinks one that breaks a law.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::plan::{Fault, LinkPlan, Plan, Timed, Way};
+
+/// Returns plans of up to `tills` tills and `chaos_ms` of faults.
+pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
+    assert!(tills > 0 && chaos_ms > 0, "a plan has a till and a length");
+    let size = (any::<u64>(), 1..=tills, 1..=3_u32, 300..4_000_u64, any::<bool>());
+    let commits = (0..15_000_u32, 0..10_000_u32);
+    (size, links(), commits, vec(timed(chaos_ms), 0..10)).prop_map(
+        move |(size, link, (crash_ppm, storage_error_ppm), faults)| {
+            let (seed, tills, branches, sale_every_ms, park_unknown) = size;
+            Plan {
+                seed,
+                tills,
+                branches,
+                chaos_ms,
+                sale_every_ms,
+                park_unknown,
+                link,
+                crash_ppm,
+                storage_error_ppm,
+                faults,
+            }
+        },
+    )
+}
+
+fn links() -> impl Strategy<Value = LinkPlan> {
+    let spans = (300..40_000_u64, 0..200_000_u64);
+    let rates = (0..150_000_u32, 0..200_000_u32, 0..100_000_u32, 0..200_000_u32);
+    let more = (0..60_000_u32, 0..60_000_u32, 0..40_000_u32, prop_oneof![Just(0), Just(1_500)]);
+    (spans, rates, more).prop_map(|((latency_us, jitter_us), rates, more)| LinkPlan {
+        latency_us,
+        jitter_us,
+        loss_ppm: rates.0,
+        answer_loss_ppm: rates.1,
+        reset_ppm: rates.2,
+        duplicate_ppm: rates.3,
+        rate_limit_ppm: more.0,
+        server_error_ppm: more.1,
+        slow_ppm: more.2,
+        proxy_bytes_max: more.3,
+    })
+}
+
+fn timed(chaos_ms: u64) -> impl Strategy<Value = Timed> {
+    (0..chaos_ms, faults(chaos_ms)).prop_map(|(at_ms, fault)| Timed { at_ms, fault })
+}
+
+fn faults(chaos_ms: u64) -> impl Strategy<Value = Fault> {
+    let till = 0..8_u32;
+    let ms = 1..chaos_ms;
+    let way = prop_oneof![Just(Way::Both), Just(Way::ToCloud), Just(Way::FromCloud)];
+    prop_oneof![
+        (till.clone(), ms.clone(), way)
+            .prop_map(|(till, ms, way)| Fault::Partition { till, ms, way }),
+        (till.clone(), ms.clone()).prop_map(|(till, ms)| Fault::CrashTill { till, ms }),
+        ms.clone().prop_map(|ms| Fault::CrashCloud { ms }),
+        till.clone().prop_map(|till| Fault::BackupTill { till }),
+        (till.clone(), any::<bool>())
+            .prop_map(|(till, with_witness)| Fault::RestoreTill { till, with_witness }),
+        (till.clone(), any::<bool>())
+            .prop_map(|(till, with_witness)| Fault::CloneTill { till, with_witness }),
+        Just(Fault::BackupCloud),
+        Just(Fault::RestoreCloud),
+        (till.clone(), -40_000_000_000..40_000_000_000_i64)
+            .prop_map(|(till, by_ms)| Fault::ClockJump { till, by_ms }),
+        (till.clone(), ms.clone()).prop_map(|(till, ms)| Fault::Revoke { till, ms }),
+        (till, ms.clone()).prop_map(|(till, ms)| Fault::Expire { till, ms }),
+        ms.prop_map(|ms| Fault::Throttle { ms }),
+    ]
+}

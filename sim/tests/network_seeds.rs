@@ -1,0 +1,54 @@
+//! Drawn plans break no law, and what they ought to try really happens.
+
+use std::time::Instant;
+
+use counterfoil_sim::coverage::{Coverage, Injected, Transition};
+use counterfoil_sim::law::Law;
+use counterfoil_sim::network::{self, Sabotage};
+use counterfoil_sim::plan::{Plan, Shape};
+
+#[test]
+fn twenty_drawn_seeds_break_no_law() {
+    let mut coverage = Coverage::default();
+    let mut recoveries = 0;
+    for seed in 100..120 {
+        let mut plan = Plan::draw(seed, Shape { tills: 0, chaos_ms: 60_000 });
+        network::fit(&mut plan);
+        let (outcome, disks) = network::run_sabotaged(&plan, None, false, Sabotage::default());
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        assert!(outcome.events > 0, "seed {seed}: somebody sells");
+        assert!(outcome.tally.checked(Law::AckedIsDurable) > 0, "seed {seed}");
+        coverage.add(&outcome.coverage);
+        recoveries += disks.recoveries;
+    }
+    assert!(recoveries > 20, "stores are opened after crashes: {recoveries}");
+    for fault in Injected::ALL {
+        assert!(coverage.fault(*fault) > 0, "{} never happened", fault.as_str());
+    }
+    for transition in [
+        Transition::TillOpenRestored,
+        Transition::TillWelcomedTookBack,
+        Transition::TillWelcomedForked,
+        Transition::TillAdopt,
+        Transition::ItemExisting,
+        Transition::ItemParked,
+        Transition::HelloCloudLostTail,
+    ] {
+        assert!(coverage.transition(transition) > 0, "{} never happened", transition.as_str());
+    }
+}
+
+/// Prints the speed; it fails only if it is hopeless, because machines differ.
+#[test]
+#[allow(clippy::print_stderr, reason = "a measurement is for whoever runs it")]
+fn ten_tills_run_faster_than_time() {
+    let mut plan = Plan::draw(1, Shape { tills: 10, chaos_ms: 60_000 });
+    network::fit(&mut plan);
+    let begun = Instant::now();
+    let outcome = network::run(&plan, None, false);
+    let ms = begun.elapsed().as_millis().max(1) as u64;
+    assert_eq!(outcome.violation, None);
+    let ratio = outcome.sim_ms / ms;
+    eprintln!("{} simulated ms in {ms} ms: {ratio} times real time", outcome.sim_ms);
+    assert!(ratio >= 2, "{ratio}");
+}
