@@ -12,11 +12,13 @@ use counterfoil_tests::binaries::root;
 
 const FILE_LINES_MAX: usize = 500;
 const FUNCTION_LINES_MAX: usize = 70;
+/// A table in a test reads like a ledger, and may be as long as one.
+const TEST_FUNCTION_LINES_MAX: usize = 140;
 const LINE_CHARS_MAX: usize = 100;
 
 /// Assertions for each function that does something (more than three lines), in hundredths; the
 /// printed table shows by how much they hold.
-const ASSERTIONS_MIN: [(&str, u64); 2] = [("protocol", 40), ("storage", 40)];
+const ASSERTIONS_MIN: [(&str, u64); 2] = [("protocol", 20), ("storage", 50)];
 
 /// Returns the files of the workspace whose name ends with `end`, relative to its root.
 fn files(end: &str) -> Vec<(PathBuf, String)> {
@@ -96,6 +98,8 @@ fn functions<'a>(lines: &'a [&'a str]) -> Vec<Function<'a>> {
 fn files_functions_and_lines_are_short() {
     let mut problems = Vec::new();
     for (path, text) in files(".rs") {
+        let test = path.components().any(|part| part == Component::Normal("tests".as_ref()));
+        let most = if test { TEST_FUNCTION_LINES_MAX } else { FUNCTION_LINES_MAX };
         let path = path.display();
         let lines: Vec<&str> = text.lines().collect();
         if lines.len() > FILE_LINES_MAX {
@@ -107,7 +111,7 @@ fn files_functions_and_lines_are_short() {
             }
         }
         for function in functions(&lines) {
-            if function.body.len() > FUNCTION_LINES_MAX {
+            if function.body.len() > most {
                 let (line, name) = (function.line, function.name);
                 problems.push(format!("{path}:{line}: {name} has {} lines", function.body.len()));
             }
@@ -264,7 +268,7 @@ fn every_link_in_the_documents_leads_somewhere() {
                 continue;
             }
             let (file, anchor) = target.split_once('#').unwrap_or((&target, ""));
-            let beside = path.parent().unwrap_or(Path::new(""));
+            let beside = path.parent().unwrap_or_else(|| Path::new(""));
             let file = if file.is_empty() { path.clone() } else { plain(&beside.join(file)) };
             let known = |known: &BTreeSet<String>| known.contains(anchor);
             let there = root().join(&file).exists();

@@ -181,9 +181,15 @@ async fn answers(
 ) -> End {
     let mut buffer = vec![0; 16 * 1024];
     let mut passed = 0_u64;
+    let mut before = Mode::Pass;
     let mut dead = false;
     loop {
         let mode = *modes.borrow_and_update();
+        if mode != before {
+            // What passed before the link was cut does not count.
+            passed = 0;
+            before = mode;
+        }
         match mode {
             Mode::Reset => return End::Torn,
             Mode::BlackHole => {
@@ -195,11 +201,7 @@ async fn answers(
             Mode::Pass | Mode::Delay(_) | Mode::CutAnswer(_) | Mode::HalfOpen => {}
         }
         tokio::select! {
-            // What passed before the link was cut does not count.
-            changed = modes.changed() => match changed {
-                Ok(()) => passed = 0,
-                Err(_) => return End::Closed,
-            },
+            changed = modes.changed() => if changed.is_err() { return End::Closed },
             read = from.read(&mut buffer) => {
                 let Ok(length @ 1..) = read else { return End::Closed };
                 let mut part = &buffer[..length];
@@ -211,7 +213,7 @@ async fn answers(
                     tokio::time::sleep(delay).await;
                 }
                 let room = match mode {
-                    Mode::CutAnswer(bytes) => usize::try_from(bytes - passed).unwrap_or(length),
+                    Mode::CutAnswer(bytes) => usize::try_from(bytes.saturating_sub(passed)).unwrap_or(length),
                     Mode::Pass | Mode::Delay(_) | Mode::HalfOpen | Mode::BlackHole
                     | Mode::Reset => length,
                 };

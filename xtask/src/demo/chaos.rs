@@ -58,7 +58,8 @@ pub(super) async fn kills(
             fleet.kill_cloud(down).await?;
             counts.cloud_kills += 1;
         } else {
-            fleet.kill_till(draw.index(fleet.posts.len()), down).await?;
+            let late = Duration::from_micros(draw.between(0, 1_500));
+            fleet.kill_till(draw.index(fleet.posts.len()), late, down).await?;
             counts.till_kills += 1;
         }
         progress.killed();

@@ -18,6 +18,9 @@ use tokio::time::Instant;
 use super::show::Progress;
 use crate::proxy::{Mode, Proxy};
 
+/// How long a death waits for its till to be busy.
+const BUSY: Duration = Duration::from_millis(400);
+
 /// One cloud and its tills.
 #[derive(Debug)]
 pub(super) struct Fleet {
@@ -31,6 +34,8 @@ pub(super) struct Post {
     till: Mutex<Till>,
     /// How to ask the till; `None` while it is dead.
     door: watch::Sender<Option<Door>>,
+    /// Whether the till is being asked to sell right now.
+    busy: watch::Sender<bool>,
     pub(super) link: Proxy,
 }
 
@@ -62,7 +67,8 @@ impl Fleet {
             let place = Place { shop: "demo", branch: &branch, terminal: &terminal };
             till.init(place, &format!("http://{}", link.address()), &token).await?;
             let door = watch::Sender::new(Some(till.start().await?));
-            posts.push(Post { till: Mutex::new(till), door, link });
+            let busy = watch::Sender::new(false);
+            posts.push(Post { till: Mutex::new(till), door, busy, link });
         }
         Ok(Self { cloud: Mutex::new(cloud), posts })
     }
@@ -83,7 +89,12 @@ impl Fleet {
         for (number, document) in (0..).zip(share) {
             tokio::time::sleep_until(start + pace * number).await;
             loop {
-                match self.posts[till].door().await?.sell(&document.drafts).await {
+                let post = &self.posts[till];
+                let door = post.door().await?;
+                post.busy.send_replace(true);
+                let sold = door.sell(&document.drafts).await;
+                post.busy.send_replace(false);
+                match sold {
                     Ok(_) => break,
                     Err(error) if error.is::<Refused>() => return Err(error),
                     Err(_) => {
@@ -117,10 +128,19 @@ impl Fleet {
         Ok(())
     }
 
-    /// Kills a till, and starts it again `down` later.
-    pub(super) async fn kill_till(&self, till: usize, down: Duration) -> anyhow::Result<()> {
+    /// Kills a till `late` after it began to sell something, and starts it again `down` later.
+    pub(super) async fn kill_till(
+        &self,
+        till: usize,
+        late: Duration,
+        down: Duration,
+    ) -> anyhow::Result<()> {
         let post = &self.posts[till];
         let mut till = post.till.lock().await;
+        // An idle till is worth little as a victim; but none may be left to sell.
+        let mut busy = post.busy.subscribe();
+        let _idle = tokio::time::timeout(BUSY, busy.wait_for(|busy| *busy)).await.is_err();
+        tokio::time::sleep(late).await;
         till.kill().await?;
         post.door.send_replace(None);
         tokio::time::sleep(down).await;
