@@ -140,6 +140,15 @@ impl Door {
         self.get("/status").await
     }
 
+    /// Asks what went wrong when the till last spoke to the cloud, in the words for people.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn fault(&self) -> anyhow::Result<Option<String>> {
+        let status: serde_json::Value = self.get("/status").await?;
+        Ok(status["link"]["lastFault"].as_str().map(str::to_owned))
+    }
+
     /// Speaks to the cloud until nothing waits, for at most `limit`.
     ///
     /// # Errors

@@ -213,7 +213,9 @@ async fn answers(
                     tokio::time::sleep(delay).await;
                 }
                 let room = match mode {
-                    Mode::CutAnswer(bytes) => usize::try_from(bytes.saturating_sub(passed)).unwrap_or(length),
+                    Mode::CutAnswer(bytes) => {
+                        usize::try_from(bytes.saturating_sub(passed)).unwrap_or(length)
+                    }
                     Mode::Pass | Mode::Delay(_) | Mode::HalfOpen | Mode::BlackHole
                     | Mode::Reset => length,
                 };

@@ -46,7 +46,9 @@ impl Ceiling {
             while waiting.blocking_recv_many(&mut batch, 128) > 0 {
                 let (rows, answers): (Vec<Rows>, Vec<_>) = batch.drain(..).unzip();
                 let new = table.commit(&rows)?;
-                answers.into_iter().for_each(|answer| drop(answer.send(new)));
+                for answer in answers {
+                    let _gone = answer.send(new);
+                }
             }
             Ok(())
         });
