@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
-use counterfoil_sim::model;
 use counterfoil_sim::plan::{Plan, Shape};
+use counterfoil_sim::{model, network};
 use serde::Serialize;
 
 use super::{fraction, median, per_mille, per_second};
 
 /// What the model level should do at least.
 const TRANSITIONS_PER_S: u64 = 500_000;
+/// How much faster than time ten tills with the real programs should run.
+const TIMES_REAL: u64 = 100;
 const ROUNDS: u64 = 3;
 const SPAN: Duration = Duration::from_secs(2);
 
@@ -32,7 +34,8 @@ struct Row {
 
 /// Measures and prints.
 pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
-    let rows = model_level()?;
+    let mut rows = model_level()?;
+    rows.push(network_level()?);
     if sim.json {
         let told: Vec<_> = rows
             .iter()
@@ -85,4 +88,22 @@ fn model_level() -> anyhow::Result<Vec<Row>> {
         },
         Row { what: "model level, simulated time in real time", measured: times, limit: 10_000 },
     ])
+}
+
+fn network_level() -> anyhow::Result<Row> {
+    let mut times = Vec::new();
+    for seed in 0..ROUNDS {
+        let mut plan = Plan::draw(seed, Shape { tills: 10, ..Shape::default() });
+        network::fit(&mut plan);
+        let start = Instant::now();
+        let outcome = network::run(&plan, None, false);
+        let micros = u64::try_from(start.elapsed().as_micros())?;
+        ensure!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
+        times.push(per_second(outcome.sim_ms, micros) / 1_000);
+    }
+    Ok(Row {
+        what: "network level, ten tills, simulated time in real time",
+        measured: median(times),
+        limit: TIMES_REAL,
+    })
 }
