@@ -1,12 +1,13 @@
 //! The driver: it steps the simulation tick by tick, and is the only one who ends hosts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use counterfoil_cloud::credential::Token;
 use counterfoil_protocol::cloud::{Cloud, Input, Site};
+use counterfoil_protocol::event::Body;
 use counterfoil_protocol::identity::{BranchId, PosId, ProductId, ShopId, TerminalId, Witness};
 use counterfoil_protocol::terminal::{Identity, Terminal};
 use tokio::sync::watch;
@@ -92,8 +93,7 @@ pub(super) fn run(
 
 impl Drive<'_> {
     fn new(plan: &Plan, scene: Arc<Scene>) -> Self {
-        let fastest = Duration::from_micros(plan.link.latency_us);
-        let slowest = fastest + Duration::from_micros(plan.link.jitter_us);
+        let (fastest, slowest) = latency(plan);
         let sim = turmoil::Builder::new()
             .rng_seed(plan.seed)
             .enable_random_order()
@@ -268,18 +268,27 @@ impl Drive<'_> {
             Node::Cloud => scene.tills(),
             Node::Till(number) => vec![scene.till(number)],
         };
-        if silent {
-            for slot in &concerned {
-                self.sim.partition(slot.name.as_str(), cloud::NAME);
+        // tokio shuts tasks down in an order that depends on a counter of the whole process. If
+        // every goodbye takes as long, the order in which they are sent does not show.
+        let (fastest, slowest) = latency(&scene.plan);
+        for slot in &concerned {
+            let name = slot.name.as_str();
+            if silent {
+                self.sim.partition(name, cloud::NAME);
+            } else {
+                self.sim.set_link_latency(name, cloud::NAME, fastest);
             }
         }
         match node {
             Node::Cloud => self.sim.crash(cloud::NAME),
             Node::Till(number) => self.sim.crash(scene.till(number).name.as_str()),
         }
-        if silent {
-            for slot in &concerned {
+        for slot in &concerned {
+            if silent {
                 self.connect(slot.number);
+            } else {
+                let name = slot.name.as_str();
+                self.sim.set_link_max_message_latency(name, cloud::NAME, slowest);
             }
         }
         self.after(down_ms.max(1), Due::Restart(node));
@@ -339,8 +348,14 @@ impl Drive<'_> {
 
     /// Defines a quarter of the products.
     pub(super) fn define_products(&self, batch: u64) {
-        for number in (0..work::PRODUCTS).filter(|number| number % 4 == batch) {
-            let product = ProductId::parse(&work::product(number)).expect("a short name");
+        let products = match &self.scene.sales {
+            Some(sales) => sold_products(sales),
+            None => (0..work::PRODUCTS)
+                .map(|number| ProductId::parse(&work::product(number)).expect("a short name"))
+                .collect(),
+        };
+        let quarter = products.into_iter().enumerate();
+        for (_, product) in quarter.filter(|(index, _)| *index as u64 % 4 == batch) {
             let input = Input::DefineProduct { shop: shop(), product };
             self.scene.send_operator(Errand { input, fault: None, token: None });
         }
@@ -392,6 +407,27 @@ impl Drive<'_> {
             self.sim.crash(slot.name.as_str());
         }
     }
+}
+
+fn sold_products(sales: &Sales) -> BTreeSet<ProductId> {
+    let mut products = BTreeSet::new();
+    for draft in sales.tills.iter().flatten() {
+        match &draft.body {
+            Body::Sale(trade) | Body::Refund { trade, .. } => {
+                products.extend(trade.lines.iter().map(|line| line.product));
+            }
+            Body::Adjustment(adjustment) => {
+                products.extend(adjustment.lines.iter().map(|line| line.product));
+            }
+        }
+    }
+    products
+}
+
+/// Returns how long a message takes at least, and at most.
+fn latency(plan: &Plan) -> (Duration, Duration) {
+    let fastest = Duration::from_micros(plan.link.latency_us);
+    (fastest, fastest + Duration::from_micros(plan.link.jitter_us))
 }
 
 pub(super) fn shop() -> ShopId {
