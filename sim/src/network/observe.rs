@@ -16,8 +16,9 @@ use crate::law::Law;
 use crate::rng::Stream;
 
 /// What the watcher must know of a role.
-pub(super) trait Role:
-    Machine<Key: Send + Sync + fmt::Debug, Record: Send + Sync + PartialEq> + Persist + Sized + 'static
+pub(super) trait Role: Persist + Sized + 'static
+where
+    Self: Machine<Key: Send + Sync + fmt::Debug, Record: Send + Sync + PartialEq>,
 {
     /// What a commit was about, beside its writes.
     type Context: Send;
