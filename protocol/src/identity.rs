@@ -60,7 +60,7 @@ ids! {
     ShopId;
     /// One place of business of a shop: the unit of ordering and of sharding.
     BranchId;
-    /// One enrolled till identity. Copies of its database share it, and are told apart by [`Epoch`].
+    /// One enrolled till identity. Copies of its database share it; [`Epoch`] tells them apart.
     TerminalId;
     /// One register on a terminal: the owner of a series of receipt numbers.
     PosId;

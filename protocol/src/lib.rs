@@ -1,16 +1,17 @@
-//! The pure half of Counterfoil: what a till and a cloud decide, and nothing that touches the world.
+//! The pure half of Counterfoil: what tills and clouds decide, and nothing that touches the world.
 //!
 //! A role names what it reads, the driver loads that slice, the role decides in memory, the driver
 //! commits, and only then the outputs exist for anyone:
 //!
 //! ```text
-//! reads(input) -> keys     load(keys)     step(now, input, rows) -> writes + output     commit     release output
+//! reads(input) -> keys   load(keys)   step(now, input, rows) -> writes, output   commit   release
 //! ```
 //!
-//! > **`OutputAfterCommit`**: nothing leaves a node before the transaction that justifies it is durable.
+//! > **`OutputAfterCommit`**: nothing leaves a node before the transaction that justifies it is
+//! > durable.
 //!
-//! The law is a type here: only [`machine::run`] can build [`machine::Rows`], so only `run` can call
-//! [`machine::Machine::step`], and `run` commits before it returns.
+//! The law is a type here: only [`machine::run`] can build [`machine::Rows`], so only `run` can
+//! call [`machine::Machine::step`], and `run` commits before it returns.
 //!
 //! | module | question it answers |
 //! |---|---|

@@ -56,8 +56,11 @@ fn faults(chaos_ms: u64) -> impl Strategy<Value = Fault> {
     let ms = 1..chaos_ms;
     let way = prop_oneof![Just(Way::Both), Just(Way::ToCloud), Just(Way::FromCloud)];
     prop_oneof![
-        (till.clone(), ms.clone(), way)
-            .prop_map(|(till, ms, way)| Fault::Partition { till, ms, way }),
+        (till.clone(), ms.clone(), way).prop_map(|(till, ms, way)| Fault::Partition {
+            till,
+            ms,
+            way
+        }),
         (till.clone(), ms.clone()).prop_map(|(till, ms)| Fault::CrashTill { till, ms }),
         ms.clone().prop_map(|ms| Fault::CrashCloud { ms }),
         till.clone().prop_map(|till| Fault::BackupTill { till }),

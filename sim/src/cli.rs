@@ -133,9 +133,9 @@ fn run(args: &Run) -> anyhow::Result<bool> {
         Levels::Both => &[Level::Model, Level::Network],
     };
     let sales = args.sales.as_deref().map(|file| load(file, args.size)).transpose()?;
-    let jobs = args.jobs.unwrap_or_else(|| {
-        std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-    });
+    let jobs = args
+        .jobs
+        .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut summaries = Vec::new();
     for level in levels {
         let usual = match (level, &sales) {
@@ -240,8 +240,7 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
     let plan = match args.what.parse::<u64>() {
         Ok(seed) => {
             let shape = args.size.shape();
-            let job =
-                Job { level, from: seed, seeds: 1, shape, sales: sales.clone(), jobs: 1 };
+            let job = Job { level, from: seed, seeds: 1, shape, sales: sales.clone(), jobs: 1 };
             runner::plan(&job, seed)
         }
         Err(_) => read_plan(Path::new(&args.what))?,

@@ -4,7 +4,7 @@ use std::fmt;
 
 macro_rules! laws {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// A law of the protocol. The names are those of the design, the specification and the tests.
+        /// A law of the protocol. The names are those of the design and of the tests.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Law { $($(#[$doc])* $name,)* }
 

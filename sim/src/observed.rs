@@ -63,6 +63,15 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Observed<M>
     }
 }
 
+/// Returns what a store in memory answers. It is open: the model reopens one that has failed
+/// before it is asked again.
+///
+/// # Panics
+/// If it is not open: a bug of the simulator.
+pub fn answered<T, E: std::fmt::Debug>(answer: Result<T, E>) -> T {
+    answer.expect("an open store answers")
+}
+
 /// Drives a future that never waits: the stores of the model level answer at once.
 ///
 /// # Panics

@@ -65,12 +65,20 @@ pub fn json(summaries: &[Summary]) -> Value {
 pub fn text(summaries: &[Summary]) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}", laws(summaries));
-    let _ = writeln!(out, "{}", counts("fault", Injected::ALL.len(), summaries, |s, index| {
-        (Injected::ALL[index].as_str(), s.coverage.fault(Injected::ALL[index]))
-    }));
-    let _ = writeln!(out, "{}", counts("transition", Transition::ALL.len(), summaries, |s, index| {
-        (Transition::ALL[index].as_str(), s.coverage.transition(Transition::ALL[index]))
-    }));
+    let _ = writeln!(
+        out,
+        "{}",
+        counts("fault", Injected::ALL.len(), summaries, |s, index| {
+            (Injected::ALL[index].as_str(), s.coverage.fault(Injected::ALL[index]))
+        })
+    );
+    let _ = writeln!(
+        out,
+        "{}",
+        counts("transition", Transition::ALL.len(), summaries, |s, index| {
+            (Transition::ALL[index].as_str(), s.coverage.transition(Transition::ALL[index]))
+        })
+    );
     let _ = writeln!(out, "{}", speed(summaries));
     out
 }

@@ -114,12 +114,7 @@ pub fn plan(job: &Job, seed: u64) -> Plan {
 
 /// Runs one plan.
 #[must_use]
-pub fn run_plan(
-    level: Level,
-    plan: &Plan,
-    sales: Option<&Arc<Sales>>,
-    keep_log: bool,
-) -> Outcome {
+pub fn run_plan(level: Level, plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
     let run = AssertUnwindSafe(|| match level {
         Level::Model => model::run(plan, sales, keep_log),
         Level::Network => network::run(plan, sales, keep_log),
@@ -165,7 +160,9 @@ pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                     let ended = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    all.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((seed, outcome));
+                    all.lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .push((seed, outcome));
                     progress(ended, failed.load(Ordering::Relaxed));
                 }
             });

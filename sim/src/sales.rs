@@ -29,8 +29,7 @@ impl Sales {
     /// The file's. Lines that cannot be understood are left out on both sides of the comparison.
     pub fn load(file: &Path, tills: usize) -> io::Result<Self> {
         assert!(tills > 0, "somebody must sell");
-        let pos = PosId::parse("pos-1").expect("a short name");
-        let import = import::parse(BufReader::new(File::open(file)?), pos)?;
+        let import = import::parse(BufReader::new(File::open(file)?), register())?;
         let report = &import.report;
         let figures = Figures {
             events: report.sales + report.refunds + report.adjustments,
@@ -54,6 +53,8 @@ impl Sales {
         plan.tills = self.tills.len() as u32;
         plan.branches = (plan.tills / 2).max(1);
         plan.sale_every_ms = 400;
+        // Their products are not those that a plan defines bit by bit.
+        plan.park_unknown = false;
         let stretched = (most + 1) * plan.sale_every_ms * 2;
         for timed in &mut plan.faults {
             timed.at_ms = timed.at_ms * stretched / plan.chaos_ms.max(1);
@@ -72,4 +73,8 @@ impl Sales {
             | Fault::Throttle { .. } => true,
         });
     }
+}
+
+fn register() -> PosId {
+    PosId::parse("pos-1").expect("a short name")
 }

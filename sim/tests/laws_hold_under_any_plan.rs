@@ -20,11 +20,8 @@ fn plans_that_once_failed_hold() {
         }
         let text = fs::read_to_string(&path).expect("a readable file");
         let plan: Plan = serde_json::from_str(&text).expect("a plan");
-        let level = if path.to_string_lossy().contains("network") {
-            Level::Network
-        } else {
-            Level::Model
-        };
+        let level =
+            if path.to_string_lossy().contains("network") { Level::Network } else { Level::Model };
         let violation = run_plan(level, &plan, None, false).violation;
         assert_eq!(violation, None, "{}", path.display());
         ran += 1;

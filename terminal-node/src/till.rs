@@ -2,14 +2,8 @@
 //!
 //! Callers of [`Till::record`] leave their drafts in a queue and take turns at the store. Whoever
 //! holds it commits everything that waits, in one transaction, and hands each caller its own
-//! answer: group commit without a timer, a thread or a background task. While one commit is on
-//! its way to the disk, the next one gathers.
-//!
-//! ```text
-//! record ─┐                    ┌─ answer
-//! record ─┼─ waiting ─ run ────┼─ answer      one transaction, then the answers,
-//! record ─┘   (≤ 128 drafts)   └─ answer      then a nudge to sync
-//! ```
+//! answer, and sync a nudge: group commit without a timer, a thread or a background task. While
+//! one commit is on its way to the disk, the next one gathers.
 //!
 //! After a store error nobody knows what was written, so the till refuses from then on
 //! ([`TillError::StorageFailed`]) until it is made anew over a reopened store.

@@ -2,9 +2,9 @@
 //!
 //! | the cloud's head of this history | it means | the till |
 //! |---|---|---|
-//! | on the till's chain, at or after `acked` | in step, or the till is ahead | offers what comes after `acked` |
-//! | on the till's chain, before `acked` | the cloud was restored (B.4) | takes `acked` back, offers again |
-//! | after the till's head | the till was restored, or is a copy (B.3) | opens a new epoch |
+//! | on its chain, from `acked` on | in step, or the till is ahead | offers what follows `acked` |
+//! | on its chain, before `acked` | the cloud was restored (B.4) | takes `acked` back |
+//! | after the till's head | the till was restored or copied (B.3) | opens a new epoch |
 //! | not on the till's chain | histories have parted (B.3) | opens a new epoch |
 //!
 //! The conclusion is drawn from the till's own rows, not from the cloud's word, so an answer that

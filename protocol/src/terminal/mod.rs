@@ -1,13 +1,13 @@
 //! The till's role: it records what happens, keeps the queue, and believes only durable answers.
 //!
-//! | input | decision | module |
+//! | module | input | decision |
 //! |---|---|---|
-//! | [`Input::Install`], [`Input::Open`] | whose database is this, and is it still the same one? | `open` |
-//! | [`Input::Record`] | one atomic commit: event, receipt number, stock, journal, queue | `record` |
-//! | [`Input::Welcomed`] | what the cloud holds: go on, offer again, or open a new epoch | `greeted` |
-//! | [`Input::Answered`] | per-item answers, attempts, *needs attention* | `answered` |
-//! | [`Input::Adopt`] | carry entries of a parted history into the current one | `adopt` |
-//! | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision | here |
+//! | `open` | [`Input::Install`], [`Input::Open`] | is this still the same database? |
+//! | `record` | [`Input::Record`] | one commit: event, receipt, stock, journal, queue |
+//! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
+//! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
+//! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
+//! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
 //! > flight, synced, needs attention.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
 use counterfoil_protocol::cloud::{UnknownProducts, row::Terminal};
 use counterfoil_protocol::hash::{Hash, secret_hash};
-use counterfoil_protocol::identity::{EventKey, ProductId, TerminalId};
+use counterfoil_protocol::identity::{EventKey, TerminalId};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
@@ -314,7 +314,7 @@ impl World {
     /// Defines a quarter of the products.
     pub(super) fn define_products(&mut self, batch: u64) -> Result<(), Violation> {
         for number in (0..super::work::PRODUCTS).filter(|number| number % 4 == batch) {
-            let product = ProductId::parse(&super::work::product(number)).expect("a short name");
+            let product = super::work::product(number);
             let input = Input::DefineProduct { shop: shop(), product };
             if !self.administer(Transition::CloudProduct, input)? {
                 self.after(500_000, Happening::DefineProducts(batch));

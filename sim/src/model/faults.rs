@@ -216,7 +216,12 @@ impl World {
         rows.keys()
             .filter_map(|key| match *key {
                 Key::Attention(epoch, seq) => Some(Place { epoch, seq }),
-                _ => None,
+                Key::Meta
+                | Key::Entry(..)
+                | Key::Queue(..)
+                | Key::Local(..)
+                | Key::Series(_)
+                | Key::Stock(_) => None,
             })
             .collect()
     }

@@ -272,7 +272,15 @@ impl World {
                     }
                 },
                 Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
-                other => format!("{other:?}"),
+                Happening::Sell(till) => format!("till {till}: a customer"),
+                Happening::Wake(till, _) => format!("till {till} wakes"),
+                Happening::CloudCommit(_) => "cloud commits".into(),
+                Happening::RestartTill(till) => format!("till {till} starts"),
+                Happening::RestartCloud => "cloud starts".into(),
+                Happening::Reenrol(till) => format!("cloud enrols till {till}"),
+                Happening::DefineProducts(_) => "cloud defines products".into(),
+                Happening::Heal => "all faults end".into(),
+                Happening::Staff => "staff looks at what needs attention".into(),
             };
             self.say(&text);
         }

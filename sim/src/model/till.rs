@@ -17,7 +17,7 @@ use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::{Law, Violation};
-use crate::observed::{Observed, at_once};
+use crate::observed::{Observed, answered, at_once};
 use crate::rng::Stream;
 
 pub(super) struct TillHost {
@@ -228,14 +228,14 @@ impl World {
         match wanted {
             Wanted::Hello(number) => {
                 let hello = at_once(pull::hello(&host.store, &meta, wall, "sim"));
-                let hello = hello.expect("an open store answers");
+                let hello = answered(hello);
                 self.send(till, number, Kind::Hello, hello.encode());
                 Ok(())
             }
             Wanted::Push(number, items) => {
                 let limits = Limits { items, ..Limits::default() };
                 let batch = at_once(pull::batch(&host.store, &meta, wall, limits));
-                match batch.expect("an open store answers") {
+                match answered(batch) {
                     Batch::Push(push) => {
                         self.send(till, number, Kind::Push, push.encode());
                         Ok(())
@@ -259,7 +259,7 @@ impl World {
             Commit::Denied(denial) => Input::Denied(denial),
             Commit::Adopt => {
                 let part = at_once(pull::adoption(&host.store, meta));
-                match part.expect("an open store answers") {
+                match answered(part) {
                     Some(part) => Input::Adopt(part),
                     None => return self.answer_session(till, Heard::Committed(meta.backlog())),
                 }
@@ -305,7 +305,13 @@ impl World {
                     });
                 }
             }
-            _ => {}
+            Input::Install { .. }
+            | Input::Open { .. }
+            | Input::Record(_)
+            | Input::Welcomed { .. }
+            | Input::Denied(_)
+            | Input::Adopt(_)
+            | Input::Retry { .. } => {}
         }
     }
 

@@ -14,9 +14,9 @@ use crate::rng::Stream;
 /// How many products there are.
 pub(crate) const PRODUCTS: u64 = 24;
 
-/// Returns the name of a product.
-pub(crate) fn product(number: u64) -> String {
-    format!("sku-{number}")
+/// Returns a product.
+pub(crate) fn product(number: u64) -> ProductId {
+    ProductId::parse(&format!("sku-{number}")).expect("a short name")
 }
 
 impl World {
@@ -126,7 +126,7 @@ fn line(rng: &mut Stream) -> Line {
     // One line in two hundred is a mistake that the till must refuse.
     let quantity = if rng.happens(5_000) { 0 } else { rng.between(1, 9) as i64 * 500 };
     Line {
-        product: ProductId::parse(&product(number)).expect("a short name"),
+        product: product(number),
         name: format!("Product {number}"),
         quantity: Milli(quantity),
         unit_price: Minor(rng.between(0, 5_000) as i64),
@@ -138,7 +138,7 @@ fn line(rng: &mut Stream) -> Line {
 pub(crate) fn adjustment(rng: &mut Stream) -> Adjustment {
     let number = rng.below(PRODUCTS);
     let line = AdjustmentLine {
-        product: ProductId::parse(&product(number)).expect("a short name"),
+        product: product(number),
         name: String::new(),
         delta: Milli(rng.between(1, 20) as i64 * 1000 - 10_500),
     };

@@ -350,9 +350,7 @@ impl Drive<'_> {
     pub(super) fn define_products(&self, batch: u64) {
         let products = match &self.scene.sales {
             Some(sales) => sold_products(sales),
-            None => (0..work::PRODUCTS)
-                .map(|number| ProductId::parse(&work::product(number)).expect("a short name"))
-                .collect(),
+            None => (0..work::PRODUCTS).map(work::product).collect(),
         };
         let quarter = products.into_iter().enumerate();
         for (_, product) in quarter.filter(|(index, _)| *index as u64 % 4 == batch) {

@@ -7,7 +7,7 @@
 //! | line of an invoice | becomes a line of | id of the event |
 //! |---|---|---|
 //! | quantity above zero | its sale | `inv-536365` |
-//! | quantity below zero, no customer, price 0, no cancellation | its stock adjustment | `adj-536589` |
+//! | quantity below 0, no customer, price 0, no `C` | its stock adjustment | `adj-536589` |
 //! | any other quantity below zero | its refund | `ref-C536379` |
 //!
 //! The ids follow from the invoice's number, so importing a file twice changes nothing. More than

@@ -3,11 +3,13 @@
 //! They are fed by every commit of every node (the rows it touched), at both levels of the
 //! simulator, and share no code with what they check but the types of the rows.
 
+mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
-use counterfoil_protocol::event::{Event, Figures};
+use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::terminal::row::{Entry, Meta, State};
@@ -238,7 +240,8 @@ impl Checker {
     fn ledger(&mut self, at_ms: u64, key: EventKey, row: &Ledger) -> Result<(), Violation> {
         let fact = Fact::new(key.terminal, payload_hash(&row.payload));
         let known = self.committed.get(&fact);
-        let holds = known.is_some_and(|known| known.key == key && known.payload == row.payload_hash);
+        let holds =
+            known.is_some_and(|known| known.key == key && known.payload == row.payload_hash);
         let site = known.map(|known| known.site);
         self.tally.check(Law::NoPhantom, at_ms, holds, || {
             format!("the cloud holds {key} with bytes that no till committed")
@@ -348,142 +351,6 @@ impl Checker {
     /// The cloud answers that it has not posted an item.
     pub fn failed_item(&mut self, key: EventKey, hash: Hash) {
         *self.item_failures.entry(Fact::new(key.terminal, hash)).or_default() += 1;
-    }
-
-    /// A till's whole disk, at any instant.
-    ///
-    /// # Errors
-    /// The first law that does not hold.
-    pub fn till_whole(
-        &mut self,
-        at_ms: u64,
-        device: usize,
-        rows: &TillRows,
-    ) -> Result<(), Violation> {
-        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta) else {
-            return Ok(());
-        };
-        let mut stock: BTreeMap<ProductId, i64> = BTreeMap::new();
-        for fact in &self.devices[device].owed {
-            let Some(committed) = self.committed.get(fact) else { continue };
-            let key = committed.key;
-            let known = rows.get(&terminal::Key::Local(key.pos, key.local_id));
-            let place = match known {
-                Some(terminal::Record::Local(known)) if known.payload_hash == committed.payload => {
-                    known.place
-                }
-                _ => {
-                    return self.tally.check(Law::NeverForgotten, at_ms, false, || {
-                        format!("{key} was committed here and is not known any more")
-                    });
-                }
-            };
-            let states = states(rows, meta, place);
-            self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
-                format!("{key} at {} {} is in {states} states", place.epoch, place.seq)
-            })?;
-            for (product, delta) in &committed.moves {
-                *stock.entry(*product).or_default() += delta;
-            }
-        }
-        for (product, sum) in stock {
-            let held = match rows.get(&terminal::Key::Stock(product)) {
-                Some(terminal::Record::Stock(stock)) => stock.quantity.0,
-                _ => 0,
-            };
-            self.tally.check(Law::StockIsSum, at_ms, held == sum, || {
-                format!("a till holds {held} of {product}, its movements are {sum}")
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The cloud's whole disk, at any instant.
-    ///
-    /// # Errors
-    /// The first law that does not hold.
-    pub fn cloud_whole(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
-        let mut stock: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
-        let mut events = 0;
-        let mut posted = 0;
-        for (key, record) in rows {
-            match (key, record) {
-                (cloud::Key::Ledger(_), cloud::Record::Ledger(row)) if row.fate == Fate::Posted => {
-                    events += 1;
-                    let Ok(event) = Event::from_canonical(&row.payload) else { continue };
-                    for movement in event.movements() {
-                        *stock.entry((row.site, movement.product)).or_default() += movement.delta.0;
-                    }
-                }
-                (cloud::Key::Lane(terminal, epoch), cloud::Record::Lane(lane)) => {
-                    posted += lane.posted.events;
-                    let fresh = Mirror { head: 0, hash: genesis(*terminal, *epoch) };
-                    let mirror = *self.lanes.get(&(*terminal, *epoch)).unwrap_or(&fresh);
-                    let holds = mirror == Mirror { head: lane.head, hash: lane.hash };
-                    self.tally.check(Law::JournalIntact, at_ms, holds, || {
-                        format!("{terminal} {epoch}: the head is not the end of its chain")
-                    })?;
-                }
-                _ => {}
-            }
-        }
-        self.tally.check(Law::NoDuplicate, at_ms, events == posted, || {
-            format!("{events} events are posted, the totals count {posted}")
-        })?;
-        for ((site, product), sum) in stock {
-            let held = match rows.get(&cloud::Key::Stock(site.shop, site.branch, product)) {
-                Some(cloud::Record::Stock(stock)) => stock.quantity.0,
-                _ => 0,
-            };
-            self.tally.check(Law::StockIsSum, at_ms, held == sum, || {
-                format!("{} holds {held} of {product}, its movements are {sum}", site.branch)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The cloud's whole disk after everything has been healed and drained.
-    ///
-    /// # Errors
-    /// The first sale that is missing.
-    pub fn drained(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
-        for (number, device) in self.devices.iter().enumerate() {
-            for fact in &device.owed {
-                let Some(committed) = self.committed.get(fact) else { continue };
-                let (key, hash) = (committed.key, committed.payload);
-                let held = match rows.get(&cloud::Key::Ledger(key)) {
-                    Some(cloud::Record::Ledger(row)) => row.payload_hash == hash,
-                    _ => false,
-                };
-                // A name that was used twice (B.2): the second content is kept beside the first.
-                let kept = rows.contains_key(&cloud::Key::Conflict(key, hash));
-                self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
-                    format!("{key} was committed on device {number} and is not in the cloud")
-                })?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The cloud's sums after real sales: to the cent those of the file.
-    ///
-    /// # Errors
-    /// [`Law::ZeroLoss`] if they differ.
-    pub fn sums(
-        &mut self,
-        at_ms: u64,
-        rows: &CloudRows,
-        expected: Figures,
-    ) -> Result<(), Violation> {
-        let mut found = Figures::default();
-        for record in rows.values() {
-            if let cloud::Record::Lane(lane) = record {
-                found = found.plus(lane.posted);
-            }
-        }
-        self.tally.check(Law::ZeroLoss, at_ms, found == expected, || {
-            format!("the file has {expected:?}, the cloud {found:?}")
-        })
     }
 
     /// An answer leaves the cloud that calls `key` posted: its rows must be durable by now.
