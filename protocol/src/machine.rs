@@ -115,6 +115,14 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
         self.written.insert(key, Some(record));
     }
 
+    /// Writes a row that is the same whoever writes it, without having read it.
+    ///
+    /// Its key names its content (by digest), so an earlier one is replaced by its like. Declaring
+    /// such a key would cost every decision a look-up for what almost never exists.
+    pub fn keep(&mut self, key: M::Key, record: M::Record) {
+        self.written.insert(key, Some(record));
+    }
+
     fn knows(&self, key: &M::Key) -> bool {
         self.loaded.contains_key(key) || self.written.contains_key(key)
     }

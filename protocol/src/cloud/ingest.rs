@@ -33,7 +33,6 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut BTr
         };
         let key = event.key(id);
         keys.insert(Key::Ledger(key));
-        keys.insert(Key::Conflict(key, item.payload_hash));
         keys.extend(event.original().map(Key::Ledger));
         for movement in event.movements() {
             keys.insert(Key::Stock(caller.site.shop, caller.site.branch, movement.product));
@@ -142,7 +141,7 @@ impl Ingest<'_, '_> {
     fn close(&mut self) {
         let Some((number, segment)) = self.open.take() else { return };
         if self.grown {
-            assert_eq!(
+            debug_assert_eq!(
                 segment.chain_at(self.lane.head),
                 Some(self.lane.hash),
                 "the copy verifies up to its head"
@@ -228,10 +227,7 @@ impl Ingest<'_, '_> {
     }
 
     fn keep_conflict(&mut self, item: &Offered, key: EventKey) {
-        let key = Key::Conflict(key, item.payload_hash);
-        if self.rows.get(&key).is_none() {
-            self.rows.put(key, Record::Conflict(self.kept(item)));
-        }
+        self.rows.keep(Key::Conflict(key, item.payload_hash), Record::Conflict(self.kept(item)));
     }
 
     fn keep_opaque(&mut self, item: &Offered) {

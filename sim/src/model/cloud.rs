@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
 use counterfoil_protocol::cloud::{UnknownProducts, row::Terminal};
 use counterfoil_protocol::hash::{Hash, secret_hash};
-use counterfoil_protocol::identity::{EventKey, TerminalId};
+use counterfoil_protocol::identity::{Epoch, EventKey, TerminalId};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
@@ -29,7 +29,7 @@ pub(super) struct CloudHost {
     pub(super) store: Observed<Cloud>,
     pub(super) up: bool,
     life: u32,
-    jobs: Vec<Job>,
+    jobs: Vec<(Job, Input)>,
     committing: bool,
     pub(super) throttled_until_us: u64,
     pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
@@ -39,8 +39,9 @@ pub(super) struct CloudHost {
 
 struct Job {
     from: Request,
-    input: Input,
     site: Site,
+    /// Which history a push belongs to.
+    epoch: Epoch,
     /// What a push offers, to hold its answer against.
     offered: Vec<(u64, Option<EventKey>, Hash)>,
 }
@@ -105,21 +106,22 @@ impl World {
         }
         let caller = Caller { terminal: id, secret, site: known.site };
         let site = known.site;
-        let (input, offered) = match request.kind {
+        let (input, epoch, offered) = match request.kind {
             Kind::Hello => match Hello::decode(&request.bytes) {
-                Ok(hello) => (Input::Hello { caller, hello }, Vec::new()),
+                Ok(hello) => (Input::Hello { caller, hello }, Epoch::default(), Vec::new()),
                 Err(_) => return self.reject(&request),
             },
             Kind::Push => match Push::decode(&request.bytes) {
                 Ok(push) => {
                     let offer = Offer::read(push);
                     let offered = offer.entries().collect();
-                    (Input::Push { caller, offer }, offered)
+                    let epoch = offer.epoch();
+                    (Input::Push { caller, offer }, epoch, offered)
                 }
                 Err(_) => return self.reject(&request),
             },
         };
-        self.cloud.jobs.push(Job { from: request, input, site, offered });
+        self.cloud.jobs.push((Job { from: request, site, epoch, offered }, input));
         if !self.cloud.committing {
             self.cloud.committing = true;
             let life = self.cloud.life;
@@ -150,9 +152,9 @@ impl World {
             return Ok(());
         }
         let group = self.cloud.jobs.len().min(GROUP_MAX);
-        let jobs: Vec<Job> = self.cloud.jobs.drain(..group).collect();
-        let inputs: Vec<Input> = jobs.iter().map(|job| job.input.clone()).collect();
-        let sites = jobs.iter().map(|job| job.site).collect();
+        let jobs: Vec<(Job, Input)> = self.cloud.jobs.drain(..group).collect();
+        let sites = jobs.iter().map(|(job, _)| job.site).collect();
+        let (jobs, inputs): (Vec<Job>, Vec<Input>) = jobs.into_iter().unzip();
         let Some(outputs) = self.cloud_step(&inputs, &sites, true)? else { return Ok(()) };
         for (job, output) in jobs.into_iter().zip(outputs) {
             self.release(&job, output)?;
@@ -254,8 +256,7 @@ impl World {
                     }
                     None => {}
                 }
-                let Input::Push { offer, .. } = &job.input else { unreachable!("a push") };
-                Reply::Pushed(offer.epoch(), answer.encode())
+                Reply::Pushed(job.epoch, answer.encode())
             }
             Output::Denied(denial) => {
                 self.deny(&job.from, denial);
