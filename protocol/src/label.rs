@@ -2,6 +2,7 @@
 
 use core::cmp::Ordering;
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -12,9 +13,9 @@ pub const LABEL_BYTES_MAX: usize = 36;
 /// A name of 1 to 36 printable ASCII characters, without leading or trailing space.
 ///
 /// It is `Copy` and holds its bytes itself, because identifiers are in every key.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy)]
 pub struct Label {
-    // Unused bytes are zero, so that derived equality is equality of the text.
+    // Unused bytes are zero, so that they alone tell two texts apart, and order them.
     bytes: [u8; LABEL_BYTES_MAX],
     len: u8,
 }
@@ -67,6 +68,18 @@ impl Label {
         core::str::from_utf8(self.as_bytes()).unwrap_or("")
     }
 
+    /// Returns the bytes as three numbers in the order of the text: each look-up of a row compares
+    /// several labels, and numbers are compared without a call.
+    fn words(&self) -> (u128, u128, u32) {
+        let mut first = [0; 16];
+        let mut second = [0; 16];
+        let mut last = [0; 4];
+        first.copy_from_slice(&self.bytes[..16]);
+        second.copy_from_slice(&self.bytes[16..32]);
+        last.copy_from_slice(&self.bytes[32..]);
+        (u128::from_be_bytes(first), u128::from_be_bytes(second), u32::from_be_bytes(last))
+    }
+
     /// Returns the text's bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -77,7 +90,21 @@ impl Label {
 impl Ord for Label {
     fn cmp(&self, other: &Self) -> Ordering {
         // Zero fill sorts before every printable byte, so fixed-size order is text order.
-        self.bytes.cmp(&other.bytes)
+        self.words().cmp(&other.words())
+    }
+}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.words() == other.words()
+    }
+}
+
+impl Eq for Label {}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bytes.hash(state);
     }
 }
 
