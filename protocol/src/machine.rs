@@ -15,9 +15,9 @@
 //! ```compile_fail,E0451
 //! use counterfoil_protocol::machine::{Machine, Rows};
 //! fn leak<M: Machine>(machine: &M, input: &M::Input) -> M::Output {
-//!     let loaded = std::collections::BTreeMap::new();
 //!     // `Rows` has private fields and no constructor outside this module: error E0451.
-//!     let mut rows = Rows { loaded: &loaded, written: std::collections::BTreeMap::new() };
+//!     let (loaded, written, appended) = (&[][..], Vec::new(), Default::default());
+//!     let mut rows = Rows { loaded, written, appended, last: Default::default() };
 //!     machine.step(counterfoil_protocol::time::Millis(0), input, &mut rows)
 //! }
 //! ```
@@ -25,8 +25,10 @@
 //! Design and measurements behind it: `docs/decisions/0001-declare-load-decide.md`. The idea of
 //! declared read sets is that of Calvin (SIGMOD 2012) and of TigerBeetle's `prefetch`.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::future::Future;
 
 use crate::time::Millis;
@@ -46,26 +48,80 @@ pub trait Machine {
     type Record: Clone;
 
     /// Names every row that [`Machine::step`] may read on `input`.
-    fn reads(&self, input: &Self::Input, keys: &mut BTreeSet<Self::Key>);
+    fn reads(&self, input: &Self::Input, keys: &mut ReadSet<Self::Key>);
 
     /// Decides. It is called again if the store meets a conflict, so it must be pure.
     fn step(&self, now: Millis, input: &Self::Input, rows: &mut Rows<'_, Self>) -> Self::Output;
 }
 
-/// The rows that were asked for, as the transaction sees them; `None` is an absent row.
-pub type Loaded<M> = BTreeMap<<M as Machine>::Key, Option<<M as Machine>::Record>>;
+/// The names of the rows that a batch of inputs may read. A name may be given more than once.
+#[derive(Clone, Debug)]
+pub struct ReadSet<K>(Vec<K>);
 
-/// What a transaction changes; `None` removes the row.
-pub type Writes<M> = BTreeMap<<M as Machine>::Key, Option<<M as Machine>::Record>>;
+impl<K: Ord> ReadSet<K> {
+    /// Returns an empty set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds a name.
+    pub fn insert(&mut self, key: K) {
+        self.0.push(key);
+    }
+
+    /// Returns the names in their order, each once.
+    #[must_use]
+    pub fn into_sorted(self) -> Vec<K> {
+        let Self(mut keys) = self;
+        keys.sort_unstable();
+        keys.dedup();
+        debug_assert!(is_set(&keys, |key| key), "sorting makes a set of a list");
+        keys
+    }
+}
+
+impl<K: Ord> Default for ReadSet<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K> Extend<K> for ReadSet<K> {
+    fn extend<I: IntoIterator<Item = K>>(&mut self, keys: I) {
+        self.0.extend(keys);
+    }
+}
+
+/// A row's content, shared: a store in memory, a cache and a transaction hold the same one.
+pub type Row<M> = Arc<<M as Machine>::Record>;
+
+/// The rows that were asked for, as the transaction sees them, in the order of their keys; `None`
+/// is an absent row.
+pub type Loaded<M> = Vec<(<M as Machine>::Key, Option<Row<M>>)>;
+
+/// What a transaction changes, in the order of the keys, each once; `None` removes the row.
+pub type Writes<M> = Vec<(<M as Machine>::Key, Option<Row<M>>)>;
 
 /// The declared slice of the database. Later steps of a batch see the writes of earlier ones.
 #[derive(Debug)]
 pub struct Rows<'a, M: Machine + ?Sized> {
-    loaded: &'a BTreeMap<M::Key, Option<M::Record>>,
-    written: BTreeMap<M::Key, Option<M::Record>>,
+    loaded: &'a [(M::Key, Option<Arc<M::Record>>)],
+    /// For each loaded row: what became of it, if anything did.
+    written: Vec<Option<Option<Arc<M::Record>>>>,
+    /// Rows that could not be declared.
+    appended: BTreeMap<M::Key, Option<Arc<M::Record>>>,
+    /// Where the last look-up ended. Steps mostly ask for the same row again, or for the next one.
+    last: Cell<usize>,
 }
 
-impl<M: Machine + ?Sized> Rows<'_, M> {
+impl<'a, M: Machine + ?Sized> Rows<'a, M> {
+    fn over(loaded: &'a [(M::Key, Option<Row<M>>)]) -> Self {
+        assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
+        let written = core::iter::repeat_with(|| None).take(loaded.len()).collect();
+        Self { loaded, written, appended: BTreeMap::new(), last: Cell::new(0) }
+    }
+
     /// Returns the row under `key`, if there is one.
     ///
     /// # Panics
@@ -73,12 +129,13 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// bug in the role, and deciding on a row that is not locked would be worse.
     #[must_use]
     pub fn get(&self, key: &M::Key) -> Option<&M::Record> {
-        if let Some(written) = self.written.get(key) {
-            return written.as_ref();
+        if let Some(index) = self.find(key) {
+            let (_, loaded) = &self.loaded[index];
+            return self.written[index].as_ref().unwrap_or(loaded).as_deref();
         }
-        let loaded = self.loaded.get(key);
-        assert!(loaded.is_some(), "a step reads only what `reads` declared");
-        loaded.and_then(Option::as_ref)
+        let appended = self.appended.get(key);
+        assert!(appended.is_some(), "a step reads only what `reads` declared");
+        appended.and_then(Option::as_deref)
     }
 
     /// Writes a declared row.
@@ -86,8 +143,8 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// # Panics
     /// If `reads` did not declare the key.
     pub fn put(&mut self, key: M::Key, record: M::Record) {
-        assert!(self.knows(&key), "a step writes only what `reads` declared");
-        self.written.insert(key, Some(record));
+        let known = self.set(key, Some(Arc::new(record)));
+        assert!(known, "a step writes only what `reads` declared");
     }
 
     /// Removes a declared row; an absent row stays absent.
@@ -95,8 +152,8 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// # Panics
     /// If `reads` did not declare the key.
     pub fn remove(&mut self, key: M::Key) {
-        assert!(self.knows(&key), "a step removes only what `reads` declared");
-        self.written.insert(key, None);
+        let known = self.set(key, None);
+        assert!(known, "a step removes only what `reads` declared");
     }
 
     /// Writes a row whose key was drawn from a counter in a declared row.
@@ -107,12 +164,12 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// # Panics
     /// If the key was declared and exists: a counter went back.
     pub fn append(&mut self, key: M::Key, record: M::Record) {
-        let occupied = match self.written.get(&key) {
-            Some(written) => written.is_some(),
-            None => self.loaded.get(&key).is_some_and(Option::is_some),
+        let occupied = match self.find(&key) {
+            Some(_) => self.get(&key).is_some(),
+            None => self.appended.get(&key).is_some_and(Option::is_some),
         };
         assert!(!occupied, "an appended row is new");
-        self.written.insert(key, Some(record));
+        self.set(key, Some(Arc::new(record)));
     }
 
     /// Writes a row that is the same whoever writes it, without having read it.
@@ -120,12 +177,51 @@ impl<M: Machine + ?Sized> Rows<'_, M> {
     /// Its key names its content (by digest), so an earlier one is replaced by its like. Declaring
     /// such a key would cost every decision a look-up for what almost never exists.
     pub fn keep(&mut self, key: M::Key, record: M::Record) {
-        self.written.insert(key, Some(record));
+        self.set(key, Some(Arc::new(record)));
     }
 
-    fn knows(&self, key: &M::Key) -> bool {
-        self.loaded.contains_key(key) || self.written.contains_key(key)
+    /// Writes the row, and returns whether its key was known before.
+    fn set(&mut self, key: M::Key, record: Option<Row<M>>) -> bool {
+        match self.find(&key) {
+            Some(index) => {
+                self.written[index] = Some(record);
+                true
+            }
+            None => self.appended.insert(key, record).is_some(),
+        }
     }
+
+    /// Returns the place of a declared key.
+    fn find(&self, key: &M::Key) -> Option<usize> {
+        let last = self.last.get();
+        for near in [last, last + 1] {
+            if self.loaded.get(near).is_some_and(|(loaded, _)| loaded == key) {
+                self.last.set(near);
+                return Some(near);
+            }
+        }
+        let found = self.loaded.binary_search_by(|(loaded, _)| loaded.cmp(key)).ok()?;
+        self.last.set(found);
+        Some(found)
+    }
+
+    fn into_writes(self) -> Writes<M> {
+        let written = self.written.into_iter().zip(self.loaded);
+        let mut writes: Writes<M> = written
+            .filter_map(|(written, (key, _))| written.map(|record| (key.clone(), record)))
+            .collect();
+        if !self.appended.is_empty() {
+            writes.extend(self.appended);
+            writes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        }
+        assert!(is_set(&writes, |(key, _)| key), "each key is written once");
+        writes
+    }
+}
+
+/// Returns whether the keys rise: they are sorted, and each is there once.
+fn is_set<T, K: Ord>(items: &[T], key: impl Fn(&T) -> &K) -> bool {
+    items.is_sorted_by(|a, b| key(a) < key(b))
 }
 
 /// The port to a database: one atomic, isolated, durable transaction.
@@ -134,12 +230,13 @@ pub trait Store<M: Machine> {
     /// re-reads: it must not assume that nothing was written.
     type Error;
 
-    /// Loads `keys` (sorted: lock in this order), runs `decide`, makes its writes durable.
+    /// Loads `keys` (sorted, each once: lock in this order), runs `decide`, makes its writes
+    /// durable.
     ///
     /// It may run `decide` again after a conflict. `Ok` means that the writes survive a power cut.
     fn transact(
         &mut self,
-        keys: &BTreeSet<M::Key>,
+        keys: Vec<M::Key>,
         decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 }
@@ -187,20 +284,22 @@ where
     M: Machine<Input: Sync, Output: Send, Key: Send + Sync, Record: Send + Sync> + Sync,
     S: Store<M>,
 {
-    let mut keys = BTreeSet::new();
+    let mut keys = ReadSet::new();
     for input in inputs {
         machine.reads(input, &mut keys);
     }
+    let keys = keys.into_sorted();
+    let asked = keys.len();
     let mut outputs = Vec::with_capacity(inputs.len());
     store
-        .transact(&keys, |loaded| {
-            assert_eq!(loaded.len(), keys.len(), "a store loads each declared key, absent or not");
+        .transact(keys, |loaded| {
+            assert_eq!(loaded.len(), asked, "a store loads each declared key, absent or not");
             outputs.clear();
-            let mut rows = Rows { loaded, written: BTreeMap::new() };
+            let mut rows = Rows::over(loaded);
             for input in inputs {
                 outputs.push(machine.step(now, input, &mut rows));
             }
-            rows.written
+            rows.into_writes()
         })
         .await?;
     assert_eq!(outputs.len(), inputs.len(), "one output for each input");

@@ -12,7 +12,7 @@ use counterfoil_protocol::terminal::pull::Batch;
 use counterfoil_protocol::terminal::{self, Terminal};
 use counterfoil_protocol::wire::message::{Hello, MessageError, Push, PushAnswer, Welcome};
 use proptest::prelude::*;
-use support::{Pair, adjustment, key_of, refund, sale};
+use support::{Pair, adjustment, key_of, refund, sale, site};
 
 /// Frames and rows as they are on an ordinary day.
 struct Day {
@@ -71,7 +71,7 @@ fn read_all(day: &Day, bytes: &[u8]) {
     }
     if let Ok(push) = Push::decode(bytes) {
         assert_eq!(Push::decode(&push.encode()).as_ref(), Ok(&push));
-        assert_eq!(cloud::Offer::read(push.clone()).len(), push.items.len());
+        assert_eq!(cloud::Offer::read(push.clone(), site().shop).len(), push.items.len());
     }
     if let Ok(welcome) = Welcome::decode(bytes) {
         assert_eq!(Welcome::decode(&welcome.encode()), Ok(welcome));

@@ -8,12 +8,12 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use counterfoil_protocol::machine::{Loaded, Machine, Rows, Store, Writes, run};
+use counterfoil_protocol::machine::{Loaded, Machine, ReadSet, Rows, Store, Writes, run};
 use counterfoil_protocol::time::Millis;
 use support::{Mem, block_on};
 
@@ -45,12 +45,12 @@ impl Machine for Scribe {
     type Key = u64;
     type Record = u64;
 
-    fn reads(&self, input: &Ask, keys: &mut BTreeSet<u64>) {
+    fn reads(&self, input: &Ask, keys: &mut ReadSet<u64>) {
         match input {
             Ask::Draw | Ask::AppendTwice => keys.insert(0),
             Ask::AppendOver => keys.insert(1),
-            Ask::ReadUndeclared | Ask::PutUndeclared | Ask::RemoveUndeclared => false,
-        };
+            Ask::ReadUndeclared | Ask::PutUndeclared | Ask::RemoveUndeclared => {}
+        }
     }
 
     fn step(&self, _: Millis, input: &Ask, rows: &mut Rows<'_, Self>) -> u64 {
@@ -97,10 +97,11 @@ impl Store<Scribe> for Stage<'_> {
 
     fn transact(
         &mut self,
-        keys: &BTreeSet<u64>,
+        keys: Vec<u64>,
         mut decide: impl FnMut(&Loaded<Scribe>) -> Writes<Scribe> + Send,
     ) -> impl Future<Output = Result<(), &'static str>> + Send {
-        let loaded = keys.iter().map(|key| (*key, self.rows.get(key).copied())).collect();
+        let loaded =
+            keys.into_iter().map(|key| (key, self.rows.get(&key).copied().map(Arc::new))).collect();
         let mut writes = Writes::<Scribe>::new();
         for _ in 0..self.decisions {
             writes = decide(&loaded);
@@ -110,7 +111,7 @@ impl Store<Scribe> for Stage<'_> {
         }
         self.scribe.log.lock().unwrap().push("commit");
         for (key, record) in writes {
-            self.rows.insert(key, record.unwrap());
+            self.rows.insert(key, *record.unwrap());
         }
         ready(Ok(()))
     }

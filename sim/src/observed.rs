@@ -1,6 +1,6 @@
 //! A store that remembers which rows its last transaction touched.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 use counterfoil_storage::Memory;
@@ -22,7 +22,7 @@ impl<M: Machine> Default for Observed<M> {
 impl<M: Machine> Observed<M> {
     /// Returns the touched rows as they stand now.
     pub fn changes(&self) -> impl Iterator<Item = (&M::Key, Option<&M::Record>)> {
-        self.touched.iter().map(|key| (key, self.memory.rows().get(key)))
+        self.touched.iter().map(|key| (key, self.memory.rows().get(key).map(Arc::as_ref)))
     }
 }
 
@@ -31,7 +31,7 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Observed<M>
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<M::Key>,
+        keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), Self::Error> {
         let touched = &mut self.touched;
@@ -39,7 +39,7 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Observed<M>
             .transact(keys, |loaded| {
                 let writes = decide(loaded);
                 touched.clear();
-                touched.extend(writes.keys().cloned());
+                touched.extend(writes.iter().map(|(key, _)| key.clone()));
                 writes
             })
             .await

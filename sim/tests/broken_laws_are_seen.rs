@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
@@ -126,14 +127,14 @@ fn an_attempt_that_nobody_answered_is_seen() {
         closed: Vec::new(),
         quarantined: None,
     };
-    rows.insert(terminal::Key::Meta, terminal::Record::Meta(meta));
+    rows.insert(terminal::Key::Meta, Arc::new(terminal::Record::Meta(meta)));
     let place = terminal::Key::Entry(EPOCH, 1);
-    rows.insert(place, terminal::Record::Entry(entry(State::Open)));
+    rows.insert(place, Arc::new(terminal::Record::Entry(entry(State::Open))));
     let touched = [place, terminal::Key::Queue(EPOCH, 1)];
     let law = broken(checker.till_entries(0, device, &rows, &touched));
     assert_eq!(law, Some(Law::NeverForgotten), "neither queued, nor synced, nor in attention");
     let queued = Queued { attempts: 1, due: Millis(0), code: None };
-    rows.insert(touched[1], terminal::Record::Queue(queued));
+    rows.insert(touched[1], Arc::new(terminal::Record::Queue(queued)));
     let law = broken(checker.till_entries(0, device, &rows, &touched));
     assert_eq!(law, Some(Law::QueueDrains));
 }

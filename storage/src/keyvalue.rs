@@ -1,7 +1,7 @@
 //! The typed adapter: a role's rows over any byte-level engine.
 
-use std::collections::BTreeSet;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 use counterfoil_protocol::persist::Persist;
@@ -83,7 +83,7 @@ where
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<M::Key>,
+        keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
         let loaded = load::<M>(&self.engine, keys)?;
@@ -190,25 +190,26 @@ where
     }
 }
 
-fn load<M: Persist>(reads: &impl Read, keys: &BTreeSet<M::Key>) -> Result<Loaded<M>, StoreError> {
-    let mut list = KeyList::with_capacity(keys.len());
-    for key in keys {
+fn load<M: Persist>(reads: &impl Read, keys: Vec<M::Key>) -> Result<Loaded<M>, StoreError> {
+    let asked = keys.len();
+    let mut list = KeyList::with_capacity(asked);
+    for key in &keys {
         list.push_with(|out| M::key_bytes(key, out));
     }
-    let mut typed = keys.iter();
-    let mut rows = Vec::with_capacity(keys.len());
+    let mut typed = keys.into_iter();
+    let mut rows = Loaded::<M>::with_capacity(asked);
     reads.load(&list, &mut |index, framed| {
         assert_eq!(index, rows.len(), "an engine visits the keys in their order");
         let key = typed.next().expect("an engine visits no more keys than it was asked for");
         let record = match framed {
-            Some(framed) => Some(open_record::<M>(key, list.key(index), framed)?),
+            Some(framed) => Some(Arc::new(open_record::<M>(&key, list.key(index), framed)?)),
             None => None,
         };
-        rows.push((key.clone(), record));
+        rows.push((key, record));
         Ok(())
     })?;
-    assert_eq!(rows.len(), keys.len(), "an engine visits each key, absent or not");
-    Ok(rows.into_iter().collect()) // sorted already: the map is built in one pass
+    assert_eq!(rows.len(), asked, "an engine visits each key, absent or not");
+    Ok(rows)
 }
 
 fn encode<M: Persist>(writes: &Writes<M>) -> Batch {
@@ -217,7 +218,7 @@ fn encode<M: Persist>(writes: &Writes<M>) -> Batch {
         let mut bytes = Vec::with_capacity(32);
         M::key_bytes(key, &mut bytes);
         let framed =
-            record.as_ref().map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
+            record.as_deref().map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
         rows.push((bytes, framed));
     }
     let batch: Batch = rows.into_iter().collect();

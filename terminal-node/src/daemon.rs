@@ -3,7 +3,6 @@
 //! It sells from the first second, whatever the cloud does. If the database fails it ends, so that
 //! whoever supervises it starts it again: only reopening tells what was written.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -227,7 +226,7 @@ where
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<Key>,
+        keys: Vec<Key>,
         decide: impl FnMut(&Loaded<Terminal>) -> Writes<Terminal> + Send,
     ) -> Result<(), S::Error> {
         let runtime = tokio::runtime::Handle::current();

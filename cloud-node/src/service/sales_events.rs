@@ -28,7 +28,7 @@ async fn push<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Pr
     drop(bytes);
     let weight = push.items.iter().map(|item| item.payload.len()).sum();
     // The costly part, here and not in the committer: hashing and parsing need no database.
-    let offer = Offer::read(push);
+    let offer = Offer::read(push, caller.site.shop);
     log_single(&offer);
     match node.ask(Input::Push { caller, offer }, weight).await? {
         Output::Pushed(answer) => {

@@ -1,7 +1,6 @@
 //! A whole node in one task: its router, its committer, a store in memory, a clock to set.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -62,7 +61,7 @@ impl Store<Cloud> for Fragile {
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<Key>,
+        keys: Vec<Key>,
         decide: impl FnMut(&Loaded<Cloud>) -> Writes<Cloud> + Send,
     ) -> Result<(), StoreError> {
         // A commit waits for a disk: others gather meanwhile.

@@ -1,6 +1,5 @@
 //! The handshake, from the cloud's side: compare each journal of the till with the cloud's copy.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::row::{Fork, Lane, Terminal};
@@ -9,7 +8,7 @@ use crate::event::Figures;
 use crate::hash::{Hash, genesis};
 use crate::identity::TerminalId;
 use crate::journal::Segment;
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
 use crate::wire::message::{
     Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1, Point, Standing, WIRE_VERSION,
@@ -20,7 +19,7 @@ use crate::wire::message::{
 /// know of; beyond this the till keeps selling and the cloud answers without opening another.
 pub(super) const LANES_MAX: u32 = 10_000;
 
-pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut ReadSet<Key>) {
     for lane in &hello.lanes {
         keys.insert(Key::Lane(caller.terminal, lane.epoch));
         for point in &lane.points {

@@ -7,27 +7,26 @@
 //! history?", and takes it whatever it says, so that one bad item never blocks its neighbours.
 //! The ledger asks "is this event known?", by its key and payload, whichever history brings it.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
-use super::row::{Fate, Kept, Lane, Ledger, Stock, server_id};
+use super::row::{Fate, Kept, Lane, Ledger, Stock};
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::event::Event;
 use crate::hash::link;
 use crate::identity::EventKey;
 use crate::journal::Segment;
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::money::Milli;
 use crate::problem::ErrorCode;
 use crate::time::Millis;
-use crate::wire::message::{ItemResult, PushAnswer, Stopped, Verdict};
+use crate::wire::message::{ItemResult, PushAnswer, ServerId, Stopped, Verdict};
 
-pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut ReadSet<Key>) {
     let id = caller.terminal;
     keys.insert(Key::Lane(id, offer.epoch));
     for item in &offer.items {
         keys.insert(Key::Segment(id, offer.epoch, Segment::number(item.seq)));
-        let Ok(event) = &item.event else {
+        let Ok((event, _)) = &item.event else {
             keys.insert(Key::Opaque(id, offer.epoch, item.seq));
             continue;
         };
@@ -51,6 +50,7 @@ pub(super) fn step(
     offer: &Offer,
 ) -> Output {
     let id = caller.terminal;
+    assert_eq!(offer.shop, caller.site.shop, "an offer is read for the shop of its caller");
     let Some(lane) = rows.lane(id, offer.epoch).cloned() else {
         let stopped = Some(Stopped::UnknownEpoch);
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
@@ -95,7 +95,7 @@ impl Ingest<'_, '_> {
     fn take(&mut self, item: &Offered) -> Result<Verdict, Stopped> {
         self.journal(item)?;
         match &item.event {
-            Ok(event) => Ok(self.post(item, event)),
+            Ok((event, name)) => Ok(self.post(item, event, *name)),
             Err(_) => {
                 self.keep_opaque(item);
                 Ok(Verdict::Refused(ErrorCode::EventInvalid))
@@ -115,14 +115,16 @@ impl Ingest<'_, '_> {
                 && segment.chain_at(item.seq) == Some(item.chain);
             return if same { Ok(()) } else { Err(Stopped::Forked) };
         }
-        let chain = link(self.lane.hash, item.seq, item.payload_hash);
-        if chain != item.chain {
+        let before = self.lane.hash;
+        let linked = item.continues == Some(before)
+            || link(before, item.seq, item.payload_hash) == item.chain;
+        if !linked {
             return Err(Stopped::Forked);
         }
         self.segment(Segment::number(item.seq)).push(item.seq, item.payload_hash);
         self.grown = true;
         self.lane.head = item.seq;
-        self.lane.hash = chain;
+        self.lane.hash = item.chain;
         Ok(())
     }
 
@@ -153,7 +155,7 @@ impl Ingest<'_, '_> {
     }
 
     /// Posts the event if it is new and can be posted; answers as before if it is known.
-    fn post(&mut self, item: &Offered, event: &Event) -> Verdict {
+    fn post(&mut self, item: &Offered, event: &Event, name: ServerId) -> Verdict {
         let key = event.key(self.caller.terminal);
         let known = self.rows.ledger(key);
         if let Some(known) = known {
@@ -162,7 +164,7 @@ impl Ingest<'_, '_> {
                 return Verdict::Refused(ErrorCode::EventInvalid);
             }
             if known.fate == Fate::Posted {
-                return known.verdict(&key);
+                return Verdict::Existing(name);
             }
         }
         let first = known.map(|known| (known.epoch, known.seq, known.at));
@@ -184,7 +186,7 @@ impl Ingest<'_, '_> {
         match fate {
             Fate::Posted => {
                 self.apply(event);
-                Verdict::Created(server_id(self.caller.site.shop, &key))
+                Verdict::Created(name)
             }
             Fate::Parked(code) => Verdict::Parked(code),
         }

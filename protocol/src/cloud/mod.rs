@@ -14,18 +14,17 @@ mod greet;
 mod ingest;
 pub mod row;
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use crate::codec;
 use crate::event::{Event, EventError};
-use crate::hash::{Hash, payload_hash};
+use crate::hash::{Hash, link, payload_hash};
 use crate::identity::{BranchId, EventKey, ProductId, ShopId, TerminalId};
-use crate::machine::{Machine, Rows};
+use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
 use crate::time::Millis;
-use crate::wire::message::{Hello, Push, PushAnswer, Welcome};
+use crate::wire::message::{Hello, Push, PushAnswer, ServerId, Welcome};
 
 pub use row::{Key, Record};
 
@@ -111,10 +110,11 @@ pub enum Input {
     },
 }
 
-/// A push whose payloads have been read.
+/// A push whose payloads have been read, and all that can be said of them without a database.
 #[derive(Clone, Debug)]
 pub struct Offer {
     pub(crate) terminal: TerminalId,
+    pub(crate) shop: ShopId,
     pub(crate) epoch: crate::identity::Epoch,
     pub(crate) items: Vec<Offered>,
 }
@@ -127,31 +127,38 @@ pub(crate) struct Offered {
     pub(crate) chain: Hash,
     pub(crate) payload_hash: Hash,
     pub(crate) payload: Vec<u8>,
-    pub(crate) event: Result<Event, EventError>,
+    /// The chain hash that this entry has been shown to continue: that of the one offered before.
+    pub(crate) continues: Option<Hash>,
+    /// The event, and the name it has once it is posted.
+    pub(crate) event: Result<(Event, ServerId), EventError>,
 }
 
 impl Offer {
-    /// Reads the payloads of a checked push. This is the costly part, and needs no database.
+    /// Reads the payloads of a checked push from a till of `shop`. This is the costly part; it
+    /// needs no database, so that each request does it for itself before the group commit.
     #[must_use]
-    pub fn read(push: Push) -> Self {
-        let items = push
-            .items
-            .into_iter()
-            .map(|item| Offered {
-                seq: item.seq,
-                chain: item.chain_hash,
-                payload_hash: payload_hash(&item.payload),
-                event: Event::from_canonical(&item.payload),
-                payload: item.payload,
-            })
-            .collect();
-        Self { terminal: push.terminal_id, epoch: push.epoch, items }
+    pub fn read(push: Push, shop: ShopId) -> Self {
+        let mut before = None;
+        let mut items = Vec::with_capacity(push.items.len());
+        for item in push.items {
+            let payload_hash = payload_hash(&item.payload);
+            let chain = item.chain_hash;
+            let event = Event::from_canonical(&item.payload).map(|event| {
+                let name = row::server_id(shop, &event.key(push.terminal_id));
+                (event, name)
+            });
+            let continues = before.filter(|before| link(*before, item.seq, payload_hash) == chain);
+            before = Some(chain);
+            let (seq, payload) = (item.seq, item.payload);
+            items.push(Offered { seq, chain, payload_hash, payload, continues, event });
+        }
+        Self { terminal: push.terminal_id, shop, epoch: push.epoch, items }
     }
 
     /// Returns each entry's number, the key of its event if it is one, and its payload hash.
     pub fn entries(&self) -> impl Iterator<Item = (u64, Option<EventKey>, Hash)> + '_ {
         self.items.iter().map(|item| {
-            let key = item.event.as_ref().ok().map(|event| event.key(self.terminal));
+            let key = item.event.as_ref().ok().map(|(event, _)| event.key(self.terminal));
             (item.seq, key, item.payload_hash)
         })
     }
@@ -204,7 +211,7 @@ impl Machine for Cloud {
     type Key = Key;
     type Record = Record;
 
-    fn reads(&self, input: &Input, keys: &mut BTreeSet<Key>) {
+    fn reads(&self, input: &Input, keys: &mut ReadSet<Key>) {
         match input {
             Input::Enrol { terminal, .. } | Input::Revoke { terminal } => {
                 keys.insert(Key::Terminal(*terminal));

@@ -16,7 +16,7 @@ use crate::money::Milli;
 use crate::persist::{Damaged, KeyReader, KeyWriter};
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
-use crate::wire::message::{ParentV1, ServerId, Verdict};
+use crate::wire::message::{ParentV1, ServerId};
 
 /// The version byte of every record.
 pub const ROW_VERSION: u8 = 1;
@@ -184,17 +184,6 @@ pub struct Fork {
     pub successor: Epoch,
     /// When it was announced.
     pub at: Millis,
-}
-
-impl Ledger {
-    /// Returns the answer to whoever offers the event again.
-    #[must_use]
-    pub fn verdict(&self, key: &EventKey) -> Verdict {
-        match self.fate {
-            Fate::Posted => Verdict::Existing(server_id(self.site.shop, key)),
-            Fate::Parked(code) => Verdict::Parked(code),
-        }
-    }
 }
 
 /// Returns the cloud's name for a posted event: a function of its key, so that even a cloud that

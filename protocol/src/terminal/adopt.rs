@@ -3,16 +3,14 @@
 //! It is always safe to carry an entry over: its event keeps its name and its bytes, and the
 //! cloud's ledger answers `existing` if it knows it. So what is not certain is carried over.
 
-use alloc::collections::BTreeSet;
-
 use super::answered::ATTEMPTS_MAX;
 use super::record::{chain, enter};
 use super::row::{Entry, Known, Meta, Place, Queued, State};
 use super::{Adoption, Key, Output, Record, Terminal, settle};
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
 
-pub(super) fn reads(adoption: &Adoption, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(adoption: &Adoption, keys: &mut ReadSet<Key>) {
     for (seq, pos, local_id) in &adoption.entries {
         keys.insert(Key::Entry(adoption.from, *seq));
         keys.insert(Key::Queue(adoption.from, *seq));

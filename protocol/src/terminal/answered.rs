@@ -6,13 +6,11 @@
 //! > **`AckedIsDurable`**: a till marks a sale as synced only if the cloud's durable state holds
 //! > it.
 
-use alloc::collections::BTreeSet;
-
 use super::row::{Attention, Entry, Meta, Queued, State};
 use super::{Key, Output, Record, Terminal, settle};
 use crate::hash::Hash;
 use crate::identity::Epoch;
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
 use crate::wire::message::{PushAnswer, Verdict};
 
@@ -23,7 +21,7 @@ pub const RETRY_BASE: Millis = Millis::from_secs(2);
 /// The longest wait between two tries of an item.
 pub const RETRY_CAP: Millis = Millis::from_secs(300);
 
-pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut ReadSet<Key>) {
     for result in &answer.results {
         keys.insert(Key::Entry(epoch, result.seq));
         keys.insert(Key::Queue(epoch, result.seq));

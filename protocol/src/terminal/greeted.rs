@@ -10,15 +10,13 @@
 //! The conclusion is drawn from the till's own rows, not from the cloud's word, so an answer that
 //! was long on its way can at most cause work that is done twice.
 
-use alloc::collections::BTreeSet;
-
 use super::row::{Closed, Meta};
 use super::{Key, Output, Parted, Terminal, settle};
 use crate::hash::genesis;
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::wire::message::{Welcome, WelcomeLane};
 
-pub(super) fn reads(welcome: &Welcome, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(welcome: &Welcome, keys: &mut ReadSet<Key>) {
     for lane in &welcome.lanes {
         if lane.head.seq > 0 {
             keys.insert(Key::Entry(lane.epoch, lane.head.seq));

@@ -20,14 +20,13 @@ pub mod pull;
 mod record;
 pub mod row;
 
-use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec;
 use crate::event::{Body, EventError, Receipt};
 use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness};
-use crate::machine::{Machine, Rows};
+use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
 use crate::time::Millis;
@@ -196,7 +195,7 @@ impl Machine for Terminal {
     type Key = Key;
     type Record = Record;
 
-    fn reads(&self, input: &Input, keys: &mut BTreeSet<Key>) {
+    fn reads(&self, input: &Input, keys: &mut ReadSet<Key>) {
         keys.insert(Key::Meta);
         match input {
             Input::Install { .. } | Input::Open { .. } | Input::Denied(_) => {}

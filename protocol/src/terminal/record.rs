@@ -3,19 +3,18 @@
 //!
 //! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
 
-use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
 use super::{Draft, Key, Output, Record, Terminal};
 use crate::event::{Body, Event, EventError, Receipt};
 use crate::hash::{Hash, link, payload_hash};
-use crate::machine::Rows;
+use crate::machine::{ReadSet, Rows};
 use crate::money::Milli;
 use crate::time::Millis;
 use crate::wire::event::{EventV1, ReceiptV1};
 
-pub(super) fn reads(draft: &Draft, keys: &mut BTreeSet<Key>) {
+pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Local(draft.pos, draft.local_id));
     keys.insert(Key::Series(draft.pos));
     match &draft.body {

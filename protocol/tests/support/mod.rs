@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::{Future, ready};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use counterfoil_protocol::cloud::{self, Caller, Cloud, Offer, Site};
@@ -57,16 +58,20 @@ impl<M: Machine> Store<M> for Mem<M> {
 
     fn transact(
         &mut self,
-        keys: &BTreeSet<M::Key>,
+        keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> impl Future<Output = Result<(), Infallible>> + Send {
-        let loaded = keys.iter().map(|key| (key.clone(), self.rows.get(key).cloned())).collect();
+        let load = |key| {
+            let row = self.rows.get(&key).cloned().map(Arc::new);
+            (key, row)
+        };
+        let loaded = keys.into_iter().map(load).collect();
         let writes = decide(&loaded);
         self.commits += 1;
-        self.wrote = writes.keys().cloned().collect();
+        self.wrote = writes.iter().map(|(key, _)| key.clone()).collect();
         for (key, record) in writes {
             match record {
-                Some(record) => self.rows.insert(key, record),
+                Some(record) => self.rows.insert(key, M::Record::clone(&record)),
                 None => self.rows.remove(&key),
             };
         }
@@ -253,7 +258,7 @@ impl Node {
     }
 
     pub fn push(&mut self, now: Millis, push: &Push) -> cloud::Output {
-        let offer = Offer::read(Push::decode(&push.encode()).unwrap());
+        let offer = Offer::read(Push::decode(&push.encode()).unwrap(), site().shop);
         self.run(now, cloud::Input::Push { caller: caller(), offer })
     }
 }

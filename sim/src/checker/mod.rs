@@ -6,6 +6,7 @@
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
@@ -18,9 +19,9 @@ use counterfoil_protocol::terminal::{self, Identity};
 use crate::law::{Law, Tally, Violation};
 
 /// The rows of a till.
-pub type TillRows = BTreeMap<terminal::Key, terminal::Record>;
+pub type TillRows = BTreeMap<terminal::Key, Arc<terminal::Record>>;
 /// The rows of the cloud.
-pub type CloudRows = BTreeMap<cloud::Key, cloud::Record>;
+pub type CloudRows = BTreeMap<cloud::Key, Arc<cloud::Record>>;
 
 /// An event by its till and its content, which names its register and itself: 128 bits of both,
 /// as it is looked up for each row that is written.
@@ -298,7 +299,8 @@ impl Checker {
         rows: &TillRows,
         touched: &[terminal::Key],
     ) -> Result<(), Violation> {
-        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta) else {
+        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
+        else {
             return Ok(());
         };
         for key in touched {
@@ -306,7 +308,7 @@ impl Checker {
             let terminal::Key::Entry(epoch, seq) = *key else { continue };
             let place = terminal::Place { epoch, seq };
             let moved = matches!(
-                rows.get(key),
+                rows.get(key).map(Arc::as_ref),
                 Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
             );
             let states = if moved { 1 } else { states(rows, meta, place) };
@@ -326,7 +328,7 @@ impl Checker {
         rows: &TillRows,
         key: &terminal::Key,
     ) -> Result<(), Violation> {
-        let (place, attempts) = match (key, rows.get(key)) {
+        let (place, attempts) = match (key, rows.get(key).map(Arc::as_ref)) {
             (terminal::Key::Queue(epoch, seq), Some(terminal::Record::Queue(queued))) => {
                 ((*epoch, *seq), queued.attempts)
             }
@@ -336,7 +338,7 @@ impl Checker {
             _ => return Ok(()),
         };
         let Some(terminal::Record::Entry(entry)) =
-            rows.get(&terminal::Key::Entry(place.0, place.1))
+            rows.get(&terminal::Key::Entry(place.0, place.1)).map(Arc::as_ref)
         else {
             return Ok(());
         };
@@ -364,7 +366,7 @@ impl Checker {
         hash: Hash,
         rows: &CloudRows,
     ) -> Result<(), Violation> {
-        let held = match rows.get(&cloud::Key::Ledger(key)) {
+        let held = match rows.get(&cloud::Key::Ledger(key)).map(Arc::as_ref) {
             Some(cloud::Record::Ledger(row)) => {
                 row.payload_hash == hash && row.fate == Fate::Posted
             }
@@ -386,7 +388,9 @@ impl Checker {
 /// that is in flight is queued on disk.
 fn states(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
     let (epoch, seq) = (place.epoch, place.seq);
-    let Some(terminal::Record::Entry(entry)) = rows.get(&terminal::Key::Entry(epoch, seq)) else {
+    let Some(terminal::Record::Entry(entry)) =
+        rows.get(&terminal::Key::Entry(epoch, seq)).map(Arc::as_ref)
+    else {
         return 0;
     };
     let waits = rows.contains_key(&terminal::Key::Queue(epoch, seq));

@@ -1,6 +1,7 @@
 //! Laws of a whole disk: a till's, the cloud's, and both after everything has drained.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
@@ -23,14 +24,15 @@ impl Checker {
         device: usize,
         rows: &TillRows,
     ) -> Result<(), Violation> {
-        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta) else {
+        let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
+        else {
             return Ok(());
         };
         let mut stock: BTreeMap<ProductId, i64> = BTreeMap::new();
         for fact in &self.devices[device].owed {
             let Some(committed) = self.committed.get(fact) else { continue };
             let key = committed.key;
-            let known = rows.get(&terminal::Key::Local(key.pos, key.local_id));
+            let known = rows.get(&terminal::Key::Local(key.pos, key.local_id)).map(Arc::as_ref);
             let place = match known {
                 Some(terminal::Record::Local(known)) if known.payload_hash == committed.payload => {
                     known.place
@@ -50,7 +52,7 @@ impl Checker {
             }
         }
         for (product, sum) in stock {
-            let held = match rows.get(&terminal::Key::Stock(product)) {
+            let held = match rows.get(&terminal::Key::Stock(product)).map(Arc::as_ref) {
                 Some(terminal::Record::Stock(stock)) => stock.quantity.0,
                 _ => 0,
             };
@@ -70,7 +72,7 @@ impl Checker {
         let mut events = 0;
         let mut posted = 0;
         for (key, record) in rows {
-            match (key, record) {
+            match (key, &**record) {
                 (cloud::Key::Ledger(key), cloud::Record::Ledger(row))
                     if row.fate == Fate::Posted =>
                 {
@@ -101,7 +103,10 @@ impl Checker {
             format!("{events} events are posted, the totals count {posted}")
         })?;
         for ((site, product), sum) in stock {
-            let held = match rows.get(&cloud::Key::Stock(site.shop, site.branch, product)) {
+            let held = match rows
+                .get(&cloud::Key::Stock(site.shop, site.branch, product))
+                .map(Arc::as_ref)
+            {
                 Some(cloud::Record::Stock(stock)) => stock.quantity.0,
                 _ => 0,
             };
@@ -121,7 +126,7 @@ impl Checker {
             for fact in &device.owed {
                 let Some(committed) = self.committed.get(fact) else { continue };
                 let (key, hash) = (committed.key, committed.payload);
-                let held = match rows.get(&cloud::Key::Ledger(key)) {
+                let held = match rows.get(&cloud::Key::Ledger(key)).map(Arc::as_ref) {
                     Some(cloud::Record::Ledger(row)) => row.payload_hash == hash,
                     _ => false,
                 };
@@ -147,7 +152,7 @@ impl Checker {
     ) -> Result<(), Violation> {
         let mut found = Figures::default();
         for record in rows.values() {
-            if let cloud::Record::Lane(lane) = record {
+            if let cloud::Record::Lane(lane) = &**record {
                 found = found.plus(lane.posted);
             }
         }
@@ -161,7 +166,7 @@ impl Checker {
 fn journaled(rows: &CloudRows, terminal: TerminalId, row: &Ledger) -> bool {
     let number = (row.seq - 1) / 16;
     let index = ((row.seq - 1) % 16) as usize;
-    match rows.get(&cloud::Key::Segment(terminal, row.epoch, number)) {
+    match rows.get(&cloud::Key::Segment(terminal, row.epoch, number)).map(Arc::as_ref) {
         Some(cloud::Record::Segment(segment)) => {
             segment.payloads.get(index) == Some(&row.payload_hash)
         }

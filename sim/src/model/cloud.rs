@@ -1,6 +1,7 @@
 //! The cloud in the model: authentication, group commit, answers after the commit.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
 use counterfoil_protocol::cloud::{UnknownProducts, row::Terminal};
@@ -77,7 +78,7 @@ impl CloudHost {
     }
 
     fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
-        match self.store.memory.rows().get(&Key::Terminal(id)) {
+        match self.store.memory.rows().get(&Key::Terminal(id)).map(Arc::as_ref) {
             Some(Record::Terminal(terminal)) => Some(terminal),
             Some(_) | None => None,
         }
@@ -113,7 +114,7 @@ impl World {
             },
             Kind::Push => match Push::decode(&request.bytes) {
                 Ok(push) => {
-                    let offer = Offer::read(push);
+                    let offer = Offer::read(push, site.shop);
                     let offered = offer.entries().collect();
                     let epoch = offer.epoch();
                     (Input::Push { caller, offer }, epoch, offered)

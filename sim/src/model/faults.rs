@@ -1,5 +1,7 @@
 //! The timed faults of a plan, and the end of all faults.
 
+use std::sync::Arc;
+
 use counterfoil_protocol::hash::secret_hash;
 use counterfoil_protocol::session::{Input as Heard, Nudge};
 use counterfoil_protocol::terminal::{Input, Key, Place};
@@ -199,7 +201,7 @@ impl World {
             for place in self.attention(till) {
                 let rows = self.tills[till].store.memory.rows();
                 let Some(counterfoil_protocol::terminal::Record::Entry(entry)) =
-                    rows.get(&Key::Entry(place.epoch, place.seq))
+                    rows.get(&Key::Entry(place.epoch, place.seq)).map(Arc::as_ref)
                 else {
                     continue;
                 };

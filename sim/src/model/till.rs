@@ -1,5 +1,7 @@
 //! A till in the model: its disk, its file outside the disk, its session, and what drives them.
 
+use std::sync::Arc;
+
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
@@ -91,7 +93,7 @@ impl TillHost {
     }
 
     pub(super) fn meta(&self) -> Option<&Meta> {
-        match self.store.memory.rows().get(&Key::Meta) {
+        match self.store.memory.rows().get(&Key::Meta).map(Arc::as_ref) {
             Some(Record::Meta(meta)) => Some(meta),
             Some(_) | None => None,
         }

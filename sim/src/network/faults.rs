@@ -239,7 +239,7 @@ impl Drive<'_> {
         }
         let mirror = lock(&cloud.mirror);
         let known = lock(&cloud.tokens).get(&terminal).map(|token| token.digest);
-        let row = mirror.rows.get(&cloud::Key::Terminal(terminal));
+        let row = mirror.rows.get(&cloud::Key::Terminal(terminal)).map(Arc::as_ref);
         let admitted = match (known, row) {
             (Some(digest), Some(cloud::Record::Terminal(row))) => {
                 row.admits(Millis(START + self.now_ms()), digest).is_ok()

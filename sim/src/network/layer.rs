@@ -17,6 +17,7 @@ use counterfoil_protocol::wire::message::{Push, PushAnswer, Standing, Stopped, V
 use http::{HeaderValue, StatusCode, header, request};
 use http_body_util::BodyExt as _;
 
+use super::drive::shop;
 use super::scene::{Scene, lock};
 use crate::coverage::{Injected, Transition};
 
@@ -226,7 +227,7 @@ fn cover_welcome(scene: &Scene, body: &[u8]) {
 fn check_push(scene: &Scene, request: &[u8], body: &[u8]) {
     let push = Push::decode(request).expect("the cloud has understood it");
     let answer = PushAnswer::decode(body).expect("the cloud answers what it should");
-    let offer = Offer::read(push);
+    let offer = Offer::read(push, shop());
     scene.saw(Transition::Push);
     let mirror = lock(&scene.cloud.mirror);
     for (result, (seq, key, hash)) in answer.results.iter().zip(offer.entries()) {

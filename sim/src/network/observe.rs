@@ -1,7 +1,7 @@
 //! A store that is watched: every commit goes to the checkers, and what was acknowledged is held
 //! against the disk after every crash.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
@@ -36,20 +36,20 @@ where
     fn committed(scene: &Scene, node: Node, commit: &Commit<'_, Self>);
 
     /// The rows of a store that was opened.
-    fn opened(scene: &Scene, node: Node, rows: &BTreeMap<Self::Key, Self::Record>);
+    fn opened(scene: &Scene, node: Node, rows: &BTreeMap<Self::Key, Arc<Self::Record>>);
 }
 
 /// A durable commit.
 pub(super) struct Commit<'a, M: Role> {
     pub(super) context: &'a M::Context,
-    pub(super) before: &'a BTreeMap<M::Key, Option<M::Record>>,
-    pub(super) rows: &'a BTreeMap<M::Key, M::Record>,
+    pub(super) before: &'a BTreeMap<M::Key, Option<Arc<M::Record>>>,
+    pub(super) rows: &'a BTreeMap<M::Key, Arc<M::Record>>,
     pub(super) touched: &'a [M::Key],
 }
 
 /// The rows that were acknowledged, and the commit that nobody knows about, if there is one.
 pub(super) struct Mirror<M: Role> {
-    pub(super) rows: BTreeMap<M::Key, M::Record>,
+    pub(super) rows: BTreeMap<M::Key, Arc<M::Record>>,
     pub(super) uncertain: Option<Uncertain<M>>,
 }
 
@@ -111,7 +111,8 @@ pub(super) fn open<M: Role>(
             return None;
         }
     };
-    let rows: BTreeMap<M::Key, M::Record> = rows.into_iter().collect();
+    let rows: BTreeMap<_, _> =
+        rows.into_iter().map(|(key, record)| (key, Arc::new(record))).collect();
     if !agree::<M>(scene, node, mirror, &rows) {
         return None;
     }
@@ -130,7 +131,7 @@ fn agree<M: Role>(
     scene: &Scene,
     node: Node,
     mirror: &Mutex<Mirror<M>>,
-    rows: &BTreeMap<M::Key, M::Record>,
+    rows: &BTreeMap<M::Key, Arc<M::Record>>,
 ) -> bool {
     let mut mirror = lock(mirror);
     if let Some(uncertain) = mirror.uncertain.take() {
@@ -171,7 +172,7 @@ fn settle<M: Role>(
         Node::Till(number) => number as u64,
     };
     let mut bytes = number.to_le_bytes().to_vec();
-    let touched: Vec<M::Key> = writes.keys().cloned().collect();
+    let touched: Vec<M::Key> = writes.iter().map(|(key, _)| key.clone()).collect();
     let mut before = BTreeMap::new();
     for (key, record) in writes {
         M::key_bytes(&key, &mut bytes);
@@ -288,7 +289,7 @@ impl<M: Role> Store<M> for Watched<M> {
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<M::Key>,
+        keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
         if !self.disk.works() {

@@ -1,6 +1,7 @@
 //! What is watched in the commits of each role.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{self, Cloud, Site};
 use counterfoil_protocol::machine::Loaded;
@@ -9,6 +10,7 @@ use counterfoil_protocol::terminal::{self, Terminal};
 
 use super::observe::{Commit, Role};
 use super::scene::{Node, Scene, TillSlot, lock};
+use crate::checker::{CloudRows, TillRows};
 use crate::coverage::{Injected, Transition};
 use crate::law::Law;
 
@@ -21,8 +23,8 @@ impl Role for Cloud {
 
     fn context(loaded: &Loaded<Self>) -> BTreeSet<Site> {
         loaded
-            .values()
-            .filter_map(|record| match record {
+            .iter()
+            .filter_map(|(_, record)| match record.as_deref() {
                 Some(cloud::Record::Terminal(terminal)) => Some(terminal.site),
                 Some(_) | None => None,
             })
@@ -31,12 +33,13 @@ impl Role for Cloud {
 
     fn committed(scene: &Scene, _: Node, commit: &Commit<'_, Self>) {
         scene.judge(|checker, at| {
-            let touched = commit.touched.iter().map(|key| (key, commit.rows.get(key)));
+            let touched =
+                commit.touched.iter().map(|key| (key, commit.rows.get(key).map(Arc::as_ref)));
             checker.cloud_committed(at, commit.context, touched)
         });
     }
 
-    fn opened(scene: &Scene, _: Node, rows: &BTreeMap<cloud::Key, cloud::Record>) {
+    fn opened(scene: &Scene, _: Node, rows: &CloudRows) {
         scene.judge(|checker, at| checker.cloud_whole(at, rows));
     }
 }
@@ -63,7 +66,7 @@ impl Role for Terminal {
 
     fn context(loaded: &Loaded<Self>) -> Kind {
         use terminal::Key;
-        let count = |is: fn(&Key) -> bool| loaded.keys().filter(|key| is(key)).count() as u64;
+        let count = |is: fn(&Key) -> bool| loaded.iter().filter(|(key, _)| is(key)).count() as u64;
         let locals = count(|key| matches!(key, Key::Local(..)));
         let series = count(|key| matches!(key, Key::Series(_)));
         let entries = count(|key| matches!(key, Key::Entry(..)));
@@ -82,13 +85,14 @@ impl Role for Terminal {
         let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
         cover(scene, &scene.till(number), commit);
         scene.judge(|checker, at| {
-            let touched = commit.touched.iter().map(|key| (key, commit.rows.get(key)));
+            let touched =
+                commit.touched.iter().map(|key| (key, commit.rows.get(key).map(Arc::as_ref)));
             checker.till_committed(at, number, touched)?;
             checker.till_entries(at, number, commit.rows, commit.touched)
         });
     }
 
-    fn opened(scene: &Scene, node: Node, rows: &BTreeMap<terminal::Key, terminal::Record>) {
+    fn opened(scene: &Scene, node: Node, rows: &TillRows) {
         let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
         scene.judge(|checker, at| checker.till_whole(at, number, rows));
     }
@@ -100,9 +104,9 @@ fn books<'a>(commit: &'a Commit<'_, Terminal>) -> (Option<&'a Meta>, Option<&'a 
         Some(terminal::Record::Meta(meta)) => Some(meta),
         Some(_) | None => None,
     };
-    let now = is_meta(commit.rows.get(&terminal::Key::Meta));
+    let now = is_meta(commit.rows.get(&terminal::Key::Meta).map(Arc::as_ref));
     let before = match commit.before.get(&terminal::Key::Meta) {
-        Some(before) => is_meta(before.as_ref()),
+        Some(before) => is_meta(before.as_deref()),
         None => now,
     };
     (before, now)
@@ -144,7 +148,7 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
 fn cover_answers(scene: &Scene, commit: &Commit<'_, Terminal>) {
     use terminal::{Key, Record};
     for key in commit.touched {
-        match (key, commit.rows.get(key)) {
+        match (key, commit.rows.get(key).map(Arc::as_ref)) {
             (Key::Entry(..), Some(Record::Entry(Entry { state: State::Synced(_), .. }))) => {
                 scene.saw(Transition::TillSynced);
             }

@@ -319,7 +319,7 @@ impl TillSlot {
 }
 
 fn meta(rows: &TillRows) -> Option<&Meta> {
-    match rows.get(&Key::Meta) {
+    match rows.get(&Key::Meta).map(Arc::as_ref) {
         Some(Record::Meta(meta)) => Some(meta),
         Some(_) | None => None,
     }

@@ -248,7 +248,7 @@ async fn close_shop(
 fn attention(slot: &TillSlot) -> Vec<(PosId, LocalEventId)> {
     let mirror = lock(&slot.mirror);
     let entries = mirror.rows.keys().filter_map(|key| match *key {
-        Key::Attention(epoch, seq) => mirror.rows.get(&Key::Entry(epoch, seq)),
+        Key::Attention(epoch, seq) => mirror.rows.get(&Key::Entry(epoch, seq)).map(Arc::as_ref),
         _ => None,
     });
     let names = entries.filter_map(|record| match record {

@@ -1,8 +1,9 @@
 //! A small role: accounts with a balance, a counter and numbered entries. A posting counts once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use counterfoil_protocol::machine::{Machine, Rows, Writes};
+use counterfoil_protocol::machine::{Machine, ReadSet, Rows, Writes};
 use counterfoil_protocol::persist::{Damaged, Persist};
 use counterfoil_protocol::time::Millis;
 
@@ -44,7 +45,7 @@ impl Machine for Ledger {
     type Key = Key;
     type Record = Record;
 
-    fn reads(&self, input: &Input, keys: &mut BTreeSet<Key>) {
+    fn reads(&self, input: &Input, keys: &mut ReadSet<Key>) {
         match *input {
             Input::Post { account, id, .. } => keys.extend([
                 Key::Balance(account),
@@ -184,5 +185,5 @@ pub fn audit(rows: &BTreeMap<Key, Record>) -> Result<(), String> {
 
 /// Returns writes as a transaction that reads nothing would make them.
 pub fn writes(rows: impl IntoIterator<Item = (Key, Option<Record>)>) -> Writes<Ledger> {
-    rows.into_iter().collect()
+    rows.into_iter().map(|(key, record)| (key, record.map(Arc::new))).collect()
 }

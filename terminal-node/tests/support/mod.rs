@@ -214,7 +214,9 @@ async fn handshake(State(cloud): State<FakeCloud>, body: Bytes) -> Response {
 
 async fn push(State(cloud): State<FakeCloud>, body: Bytes) -> Response {
     let push = Push::decode(&body).expect("a readable push");
-    cloud.answer(Input::Push { caller: caller(), offer: Offer::read(push) }).await
+    cloud
+        .answer(Input::Push { caller: caller(), offer: Offer::read(push, caller().site.shop) })
+        .await
 }
 
 /// Short waits, so that tests of faults do not sleep for seconds.

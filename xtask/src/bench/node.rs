@@ -1,6 +1,5 @@
 //! The real service, its committer and its store, on a real socket.
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,7 +47,7 @@ impl Store<Cloud> for Counted {
 
     async fn transact(
         &mut self,
-        keys: &BTreeSet<Key>,
+        keys: Vec<Key>,
         mut decide: impl FnMut(&Loaded<Cloud>) -> Writes<Cloud> + Send,
     ) -> Result<(), StoreError> {
         let mut writes = false;
