@@ -400,23 +400,36 @@ async fn check_stock<Q: Query<Cloud>>(
     report: &mut Report,
     mut movements: Movements,
 ) -> Result<(), Q::Error> {
+    let mut held = Movements::new();
     Pages::new(reads, all(Kind::Stock))
         .each(|key, record| {
-            let (Key::Stock(shop, branch, product), Record::Stock(stock)) = (key, record) else {
-                return;
-            };
-            report.stock += 1;
-            let sum = movements.remove(&(shop, branch, product)).unwrap_or_default();
-            if sum != stock {
-                let place = format!("shop {shop}, branch {branch}, product {product}");
-                let what = format!("stock is {stock:?}, its movements are {sum:?}");
-                report.problem("StockIsSum", place, what);
+            if let (Key::Stock(shop, branch, product), Record::Stock(stock)) = (key, record) {
+                report.stock += 1;
+                held.insert((shop, branch, product), stock);
             }
         })
         .await?;
+    Pages::new(reads, all(Kind::Movements))
+        .each(|key, record| {
+            if let (Key::Movements(shop, branch, _), Record::Movements(moved)) = (key, record) {
+                for moved in moved {
+                    let sum = held.entry((shop, branch, moved.product)).or_default();
+                    *sum = sum.plus(moved.by);
+                }
+            }
+        })
+        .await?;
+    for ((shop, branch, product), stock) in held {
+        let sum = movements.remove(&(shop, branch, product)).unwrap_or_default();
+        if sum != stock {
+            let place = format!("shop {shop}, branch {branch}, product {product}");
+            let what = format!("stock is {stock:?}, its movements are {sum:?}");
+            report.problem("StockIsSum", place, what);
+        }
+    }
     for ((shop, branch, product), sum) in movements {
         let place = format!("shop {shop}, branch {branch}, product {product}");
-        report.problem("StockIsSum", place, format!("no stock row, its movements are {sum:?}"));
+        report.problem("StockIsSum", place, format!("no stock is kept, its movements are {sum:?}"));
     }
     Ok(())
 }

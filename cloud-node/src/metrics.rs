@@ -168,6 +168,7 @@ impl Metrics {
                 | Output::Revoked
                 | Output::NoSuchTerminal
                 | Output::Defined
+                | Output::RolledUp(_)
                 | Output::Denied(_)
                 | Output::Moved => {}
             }

@@ -7,6 +7,7 @@ use counterfoil_protocol::identity::{
 };
 use counterfoil_protocol::label::{LABEL_BYTES_MAX, Label};
 use counterfoil_protocol::machine::{Page, Query};
+use counterfoil_protocol::wire::message::ServerId;
 
 /// Rows in one page.
 const PAGE_ROWS: usize = 1_000;
@@ -27,6 +28,7 @@ pub(crate) enum Kind {
     Opaque,
     Stock,
     Fork,
+    Movements,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -145,6 +147,7 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Opaque => Key::Opaque(terminal, epoch, number),
             Kind::Stock => Key::Stock(ShopId(name), BranchId(label), ProductId(label)),
             Kind::Fork => Key::Fork(terminal, epoch, hash),
+            Kind::Movements => Key::Movements(ShopId(name), BranchId(label), ServerId(hash)),
         }
     };
     Span { from: end(from, true), last: end(last, false) }
@@ -158,7 +161,7 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Opaque(terminal, _, _)
         | Key::Fork(terminal, _, _) => Some(*terminal),
         Key::Ledger(key) | Key::Conflict(key, _) => Some(key.terminal),
-        Key::Stock(..) | Key::Product(..) => None,
+        Key::Stock(..) | Key::Product(..) | Key::Movements(..) => None,
     }
 }
 

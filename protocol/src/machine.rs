@@ -156,10 +156,10 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         assert!(known, "a step removes only what `reads` declared");
     }
 
-    /// Writes a row whose key was drawn from a counter in a declared row.
+    /// Writes a row whose key was drawn from a declared row, such as a counter.
     ///
-    /// Such a key cannot be declared (it is not known before the counter is read), and need not
-    /// be: the counter's row is held, so no other transaction can draw the same key.
+    /// Such a key cannot be declared (it is not known before that row is read), and need not be:
+    /// the row is held, so no other transaction can draw the same key.
     ///
     /// # Panics
     /// If the key was declared and exists: a counter went back.

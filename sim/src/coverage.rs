@@ -47,6 +47,7 @@ counted! {
         CloudEnrol = "cloud.enrol",
         CloudRevoke = "cloud.revoke",
         CloudProduct = "cloud.product",
+        CloudRollUp = "cloud.roll up",
         HelloInStep = "cloud.hello/in step",
         HelloTillAhead = "cloud.hello/till ahead",
         HelloCloudLostTail = "cloud.hello/cloud lost its tail",

@@ -83,33 +83,24 @@ async fn enrol_terminal<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Re
         secret: token.digest(),
         expires_at: wish.expires_at_ms.map(Millis),
     };
-    match node.ask(input, 0).await? {
-        Output::Enrolled => {
-            tracing::info!(terminalId = %wish.terminal_id, branchId = %wish.branch_id, "enrolled");
-            let enrolled = Enrolled {
-                terminal_id: wish.terminal_id,
-                shop_id: wish.shop_id,
-                branch_id: wish.branch_id,
-                expires_at_ms: wish.expires_at_ms,
-                token: token.reveal(),
-            };
-            Ok(json(manner, StatusCode::CREATED, &enrolled))
-        }
-        Output::OtherSite(site) => Err(Problem::new(
-            ErrorCode::EventInvalid,
-            format!(
-                "the terminal stands at shop {}, branch {}, and keeps its site: enrol another name",
-                site.shop, site.branch
-            ),
-        )),
-        Output::Revoked
-        | Output::NoSuchTerminal
-        | Output::Defined
-        | Output::Welcome(_)
-        | Output::Pushed(_)
-        | Output::Denied(_)
-        | Output::Moved => Err(wrong_output()),
+    let output = node.ask(input, 0).await?;
+    if let Output::OtherSite(site) = output {
+        let detail = format!(
+            "the terminal stands at shop {}, branch {}, and keeps its site: enrol another name",
+            site.shop, site.branch
+        );
+        return Err(Problem::new(ErrorCode::EventInvalid, detail));
     }
+    let Output::Enrolled = output else { return Err(wrong_output()) };
+    tracing::info!(terminalId = %wish.terminal_id, branchId = %wish.branch_id, "enrolled");
+    let enrolled = Enrolled {
+        terminal_id: wish.terminal_id,
+        shop_id: wish.shop_id,
+        branch_id: wish.branch_id,
+        expires_at_ms: wish.expires_at_ms,
+        token: token.reveal(),
+    };
+    Ok(json(manner, StatusCode::CREATED, &enrolled))
 }
 
 async fn revoke_terminal<Q: Reads>(
@@ -121,40 +112,22 @@ async fn revoke_terminal<Q: Reads>(
     let terminal = TerminalId::parse(id).map_err(|error| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct the terminal's name"))
     })?;
-    match node.ask(Input::Revoke { terminal }, 0).await? {
-        Output::Revoked => {
-            tracing::info!(terminalId = %terminal, "revoked");
-            let manner = Manner::plain_json();
-            Ok(json(manner, StatusCode::OK, &Revoked { terminal_id: terminal, revoked: true }))
-        }
-        Output::NoSuchTerminal => {
-            let detail = "there is no such terminal: check its name";
-            Err(Problem::new(ErrorCode::NotFound, detail))
-        }
-        Output::Enrolled
-        | Output::OtherSite(_)
-        | Output::Defined
-        | Output::Welcome(_)
-        | Output::Pushed(_)
-        | Output::Denied(_)
-        | Output::Moved => Err(wrong_output()),
+    let output = node.ask(Input::Revoke { terminal }, 0).await?;
+    if let Output::NoSuchTerminal = output {
+        let detail = "there is no such terminal: check its name";
+        return Err(Problem::new(ErrorCode::NotFound, detail));
     }
+    let Output::Revoked = output else { return Err(wrong_output()) };
+    tracing::info!(terminalId = %terminal, "revoked");
+    let manner = Manner::plain_json();
+    Ok(json(manner, StatusCode::OK, &Revoked { terminal_id: terminal, revoked: true }))
 }
 
 async fn define<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
     let (manner, product) = read::<Q, Product>(node, request).await?;
     let input = Input::DefineProduct { shop: product.shop_id, product: product.product_id };
-    match node.ask(input, 0).await? {
-        Output::Defined => Ok(json(manner, StatusCode::CREATED, &product)),
-        Output::Enrolled
-        | Output::OtherSite(_)
-        | Output::Revoked
-        | Output::NoSuchTerminal
-        | Output::Welcome(_)
-        | Output::Pushed(_)
-        | Output::Denied(_)
-        | Output::Moved => Err(wrong_output()),
-    }
+    let Output::Defined = node.ask(input, 0).await? else { return Err(wrong_output()) };
+    Ok(json(manner, StatusCode::CREATED, &product))
 }
 
 async fn read<Q: Reads, T: serde::de::DeserializeOwned>(

@@ -27,30 +27,10 @@ async fn handshake<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Respons
         Form::Json => from_json::<Hello>(&bytes)?.check(),
     };
     let hello = hello.map_err(|error| Problem::message(error, bytes.is_empty()))?;
-    match node.ask(Input::Hello { caller, hello }, HELLO_WEIGHT).await? {
-        Output::Welcome(welcome) => {
-            if let Some(lane) = welcome.lanes.first() {
-                tracing::debug!(standing = ?lane.standing, head = lane.head.seq, "greeted");
-            }
-            Ok(manner.answer(StatusCode::OK, &welcome, Welcome::encode))
-        }
-        Output::Denied(denial) => {
-            node.seen.forget(caller.terminal);
-            Err(Problem::denied(denial))
-        }
-        Output::Moved => {
-            node.seen.forget(caller.terminal);
-            Err(moved())
-        }
-        Output::Enrolled
-        | Output::OtherSite(_)
-        | Output::Revoked
-        | Output::NoSuchTerminal
-        | Output::Defined
-        | Output::Pushed(_) => Err(wrong_output()),
+    let output = node.ask_for(&caller, Input::Hello { caller, hello }, HELLO_WEIGHT).await?;
+    let Output::Welcome(welcome) = output else { return Err(wrong_output()) };
+    if let Some(lane) = welcome.lanes.first() {
+        tracing::debug!(standing = ?lane.standing, head = lane.head.seq, "greeted");
     }
-}
-
-pub(super) fn moved() -> Problem {
-    Problem::unavailable("the terminal was moved while it asked: send the same again")
+    Ok(manner.answer(StatusCode::OK, &welcome, Welcome::encode))
 }

@@ -24,6 +24,7 @@ mod frame;
 mod handshake;
 mod health;
 mod json;
+mod rollup;
 mod sales_events;
 
 use std::sync::Arc;
@@ -32,7 +33,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post};
-use counterfoil_protocol::cloud::{Cloud, Input, Output};
+use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
+use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine::Query;
@@ -70,6 +72,9 @@ pub struct Limits {
     pub concurrent: usize,
     /// How often one terminal may ask; `None` is as often as it likes.
     pub rate: Option<Rate>,
+    /// After how many pushes what a branch has moved is added to its stock; below
+    /// [`PUSHES_MAX`], so that a roll-up catches up.
+    pub roll_up_every: u32,
 }
 
 impl Default for Limits {
@@ -81,6 +86,7 @@ impl Default for Limits {
             deadline: Duration::from_secs(30),
             concurrent: 256,
             rate: Some(Rate::default()),
+            roll_up_every: 64,
         }
     }
 }
@@ -108,6 +114,7 @@ struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
     limiter: Option<Limiter>,
+    pending: rollup::Pending,
     places: Semaphore,
     requests: AtomicU64,
 }
@@ -122,9 +129,12 @@ type Shared<Q> = Arc<Node<Q>>;
 
 /// Makes the router of a node.
 pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
+    let every = usize::try_from(parts.limits.roll_up_every).unwrap_or(usize::MAX);
+    assert!((1..PUSHES_MAX).contains(&every), "a roll-up takes more pushes than it waits for");
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
         limiter: parts.limits.rate.map(Limiter::new),
+        pending: rollup::Pending::default(),
         places: Semaphore::new(parts.limits.concurrent.max(1)),
         requests: AtomicU64::new(0),
         parts,
@@ -159,6 +169,26 @@ impl<Q> Node<Q> {
                 "the commit takes too long and may still happen: send the same again",
             )),
         }
+    }
+
+    /// Asks for a till. What the transaction says against the till is a problem for it, and what
+    /// this node remembers of the till is forgotten.
+    async fn ask_for(
+        &self,
+        caller: &Caller,
+        input: Input,
+        bytes: usize,
+    ) -> Result<Output, Problem> {
+        let output = self.ask(input, bytes).await?;
+        let problem = if let Output::Denied(denial) = output {
+            Problem::denied(denial)
+        } else if matches!(output, Output::Moved) {
+            Problem::unavailable("the terminal was moved while it asked: send the same again")
+        } else {
+            return Ok(output);
+        };
+        self.seen.forget(caller.terminal);
+        Err(problem)
     }
 
     fn next_request(&self) -> u64 {

@@ -7,15 +7,14 @@ use counterfoil_protocol::wire::message::{Push, PushAnswer, Verdict};
 use http::StatusCode;
 
 use super::body::{Form, Manner};
-use super::handshake::moved;
-use super::{Node, Reads, Shared, auth, json, wrong_output};
+use super::{Reads, Shared, auth, json, rollup, wrong_output};
 use crate::problem::Problem;
 
 pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Request) -> Response {
     push(&node, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-async fn push<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
+async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let caller = auth::till(node, &head.headers).await?;
     let manner = Manner::of(&head.headers)?;
@@ -30,26 +29,13 @@ async fn push<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Pr
     // The costly part, here and not in the committer: hashing and parsing need no database.
     let offer = Offer::read(push, caller.site.shop);
     log_single(&offer);
-    match node.ask(Input::Push { caller, offer }, weight).await? {
-        Output::Pushed(answer) => {
-            log_answer(&answer);
-            Ok(manner.answer(StatusCode::OK, &answer, PushAnswer::encode))
-        }
-        Output::Denied(denial) => {
-            node.seen.forget(caller.terminal);
-            Err(Problem::denied(denial))
-        }
-        Output::Moved => {
-            node.seen.forget(caller.terminal);
-            Err(moved())
-        }
-        Output::Enrolled
-        | Output::OtherSite(_)
-        | Output::Revoked
-        | Output::NoSuchTerminal
-        | Output::Defined
-        | Output::Welcome(_) => Err(wrong_output()),
+    let output = node.ask_for(&caller, Input::Push { caller, offer }, weight).await?;
+    let Output::Pushed(answer) = output else { return Err(wrong_output()) };
+    log_answer(&answer);
+    if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Created(_))) {
+        rollup::note(node, caller.site);
     }
+    Ok(manner.answer(StatusCode::OK, &answer, PushAnswer::encode))
 }
 
 /// Names the event of a push that has only one; in a batch it would cost more than the push.

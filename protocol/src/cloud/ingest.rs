@@ -7,16 +7,16 @@
 //! history?", and takes it whatever it says, so that one bad item never blocks its neighbours.
 //! The ledger asks "is this event known?", by its key and payload, whichever history brings it.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::row::{Fate, Kept, Lane, Ledger, Stock};
+use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::event::Event;
 use crate::hash::link;
-use crate::identity::EventKey;
+use crate::identity::{EventKey, ProductId};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
-use crate::money::Milli;
 use crate::problem::ErrorCode;
 use crate::time::Millis;
 use crate::wire::message::{ItemResult, PushAnswer, ServerId, Stopped, Verdict};
@@ -33,11 +33,9 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         let key = event.key(id);
         keys.insert(Key::Ledger(key));
         keys.extend(event.original().map(Key::Ledger));
-        for movement in event.movements() {
-            keys.insert(Key::Stock(caller.site.shop, caller.site.branch, movement.product));
-            if cloud.unknown_products == UnknownProducts::Park {
-                keys.insert(Key::Product(caller.site.shop, movement.product));
-            }
+        if cloud.unknown_products == UnknownProducts::Park {
+            let products = event.movements().map(|movement| movement.product);
+            keys.extend(products.map(|product| Key::Product(caller.site.shop, product)));
         }
     }
 }
@@ -55,13 +53,21 @@ pub(super) fn step(
         let stopped = Some(Stopped::UnknownEpoch);
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
     };
-    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false };
-    let before = ingest.lane.clone();
+    let before = lane.clone();
+    let moved = BTreeMap::new();
+    let mut ingest =
+        Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false, moved };
+    let mut first = None;
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
     for item in &offer.items {
         match ingest.take(item) {
-            Ok(verdict) => results.push(ItemResult { seq: item.seq, verdict }),
+            Ok(verdict) => {
+                if let (None, Verdict::Created(name)) = (first, verdict) {
+                    first = Some(name);
+                }
+                results.push(ItemResult { seq: item.seq, verdict });
+            }
             Err(reason) => {
                 stopped = Some(reason);
                 break;
@@ -69,6 +75,7 @@ pub(super) fn step(
         }
     }
     ingest.close();
+    ingest.keep_movements(first);
     let lane = ingest.lane;
     assert!(lane.head >= before.head, "a journal only grows");
     assert!(lane.head - before.head <= results.len() as u64, "each new entry has its result");
@@ -89,6 +96,8 @@ struct Ingest<'a, 'r> {
     lane: Lane,
     open: Option<(u64, Segment)>,
     grown: bool,
+    /// What this push moves.
+    moved: BTreeMap<ProductId, Stock>,
 }
 
 impl Ingest<'_, '_> {
@@ -214,18 +223,23 @@ impl Ingest<'_, '_> {
 
     /// Gives the event its effects: stock movements and totals.
     fn apply(&mut self, event: &Event) {
-        let site = self.caller.site;
         for movement in event.movements() {
-            let held = self.rows.stock(site.shop, site.branch, movement.product);
-            let held = held.copied().unwrap_or_default();
-            let stock = Stock {
-                quantity: Milli(held.quantity.0.saturating_add(movement.delta.0)),
-                movements: held.movements + 1,
-            };
-            let key = Key::Stock(site.shop, site.branch, movement.product);
-            self.rows.put(key, Record::Stock(stock));
+            let sum = self.moved.entry(movement.product).or_default();
+            *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
         }
         self.lane.posted = self.lane.posted.plus(event.figures());
+    }
+
+    /// Writes what this push has moved. The row cannot be declared, as nobody knows yet what will
+    /// be posted; it is new, as an event is posted once.
+    fn keep_movements(&mut self, first: Option<ServerId>) {
+        assert_eq!(first.is_none(), self.moved.is_empty(), "what is posted moves something");
+        let Some(first) = first else { return };
+        let moved = core::mem::take(&mut self.moved);
+        let moved = moved.into_iter().map(|(product, by)| Moved { product, by }).collect();
+        let site = self.caller.site;
+        let key = Key::Movements(site.shop, site.branch, first);
+        self.rows.append(key, Record::Movements(moved));
     }
 
     fn keep_conflict(&mut self, item: &Offered, key: EventKey) {

@@ -6,12 +6,14 @@
 //! | [`Input::Hello`] | where a till's journals stand | `greet` |
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
+//! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
-//! A till's push needs its own lane, the ledger rows of its events and the stock rows they touch:
-//! tills never wait for each other but for stock they share.
+//! A till's push needs its own lane and the ledger rows of its events, and nothing that another
+//! till writes: tills never wait for each other.
 
 mod greet;
 mod ingest;
+pub mod rollup;
 pub mod row;
 
 use alloc::vec::Vec;
@@ -26,6 +28,7 @@ use crate::problem::Denial;
 use crate::time::Millis;
 use crate::wire::message::{Hello, Push, PushAnswer, ServerId, Welcome};
 
+pub use rollup::RollUp;
 pub use row::{Key, Record};
 
 /// The cloud's role, with the policy it decides by.
@@ -94,6 +97,8 @@ pub enum Input {
         /// Which product.
         product: ProductId,
     },
+    /// Adds what was moved to the stock.
+    RollUp(RollUp),
     /// A till introduces itself.
     Hello {
         /// Who.
@@ -195,6 +200,8 @@ pub enum Output {
     NoSuchTerminal,
     /// The product can be sold.
     Defined,
+    /// So many pushes' movements are in the stock rows now.
+    RolledUp(u64),
     /// Where the till's journals stand.
     Welcome(Welcome),
     /// What became of the offered entries.
@@ -219,6 +226,7 @@ impl Machine for Cloud {
             Input::DefineProduct { shop, product } => {
                 keys.insert(Key::Product(*shop, *product));
             }
+            Input::RollUp(rolled) => rollup::reads(rolled, keys),
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -240,6 +248,7 @@ impl Machine for Cloud {
                 rows.put(Key::Product(*shop, *product), Record::Product);
                 Output::Defined
             }
+            Input::RollUp(rolled) => rollup::step(rows, rolled),
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,

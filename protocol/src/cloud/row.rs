@@ -36,13 +36,16 @@ pub enum Key {
     Conflict(EventKey, Hash),
     /// Journal bytes that are no event. Kept for a person.
     Opaque(TerminalId, Epoch, u64),
-    /// A product's stock at a branch: the sum of its movements.
+    /// A product's stock at a branch: the sum of its movements, as far as they are rolled up.
     Stock(ShopId, BranchId, ProductId),
     /// A parting of histories, named for a person: the history that was left, and the genesis of
     /// the one that came after.
     Fork(TerminalId, Epoch, Hash),
     /// A product of a shop's catalog.
     Product(ShopId, ProductId),
+    /// What one push moved at a branch, named by the first event that it posted. Until it is
+    /// rolled up into the stock rows.
+    Movements(ShopId, BranchId, ServerId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -66,6 +69,8 @@ pub enum Record {
     Fork(Fork),
     /// Of [`Key::Product`].
     Product,
+    /// Of [`Key::Movements`]: products in their order, each once.
+    Movements(Vec<Moved>),
 }
 
 /// An enrolled till.
@@ -173,6 +178,26 @@ pub struct Stock {
     pub movements: u64,
 }
 
+impl Stock {
+    /// Adds movements; the sum saturates at the ends of `i64`.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            quantity: Milli(self.quantity.0.saturating_add(other.quantity.0)),
+            movements: self.movements.saturating_add(other.movements),
+        }
+    }
+}
+
+/// What one push moved of one product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moved {
+    /// Which product.
+    pub product: ProductId,
+    /// The sum of the movements.
+    pub by: Stock,
+}
+
 /// A parting of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
@@ -220,6 +245,9 @@ impl Key {
                 to.kind(8).label(terminal.0).epoch(*epoch).hash(*hash)
             }
             Self::Product(shop, product) => to.kind(9).label(shop.0).label(product.0),
+            Self::Movements(shop, branch, first) => {
+                to.kind(10).label(shop.0).label(branch.0).hash(first.0)
+            }
         };
     }
 
@@ -239,6 +267,11 @@ impl Key {
             ),
             8 => Self::Fork(TerminalId(from.label()?), from.epoch()?, from.hash()?),
             9 => Self::Product(ShopId(from.label()?), ProductId(from.label()?)),
+            10 => Self::Movements(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                ServerId(from.hash()?),
+            ),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         from.end(key)
@@ -270,6 +303,7 @@ impl Record {
                 | (Self::Stock(_), Key::Stock(..))
                 | (Self::Fork(_), Key::Fork(..))
                 | (Self::Product, Key::Product(..))
+                | (Self::Movements(_), Key::Movements(..))
         )
     }
 }

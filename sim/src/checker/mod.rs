@@ -207,7 +207,7 @@ impl Checker {
     }
 
     /// The cloud has committed: `touched` are the rows that were written, as they stand now;
-    /// `sites` are those of the tills that were answered.
+    /// `sites` are those of the tills that were answered, and those that were rolled up.
     ///
     /// # Errors
     /// The first law that does not hold.
@@ -225,11 +225,14 @@ impl Checker {
                 (cloud::Key::Segment(terminal, epoch, number), Some(record)) => {
                     self.segment(at_ms, (*terminal, *epoch), *number, record)?;
                 }
-                (cloud::Key::Stock(shop, branch, product), Some(_)) => {
+                (
+                    cloud::Key::Stock(shop, branch, _) | cloud::Key::Movements(shop, branch, _),
+                    Some(_),
+                ) => {
                     let site = Site { shop: *shop, branch: *branch };
                     let holds = sites.contains(&site);
                     self.tally.check(Law::BranchIsolation, at_ms, holds, || {
-                        format!("stock of {product} at {branch} was moved from another branch")
+                        format!("stock of {branch} was moved from another branch")
                     })?;
                 }
                 _ => {}

@@ -69,6 +69,7 @@ impl Checker {
     /// The first law that does not hold.
     pub fn cloud_whole(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
         let mut stock: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
+        let mut held: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
         let mut events = 0;
         let mut posted = 0;
         for (key, record) in rows {
@@ -96,6 +97,16 @@ impl Checker {
                         format!("{terminal} {epoch}: the head is not the end of its chain")
                     })?;
                 }
+                (cloud::Key::Stock(shop, branch, product), cloud::Record::Stock(row)) => {
+                    let site = Site { shop: *shop, branch: *branch };
+                    *held.entry((site, *product)).or_default() += row.quantity.0;
+                }
+                (cloud::Key::Movements(shop, branch, _), cloud::Record::Movements(moved)) => {
+                    let site = Site { shop: *shop, branch: *branch };
+                    for moved in moved {
+                        *held.entry((site, moved.product)).or_default() += moved.by.quantity.0;
+                    }
+                }
                 _ => {}
             }
         }
@@ -103,13 +114,7 @@ impl Checker {
             format!("{events} events are posted, the totals count {posted}")
         })?;
         for ((site, product), sum) in stock {
-            let held = match rows
-                .get(&cloud::Key::Stock(site.shop, site.branch, product))
-                .map(Arc::as_ref)
-            {
-                Some(cloud::Record::Stock(stock)) => stock.quantity.0,
-                _ => 0,
-            };
+            let held = held.get(&(site, product)).copied().unwrap_or_default();
             self.tally.check(Law::StockIsSum, at_ms, held == sum, || {
                 format!("{} holds {held} of {product}, its movements are {sum}", site.branch)
             })?;

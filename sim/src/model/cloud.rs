@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
-use counterfoil_protocol::cloud::{UnknownProducts, row::Terminal};
+use counterfoil_protocol::cloud::{RollUp, UnknownProducts, rollup, row::Terminal};
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, TerminalId};
 use counterfoil_protocol::machine;
@@ -18,7 +18,7 @@ use super::{Happening, Kind, Reply, Request, START, World, shop};
 use crate::checker::CloudBackup;
 use crate::coverage::{Injected, Transition};
 use crate::law::Violation;
-use crate::observed::{Observed, at_once};
+use crate::observed::{Observed, answered, at_once};
 use crate::plan::Plan;
 use crate::rng::Stream;
 
@@ -154,16 +154,45 @@ impl World {
         }
         let group = self.cloud.jobs.len().min(GROUP_MAX);
         let jobs: Vec<(Job, Input)> = self.cloud.jobs.drain(..group).collect();
-        let sites = jobs.iter().map(|(job, _)| job.site).collect();
+        let sites: BTreeSet<Site> = jobs.iter().map(|(job, _)| job.site).collect();
         let (jobs, inputs): (Vec<Job>, Vec<Input>) = jobs.into_iter().unzip();
         let Some(outputs) = self.cloud_step(&inputs, &sites, true)? else { return Ok(()) };
         for (job, output) in jobs.into_iter().zip(outputs) {
             self.release(&job, output)?;
         }
+        self.plan_roll_up(sites);
         self.cloud.committing = !self.cloud.jobs.is_empty();
         if self.cloud.committing {
             let us = self.cloud.luck.between(200, 2_500);
             self.after(us, Happening::CloudCommit(life));
+        }
+        Ok(())
+    }
+
+    /// Now and then, what the branches have moved is to be added to their stock. The plan is made
+    /// now and carried out later, so that two of them can be about the same pushes.
+    fn plan_roll_up(&mut self, sites: BTreeSet<Site>) {
+        for site in sites {
+            if !self.cloud.luck.happens(50_000) {
+                continue;
+            }
+            let planned = at_once(rollup::plan(&self.cloud.store, site));
+            if let Some(rolled) = answered(planned) {
+                let us = self.cloud.luck.between(200, 2_000_000);
+                self.after(us, Happening::RollUp(self.cloud.life, site, rolled));
+            }
+        }
+    }
+
+    pub(super) fn roll_up(
+        &mut self,
+        life: u32,
+        site: Site,
+        rolled: RollUp,
+    ) -> Result<(), Violation> {
+        if self.cloud.life == life && self.cloud.up {
+            self.coverage.saw(Transition::CloudRollUp);
+            self.cloud_step(&[Input::RollUp(rolled)], &BTreeSet::from([site]), true)?;
         }
         Ok(())
     }
@@ -268,6 +297,7 @@ impl World {
             | Output::OtherSite(_)
             | Output::Revoked
             | Output::NoSuchTerminal
+            | Output::RolledUp(_)
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

@@ -81,7 +81,8 @@ pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
         entropy: Arc::new(NoEntropy),
         metrics: Arc::clone(&metrics),
         operator: None,
-        limits: Limits::default(),
+        // Often, as a short run has few pushes.
+        limits: Limits { roll_up_every: 3, ..Limits::default() },
     };
     let layer = Layer::new(&scene);
     let router = router(parts).layer(from_fn_with_state(layer, inject));
@@ -129,7 +130,9 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         }
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
-        Input::Hello { .. } | Input::Push { .. } => unreachable!("an operator does not sell"),
+        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) => {
+            unreachable!("an operator does not sell")
+        }
     }
     if let Some(fault) = errand.fault {
         scene.injected(fault);

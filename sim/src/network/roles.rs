@@ -15,7 +15,7 @@ use crate::coverage::{Injected, Transition};
 use crate::law::Law;
 
 impl Role for Cloud {
-    /// Where the tills stand that are answered.
+    /// Where the tills stand that are answered, and the branches that are rolled up.
     type Context = BTreeSet<Site>;
 
     const DURABLE: Law = Law::AckedIsDurable;
@@ -24,14 +24,19 @@ impl Role for Cloud {
     fn context(loaded: &Loaded<Self>) -> BTreeSet<Site> {
         loaded
             .iter()
-            .filter_map(|(_, record)| match record.as_deref() {
-                Some(cloud::Record::Terminal(terminal)) => Some(terminal.site),
-                Some(_) | None => None,
+            .filter_map(|(key, record)| match (*key, record.as_deref()) {
+                (_, Some(cloud::Record::Terminal(terminal))) => Some(terminal.site),
+                (cloud::Key::Movements(shop, branch, _), _) => Some(Site { shop, branch }),
+                (_, _) => None,
             })
             .collect()
     }
 
     fn committed(scene: &Scene, _: Node, commit: &Commit<'_, Self>) {
+        let is_stock = |key: &cloud::Key| matches!(key, cloud::Key::Stock(..));
+        if commit.touched.iter().any(is_stock) {
+            scene.saw(Transition::CloudRollUp);
+        }
         scene.judge(|checker, at| {
             let touched =
                 commit.touched.iter().map(|key| (key, commit.rows.get(key).map(Arc::as_ref)));

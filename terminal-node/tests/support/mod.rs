@@ -182,6 +182,7 @@ impl FakeCloud {
             | Output::Revoked
             | Output::NoSuchTerminal
             | Output::Defined
+            | Output::RolledUp(_)
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }

@@ -1,0 +1,101 @@
+//! Roll-up: what pushes have moved is added to the stock, many pushes at a time.
+//!
+//! > **`StockIsSum`**: stock is the sum of movements, always.
+//!
+//! If each push wrote the stock rows of what it sold, every till of a branch would wait for the
+//! others at the same rows, and most of a commit would be stock. So a push writes its movements
+//! beside its events, in one row of its own; a product's stock is its stock row *and* what was
+//! moved since. A node rolls up in the background; how late it does changes no sum.
+//! Measured: `docs/decisions/0005-stock-rollup.md`.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+use super::row::{Moved, Stock};
+use super::{Cloud, Key, Output, Record, Site};
+use crate::hash::Hash;
+use crate::identity::ProductId;
+use crate::machine::{Query, ReadSet, Rows};
+use crate::wire::message::ServerId;
+
+/// The most pushes that one roll-up takes.
+pub const PUSHES_MAX: usize = 256;
+/// The most products that one roll-up takes, unless a single push moved more.
+pub const PRODUCTS_MAX: usize = 4_096;
+
+/// Movements that are to be rolled up, and the products they move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RollUp {
+    site: Site,
+    pushes: Vec<ServerId>,
+    products: BTreeSet<ProductId>,
+}
+
+impl RollUp {
+    /// Returns how many pushes' movements it takes.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.pushes.len()
+    }
+
+    /// Returns whether there is nothing to do; [`plan`] makes none like that.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.pushes.is_empty()
+    }
+}
+
+/// Returns the next roll-up of a branch, if there is anything to roll up.
+///
+/// # Errors
+/// The query's; nothing was changed.
+pub async fn plan<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Option<RollUp>, Q::Error> {
+    let [from, until] =
+        [0, 0xff].map(|end| Key::Movements(site.shop, site.branch, ServerId(Hash([end; 32]))));
+    let mut rolled = RollUp { site, pushes: Vec::new(), products: BTreeSet::new() };
+    for (key, record) in query.scan(&from, &until, PUSHES_MAX).await? {
+        let (Key::Movements(_, _, first), Record::Movements(moved)) = (key, record) else {
+            unreachable!("a store gives each key a record of its kind")
+        };
+        let full = rolled.products.len() + moved.len() > PRODUCTS_MAX;
+        if full && !rolled.pushes.is_empty() {
+            break;
+        }
+        rolled.pushes.push(first);
+        rolled.products.extend(moved.iter().map(|moved| moved.product));
+    }
+    assert!(rolled.pushes.len() <= PUSHES_MAX, "a scan keeps its limit");
+    Ok((!rolled.is_empty()).then_some(rolled))
+}
+
+pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {
+    let Site { shop, branch } = rolled.site;
+    keys.extend(rolled.pushes.iter().map(|first| Key::Movements(shop, branch, *first)));
+    keys.extend(rolled.products.iter().map(|product| Key::Stock(shop, branch, *product)));
+}
+
+pub(super) fn step(rows: &mut Rows<'_, Cloud>, rolled: &RollUp) -> Output {
+    let Site { shop, branch } = rolled.site;
+    let mut sums: BTreeMap<ProductId, Stock> = BTreeMap::new();
+    let mut pushes = 0;
+    for first in &rolled.pushes {
+        let key = Key::Movements(shop, branch, *first);
+        // It may be rolled up already, and after a restore even be another push of that name.
+        let Some(Record::Movements(moved)) = rows.get(&key) else { continue };
+        if !moved.iter().all(|moved| rolled.products.contains(&moved.product)) {
+            continue;
+        }
+        for Moved { product, by } in moved {
+            let sum = sums.entry(*product).or_default();
+            *sum = sum.plus(*by);
+        }
+        rows.remove(key);
+        pushes += 1;
+    }
+    assert!(pushes <= rolled.pushes.len() as u64, "each push is rolled up once");
+    for (product, by) in sums {
+        let held = rows.stock(shop, branch, product).copied().unwrap_or_default();
+        rows.put(Key::Stock(shop, branch, product), Record::Stock(held.plus(by)));
+    }
+    Output::RolledUp(pushes)
+}
