@@ -45,8 +45,11 @@ pub struct Queue(mpsc::Receiver<Job>);
 struct Job {
     input: Input,
     bytes: usize,
-    answer: oneshot::Sender<Result<Output, StorageFailed>>,
+    answer: oneshot::Sender<Result<Answered, StorageFailed>>,
 }
+
+/// An output, and its input again: whoever asked drops it, on a thread of its own.
+type Answered = (Output, Input);
 
 /// Makes the two ends of a bounded queue of jobs.
 #[must_use]
@@ -63,7 +66,8 @@ impl Submit {
     pub async fn ask(&self, input: Input, bytes: usize) -> Result<Output, StorageFailed> {
         let (answer, answered) = oneshot::channel();
         self.0.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
-        answered.await.map_err(|_| StorageFailed)?
+        let (output, _) = answered.await.map_err(|_| StorageFailed)??;
+        Ok(output)
     }
 
     /// Returns whether the committer still works.
@@ -116,9 +120,9 @@ async fn commit<S: Store<Cloud>>(
         Ok(outputs) => {
             assert_eq!(outputs.len(), answers.len(), "each caller has its own output");
             metrics.committed(&outputs, started.elapsed());
-            for (answer, output) in answers.into_iter().zip(outputs) {
+            for (answer, answered) in answers.into_iter().zip(outputs.into_iter().zip(inputs)) {
                 // A caller that has gone away will ask again.
-                let _ = answer.send(Ok(output));
+                let _ = answer.send(Ok(answered));
             }
             Ok(())
         }

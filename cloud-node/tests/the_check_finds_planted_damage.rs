@@ -153,7 +153,7 @@ const LEDGER: &[Case] = &[
         |rows| {
             let key = is(|key| matches!(key, Key::Ledger(..)), rows);
             let Some(Record::Ledger(row)) = rows.0.get_mut(&key) else { panic!("a row") };
-            row.payload = sale("s0", "tea", 2_000, 151).canonical();
+            row.payload = sale("s0", "tea", 2_000, 151).canonical().into();
         },
         &["NoDuplicate", "NoPhantom", "ZeroLoss"],
     ),
@@ -162,7 +162,8 @@ const LEDGER: &[Case] = &[
         |rows| {
             let key = is(|key| matches!(key, Key::Ledger(..)), rows);
             let Some(Record::Ledger(row)) = rows.0.get_mut(&key) else { panic!("a row") };
-            (row.payload_hash, row.payload) = sale("s0", "tea", 2_000, 149).hashed();
+            let (hash, payload) = sale("s0", "tea", 2_000, 149).hashed();
+            (row.payload_hash, row.payload) = (hash, payload.into());
         },
         &["NoDuplicate", "NoPhantom", "ZeroLoss"],
     ),

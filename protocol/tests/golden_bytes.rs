@@ -249,7 +249,7 @@ fn cloud_rows() {
     let ledger = |fate| cloud_row::Ledger {
         site: site(),
         payload_hash: HASH,
-        payload: vec![1, 2, 3],
+        payload: [1, 2, 3].into(),
         epoch: EPOCH,
         seq: 9,
         at: AT,

@@ -170,7 +170,7 @@ fn another_payload_under_the_same_key_is_refused_and_kept_beside_the_first() {
     }
     let expected = [Created(id("a")), Created(id("b")), refused, Created(id("c"))];
     assert_eq!(lane.verdicts(&mut node, 1), expected, "its neighbours go on");
-    assert_eq!(ledger(&node)[&key_of("1", "a")].payload, a, "the first one stands");
+    assert_eq!(ledger(&node)[&key_of("1", "a")].payload[..], a, "the first one stands");
     assert_eq!(conflicts(&node), [payload_hash(&changed(&a))]);
     let rows = node.store.rows.clone();
     let again = [Existing(id("a")), Existing(id("b")), refused, Existing(id("c"))];

@@ -48,11 +48,11 @@ fn entry(state: State) -> Entry {
 }
 
 fn ledger(site: Site) -> Ledger {
-    let payload = b"nobody committed this".to_vec();
+    let payload = *b"nobody committed this";
     Ledger {
         site,
         payload_hash: payload_hash(&payload),
-        payload,
+        payload: payload.into(),
         epoch: EPOCH,
         seq: 1,
         at: Millis(0),

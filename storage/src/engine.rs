@@ -4,13 +4,11 @@
 //! Reads are visits, so that a row is decoded out of the engine's own page and never copied.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
 
 use crate::StoreError;
-
-/// What one commit changes; `None` removes the key.
-pub type Batch = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
 /// Takes the value under the n-th asked key, if there is one.
 pub type LoadVisit<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), StoreError> + 'a;
@@ -118,6 +116,132 @@ pub enum Integrity {
     Repaired,
 }
 
+/// What one commit changes, in the order of the keys, each once, in one allocation: a group commit
+/// of a thousand sales makes it anew each time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    bytes: Vec<u8>,
+    changes: Vec<Change>,
+}
+
+/// Where a key and its value end; the key begins where the change before it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Change {
+    key_end: usize,
+    /// `None` removes the key.
+    value_end: Option<usize>,
+}
+
+impl Change {
+    fn end(self) -> usize {
+        self.value_end.unwrap_or(self.key_end)
+    }
+}
+
+impl Batch {
+    /// Returns a batch that changes nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { bytes: Vec::new(), changes: Vec::new() }
+    }
+
+    /// Begins again, in the memory of before.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.changes.clear();
+    }
+
+    /// Sets the key that `key` appends to the value that `value` appends; `value` is told where the
+    /// key lies.
+    ///
+    /// # Panics
+    /// If the key is not above the one before.
+    pub fn put_with(
+        &mut self,
+        key: impl FnOnce(&mut Vec<u8>),
+        value: impl FnOnce(&mut Vec<u8>, Range<usize>),
+    ) {
+        let key = self.append_key(key);
+        let key_end = key.end;
+        value(&mut self.bytes, key);
+        assert!(self.bytes.len() >= key_end, "a value is appended");
+        self.changes.push(Change { key_end, value_end: Some(self.bytes.len()) });
+    }
+
+    /// Removes the key that `key` appends.
+    ///
+    /// # Panics
+    /// If the key is not above the one before.
+    pub fn remove_with(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
+        let key_end = self.append_key(key).end;
+        self.changes.push(Change { key_end, value_end: None });
+    }
+
+    /// Returns how many keys change.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// Returns whether nothing changes.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Visits the changes in the order of their keys; `None` removes the key.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        let mut start = 0;
+        self.changes.iter().map(move |change| {
+            let key = &self.bytes[start..change.key_end];
+            let value = change.value_end.map(|end| &self.bytes[change.key_end..end]);
+            start = change.end();
+            (key, value)
+        })
+    }
+
+    fn append_key(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        assert!(self.bytes.len() >= start, "a key is appended");
+        let key = start..self.bytes.len();
+        if let Some(last) = self.last_key() {
+            assert!(self.bytes[last] < self.bytes[key.clone()], "keys ascend, each once");
+        }
+        key
+    }
+
+    fn last_key(&self) -> Option<Range<usize>> {
+        let (last, before) = self.changes.split_last()?;
+        Some(before.last().map_or(0, |change| change.end())..last.key_end)
+    }
+}
+
+impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
+    /// Sorts the changes; of two of the same key, the later one counts.
+    fn from_iter<I: IntoIterator<Item = (Vec<u8>, Option<Vec<u8>>)>>(changes: I) -> Self {
+        let sorted: BTreeMap<_, _> = changes.into_iter().collect();
+        let mut batch = Self::new();
+        for (key, value) in &sorted {
+            let append_key = |out: &mut Vec<u8>| out.extend_from_slice(key);
+            match value {
+                Some(value) => {
+                    batch.put_with(append_key, |out, _| out.extend_from_slice(value));
+                }
+                None => batch.remove_with(append_key),
+            }
+        }
+        assert_eq!(batch.len(), sorted.len(), "each key changes once");
+        batch
+    }
+}
+
+impl<const N: usize> From<[(Vec<u8>, Option<Vec<u8>>); N]> for Batch {
+    fn from(changes: [(Vec<u8>, Option<Vec<u8>>); N]) -> Self {
+        changes.into_iter().collect()
+    }
+}
+
 /// Sorted keys in one allocation: what a group commit of a thousand sales looks at.
 #[derive(Clone, Debug, Default)]
 pub struct KeyList {
@@ -213,9 +337,9 @@ pub(crate) fn copy_pages(
 /// Checks the limits of a batch, in every engine alike.
 pub(crate) fn assert_within_limits(batch: &Batch) {
     assert!(batch.len() <= BATCH_ROWS_MAX, "a batch has at most {BATCH_ROWS_MAX} rows");
-    for (key, value) in batch {
+    for (key, value) in batch.iter() {
         assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
-        let bytes = value.as_ref().map_or(0, Vec::len);
+        let bytes = value.map_or(0, <[u8]>::len);
         assert!(bytes <= VALUE_BYTES_MAX, "a value has at most {VALUE_BYTES_MAX} bytes");
     }
 }

@@ -8,6 +8,8 @@
 //! The engines do not verify what they read in normal operation. The key is under the checksum,
 //! so a value that an engine returns for the wrong key is found as well.
 
+use std::ops::Range;
+
 use crate::StoreError;
 
 /// The only frame there is. A reader of this version refuses others, as it cannot check them.
@@ -16,16 +18,16 @@ const VERSION: u8 = 1;
 /// The bytes before the body.
 const HEAD_BYTES: usize = 5;
 
-/// Frames the body that `write` appends.
-pub(crate) fn seal(key: &[u8], write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut framed = Vec::with_capacity(128);
-    framed.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
-    write(&mut framed);
-    assert!(framed.len() >= HEAD_BYTES, "a record is appended");
-    let sum = checksum(key, &framed[HEAD_BYTES..]);
-    framed[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
-    assert_eq!(framed[0], VERSION, "a record is appended, not written over the head");
-    framed
+/// Appends the framed body that `write` appends, for the key that lies at `key` in `out`.
+pub(crate) fn seal(out: &mut Vec<u8>, key: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
+    let start = out.len();
+    assert!(key.end <= start, "the key lies before its value");
+    out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
+    write(out);
+    assert!(out.len() >= start + HEAD_BYTES, "a record is appended");
+    let sum = checksum(&out[key], &out[start + HEAD_BYTES..]);
+    out[start + 1..start + HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
+    assert_eq!(out[start], VERSION, "a record is appended, not written over the head");
 }
 
 /// Returns the body of a framed value.
@@ -52,18 +54,24 @@ fn checksum(key: &[u8], body: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{seal, unseal};
+    use super::unseal;
+
+    fn seal(key: &[u8], body: &[u8]) -> Vec<u8> {
+        let mut out = key.to_vec();
+        super::seal(&mut out, 0..key.len(), |out| out.extend_from_slice(body));
+        out.split_off(key.len())
+    }
 
     #[test]
     fn the_frame_on_disk_never_changes() {
-        let framed = seal(b"k", |out| out.extend_from_slice(b"body"));
+        let framed = seal(b"k", b"body");
         assert_eq!(framed, [1, 0xef, 0x65, 0x2c, 0xd2, b'b', b'o', b'd', b'y']);
         assert_eq!(unseal(b"k", &framed), Ok(&b"body"[..]));
     }
 
     #[test]
     fn any_flipped_bit_is_found() {
-        let framed = seal(b"key", |out| out.extend_from_slice(b"twelve bytes"));
+        let framed = seal(b"key", b"twelve bytes");
         for bit in 0..framed.len() * 8 {
             let mut bad = framed.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

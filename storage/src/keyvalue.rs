@@ -16,6 +16,8 @@ use crate::{StoreError, frame};
 #[derive(Debug)]
 pub struct KeyValue<M, E> {
     engine: E,
+    /// The last commit: its memory serves the next one.
+    batch: Batch,
     role: PhantomData<fn() -> M>,
 }
 
@@ -26,7 +28,7 @@ where
 {
     /// Puts the rows of `M` onto `engine`.
     pub const fn new(engine: E) -> Self {
-        Self { engine, role: PhantomData }
+        Self { engine, batch: Batch::new(), role: PhantomData }
     }
 
     /// Returns a handle that reads committed rows from any thread.
@@ -88,7 +90,8 @@ where
     ) -> Result<(), StoreError> {
         let loaded = load::<M>(&self.engine, keys)?;
         let writes = decide(&loaded);
-        self.engine.commit(&encode::<M>(&writes))
+        encode::<M>(&writes, &mut self.batch);
+        self.engine.commit(&self.batch)
     }
 }
 
@@ -212,18 +215,18 @@ fn load<M: Persist>(reads: &impl Read, keys: Vec<M::Key>) -> Result<Loaded<M>, S
     Ok(rows)
 }
 
-fn encode<M: Persist>(writes: &Writes<M>) -> Batch {
-    let mut rows = Vec::with_capacity(writes.len());
+fn encode<M: Persist>(writes: &Writes<M>, batch: &mut Batch) {
+    batch.clear();
     for (key, record) in writes {
-        let mut bytes = Vec::with_capacity(32);
-        M::key_bytes(key, &mut bytes);
-        let framed =
-            record.as_deref().map(|record| frame::seal(&bytes, |out| M::record_bytes(record, out)));
-        rows.push((bytes, framed));
+        let key = |out: &mut Vec<u8>| M::key_bytes(key, out);
+        match record {
+            Some(record) => batch.put_with(key, |out, key| {
+                frame::seal(out, key, |out| M::record_bytes(record, out));
+            }),
+            None => batch.remove_with(key),
+        }
     }
-    let batch: Batch = rows.into_iter().collect();
     assert_eq!(batch.len(), writes.len(), "different keys have different bytes");
-    batch
 }
 
 fn get<M: Persist>(reads: &impl Read, key: &M::Key) -> Result<Option<M::Record>, StoreError> {

@@ -7,6 +7,10 @@ use std::str::FromStr;
 use crate::engine::{Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit};
 use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, StoreError};
 
+/// The bytes of cache of a redb store that is opened by its location: those who choose their
+/// engine are servers.
+const SERVER_CACHE_BYTES: usize = 256 << 20;
+
 /// `sled:PATH`, `redb:PATH` or `memory:`.
 ///
 /// ```
@@ -76,7 +80,9 @@ impl Location {
     pub fn open(&self) -> Result<AnyEngine, StoreError> {
         match self {
             Self::Sled(path) => Sled::open(path).map(AnyEngine::Sled),
-            Self::Redb(path) => Redb::open(path).map(AnyEngine::Redb),
+            Self::Redb(path) => {
+                Redb::open_with_cache(path, SERVER_CACHE_BYTES).map(AnyEngine::Redb)
+            }
             Self::Memory => Ok(AnyEngine::Memory(MemoryEngine::new())),
         }
     }

@@ -127,9 +127,9 @@ impl Engine for MemoryEngine {
             return Err(StoreError::unknown("a planned failure"));
         }
         state.durable = state.log.len();
-        for (key, value) in batch {
+        for (key, value) in batch.iter() {
             match value {
-                Some(value) => state.rows.insert(key.clone(), value.clone()),
+                Some(value) => state.rows.insert(key.to_vec(), value.to_vec()),
                 None => state.rows.remove(key),
             };
         }
@@ -221,10 +221,10 @@ const RECORD_HEAD: usize = 8;
 fn record(batch: &Batch) -> Vec<u8> {
     assert!(!batch.is_empty(), "an empty commit writes nothing");
     let mut out = vec![0; RECORD_HEAD];
-    for (key, value) in batch {
+    for (key, value) in batch.iter() {
         put_bytes(&mut out, key);
         out.push(u8::from(value.is_some()));
-        put_bytes(&mut out, value.as_deref().unwrap_or_default());
+        put_bytes(&mut out, value.unwrap_or_default());
     }
     let len = u32::try_from(out.len() - RECORD_HEAD).expect("a commit is under 4 GiB");
     let sum = crc32fast::hash(&out[RECORD_HEAD..]);

@@ -294,10 +294,10 @@ fn write(database: &Database, batch: &Batch) -> Result<(), StoreError> {
     let transaction = begin(database)?;
     {
         let mut rows = transaction.open_table(ROWS).map_err(tabling)?;
-        for (key, value) in batch {
+        for (key, value) in batch.iter() {
             match value {
-                Some(value) => rows.insert(key.as_slice(), value.as_slice()),
-                None => rows.remove(key.as_slice()),
+                Some(value) => rows.insert(key, value),
+                None => rows.remove(key),
             }
             .map_err(writing)?;
         }

@@ -28,7 +28,8 @@ fn values() -> impl Strategy<Value = Option<Vec<u8>>> {
 /// Few different keys, so that they are written, replaced and removed again.
 fn batches() -> impl Strategy<Value = Vec<(Batch, bool)>> {
     let key = vec(0..4_u8, 0..4);
-    vec((btree_map(key, values(), 0..12), any::<bool>()), 1..12)
+    let batch = btree_map(key, values(), 0..12).prop_map(Batch::from_iter);
+    vec((batch, any::<bool>()), 1..12)
 }
 
 fn inputs() -> impl Strategy<Value = Vec<Vec<Input>>> {
@@ -88,9 +89,9 @@ proptest! {
     #[test]
     fn the_same_batches_end_in_the_same_bytes(batches in batches()) {
         let mut expected = BTreeMap::new();
-        for (key, value) in batches.iter().flat_map(|(batch, _)| batch) {
+        for (key, value) in batches.iter().flat_map(|(batch, _)| batch.iter()) {
             match value {
-                Some(value) => expected.insert(key.clone(), value.clone()),
+                Some(value) => expected.insert(key.to_vec(), value.to_vec()),
                 None => expected.remove(key),
             };
         }

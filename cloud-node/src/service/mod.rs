@@ -86,7 +86,7 @@ impl Default for Limits {
             deadline: Duration::from_secs(30),
             concurrent: 256,
             rate: Some(Rate::default()),
-            roll_up_every: 64,
+            roll_up_every: 256,
         }
     }
 }

@@ -8,6 +8,7 @@
 //! The ledger asks "is this event known?", by its key and payload, whichever history brings it.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
@@ -184,7 +185,7 @@ impl Ingest<'_, '_> {
             let entry = Ledger {
                 site: self.caller.site,
                 payload_hash: item.payload_hash,
-                payload: item.payload.clone(),
+                payload: Arc::clone(&item.payload),
                 epoch,
                 seq,
                 at,
@@ -254,6 +255,11 @@ impl Ingest<'_, '_> {
     }
 
     fn kept(&self, item: &Offered) -> Kept {
-        Kept { epoch: self.offer.epoch, seq: item.seq, at: self.now, payload: item.payload.clone() }
+        Kept {
+            epoch: self.offer.epoch,
+            seq: item.seq,
+            at: self.now,
+            payload: item.payload.to_vec(),
+        }
     }
 }

@@ -16,6 +16,7 @@ mod ingest;
 pub mod rollup;
 pub mod row;
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec;
@@ -131,7 +132,7 @@ pub(crate) struct Offered {
     pub(crate) seq: u64,
     pub(crate) chain: Hash,
     pub(crate) payload_hash: Hash,
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: Arc<[u8]>,
     /// The chain hash that this entry has been shown to continue: that of the one offered before.
     pub(crate) continues: Option<Hash>,
     /// The event, and the name it has once it is posted.
@@ -154,7 +155,7 @@ impl Offer {
             });
             let continues = before.filter(|before| link(*before, item.seq, payload_hash) == chain);
             before = Some(chain);
-            let (seq, payload) = (item.seq, item.payload);
+            let (seq, payload) = (item.seq, Arc::from(item.payload));
             items.push(Offered { seq, chain, payload_hash, payload, continues, event });
         }
         Self { terminal: push.terminal_id, shop, epoch: push.epoch, items }

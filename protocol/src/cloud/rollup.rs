@@ -19,7 +19,7 @@ use crate::machine::{Query, ReadSet, Rows};
 use crate::wire::message::ServerId;
 
 /// The most pushes that one roll-up takes.
-pub const PUSHES_MAX: usize = 256;
+pub const PUSHES_MAX: usize = 1_024;
 /// The most products that one roll-up takes, unless a single push moved more.
 pub const PRODUCTS_MAX: usize = 4_096;
 

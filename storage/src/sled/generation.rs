@@ -56,7 +56,7 @@ impl Generation {
         let mut writes = ::sled::Batch::default();
         let mut tally = self.tally;
         let mut row_key = Vec::with_capacity(64);
-        for (key, value) in batch {
+        for (key, value) in batch.iter() {
             chunks::row_key(key, &mut row_key);
             let mut before = 0;
             if let Some(replaced) = contain(PART, || self.db.get(&row_key))?.map_err(reading)? {
