@@ -76,3 +76,19 @@ impl bincode::enc::write::Writer for Sink<'_> {
         Ok(())
     }
 }
+
+/// The serde form of bytes that a request, a transaction and a store share.
+pub(crate) mod shared_bytes {
+    use alloc::sync::Arc;
+    use alloc::vec::Vec;
+
+    use serde::{Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
+        serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from)
+    }
+}

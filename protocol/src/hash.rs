@@ -16,54 +16,57 @@ pub struct Hash(pub [u8; 32]);
 /// Returns the digest of an event's canonical bytes: what "the same payload" means (B.2).
 #[must_use]
 pub fn payload_hash(canonical: &[u8]) -> Hash {
-    tagged(b'P').chain(canonical).finish()
+    digest(b'P', &[canonical])
 }
 
 /// Returns what stands before the first entry of a journal.
 #[must_use]
 pub fn genesis(terminal: TerminalId, epoch: Epoch) -> Hash {
-    tagged(b'G')
-        .chain(&epoch.number.to_le_bytes())
-        .chain(&epoch.nonce.to_le_bytes())
-        .chain(terminal.0.as_bytes())
-        .finish()
+    let (number, nonce) = (epoch.number.to_le_bytes(), epoch.nonce.to_le_bytes());
+    digest(b'G', &[&number, &nonce, terminal.0.as_bytes()])
 }
 
 /// Returns the chain hash of entry `seq`, whose predecessor's is `previous`.
 #[must_use]
 pub fn link(previous: Hash, seq: u64, payload: Hash) -> Hash {
     assert!(seq > 0, "a journal counts from 1");
-    tagged(b'L').chain(&previous.0).chain(&seq.to_le_bytes()).chain(&payload.0).finish()
+    digest(b'L', &[&previous.0, &seq.to_le_bytes(), &payload.0])
 }
 
 /// Returns the digest of a secret, for storing in its place.
 #[must_use]
 pub fn secret_hash(secret: &[u8]) -> Hash {
-    tagged(b'S').chain(secret).finish()
+    digest(b'S', &[secret])
 }
 
 /// Returns the digest behind the cloud's name for an event.
 pub(crate) fn server_name(key: &[u8]) -> Hash {
-    tagged(b'N').chain(key).finish()
+    digest(b'N', &[key])
 }
 
-struct Tagged(blake3::Hasher);
+/// Returns the digest of the tag and the parts, one after the other.
+fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
+    // What is mostly hashed is short. In one piece it needs no hasher, which is 2 KiB to set up.
+    let mut whole = [0; 512];
+    whole[0] = tag;
+    let mut end = 1;
+    for part in parts {
+        let Some(room) = whole.get_mut(end..end + part.len()) else {
+            return long_digest(tag, parts);
+        };
+        room.copy_from_slice(part);
+        end += part.len();
+    }
+    Hash(*blake3::hash(&whole[..end]).as_bytes())
+}
 
-fn tagged(tag: u8) -> Tagged {
+fn long_digest(tag: u8, parts: &[&[u8]]) -> Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[tag]);
-    Tagged(hasher)
-}
-
-impl Tagged {
-    fn chain(mut self, bytes: &[u8]) -> Self {
-        self.0.update(bytes);
-        self
+    for part in parts {
+        hasher.update(part);
     }
-
-    fn finish(self) -> Hash {
-        Hash(*self.0.finalize().as_bytes())
-    }
+    Hash(*hasher.finalize().as_bytes())
 }
 
 impl Hash {

@@ -41,7 +41,7 @@ fn day() -> Day {
     };
     let till = &pair.till.store.rows;
     Day {
-        events: push.items.iter().map(|item| item.payload.clone()).collect(),
+        events: push.items.iter().map(|item| item.payload.to_vec()).collect(),
         hello: hello.encode(),
         push: push.encode(),
         welcome: welcome.encode(),

@@ -112,7 +112,7 @@ fn welcome() -> Welcome {
 }
 
 fn push() -> Push {
-    let item = PushItem { seq: 300, chain_hash: HASH, payload: events()[0].canonical() };
+    let item = PushItem { seq: 300, chain_hash: HASH, payload: events()[0].canonical().into() };
     Push { terminal_id: terminal_id(), epoch: EPOCH, items: vec![item] }
 }
 
@@ -210,7 +210,7 @@ fn till_rows() {
         local_id: local("a"),
         payload_hash: HASH,
         chain: Hash::default(),
-        payload: vec![1, 2, 3],
+        payload: [1, 2, 3].into(),
         state,
     };
     let queued = till_row::Queued { attempts: 1, due: AT, code: Some(ErrorCode::ProductUnknown) };

@@ -34,7 +34,7 @@ fn hello(change: impl FnOnce(&mut Hello)) -> Hello {
 }
 
 fn item(seq: u64, bytes: usize) -> PushItem {
-    PushItem { seq, chain_hash: Hash::default(), payload: vec![0; bytes] }
+    PushItem { seq, chain_hash: Hash::default(), payload: vec![0; bytes].into() }
 }
 
 fn push(items: Vec<PushItem>) -> Push {

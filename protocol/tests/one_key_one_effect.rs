@@ -8,6 +8,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use counterfoil_protocol::cloud::row::{Fate, server_id};
 use counterfoil_protocol::cloud::{self, Cloud, UnknownProducts};
 use counterfoil_protocol::event::Event;
@@ -29,7 +31,7 @@ const NOW: Millis = Millis(1_000);
 fn bytes(draft: Draft) -> Vec<u8> {
     let mut till = Till::install(1);
     let place = till.sell(NOW, draft);
-    entries(&till)[&place].payload.clone()
+    entries(&till)[&place].payload.to_vec()
 }
 
 /// The same event with another reference: the same key, another payload.
@@ -66,7 +68,7 @@ impl Lane {
         let before = self.items.last().map_or(start, |item| item.chain_hash);
         let seq = self.items.len() as u64 + 1;
         let chain_hash = link(before, seq, payload_hash(payload));
-        self.items.push(PushItem { seq, chain_hash, payload: payload.to_vec() });
+        self.items.push(PushItem { seq, chain_hash, payload: payload.into() });
     }
 
     /// Offers the entries from number `from` on.
@@ -231,7 +233,12 @@ fn the_journal_stops_where_it_does_not_continue_and_keeps_what_came_before() {
             1,
             Some(Stopped::Forked),
         ),
-        ("a payload bit", |lane| lane.items[2].payload[3] ^= 1, 2, Some(Stopped::Forked)),
+        (
+            "a payload bit",
+            |lane| Arc::make_mut(&mut lane.items[2].payload)[3] ^= 1,
+            2,
+            Some(Stopped::Forked),
+        ),
         ("another history", |lane| lane.epoch.nonce += 1, 0, Some(Stopped::UnknownEpoch)),
         ("nothing", |_| {}, 3, None),
     ] {

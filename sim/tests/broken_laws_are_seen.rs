@@ -41,9 +41,10 @@ fn key(local: &str) -> EventKey {
 }
 
 fn entry(state: State) -> Entry {
-    let payload = b"never an event".to_vec();
+    let payload = *b"never an event";
     let EventKey { pos, local_id, .. } = key("x");
     let payload_hash = payload_hash(&payload);
+    let payload = payload.into();
     Entry { pos, local_id, payload_hash, chain: Hash::default(), payload, state }
 }
 

@@ -151,7 +151,7 @@ fn only_plain_addresses_with_a_port_are_taken() {
 #[tokio::test]
 async fn a_large_push_is_compressed_if_the_settings_say_so() {
     let epoch = Epoch { number: 1, nonce: 1 };
-    let item = |seq| PushItem { seq, chain_hash: Hash([7; 32]), payload: vec![7; 200] };
+    let item = |seq| PushItem { seq, chain_hash: Hash([7; 32]), payload: [7; 200].into() };
     let push = Push { terminal_id: identity().terminal, epoch, items: (1..=9).map(item).collect() };
     for compress in [false, true] {
         let (url, server) = raw_server(answer("500 X", "", "")).await;

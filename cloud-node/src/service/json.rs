@@ -72,7 +72,7 @@ fn item(item: ItemJson<'_>) -> Result<PushItem, Problem> {
             ));
         }
     };
-    Ok(PushItem { seq: item.seq, chain_hash: item.chain_hash, payload })
+    Ok(PushItem { seq: item.seq, chain_hash: item.chain_hash, payload: payload.into() })
 }
 
 fn canonical(event: &str) -> Vec<u8> {

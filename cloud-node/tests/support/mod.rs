@@ -237,7 +237,7 @@ impl Till {
     pub fn enter(&mut self, payload: Vec<u8>) -> PushItem {
         self.head += 1;
         self.hash = link(self.hash, self.head, payload_hash(&payload));
-        PushItem { seq: self.head, chain_hash: self.hash, payload }
+        PushItem { seq: self.head, chain_hash: self.hash, payload: payload.into() }
     }
 
     pub fn sell(&mut self, name: &str) -> PushItem {

@@ -155,7 +155,7 @@ impl Offer {
             });
             let continues = before.filter(|before| link(*before, item.seq, payload_hash) == chain);
             before = Some(chain);
-            let (seq, payload) = (item.seq, Arc::from(item.payload));
+            let (seq, payload) = (item.seq, item.payload);
             items.push(Offered { seq, chain, payload_hash, payload, continues, event });
         }
         Self { terminal: push.terminal_id, shop, epoch: push.epoch, items }

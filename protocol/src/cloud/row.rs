@@ -135,7 +135,7 @@ pub struct Ledger {
     /// The digest of its canonical bytes.
     pub payload_hash: Hash,
     /// The canonical bytes.
-    #[serde(with = "shared_bytes")]
+    #[serde(with = "crate::codec::shared_bytes")]
     pub payload: Arc<[u8]>,
     /// The history that brought it first.
     pub epoch: Epoch,
@@ -330,20 +330,4 @@ typed! {
     segment(terminal: TerminalId, epoch: Epoch, number: u64) -> Segment;
     ledger(key: EventKey) -> Ledger;
     stock(shop: ShopId, branch: BranchId, product: ProductId) -> Stock;
-}
-
-/// Bytes that the request, the transaction and the store share.
-mod shared_bytes {
-    use alloc::sync::Arc;
-    use alloc::vec::Vec;
-
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_bytes(bytes)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
-        serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from)
-    }
 }

@@ -49,7 +49,7 @@ pub(super) fn step(
         local_id: draft.local_id,
         payload_hash,
         chain: meta.hash,
-        payload,
+        payload: payload.into(),
         state: State::Open,
     };
     enter(rows, place, entry, Queued { attempts: 0, due: now, code: None });

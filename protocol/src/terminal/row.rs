@@ -1,5 +1,6 @@
 //! What a till stores.
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -117,8 +118,8 @@ pub struct Entry {
     /// The chain hash of the entry.
     pub chain: Hash,
     /// The canonical bytes of the event.
-    #[serde(with = "serde_bytes")]
-    pub payload: Vec<u8>,
+    #[serde(with = "crate::codec::shared_bytes")]
+    pub payload: Arc<[u8]>,
     /// What is known of it.
     pub state: State,
 }

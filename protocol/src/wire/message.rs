@@ -4,6 +4,7 @@
 //! fields in camel case. Bounds are checked by [`Hello::check`] and [`Push::check`].
 
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -145,8 +146,8 @@ pub struct PushItem {
     /// Its chain hash.
     pub chain_hash: Hash,
     /// Its canonical bytes.
-    #[serde(with = "serde_bytes")]
-    pub payload: Vec<u8>,
+    #[serde(with = "crate::codec::shared_bytes")]
+    pub payload: Arc<[u8]>,
 }
 
 /// The cloud's answer to a `Push`.

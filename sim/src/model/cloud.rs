@@ -179,7 +179,7 @@ impl World {
             let planned = at_once(rollup::plan(&self.cloud.store, site));
             if let Some(rolled) = answered(planned) {
                 let us = self.cloud.luck.between(200, 2_000_000);
-                self.after(us, Happening::RollUp(self.cloud.life, site, rolled));
+                self.after(us, Happening::RollUp(self.cloud.life, Box::new((site, rolled))));
             }
         }
     }
@@ -187,8 +187,7 @@ impl World {
     pub(super) fn roll_up(
         &mut self,
         life: u32,
-        site: Site,
-        rolled: RollUp,
+        (site, rolled): (Site, RollUp),
     ) -> Result<(), Violation> {
         if self.cloud.life == life && self.cloud.up {
             self.coverage.saw(Transition::CloudRollUp);

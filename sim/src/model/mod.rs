@@ -120,7 +120,7 @@ enum Happening {
     Request(Request),
     Answer { till: usize, life: u32, request: u64, reply: Reply },
     CloudCommit(u32),
-    RollUp(u32, Site, RollUp),
+    RollUp(u32, Box<(Site, RollUp)>),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -213,7 +213,7 @@ impl World {
                 self.receive(till, life, request, reply)
             }
             Happening::CloudCommit(life) => self.cloud_commit(life),
-            Happening::RollUp(life, site, rolled) => self.roll_up(life, site, rolled),
+            Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -255,7 +255,7 @@ impl World {
             Happening::DefineProducts(batch) => (10, 0, *batch),
             Happening::Heal => (11, 0, 0),
             Happening::Staff => (12, 0, 0),
-            Happening::RollUp(life, _, rolled) => (13, rolled.len(), u64::from(*life)),
+            Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
         let mut line = [0; 25];
         line[..8].copy_from_slice(&next.at_us.to_le_bytes());
@@ -279,7 +279,8 @@ impl World {
                 Happening::Sell(till) => format!("till {till}: a customer"),
                 Happening::Wake(till, _) => format!("till {till} wakes"),
                 Happening::CloudCommit(_) => "cloud commits".into(),
-                Happening::RollUp(_, site, rolled) => {
+                Happening::RollUp(_, planned) => {
+                    let (site, rolled) = &**planned;
                     format!("cloud rolls up {} pushes of {}", rolled.len(), site.branch)
                 }
                 Happening::RestartTill(till) => format!("till {till} starts"),

@@ -7,6 +7,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -25,7 +26,7 @@ use super::ingest::Engine;
 
 const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("sales");
 
-type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+type Rows = Vec<(Vec<u8>, Arc<[u8]>)>;
 type Job = (Rows, oneshot::Sender<u64>);
 
 /// A server that does nothing but this.
@@ -114,7 +115,7 @@ impl Table {
                     let mut table = transaction.open_table(TABLE)?;
                     for (key, value) in batch.iter().flatten() {
                         if table.get(key.as_slice())?.is_none() {
-                            table.insert(key.as_slice(), value.as_slice())?;
+                            table.insert(key.as_slice(), &**value)?;
                             new += 1;
                         }
                     }
@@ -125,7 +126,7 @@ impl Table {
                 let mut writes = sled::Batch::default();
                 for (key, value) in batch.iter().flatten() {
                     if !tree.contains_key(key)? {
-                        writes.insert(key.as_slice(), value.as_slice());
+                        writes.insert(key.as_slice(), &**value);
                         new += 1;
                     }
                 }

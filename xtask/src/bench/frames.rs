@@ -46,7 +46,7 @@ fn client(number: usize, sales: usize, batch: usize) -> anyhow::Result<Client> {
     for seq in 1..=sales as u64 {
         let payload = sale(seq, &mut draw)?;
         chain = link(chain, seq, payload_hash(&payload));
-        items.push(PushItem { seq, chain_hash: chain, payload });
+        items.push(PushItem { seq, chain_hash: chain, payload: payload.into() });
     }
     let pushes = items.chunks(batch).map(|items| {
         let push = Push { terminal_id: terminal, epoch, items: items.to_vec() };
