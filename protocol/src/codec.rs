@@ -42,9 +42,17 @@ pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
 
 /// Returns `version` and the binary form of `value`.
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(128);
+    let mut out = Vec::with_capacity(256);
     encode_into(version, value, &mut out);
     out
+}
+
+/// Returns whether `bytes` are what [`encode`] writes; it writes nothing.
+pub fn is_encoded<T: Serialize>(version: u8, value: &T, bytes: &[u8]) -> bool {
+    let Some((&found, body)) = bytes.split_first() else { return false };
+    let mut rest = Comparison(body);
+    let same = bincode::serde::encode_into_writer(value, &mut rest, config()).is_ok();
+    found == version && same && rest.0.is_empty()
 }
 
 /// Reads back what [`encode`] wrote with the same `version`.
@@ -73,6 +81,16 @@ struct Sink<'a>(&'a mut Vec<u8>);
 impl bincode::enc::write::Writer for Sink<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
         self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// What is left to compare.
+struct Comparison<'a>(&'a [u8]);
+
+impl bincode::enc::write::Writer for &mut Comparison<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), bincode::error::EncodeError> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(bincode::error::EncodeError::UnexpectedEnd)?;
         Ok(())
     }
 }

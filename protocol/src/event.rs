@@ -218,8 +218,13 @@ impl Event {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge);
         }
-        let (event, canonical) = Self::sealed(codec::decode(EVENT_VERSION, bytes)?)?;
-        if canonical == bytes { Ok(event) } else { Err(EventError::NotCanonical) }
+        let wire: EventV1 = codec::decode(EVENT_VERSION, bytes)?;
+        if !codec::is_encoded(EVENT_VERSION, &wire, bytes) {
+            return Err(EventError::NotCanonical);
+        }
+        let event = wire.into_event()?;
+        event.check()?;
+        Ok(event)
     }
 
     /// Returns the canonical bytes: version byte, then the binary form of `EventV1`.

@@ -74,7 +74,7 @@ impl<K: Ord> ReadSet<K> {
     #[must_use]
     pub fn into_sorted(self) -> Vec<K> {
         let Self(mut keys) = self;
-        keys.sort_unstable();
+        keys.sort(); // mostly a few sorted runs
         keys.dedup();
         debug_assert!(is_set(&keys, |key| key), "sorting makes a set of a list");
         keys

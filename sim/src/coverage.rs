@@ -148,6 +148,13 @@ impl Coverage {
             .sum()
     }
 
+    /// Returns how many of them were decisions about one item of a push.
+    #[must_use]
+    pub fn item_transitions(&self) -> u64 {
+        let items = Transition::ALL.iter().filter(|transition| transition.of_item());
+        items.map(|transition| self.transitions[*transition as usize]).sum()
+    }
+
     /// Returns the count of a fault.
     #[must_use]
     pub fn fault(&self, fault: Injected) -> u64 {
@@ -174,7 +181,8 @@ impl Coverage {
 }
 
 impl Transition {
-    /// Returns whether this only says more about a transition that is counted too.
+    /// Returns whether this only says more about a transition that is counted too. A decision
+    /// about one item is a transition of that item, beside that of the machine it was handed to.
     const fn refines(self) -> bool {
         matches!(
             self,
@@ -183,13 +191,20 @@ impl Transition {
                 | Self::TillWelcomedTookBack
                 | Self::TillWelcomedLostTail
                 | Self::TillWelcomedForked
-                | Self::ItemCreated
-                | Self::ItemExisting
-                | Self::ItemParked
-                | Self::ItemRefused
                 | Self::StoppedGap
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
+        )
+    }
+
+    /// Returns whether it is about one item of a push.
+    const fn of_item(self) -> bool {
+        matches!(
+            self,
+            Self::ItemCreated
+                | Self::ItemExisting
+                | Self::ItemParked
+                | Self::ItemRefused
                 | Self::TillSynced
                 | Self::TillWaits
                 | Self::TillAttention

@@ -1,6 +1,4 @@
-//! A store that remembers which rows its last transaction touched.
-
-use std::sync::Arc;
+//! A store that remembers what its last transaction wrote.
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 use counterfoil_storage::Memory;
@@ -9,20 +7,13 @@ use counterfoil_storage::Memory;
 pub struct Observed<M: Machine> {
     /// The store.
     pub memory: Memory<M>,
-    /// The rows of the last transaction that decided something.
-    pub touched: Vec<M::Key>,
+    /// What the last transaction that decided something writes.
+    pub written: Writes<M>,
 }
 
 impl<M: Machine> Default for Observed<M> {
     fn default() -> Self {
-        Self { memory: Memory::new(), touched: Vec::new() }
-    }
-}
-
-impl<M: Machine> Observed<M> {
-    /// Returns the touched rows as they stand now.
-    pub fn changes(&self) -> impl Iterator<Item = (&M::Key, Option<&M::Record>)> {
-        self.touched.iter().map(|key| (key, self.memory.rows().get(key).map(Arc::as_ref)))
+        Self { memory: Memory::new(), written: Writes::<M>::new() }
     }
 }
 
@@ -34,12 +25,11 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Observed<M>
         keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), Self::Error> {
-        let touched = &mut self.touched;
+        let written = &mut self.written;
         self.memory
             .transact(keys, |loaded| {
                 let writes = decide(loaded);
-                touched.clear();
-                touched.extend(writes.iter().map(|(key, _)| key.clone()));
+                written.clone_from(&writes);
                 writes
             })
             .await

@@ -52,6 +52,8 @@ pub fn json(summaries: &[Summary]) -> Value {
         "laws": laws,
         "faults": faults,
         "transitions": transitions,
+        "total_transitions": sum(&|summary| summary.coverage.total_transitions()),
+        "item_transitions": sum(&|summary| summary.coverage.item_transitions()),
         "events": sum(&|summary| summary.events),
         "sim_ms": sum(&|summary| summary.sim_ms),
         "wall_ms": sum(&|summary| summary.wall_ms),

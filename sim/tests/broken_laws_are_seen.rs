@@ -67,8 +67,8 @@ fn broken(result: Result<(), Violation>) -> Option<Law> {
 
 fn cloud_commit(key: cloud::Key, record: cloud::Record) -> Option<Law> {
     let mut checker = Checker::default();
-    let touched = [(&key, Some(&record))];
-    broken(checker.cloud_committed(0, &BTreeSet::new(), touched.into_iter()))
+    let written = [(key, Some(Arc::new(record)))];
+    broken(checker.cloud_committed(0, &BTreeSet::new(), &written))
 }
 
 #[test]
@@ -98,8 +98,8 @@ fn synced_without_the_cloud_is_seen() {
     let mut checker = Checker::default();
     let device = checker.add_device(identity());
     let record = terminal::Record::Entry(entry(State::Synced(ServerId(Hash::default()))));
-    let touched = [(&terminal::Key::Entry(EPOCH, 1), Some(&record))];
-    let law = broken(checker.till_committed(0, device, touched.into_iter()));
+    let written = [(terminal::Key::Entry(EPOCH, 1), Some(Arc::new(record)))];
+    let law = broken(checker.till_committed(0, device, &written));
     assert_eq!(law, Some(Law::AckedIsDurable));
 }
 
@@ -130,12 +130,16 @@ fn an_attempt_that_nobody_answered_is_seen() {
     };
     rows.insert(terminal::Key::Meta, Arc::new(terminal::Record::Meta(meta)));
     let place = terminal::Key::Entry(EPOCH, 1);
-    rows.insert(place, Arc::new(terminal::Record::Entry(entry(State::Open))));
-    let touched = [place, terminal::Key::Queue(EPOCH, 1)];
-    let law = broken(checker.till_entries(0, device, &rows, &touched));
+    let open = Arc::new(terminal::Record::Entry(entry(State::Open)));
+    rows.insert(place, Arc::clone(&open));
+    let written = [(place, Some(Arc::clone(&open)))];
+    let law = broken(checker.till_entries(0, device, &rows, &written));
     assert_eq!(law, Some(Law::NeverForgotten), "neither queued, nor synced, nor in attention");
     let queued = Queued { attempts: 1, due: Millis(0), code: None };
-    rows.insert(touched[1], Arc::new(terminal::Record::Queue(queued)));
-    let law = broken(checker.till_entries(0, device, &rows, &touched));
+    let queued = Arc::new(terminal::Record::Queue(queued));
+    let queue = terminal::Key::Queue(EPOCH, 1);
+    rows.insert(queue, Arc::clone(&queued));
+    let written = [(place, Some(open)), (queue, Some(queued))];
+    let law = broken(checker.till_entries(0, device, &rows, &written));
     assert_eq!(law, Some(Law::QueueDrains));
 }

@@ -74,6 +74,25 @@ pub fn build(profile: Profile) -> anyhow::Result<Binaries> {
     Ok(found)
 }
 
+/// Builds the simulator as it is run, and returns where it lies.
+///
+/// # Errors
+/// With what cargo said, if it fails.
+pub fn build_simulator() -> anyhow::Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--release", "--locked", "--package=counterfoil-sim"]);
+    let built = cargo.output().context("cargo cannot be started")?;
+    ensure!(
+        built.status.success(),
+        "the simulator cannot be built:\n{}",
+        String::from_utf8_lossy(&built.stderr)
+    );
+    let program = target_directory()?.join("release").join("sim");
+    let program = program.with_extension(std::env::consts::EXE_EXTENSION);
+    ensure!(program.is_file(), "{} was not built", program.display());
+    Ok(program)
+}
+
 /// Returns where cargo puts what it builds.
 ///
 /// # Errors

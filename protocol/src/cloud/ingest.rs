@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::event::Event;
-use crate::hash::link;
+use crate::hash::{Hash, link};
 use crate::identity::{EventKey, ProductId};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
@@ -25,8 +25,14 @@ use crate::wire::message::{ItemResult, PushAnswer, ServerId, Stopped, Verdict};
 pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut ReadSet<Key>) {
     let id = caller.terminal;
     keys.insert(Key::Lane(id, offer.epoch));
+    let segments = offer.items.iter().map(|item| Segment::number(item.seq));
+    let mut before = None;
+    keys.extend(
+        segments
+            .filter(|number| before.replace(*number) != Some(*number))
+            .map(|number| Key::Segment(id, offer.epoch, number)),
+    );
     for item in &offer.items {
-        keys.insert(Key::Segment(id, offer.epoch, Segment::number(item.seq)));
         let Ok((event, _)) = &item.event else {
             keys.insert(Key::Opaque(id, offer.epoch, item.seq));
             continue;
@@ -56,8 +62,8 @@ pub(super) fn step(
     };
     let before = lane.clone();
     let moved = BTreeMap::new();
-    let mut ingest =
-        Ingest { cloud, rows, now, caller, offer, lane, open: None, grown: false, moved };
+    let (open, grown, shown) = (None, false, None);
+    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane, open, grown, shown, moved };
     let mut first = None;
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
@@ -97,6 +103,8 @@ struct Ingest<'a, 'r> {
     lane: Lane,
     open: Option<(u64, Segment)>,
     grown: bool,
+    /// The last entry that the copy was found to hold, and its chain hash.
+    shown: Option<(u64, Hash)>,
     /// What this push moves.
     moved: BTreeMap<ProductId, Stock>,
 }
@@ -119,11 +127,7 @@ impl Ingest<'_, '_> {
             return Err(Stopped::Gap);
         }
         if item.seq <= self.lane.head {
-            // The chain hash alone would not do: it is only claimed to be that of these bytes.
-            let segment = self.segment(Segment::number(item.seq));
-            let same = segment.payload_at(item.seq) == Some(item.payload_hash)
-                && segment.chain_at(item.seq) == Some(item.chain);
-            return if same { Ok(()) } else { Err(Stopped::Forked) };
+            return if self.holds(item) { Ok(()) } else { Err(Stopped::Forked) };
         }
         let before = self.lane.hash;
         let linked = item.continues == Some(before)
@@ -136,6 +140,20 @@ impl Ingest<'_, '_> {
         self.lane.head = item.seq;
         self.lane.hash = item.chain;
         Ok(())
+    }
+
+    /// Returns whether the copy holds this very entry. The chain hash alone would not do: it is only
+    /// claimed to be that of these bytes.
+    fn holds(&mut self, item: &Offered) -> bool {
+        let shown = self.shown.take();
+        let segment = self.segment(Segment::number(item.seq));
+        // What continues an entry that the copy holds has the copy's chain, if it has its payload.
+        let same = segment.payload_at(item.seq) == Some(item.payload_hash)
+            && (shown
+                .is_some_and(|(seq, chain)| seq + 1 == item.seq && item.continues == Some(chain))
+                || segment.chain_at(item.seq) == Some(item.chain));
+        self.shown = same.then_some((item.seq, item.chain));
+        same
     }
 
     /// Returns a segment to read or to append to; it is written back when another is wanted.

@@ -18,6 +18,10 @@ use counterfoil_protocol::terminal::{self, Identity};
 
 use crate::law::{Law, Tally, Violation};
 
+/// What a till's commit writes.
+pub type TillWrites = [(terminal::Key, Option<Arc<terminal::Record>>)];
+/// What the cloud's commit writes.
+pub type CloudWrites = [(cloud::Key, Option<Arc<cloud::Record>>)];
 /// The rows of a till.
 pub type TillRows = BTreeMap<terminal::Key, Arc<terminal::Record>>;
 /// The rows of the cloud.
@@ -125,19 +129,19 @@ impl Checker {
         self.posted = backup.1.clone();
     }
 
-    /// A till has committed: `touched` are the rows that were written, as they stand now.
+    /// A till has committed what is `written`.
     ///
     /// # Errors
     /// The first law that does not hold.
-    pub fn till_committed<'a>(
+    pub fn till_committed(
         &mut self,
         at_ms: u64,
         device: usize,
-        touched: impl Iterator<Item = (&'a terminal::Key, Option<&'a terminal::Record>)>,
+        written: &TillWrites,
     ) -> Result<(), Violation> {
-        for (key, record) in touched {
+        for (key, record) in written {
             let (terminal::Key::Entry(epoch, seq), Some(terminal::Record::Entry(entry))) =
-                (key, record)
+                (key, record.as_deref())
             else {
                 continue;
             };
@@ -206,19 +210,18 @@ impl Checker {
         })
     }
 
-    /// The cloud has committed: `touched` are the rows that were written, as they stand now;
-    /// `sites` are those of the tills that were answered, and those that were rolled up.
+    /// The cloud has committed what is `written`; `sites` are those of the tills that were answered, and those that were rolled up.
     ///
     /// # Errors
     /// The first law that does not hold.
-    pub fn cloud_committed<'a>(
+    pub fn cloud_committed(
         &mut self,
         at_ms: u64,
         sites: &BTreeSet<Site>,
-        touched: impl Iterator<Item = (&'a cloud::Key, Option<&'a cloud::Record>)>,
+        written: &CloudWrites,
     ) -> Result<(), Violation> {
-        for (key, record) in touched {
-            match (key, record) {
+        for (key, record) in written {
+            match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
                     self.ledger(at_ms, *key, row)?;
                 }
@@ -291,7 +294,7 @@ impl Checker {
         })
     }
 
-    /// The entries that a till's last commit touched, in the rows as they stand now.
+    /// The entries that a till's last commit has written, among its rows as they stand now.
     ///
     /// # Errors
     /// [`Law::NeverForgotten`].
@@ -300,18 +303,18 @@ impl Checker {
         at_ms: u64,
         device: usize,
         rows: &TillRows,
-        touched: &[terminal::Key],
+        written: &TillWrites,
     ) -> Result<(), Violation> {
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());
         };
-        for key in touched {
-            self.attempts(at_ms, device, rows, key)?;
+        for (key, record) in written {
+            self.attempts(at_ms, device, rows, (key, record.as_deref()))?;
             let terminal::Key::Entry(epoch, seq) = *key else { continue };
             let place = terminal::Place { epoch, seq };
             let moved = matches!(
-                rows.get(key).map(Arc::as_ref),
+                record.as_deref(),
                 Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
             );
             let states = if moved { 1 } else { states(rows, meta, place) };
@@ -329,9 +332,9 @@ impl Checker {
         at_ms: u64,
         device: usize,
         rows: &TillRows,
-        key: &terminal::Key,
+        written: (&terminal::Key, Option<&terminal::Record>),
     ) -> Result<(), Violation> {
-        let (place, attempts) = match (key, rows.get(key).map(Arc::as_ref)) {
+        let (place, attempts) = match written {
             (terminal::Key::Queue(epoch, seq), Some(terminal::Record::Queue(queued))) => {
                 ((*epoch, *seq), queued.attempts)
             }
@@ -340,6 +343,9 @@ impl Checker {
             }
             _ => return Ok(()),
         };
+        if attempts == 0 {
+            return Ok(());
+        }
         let Some(terminal::Record::Entry(entry)) =
             rows.get(&terminal::Key::Entry(place.0, place.1)).map(Arc::as_ref)
         else {

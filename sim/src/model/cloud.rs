@@ -216,12 +216,12 @@ impl World {
             cloud.store.memory.fail_next(planned);
             failure = Some(planned);
         }
-        cloud.store.touched.clear();
+        cloud.store.written.clear();
         let done = at_once(machine::run(&cloud.machine, &mut cloud.store, now, inputs));
         if failure == Some(Failure::Before) {
-            cloud.store.touched.clear();
+            cloud.store.written.clear();
         }
-        self.checker.cloud_committed(at, sites, cloud.store.changes())?;
+        self.checker.cloud_committed(at, sites, &cloud.store.written)?;
         if let Ok(outputs) = done {
             return Ok(Some(outputs));
         }

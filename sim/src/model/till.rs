@@ -362,16 +362,16 @@ impl World {
             host.store.memory.fail_next(planned);
             failure = Some(planned);
         }
-        host.store.touched.clear();
+        host.store.written.clear();
         host.coverage.saw(kind(input));
         let done =
             at_once(machine::run(&Terminal, &mut host.store, wall, std::slice::from_ref(input)));
         if failure == Some(Failure::Before) {
-            host.store.touched.clear();
+            host.store.written.clear();
         }
-        self.checker.till_committed(at, host.device, host.store.changes())?;
+        self.checker.till_committed(at, host.device, &host.store.written)?;
         let rows = host.store.memory.rows();
-        self.checker.till_entries(at, host.device, rows, &host.store.touched)?;
+        self.checker.till_entries(at, host.device, rows, &host.store.written)?;
         match done {
             Ok(mut outputs) => Ok(outputs.pop()),
             Err(_) => {

@@ -44,7 +44,7 @@ pub(super) struct Commit<'a, M: Role> {
     pub(super) context: &'a M::Context,
     pub(super) before: &'a BTreeMap<M::Key, Option<Arc<M::Record>>>,
     pub(super) rows: &'a BTreeMap<M::Key, Arc<M::Record>>,
-    pub(super) touched: &'a [M::Key],
+    pub(super) written: &'a [(M::Key, Option<Arc<M::Record>>)],
 }
 
 /// The rows that were acknowledged, and the commit that nobody knows about, if there is one.
@@ -172,22 +172,21 @@ fn settle<M: Role>(
         Node::Till(number) => number as u64,
     };
     let mut bytes = number.to_le_bytes().to_vec();
-    let touched: Vec<M::Key> = writes.iter().map(|(key, _)| key.clone()).collect();
     let mut before = BTreeMap::new();
-    for (key, record) in writes {
-        M::key_bytes(&key, &mut bytes);
+    for (key, record) in &writes {
+        M::key_bytes(key, &mut bytes);
         let old = match record {
             Some(record) => {
-                M::record_bytes(&record, &mut bytes);
-                mirror.rows.insert(key.clone(), record)
+                M::record_bytes(record, &mut bytes);
+                mirror.rows.insert(key.clone(), Arc::clone(record))
             }
-            None => mirror.rows.remove(&key),
+            None => mirror.rows.remove(key),
         };
-        before.insert(key, old);
+        before.insert(key.clone(), old);
     }
     scene.trace(1, &[&bytes]);
     let commit =
-        Commit { context: &context, before: &before, rows: &mirror.rows, touched: &touched };
+        Commit { context: &context, before: &before, rows: &mirror.rows, written: &writes };
     M::committed(scene, node, &commit);
 }
 

@@ -33,15 +33,10 @@ impl Role for Cloud {
     }
 
     fn committed(scene: &Scene, _: Node, commit: &Commit<'_, Self>) {
-        let is_stock = |key: &cloud::Key| matches!(key, cloud::Key::Stock(..));
-        if commit.touched.iter().any(is_stock) {
+        if commit.written.iter().any(|(key, _)| matches!(key, cloud::Key::Stock(..))) {
             scene.saw(Transition::CloudRollUp);
         }
-        scene.judge(|checker, at| {
-            let touched =
-                commit.touched.iter().map(|key| (key, commit.rows.get(key).map(Arc::as_ref)));
-            checker.cloud_committed(at, commit.context, touched)
-        });
+        scene.judge(|checker, at| checker.cloud_committed(at, commit.context, commit.written));
     }
 
     fn opened(scene: &Scene, _: Node, rows: &CloudRows) {
@@ -90,10 +85,8 @@ impl Role for Terminal {
         let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
         cover(scene, &scene.till(number), commit);
         scene.judge(|checker, at| {
-            let touched =
-                commit.touched.iter().map(|key| (key, commit.rows.get(key).map(Arc::as_ref)));
-            checker.till_committed(at, number, touched)?;
-            checker.till_entries(at, number, commit.rows, commit.touched)
+            checker.till_committed(at, number, commit.written)?;
+            checker.till_entries(at, number, commit.rows, commit.written)
         });
     }
 
@@ -152,8 +145,8 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
 
 fn cover_answers(scene: &Scene, commit: &Commit<'_, Terminal>) {
     use terminal::{Key, Record};
-    for key in commit.touched {
-        match (key, commit.rows.get(key).map(Arc::as_ref)) {
+    for (key, record) in commit.written {
+        match (key, record.as_deref()) {
             (Key::Entry(..), Some(Record::Entry(Entry { state: State::Synced(_), .. }))) => {
                 scene.saw(Transition::TillSynced);
             }
