@@ -277,6 +277,7 @@ fn cloud_rows() {
     segment.push(1, Hash::default());
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);
     let stock = cloud_row::Stock { quantity: Milli(-2_500), movements: 4 };
+    let moved = Record::Movements([cloud_row::Moved { product: product("tea"), by: stock }].into());
     assert_snapshot!(
         "cloud_rows",
         rows::<Cloud>(vec![
@@ -290,6 +291,7 @@ fn cloud_rows() {
             (Key::Stock(site().shop, site().branch, product("tea")), Record::Stock(stock)),
             (Key::Fork(id, EPOCH, HASH), Record::Fork(fork)),
             (Key::Product(site().shop, product("tea")), Record::Product),
+            (Key::Movements(site().shop, site().branch, ServerId(HASH)), moved),
         ])
     );
 }

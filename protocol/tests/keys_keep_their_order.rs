@@ -14,6 +14,7 @@ use counterfoil_protocol::identity::{
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist};
 use counterfoil_protocol::terminal::{self, Terminal};
+use counterfoil_protocol::wire::message::ServerId;
 use proptest::prelude::*;
 use support::{Pair, refund, sale};
 
@@ -74,6 +75,11 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
         )),
         (till(), epoch(), hash()).prop_map(|(id, epoch, hash)| Key::Fork(id, epoch, hash)),
         (label(), label()).prop_map(|(shop, p)| Key::Product(ShopId(shop), ProductId(p))),
+        (label(), label(), hash()).prop_map(|(s, b, first)| Key::Movements(
+            ShopId(s),
+            BranchId(b),
+            ServerId(first)
+        )),
     ]
 }
 
@@ -168,6 +174,9 @@ fn records_read_back_under_their_own_kind_of_key_only() {
     }
     let kinds = check_rows::<Terminal>(&pair.till.store.rows);
     assert!(kinds.contains(&4), "an item needs attention");
+    let kinds = check_rows::<Cloud>(&pair.node.store.rows);
+    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 8, 9, 10]));
+    assert!(pair.node.roll_up() > 0, "something was moved");
     let kinds = check_rows::<Cloud>(&pair.node.store.rows);
     assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 7, 8, 9]));
 }

@@ -8,7 +8,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use counterfoil_protocol::cloud::Cloud;
+use counterfoil_protocol::cloud::{Cloud, Input, RollUp, rollup};
 use counterfoil_protocol::event::Receipt;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, EventKey};
@@ -17,7 +17,9 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::Standing;
 use proptest::prelude::*;
 use support::rows::{always, at_rest, entries, event, ledger};
-use support::{Node, Till, adjustment, greet, offer, quiesce, refund, sale, sync, terminal_id};
+use support::{
+    Node, Till, adjustment, block_on, greet, offer, quiesce, refund, sale, site, sync, terminal_id,
+};
 
 #[derive(Clone, Copy, Debug)]
 enum Move {
@@ -32,6 +34,8 @@ enum Move {
     CloneTill,
     BackUpCloud,
     RestoreCloud,
+    PlanRollUp,
+    RollUp,
     Open(usize, Outside),
 }
 
@@ -58,6 +62,8 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => Just(Move::CloneTill),
         1 => Just(Move::BackUpCloud),
         1 => Just(Move::RestoreCloud),
+        2 => Just(Move::PlanRollUp),
+        2 => Just(Move::RollUp),
         2 => (till, outside).prop_map(|(till, outside)| Move::Open(till, outside)),
     ]
 }
@@ -79,6 +85,7 @@ struct World {
     backups: Vec<(Till, BTreeMap<Epoch, u64>)>,
     node: Node,
     node_backup: Node,
+    planned: Option<RollUp>,
     now: Millis,
     books: Books,
     seen: BTreeMap<Standing, u64>,
@@ -93,6 +100,7 @@ impl World {
             series: vec![BTreeMap::new()],
             backups: vec![(till, BTreeMap::new())],
             node_backup: node.clone(),
+            planned: None,
             node,
             now: Millis(1_000),
             books: Books::default(),
@@ -142,6 +150,13 @@ impl World {
                 self.node = self.node_backup.clone();
                 // The count makes the nonces of new epochs: chance does not repeat.
                 self.node.store.commits = commits + 1;
+            }
+            Move::PlanRollUp => self.planned = planned(&self.node),
+            // The plan may be an old one, of a cloud that was restored since, or carried out before.
+            Move::RollUp => {
+                if let Some(planned) = self.planned.clone() {
+                    self.node.run(self.now, Input::RollUp(planned));
+                }
             }
             Move::Open(till, outside) => self.open(till % count, outside),
         }
@@ -206,6 +221,10 @@ impl World {
         }
         assert!(ledger(&self.node).len() <= self.books.committed.len(), "NoPhantom");
     }
+}
+
+fn planned(node: &Node) -> Option<RollUp> {
+    block_on(rollup::plan(&node.store, site())).unwrap()
 }
 
 proptest! {

@@ -267,9 +267,8 @@ fn a_posted_event_is_the_sum_of_its_movements_and_figures() {
         lane.add(&payload);
     }
     assert_eq!(lane.verdicts(&mut node, 1).len(), 3);
-    let key = cloud::Key::Stock(site().shop, site().branch, support::product("tea"));
-    let Some(cloud::Record::Stock(stock)) = node.store.rows.get(&key) else { panic!() };
-    assert_eq!((stock.quantity.0, stock.movements), (-2_000 + 1_000 + 700, 3));
+    let (quantity, movements) = support::rows::stock(&node)[&support::product("tea")];
+    assert_eq!((quantity.0, movements), (-2_000 + 1_000 + 700, 3));
     let posted = support::rows::lanes(&node)[&lane.epoch].posted;
     assert_eq!((posted.events, posted.lines), (3, 3));
     assert_eq!((posted.quantity.0, posted.money.0), (2_000 - 1_000 + 700, 510 - 255));

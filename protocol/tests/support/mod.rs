@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use counterfoil_protocol::cloud::{self, Caller, Cloud, Offer, Site};
+use counterfoil_protocol::cloud::{self, Caller, Cloud, Offer, Site, rollup};
 use counterfoil_protocol::event::{Adjustment, AdjustmentLine, Body, Line, Tender, Trade};
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{
@@ -250,6 +250,15 @@ impl Node {
     pub fn define(&mut self, sku: &str) {
         let input = cloud::Input::DefineProduct { shop: site().shop, product: product(sku) };
         assert_eq!(self.run(Millis(0), input), cloud::Output::Defined);
+    }
+
+    /// Rolls up what there is, and returns how many pushes that were.
+    pub fn roll_up(&mut self) -> u64 {
+        let Some(planned) = block_on(rollup::plan(&self.store, site())).unwrap() else { return 0 };
+        match self.run(Millis(0), cloud::Input::RollUp(planned)) {
+            cloud::Output::RolledUp(pushes) => pushes,
+            other => panic!("not rolled up: {other:?}"),
+        }
     }
 
     pub fn greet(&mut self, now: Millis, hello: &Hello) -> cloud::Output {

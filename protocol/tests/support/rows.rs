@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_protocol::cloud::{self, row::Fate};
+use counterfoil_protocol::cloud::{self, row::Fate, row::Stock};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, ProductId};
@@ -99,19 +99,35 @@ pub fn stock_is_sum(node: &Node) {
             *sum = (Milli(sum.0.0 + movement.delta.0), sum.1 + 1);
         }
     }
-    let mut held = BTreeMap::new();
-    for (key, record) in &node.store.rows {
-        if let (cloud::Key::Stock(_, _, product), cloud::Record::Stock(stock)) = (key, record) {
-            held.insert(*product, (stock.quantity, stock.movements));
-        }
-    }
-    assert_eq!(held, expected, "StockIsSum, NoDuplicate");
+    assert_eq!(stock(node), expected, "StockIsSum, NoDuplicate");
     let booked = lanes(node)
         .values()
         .fold(Default::default(), |sum: counterfoil_protocol::event::Figures, lane| {
             sum.plus(lane.posted)
         });
     assert_eq!(booked, posted, "NoDuplicate: totals count each event once");
+}
+
+/// The stock of each product, and how many movements made it: the stock rows and what was moved
+/// since they were rolled up.
+pub fn stock(node: &Node) -> BTreeMap<ProductId, (Milli, u64)> {
+    let mut held: BTreeMap<ProductId, (Milli, u64)> = BTreeMap::new();
+    let mut add = |product, by: Stock| {
+        let sum = held.entry(product).or_default();
+        *sum = (Milli(sum.0.0 + by.quantity.0), sum.1 + by.movements);
+    };
+    for (key, record) in &node.store.rows {
+        match (key, record) {
+            (cloud::Key::Stock(_, _, product), cloud::Record::Stock(stock)) => {
+                add(*product, *stock)
+            }
+            (cloud::Key::Movements(..), cloud::Record::Movements(moved)) => {
+                moved.iter().for_each(|moved| add(moved.product, moved.by));
+            }
+            _ => {}
+        }
+    }
+    held
 }
 
 /// `NoPhantom`: whatever the cloud holds was committed by a till, byte for byte.
