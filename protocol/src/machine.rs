@@ -96,17 +96,20 @@ impl<K> Extend<K> for ReadSet<K> {
 /// A row's content, shared: a store in memory, a cache and a transaction hold the same one.
 pub type Row<M> = Arc<<M as Machine>::Record>;
 
+/// A key, and the row under it if there is one, or is to be one.
+pub type Slot<K, R> = (K, Option<Arc<R>>);
+
 /// The rows that were asked for, as the transaction sees them, in the order of their keys; `None`
 /// is an absent row.
-pub type Loaded<M> = Vec<(<M as Machine>::Key, Option<Row<M>>)>;
+pub type Loaded<M> = Vec<Slot<<M as Machine>::Key, <M as Machine>::Record>>;
 
 /// What a transaction changes, in the order of the keys, each once; `None` removes the row.
-pub type Writes<M> = Vec<(<M as Machine>::Key, Option<Row<M>>)>;
+pub type Writes<M> = Vec<Slot<<M as Machine>::Key, <M as Machine>::Record>>;
 
 /// The declared slice of the database. Later steps of a batch see the writes of earlier ones.
 #[derive(Debug)]
 pub struct Rows<'a, M: Machine + ?Sized> {
-    loaded: &'a [(M::Key, Option<Arc<M::Record>>)],
+    loaded: &'a [Slot<M::Key, M::Record>],
     /// For each loaded row: what became of it, if anything did.
     written: Vec<Option<Option<Arc<M::Record>>>>,
     /// Rows that could not be declared.
@@ -116,7 +119,7 @@ pub struct Rows<'a, M: Machine + ?Sized> {
 }
 
 impl<'a, M: Machine + ?Sized> Rows<'a, M> {
-    fn over(loaded: &'a [(M::Key, Option<Row<M>>)]) -> Self {
+    fn over(loaded: &'a [Slot<M::Key, M::Record>]) -> Self {
         assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
         let written = core::iter::repeat_with(|| None).take(loaded.len()).collect();
         Self { loaded, written, appended: BTreeMap::new(), last: Cell::new(0) }

@@ -152,7 +152,7 @@ impl World {
                 self.node.store.commits = commits + 1;
             }
             Move::PlanRollUp => self.planned = planned(&self.node),
-            // The plan may be an old one, of a cloud that was restored since, or carried out before.
+            // The plan may be old: carried out before, or of a cloud that was restored since.
             Move::RollUp => {
                 if let Some(planned) = self.planned.clone() {
                     self.node.run(self.now, Input::RollUp(planned));

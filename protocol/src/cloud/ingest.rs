@@ -142,8 +142,8 @@ impl Ingest<'_, '_> {
         Ok(())
     }
 
-    /// Returns whether the copy holds this very entry. The chain hash alone would not do: it is only
-    /// claimed to be that of these bytes.
+    /// Returns whether the copy holds this very entry. The chain hash alone would not do: it is
+    /// only claimed to be that of these bytes.
     fn holds(&mut self, item: &Offered) -> bool {
         let shown = self.shown.take();
         let segment = self.segment(Segment::number(item.seq));

@@ -13,15 +13,16 @@ use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::row::{Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
-pub type TillWrites = [(terminal::Key, Option<Arc<terminal::Record>>)];
+pub type TillWrites = [Slot<terminal::Key, terminal::Record>];
 /// What the cloud's commit writes.
-pub type CloudWrites = [(cloud::Key, Option<Arc<cloud::Record>>)];
+pub type CloudWrites = [Slot<cloud::Key, cloud::Record>];
 /// The rows of a till.
 pub type TillRows = BTreeMap<terminal::Key, Arc<terminal::Record>>;
 /// The rows of the cloud.
@@ -210,7 +211,8 @@ impl Checker {
         })
     }
 
-    /// The cloud has committed what is `written`; `sites` are those of the tills that were answered, and those that were rolled up.
+    /// The cloud has committed what is `written`; `sites` are those of the tills that were
+    /// answered, and those that were rolled up.
     ///
     /// # Errors
     /// The first law that does not hold.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
+use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Slot, Store, Writes};
 use counterfoil_protocol::persist::Persist;
 use counterfoil_storage::{KeyValue, Reader, Redb, StoreError};
 
@@ -44,7 +44,7 @@ pub(super) struct Commit<'a, M: Role> {
     pub(super) context: &'a M::Context,
     pub(super) before: &'a BTreeMap<M::Key, Option<Arc<M::Record>>>,
     pub(super) rows: &'a BTreeMap<M::Key, Arc<M::Record>>,
-    pub(super) written: &'a [(M::Key, Option<Arc<M::Record>>)],
+    pub(super) written: &'a [Slot<M::Key, M::Record>],
 }
 
 /// The rows that were acknowledged, and the commit that nobody knows about, if there is one.
