@@ -71,6 +71,9 @@ pub fn session_config() -> Config {
     }
 }
 
+/// The most steps that a simulated second may have for each host. A busy one has a few hundred.
+const STEPS_PER_SECOND_MAX: u64 = 5_000;
+
 struct World {
     plan: Plan,
     sales: Option<Arc<Sales>>,
@@ -84,6 +87,8 @@ struct World {
     trace: blake3::Hasher,
     log: Option<Vec<String>>,
     healed: bool,
+    /// The current second, and how many steps it has had.
+    pace: (u64, u64),
 }
 
 #[derive(Debug)]
@@ -169,6 +174,7 @@ impl World {
             trace: blake3::Hasher::new(),
             log: keep_log.then(Vec::new),
             healed: false,
+            pace: (0, 0),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -196,12 +202,28 @@ impl World {
                 return self.not_drained();
             }
             self.note(&next);
+            self.keep_pace()?;
             self.happen(next.what)?;
             if self.healed && self.drained() {
                 return self.check_everything();
             }
         }
         self.not_drained()
+    }
+
+    /// Counts a step. A protocol that answers its own answers is as dead as one that sleeps, and
+    /// would keep the simulator busy for ever.
+    fn keep_pace(&mut self) -> Result<(), Violation> {
+        let second = self.now_us / 1_000_000;
+        if self.pace.0 != second {
+            self.pace = (second, 0);
+        }
+        self.pace.1 += 1;
+        let bound = STEPS_PER_SECOND_MAX * (self.tills.len() as u64 + 1);
+        let (steps, at) = (self.pace.1, self.now_ms());
+        self.checker.tally.check(Law::QueueDrains, at, steps <= bound, || {
+            format!("{steps} steps within one second: a livelock")
+        })
     }
 
     fn happen(&mut self, what: Happening) -> Result<(), Violation> {

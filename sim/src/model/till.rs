@@ -218,6 +218,7 @@ impl World {
         session.handle_input(now, heard);
         while let Some(session) = &mut self.tills[till].session {
             let Some(wanted) = session.poll_output() else { break };
+            self.keep_pace()?;
             self.fulfil(till, wanted)?;
         }
         self.schedule_wake(till)
