@@ -110,3 +110,26 @@ pub(crate) mod shared_bytes {
         serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from)
     }
 }
+
+/// The serde form of such bytes that may be absent.
+pub(crate) mod shared_option {
+    use alloc::sync::Arc;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use serde_bytes::{ByteBuf, Bytes};
+
+    #[expect(clippy::ref_option, reason = "serde calls it so")]
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<Arc<[u8]>>,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        bytes.as_deref().map(Bytes::new).serialize(to)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<Arc<[u8]>>, D::Error> {
+        let bytes = Option::<ByteBuf>::deserialize(from)?;
+        Ok(bytes.map(|bytes| Arc::from(bytes.into_vec())))
+    }
+}

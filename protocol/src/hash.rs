@@ -39,6 +39,13 @@ pub fn secret_hash(secret: &[u8]) -> Hash {
     digest(b'S', &[secret])
 }
 
+/// Returns the digest of a catalog entity: of its kind, its name and its canonical bytes.
+#[must_use]
+pub fn content_hash(kind: u8, id: &[u8], canonical: &[u8]) -> Hash {
+    // A name is text, so the zero ends it.
+    digest(b'C', &[&[kind], id, &[0], canonical])
+}
+
 /// Returns the digest behind the cloud's name for an event.
 pub(crate) fn server_name(key: &[u8]) -> Hash {
     digest(b'N', &[key])

@@ -68,6 +68,8 @@ ids! {
     LocalEventId;
     /// A product as the shop names it (SKU).
     ProductId;
+    /// A category of products.
+    CategoryId;
 }
 
 /// The idempotency key of S4.8: the same key and the same payload count once, for ever.

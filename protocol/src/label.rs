@@ -35,6 +35,14 @@ pub enum LabelError {
 }
 
 impl Label {
+    /// Sorts before or with every label, and is one.
+    pub const FIRST: Self = match Self::parse("!") {
+        Ok(label) => label,
+        Err(_) => panic!("a graphic character is a name"),
+    };
+    /// Sorts after every label but itself.
+    pub const LAST: Self = Self { bytes: [b'~'; LABEL_BYTES_MAX], len: LABEL_BYTES_MAX as u8 };
+
     /// Parses a name.
     ///
     /// # Errors

@@ -18,6 +18,7 @@
 //! | [`machine`] | how does a role read, decide and commit? |
 //! | [`identity`], [`label`], [`money`], [`event`] | what is a sale, parsed at the border? |
 //! | [`journal`], [`hash`] | how is a till's history chained? |
+//! | [`catalog`] | what can be sold, and what does all of it add up to? |
 //! | [`terminal`] | what does a till store and decide? |
 //! | [`cloud`] | what does the cloud store and decide? |
 //! | [`session`] | when does a till speak, and when does it try again? |
@@ -29,6 +30,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+pub mod catalog;
 pub mod cloud;
 pub mod codec;
 pub mod event;

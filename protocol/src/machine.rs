@@ -175,6 +175,11 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         self.set(key, Some(Arc::new(record)));
     }
 
+    /// Removes a row whose key was drawn from a declared row: the other end of [`Self::append`].
+    pub fn retract(&mut self, key: M::Key) {
+        self.set(key, None);
+    }
+
     /// Writes a row that is the same whoever writes it, without having read it.
     ///
     /// Its key names its content (by digest), so an earlier one is replaced by its like. Declaring

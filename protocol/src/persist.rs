@@ -62,6 +62,20 @@ impl KeyWriter<'_> {
         self
     }
 
+    /// Appends a label that may be absent; absence sorts first.
+    pub fn scope(self, label: Option<crate::label::Label>) -> Self {
+        match label {
+            Some(label) => self.label(label),
+            None => self.kind(0),
+        }
+    }
+
+    /// Appends a small number, most significant byte first.
+    pub fn index(self, index: u32) -> Self {
+        self.0.extend_from_slice(&index.to_be_bytes());
+        self
+    }
+
     /// Appends a number, most significant byte first.
     pub fn number(self, number: u64) -> Self {
         self.0.extend_from_slice(&number.to_be_bytes());
@@ -106,6 +120,36 @@ impl<'a> KeyReader<'a> {
         let label = crate::label::Label::parse(text).map_err(|_| damaged)?;
         self.0 = &self.0[end + 1..];
         Ok(label)
+    }
+
+    /// Reads a label that may be absent.
+    ///
+    /// # Errors
+    /// [`Damaged`] if there is none.
+    pub fn scope(&mut self) -> Result<Option<crate::label::Label>, Damaged> {
+        match self.0.split_first() {
+            Some((0, rest)) => {
+                self.0 = rest;
+                Ok(None)
+            }
+            Some(_) | None => self.label().map(Some),
+        }
+    }
+
+    /// Reads a small number.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is too short.
+    pub fn index(&mut self) -> Result<u32, Damaged> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Reads one byte.
+    ///
+    /// # Errors
+    /// [`Damaged`] if the key is too short.
+    pub fn byte(&mut self) -> Result<u8, Damaged> {
+        self.array().map(|[byte]: [u8; 1]| byte)
     }
 
     /// Reads a number.

@@ -6,6 +6,7 @@ mod support;
 
 use std::fmt::Write as _;
 
+use counterfoil_protocol::catalog::{Digest, EntityId};
 use counterfoil_protocol::cloud::row as cloud_row;
 use counterfoil_protocol::cloud::{self, Cloud, row::server_id};
 use counterfoil_protocol::event::{Event, Figures};
@@ -30,6 +31,8 @@ use support::{Till, adjustment, key_of, local, pos, product, refund, sale, site,
 const EPOCH: Epoch = Epoch { number: 2, nonce: 0x0102_0304_0506_0708 };
 const PARENT: ParentV1 = ParentV1 { epoch: Epoch { number: 1, nonce: 7 }, common: 300 };
 const HASH: Hash = Hash([0xab; 32]);
+const DIGEST: Digest = Digest { count: 2, lanes: [1, 2, 3, u64::MAX] };
+const CONTENT: [u8; 3] = [1, 2, 3];
 const AT: Millis = Millis(1_700_000_000_000);
 
 fn hex(bytes: &[u8]) -> String {
@@ -217,6 +220,14 @@ fn till_rows() {
     let attention = till_row::Attention { attempts: 5, code: ErrorCode::EventInvalid, since: AT };
     let receipt = Some(ReceiptV1 { series: EPOCH, number: 300 });
     let at = Key::Entry(EPOCH, 9);
+    let progress = till_row::Progress { pinned: Some(7), after: None, digest: DIGEST };
+    let catalog = till_row::CatalogState {
+        version: Some(6),
+        digest: DIGEST,
+        progress: Some(progress),
+        proven: true,
+        drifts: 1,
+    };
     assert_snapshot!(
         "till_rows",
         rows::<Terminal>(vec![
@@ -235,6 +246,11 @@ fn till_rows() {
             (
                 Key::Stock(product("tea")),
                 Record::Stock(till_row::Stock { quantity: Milli(-2_500), movements: 4 }),
+            ),
+            (Key::Catalog, Record::Catalog(catalog)),
+            (
+                Key::Item(EntityId::product(product("tea"))),
+                Record::Item(till_row::CatalogItem { version: 7, content: CONTENT.into() }),
             ),
         ])
     );
@@ -277,6 +293,11 @@ fn cloud_rows() {
     segment.push(1, Hash::default());
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);
     let stock = cloud_row::Stock { quantity: Milli(-2_500), movements: 4 };
+    let feed = cloud_row::Feed { version: 7, floor: 3, digest: DIGEST };
+    let item = |content| Record::Item(cloud_row::Item { version: 7, index: 1, content, at: AT });
+    let lease = cloud_row::Lease { version: 7, at: AT };
+    let tea = EntityId::product(product("tea"));
+    let tea_price = EntityId::branch_price(product("tea"));
     let moved = Record::Movements([cloud_row::Moved { product: product("tea"), by: stock }].into());
     assert_snapshot!(
         "cloud_rows",
@@ -292,6 +313,13 @@ fn cloud_rows() {
             (Key::Fork(id, EPOCH, HASH), Record::Fork(fork)),
             (Key::Product(site().shop, product("tea")), Record::Product),
             (Key::Movements(site().shop, site().branch, ServerId(HASH)), moved),
+            (Key::Feed(site().shop), Record::Feed(feed)),
+            (Key::BranchDigest(site().shop, site().branch), Record::BranchDigest(DIGEST)),
+            (Key::Item(site().shop, None, tea), item(Some(CONTENT.into()))),
+            (Key::Item(site().shop, Some(site().branch), tea_price), item(None)),
+            (Key::Change(site().shop, None, 7, 1), Record::Change(tea)),
+            (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
+            (Key::Lease(site().shop, site().branch, id), Record::Lease(lease)),
         ])
     );
 }

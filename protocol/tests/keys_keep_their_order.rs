@@ -6,6 +6,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use counterfoil_protocol::catalog::{EntityId, Kind};
 use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
@@ -47,6 +48,8 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         (label(), label()).prop_map(|(pos, id)| Key::Local(PosId(pos), LocalEventId(id))),
         label().prop_map(|pos| Key::Series(PosId(pos))),
         label().prop_map(|product| Key::Stock(ProductId(product))),
+        Just(Key::Catalog),
+        entity_id().prop_map(Key::Item),
     ]
 }
 
@@ -56,6 +59,14 @@ fn event_key() -> impl Strategy<Value = EventKey> {
         pos: PosId(pos),
         local_id: LocalEventId(id),
     })
+}
+
+fn scope() -> impl Strategy<Value = Option<BranchId>> {
+    prop::option::of(label().prop_map(BranchId))
+}
+
+fn entity_id() -> impl Strategy<Value = EntityId> {
+    (prop::sample::select(&Kind::ALL[..]), label()).prop_map(|(kind, id)| EntityId { kind, id })
 }
 
 fn cloud_key() -> impl Strategy<Value = cloud::Key> {
@@ -80,6 +91,16 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             BranchId(b),
             ServerId(first)
         )),
+        label().prop_map(|shop| Key::Feed(ShopId(shop))),
+        (label(), label()).prop_map(|(s, b)| Key::BranchDigest(ShopId(s), BranchId(b))),
+        (label(), scope(), entity_id()).prop_map(|(s, b, id)| Key::Item(ShopId(s), b, id)),
+        (label(), scope(), number(), any::<u32>()).prop_map(|(s, b, version, index)| Key::Change(
+            ShopId(s),
+            b,
+            version,
+            index
+        )),
+        (label(), label(), till()).prop_map(|(s, b, id)| Key::Lease(ShopId(s), BranchId(b), id)),
     ]
 }
 

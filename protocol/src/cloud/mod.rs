@@ -6,11 +6,13 @@
 //! | [`Input::Hello`] | where a till's journals stand | `greet` |
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
+//! | [`Input::EditCatalog`], [`Input::Lease`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
 //! till writes: tills never wait for each other.
 
+pub mod catalog;
 mod greet;
 mod ingest;
 pub mod rollup;
@@ -29,6 +31,7 @@ use crate::problem::Denial;
 use crate::time::Millis;
 use crate::wire::message::{Hello, Push, PushAnswer, ServerId, Welcome};
 
+pub use catalog::{Edit, Edits};
 pub use rollup::RollUp;
 pub use row::{Key, Record};
 
@@ -100,6 +103,15 @@ pub enum Input {
     },
     /// Adds what was moved to the stock.
     RollUp(RollUp),
+    /// Changes a shop's catalog.
+    EditCatalog(Edits),
+    /// A till says how far it has the catalog.
+    Lease {
+        /// Who.
+        caller: Caller,
+        /// It has every commit up to this.
+        version: u64,
+    },
     /// A till introduces itself.
     Hello {
         /// Who.
@@ -201,6 +213,15 @@ pub enum Output {
     NoSuchTerminal,
     /// The product can be sold.
     Defined,
+    /// The catalog is as asked for.
+    Edited {
+        /// The version of the catalog now.
+        version: u64,
+        /// How many entities were changed; the others were so already.
+        changed: u32,
+    },
+    /// The till's lease is noted.
+    Leased,
     /// So many pushes' movements are in the stock rows now.
     RolledUp(u64),
     /// Where the till's journals stand.
@@ -228,6 +249,12 @@ impl Machine for Cloud {
                 keys.insert(Key::Product(*shop, *product));
             }
             Input::RollUp(rolled) => rollup::reads(rolled, keys),
+            Input::EditCatalog(edits) => catalog::reads(edits, keys),
+            Input::Lease { caller, .. } => {
+                keys.insert(Key::Terminal(caller.terminal));
+                let site = caller.site;
+                keys.insert(Key::Lease(site.shop, site.branch, caller.terminal));
+            }
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -250,6 +277,11 @@ impl Machine for Cloud {
                 Output::Defined
             }
             Input::RollUp(rolled) => rollup::step(rows, rolled),
+            Input::EditCatalog(edits) => catalog::step(rows, now, edits),
+            Input::Lease { caller, version } => match admit(rows, now, caller, caller.terminal) {
+                Ok(()) => catalog::lease(rows, now, caller, *version),
+                Err(refusal) => refusal,
+            },
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Cloud, Site};
+use crate::catalog::{Digest, EntityId, Kind};
 use crate::event::Figures;
 use crate::hash::Hash;
 use crate::identity::{
@@ -47,6 +48,17 @@ pub enum Key {
     /// What one push moved at a branch, named by the first event that it posted. Until it is
     /// rolled up into the stock rows.
     Movements(ShopId, BranchId, ServerId),
+    /// Where a shop's catalog feed stands. From its first edit, for ever.
+    Feed(ShopId),
+    /// What a branch's own entities add up to.
+    BranchDigest(ShopId, BranchId),
+    /// An entity of the catalog: the whole shop's, or one branch's. A deleted one stays as a
+    /// tombstone until it is compacted.
+    Item(ShopId, Option<BranchId>, EntityId),
+    /// A place in the feed: the version, and a number within it. Until its entity changes again.
+    Change(ShopId, Option<BranchId>, u64, u32),
+    /// Up to which version a till has the catalog.
+    Lease(ShopId, BranchId, TerminalId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -72,6 +84,16 @@ pub enum Record {
     Product,
     /// Of [`Key::Movements`]: products in their order, each once.
     Movements(Vec<Moved>),
+    /// Of [`Key::Feed`].
+    Feed(Feed),
+    /// Of [`Key::BranchDigest`].
+    BranchDigest(Digest),
+    /// Of [`Key::Item`].
+    Item(Item),
+    /// Of [`Key::Change`]: which entity.
+    Change(EntityId),
+    /// Of [`Key::Lease`].
+    Lease(Lease),
 }
 
 /// An enrolled till.
@@ -199,6 +221,40 @@ pub struct Moved {
     pub by: Stock,
 }
 
+/// Where a shop's catalog feed stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The last commit.
+    pub version: u64,
+    /// Tombstones up to here may be gone: a till below compares by snapshot.
+    pub floor: u64,
+    /// What the entities of the whole shop add up to.
+    pub digest: Digest,
+}
+
+/// An entity of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// The commit that made it what it is.
+    pub version: u64,
+    /// Its number within that commit.
+    pub index: u32,
+    /// Its canonical bytes; none if it was deleted.
+    #[serde(with = "crate::codec::shared_option")]
+    pub content: Option<Arc<[u8]>>,
+    /// When that was.
+    pub at: Millis,
+}
+
+/// How far a till has the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// It has every commit up to this.
+    pub version: u64,
+    /// When it said so.
+    pub at: Millis,
+}
+
 /// A parting of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
@@ -249,6 +305,23 @@ impl Key {
             Self::Movements(shop, branch, first) => {
                 to.kind(10).label(shop.0).label(branch.0).hash(first.0)
             }
+            Self::Feed(shop) => to.kind(11).label(shop.0),
+            Self::BranchDigest(shop, branch) => to.kind(12).label(shop.0).label(branch.0),
+            Self::Item(shop, branch, id) => to
+                .kind(13)
+                .label(shop.0)
+                .scope(branch.map(|branch| branch.0))
+                .kind(id.kind as u8)
+                .label(id.id),
+            Self::Change(shop, branch, version, index) => to
+                .kind(14)
+                .label(shop.0)
+                .scope(branch.map(|branch| branch.0))
+                .number(*version)
+                .index(*index),
+            Self::Lease(shop, branch, terminal) => {
+                to.kind(15).label(shop.0).label(branch.0).label(terminal.0)
+            }
         };
     }
 
@@ -273,6 +346,24 @@ impl Key {
                 BranchId(from.label()?),
                 ServerId(from.hash()?),
             ),
+            11 => Self::Feed(ShopId(from.label()?)),
+            12 => Self::BranchDigest(ShopId(from.label()?), BranchId(from.label()?)),
+            13 => Self::Item(
+                ShopId(from.label()?),
+                from.scope()?.map(BranchId),
+                EntityId { kind: read_kind(&mut from)?, id: from.label()? },
+            ),
+            14 => Self::Change(
+                ShopId(from.label()?),
+                from.scope()?.map(BranchId),
+                from.number()?,
+                from.index()?,
+            ),
+            15 => Self::Lease(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                TerminalId(from.label()?),
+            ),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         from.end(key)
@@ -291,6 +382,11 @@ fn read_event_key(from: &mut KeyReader<'_>) -> Result<EventKey, Damaged> {
     })
 }
 
+fn read_kind(from: &mut KeyReader<'_>) -> Result<Kind, Damaged> {
+    let number = from.byte()?;
+    Kind::from_number(number).ok_or(Damaged { what: "cloud key", why: "no kind of entity" })
+}
+
 impl Record {
     pub(super) const fn belongs_to(&self, key: &Key) -> bool {
         matches!(
@@ -305,6 +401,11 @@ impl Record {
                 | (Self::Fork(_), Key::Fork(..))
                 | (Self::Product, Key::Product(..))
                 | (Self::Movements(_), Key::Movements(..))
+                | (Self::Feed(_), Key::Feed(..))
+                | (Self::BranchDigest(_), Key::BranchDigest(..))
+                | (Self::Item(_), Key::Item(..))
+                | (Self::Change(_), Key::Change(..))
+                | (Self::Lease(_), Key::Lease(..))
         )
     }
 }
@@ -330,4 +431,16 @@ typed! {
     segment(terminal: TerminalId, epoch: Epoch, number: u64) -> Segment;
     ledger(key: EventKey) -> Ledger;
     stock(shop: ShopId, branch: BranchId, product: ProductId) -> Stock;
+    feed(shop: ShopId) -> Feed;
+    item(shop: ShopId, branch: Option<BranchId>, id: EntityId) -> Item;
+}
+
+impl Rows<'_, Cloud> {
+    pub(super) fn branch_digest(&self, shop: ShopId, branch: BranchId) -> Option<&Digest> {
+        match self.get(&Key::BranchDigest(shop, branch)) {
+            Some(Record::BranchDigest(digest)) => Some(digest),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
 }

@@ -14,6 +14,7 @@
 
 mod adopt;
 mod answered;
+pub mod catalog;
 mod greeted;
 mod open;
 pub mod pull;
@@ -23,6 +24,7 @@ pub mod row;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::catalog::EntityId;
 use crate::codec;
 use crate::event::{Body, EventError, Receipt};
 use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness};
@@ -30,6 +32,7 @@ use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
 use crate::time::Millis;
+use crate::wire::catalog::DeltaAnswer;
 use crate::wire::message::{PushAnswer, Welcome};
 
 pub use answered::{ATTEMPTS_MAX, RETRY_BASE, RETRY_CAP};
@@ -103,6 +106,10 @@ pub enum Input {
         /// Where it stands in the journal.
         place: Place,
     },
+    /// The cloud has answered the question for a catalog delta.
+    Delta(DeltaAnswer),
+    /// The cloud has answered the question for a run of its catalog.
+    CatalogRun(catalog::Run),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -161,6 +168,10 @@ pub enum Output {
     Settled(Backlog),
     /// There is nothing of that kind to try again.
     NothingToRetry,
+    /// How the catalog stands now.
+    Catalogued(catalog::Standing),
+    /// This program cannot read that entity: it took nothing of the page, and needs an update.
+    CatalogUnreadable(EntityId),
 }
 
 /// Why a till has opened a new epoch.
@@ -203,6 +214,8 @@ impl Machine for Terminal {
             Input::Welcomed { welcome, .. } => greeted::reads(welcome, keys),
             Input::Answered { epoch, answer } => answered::reads(*epoch, answer, keys),
             Input::Adopt(adoption) => adopt::reads(adoption, keys),
+            Input::Delta(answer) => catalog::reads_delta(answer, keys),
+            Input::CatalogRun(run) => catalog::reads_run(run, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -228,6 +241,8 @@ impl Machine for Terminal {
             Input::Denied(denial) => denied(rows, meta, *denial),
             Input::Adopt(adoption) => adopt::step(rows, now, meta, adoption),
             Input::Retry { place, .. } => retry(rows, now, &meta, *place),
+            Input::Delta(answer) => catalog::delta(rows, answer),
+            Input::CatalogRun(run) => catalog::run(rows, run),
         }
     }
 }

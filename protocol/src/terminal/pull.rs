@@ -231,7 +231,13 @@ async fn leftover<Q: Query<Terminal>>(
         for (key, _) in store.scan(&first, &end, ADOPTION_MAX).await? {
             match key {
                 Key::Queue(_, seq) | Key::Attention(_, seq) => seqs.push(seq),
-                Key::Meta | Key::Entry(..) | Key::Local(..) | Key::Series(_) | Key::Stock(_) => {}
+                Key::Meta
+                | Key::Entry(..)
+                | Key::Local(..)
+                | Key::Series(_)
+                | Key::Stock(_)
+                | Key::Catalog
+                | Key::Item(_) => {}
             }
         }
     }

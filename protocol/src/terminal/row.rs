@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Identity, Terminal};
+use crate::catalog::{Digest, EntityId, Kind};
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
 use crate::machine::Rows;
@@ -39,6 +40,10 @@ pub enum Key {
     Series(PosId),
     /// The till's own view of a product's stock: the sum of its movements.
     Stock(ProductId),
+    /// Where the till's catalog stands. One row, from the first page on.
+    Catalog,
+    /// An entity of the catalog, as the cloud has it.
+    Item(EntityId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -58,6 +63,10 @@ pub enum Record {
     Series(Series),
     /// Of [`Key::Stock`].
     Stock(Stock),
+    /// Of [`Key::Catalog`].
+    Catalog(CatalogState),
+    /// Of [`Key::Item`].
+    Item(CatalogItem),
 }
 
 /// The till's books.
@@ -196,6 +205,43 @@ pub struct Stock {
     pub movements: u64,
 }
 
+/// Where the till's catalog stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogState {
+    /// It has every commit up to this; none until the first snapshot is complete.
+    pub version: Option<u64>,
+    /// What its entities add up to, as the pages have told.
+    pub digest: Digest,
+    /// How far a snapshot has come, if one is under way.
+    pub progress: Option<Progress>,
+    /// Whether the digest was found to be the cloud's at this version.
+    pub proven: bool,
+    /// How often it was not.
+    pub drifts: u32,
+}
+
+/// How far a snapshot has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The version from which a delta will complete it; none before its first run.
+    pub pinned: Option<u64>,
+    /// The last entity of the runs so far.
+    pub after: Option<EntityId>,
+    /// What the entities of the runs so far add up to: counted anew, so that a sum that has gone
+    /// wrong is mended with the rows.
+    pub digest: Digest,
+}
+
+/// An entity of the catalog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogItem {
+    /// The commit that made it what it is.
+    pub version: u64,
+    /// Its canonical bytes.
+    #[serde(with = "crate::codec::shared_bytes")]
+    pub content: Arc<[u8]>,
+}
+
 impl Meta {
     /// Returns what is left to do.
     #[must_use]
@@ -252,6 +298,8 @@ impl Key {
             Self::Local(pos, local_id) => to.kind(5).label(pos.0).label(local_id.0),
             Self::Series(pos) => to.kind(6).label(pos.0),
             Self::Stock(product) => to.kind(7).label(product.0),
+            Self::Catalog => to.kind(8),
+            Self::Item(id) => to.kind(9).kind(id.kind as u8).label(id.id),
         };
     }
 
@@ -265,6 +313,12 @@ impl Key {
             5 => Self::Local(PosId(from.label()?), LocalEventId(from.label()?)),
             6 => Self::Series(PosId(from.label()?)),
             7 => Self::Stock(ProductId(from.label()?)),
+            8 => Self::Catalog,
+            9 => {
+                let damaged = Damaged { what: "till key", why: "no kind of entity" };
+                let kind = Kind::from_number(from.byte()?).ok_or(damaged)?;
+                Self::Item(EntityId { kind, id: from.label()? })
+            }
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         from.end(key)
@@ -282,6 +336,8 @@ impl Record {
                 | (Self::Local(_), Key::Local(..))
                 | (Self::Series(_), Key::Series(_))
                 | (Self::Stock(_), Key::Stock(_))
+                | (Self::Catalog(_), Key::Catalog)
+                | (Self::Item(_), Key::Item(_))
         )
     }
 }
@@ -290,6 +346,16 @@ impl Rows<'_, Terminal> {
     pub(super) fn meta(&self) -> Option<&Meta> {
         match self.get(&Key::Meta) {
             Some(Record::Meta(meta)) => Some(meta),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+}
+
+impl Rows<'_, Terminal> {
+    pub(super) fn catalog(&self) -> Option<&CatalogState> {
+        match self.get(&Key::Catalog) {
+            Some(Record::Catalog(state)) => Some(state),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }
@@ -317,4 +383,5 @@ typed! {
     local(pos: PosId, local_id: LocalEventId) -> Known in Local;
     series(pos: PosId) -> Series in Series;
     stock(product: ProductId) -> Stock in Stock;
+    catalog_item(id: EntityId) -> CatalogItem in Item;
 }

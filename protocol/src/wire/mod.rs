@@ -1,5 +1,6 @@
 //! What travels between a till and the cloud. Wire types are not domain types: they are plain,
 //! versioned, and checked when they become domain types.
 
+pub mod catalog;
 pub mod event;
 pub mod message;

@@ -1,0 +1,336 @@
+//! The catalog feed: what a shop sells, in the order of its commits.
+//!
+//! > **`CatalogConverges`**: at catalog version V a till's cloud-owned fields equal the cloud's at
+//! > V; versions never go back.
+//!
+//! * A version is a commit: all that it changed has the same one, and a page never ends in its
+//!   middle. It is taken in the transaction, so whoever reads up to V misses nothing below.
+//! * Each entity stands in the feed once, at the version that made it what it is: the feed of
+//!   changes grows with the catalog, not with time. Deleted ones stay as tombstones until every
+//!   till that keeps a lease has passed them; a till that comes later compares by snapshot.
+//! * What all entities of a branch add up to is kept beside the version, so that each delta ends
+//!   with a proof (S4.2): drift is noticed without a question.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::row::{Feed, Item, Lease};
+use super::{Caller, Cloud, Key, Output, Record};
+use crate::catalog::{Digest, Entity, EntityId, Kind, entity_hash};
+use crate::identity::{BranchId, ShopId};
+use crate::machine::{Query, ReadSet, Rows};
+use crate::time::Millis;
+use crate::wire::catalog::{
+    CatalogHead, ChangeV1, DeltaAnswer, DeltaPage, PAGE_BYTES_MAX, PAGE_ENTITIES_MAX, SnapshotPage,
+};
+
+/// The most entities that one commit changes.
+pub const EDITS_MAX: usize = 500;
+/// How long a till keeps tombstones from being compacted without asking again.
+pub const LEASE: Millis = Millis::from_secs(30 * 24 * 3_600);
+
+const _: () = assert!(EDITS_MAX < PAGE_ENTITIES_MAX, "what one commit changes fits into a page");
+const _: () = assert!(
+    EDITS_MAX * crate::catalog::ENTITY_BYTES_MAX <= PAGE_BYTES_MAX,
+    "the bytes of one commit fit into a page"
+);
+
+/// A commit of the catalog: each entity once, in the order of their names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edits {
+    shop: ShopId,
+    edits: Vec<Edit>,
+}
+
+/// What becomes of one entity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// Whose it is: the branch's, or the whole shop's.
+    pub branch: Option<BranchId>,
+    /// Which one.
+    pub id: EntityId,
+    /// Its content from now on; none deletes it.
+    pub entity: Option<Entity>,
+}
+
+/// Edits that cannot be one commit. The caller shows it to whoever made them; nothing changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EditsError {
+    /// None, or more than [`EDITS_MAX`].
+    #[error("a commit changes 1 to {EDITS_MAX} entities")]
+    Count,
+    /// The same entity twice.
+    #[error("a commit changes each entity once, {0} is named twice")]
+    Twice(EntityId),
+    /// A branch's entity without a branch, or a shop's with one.
+    #[error("{0} does not belong there")]
+    Scope(EntityId),
+    /// Content under the name of another entity.
+    #[error("the content is not that of {0}")]
+    Name(EntityId),
+}
+
+impl Edits {
+    /// Puts edits together to one commit.
+    ///
+    /// # Errors
+    /// [`EditsError`] names the rule that is broken.
+    pub fn new(shop: ShopId, mut edits: Vec<Edit>) -> Result<Self, EditsError> {
+        if !(1..=EDITS_MAX).contains(&edits.len()) {
+            return Err(EditsError::Count);
+        }
+        for edit in &edits {
+            if edit.branch.is_some() != edit.id.kind.of_branch() {
+                return Err(EditsError::Scope(edit.id));
+            }
+            if edit.entity.as_ref().is_some_and(|entity| entity.id() != edit.id) {
+                return Err(EditsError::Name(edit.id));
+            }
+        }
+        edits.sort_by_key(|edit| (edit.branch, edit.id));
+        for pair in edits.windows(2) {
+            if (pair[0].branch, pair[0].id) == (pair[1].branch, pair[1].id) {
+                return Err(EditsError::Twice(pair[1].id));
+            }
+        }
+        Ok(Self { shop, edits })
+    }
+}
+
+pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {
+    let shop = edits.shop;
+    keys.insert(Key::Feed(shop));
+    for Edit { branch, id, .. } in &edits.edits {
+        keys.extend(branch.map(|branch| Key::BranchDigest(shop, branch)));
+        keys.insert(Key::Item(shop, *branch, *id));
+    }
+}
+
+pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, edits: &Edits) -> Output {
+    let shop = edits.shop;
+    let mut feed = rows.feed(shop).copied().unwrap_or_default();
+    let version = feed.version + 1;
+    let mut changed = 0_u32;
+    for edit in &edits.edits {
+        let content = edit.entity.as_ref().map(|entity| Arc::from(entity.canonical()));
+        let held = rows.item(shop, edit.branch, edit.id).cloned();
+        if held.as_ref().and_then(|held| held.content.as_ref()) == content.as_ref() {
+            continue; // it is so already: no till need hear of it
+        }
+        let digest = match edit.branch {
+            None => feed.digest,
+            Some(branch) => rows.branch_digest(shop, branch).copied().unwrap_or_default(),
+        };
+        let digest = replaced(digest, edit.id, held.as_ref(), content.as_deref());
+        match edit.branch {
+            None => feed.digest = digest,
+            Some(branch) => {
+                rows.put(Key::BranchDigest(shop, branch), Record::BranchDigest(digest));
+            }
+        }
+        if let Some(held) = held {
+            rows.retract(Key::Change(shop, edit.branch, held.version, held.index));
+        }
+        let item = Item { version, index: changed, content, at: now };
+        rows.append(Key::Change(shop, edit.branch, version, changed), Record::Change(edit.id));
+        rows.put(Key::Item(shop, edit.branch, edit.id), Record::Item(item));
+        changed += 1;
+    }
+    if changed > 0 {
+        feed.version = version;
+        rows.put(Key::Feed(shop), Record::Feed(feed));
+    }
+    assert!(changed as usize <= edits.edits.len(), "each edit changes one entity at most");
+    Output::Edited { version: feed.version, changed }
+}
+
+fn replaced(digest: Digest, id: EntityId, held: Option<&Item>, content: Option<&[u8]>) -> Digest {
+    let digest = match held.and_then(|held| held.content.as_deref()) {
+        Some(old) => digest.without(entity_hash(id, old)),
+        None => digest,
+    };
+    match content {
+        Some(new) => digest.with(entity_hash(id, new)),
+        None => digest,
+    }
+}
+
+/// Returns what a till of `branch` that has `from` needs next: whole commits, in at most `limit`
+/// entities (but at least one commit).
+///
+/// # Errors
+/// The query's.
+pub async fn delta<Q: Query<Cloud>>(
+    query: &Q,
+    shop: ShopId,
+    branch: BranchId,
+    from: u64,
+    limit: usize,
+) -> Result<DeltaAnswer, Q::Error> {
+    assert!(limit > 0 && limit < PAGE_ENTITIES_MAX, "a page has a bound");
+    let feed = feed(query, shop).await?;
+    if from > feed.version || from < feed.floor {
+        return Ok(DeltaAnswer::Resync);
+    }
+    let limit = limit.max(EDITS_MAX);
+    let mut to = feed.version;
+    let mut found = Vec::new();
+    for scope in [None, Some(branch)] {
+        let first = Key::Change(shop, scope, from + 1, 0);
+        let end = Key::Change(shop, scope, feed.version + 1, 0);
+        let page = query.scan(&first, &end, limit + 1).await?;
+        if page.len() > limit
+            && let Some((Key::Change(_, _, cut, _), _)) = page.last()
+        {
+            // The last commit may be cut; the one before it is whole.
+            to = to.min(cut - 1);
+        }
+        found.extend(page.into_iter().filter_map(|row| match row {
+            (Key::Change(_, _, version, _), Record::Change(id)) => Some((version, scope, id)),
+            _ => None,
+        }));
+    }
+    assert!(to > from || found.is_empty(), "a page holds at least one commit");
+    found.retain(|(version, ..)| *version <= to);
+    found.sort_unstable();
+    let (changes, to) = contents(query, shop, found, to).await?;
+    let head = match to == feed.version {
+        true => settled_head(query, shop, branch, feed).await?,
+        false => None,
+    };
+    Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
+}
+
+/// Returns the contents of what has changed, as many whole commits as fit.
+async fn contents<Q: Query<Cloud>>(
+    query: &Q,
+    shop: ShopId,
+    found: Vec<(u64, Option<BranchId>, EntityId)>,
+    mut to: u64,
+) -> Result<(Vec<ChangeV1>, u64), Q::Error> {
+    let mut changes: Vec<ChangeV1> = Vec::new();
+    let mut bytes = 0;
+    for (version, scope, id) in found {
+        let Some(Record::Item(item)) = query.get(&Key::Item(shop, scope, id)).await? else {
+            continue;
+        };
+        if item.version != version {
+            continue; // changed since: it stands further on in the feed
+        }
+        bytes += item.content.as_ref().map_or(0, |content| content.len());
+        let begun = changes.last().is_some_and(|last| last.version == version);
+        if bytes > PAGE_BYTES_MAX && !begun && !changes.is_empty() {
+            to = version - 1;
+            break;
+        }
+        changes.push(ChangeV1 { id, version, content: item.content });
+    }
+    while let Some(last) = changes.last()
+        && bytes > PAGE_BYTES_MAX
+        && last.version != changes[0].version
+    {
+        // The commit that did not fit is left out as a whole.
+        to = last.version - 1;
+        let cut = changes.partition_point(|change| change.version <= to);
+        changes.truncate(cut);
+        bytes = changes.iter().filter_map(|change| change.content.as_ref()).map(|c| c.len()).sum();
+    }
+    changes.sort_unstable_by_key(|change| (change.version, change.id));
+    Ok((changes, to))
+}
+
+/// Returns the head with its digest, if nothing was committed while this page was put together.
+async fn settled_head<Q: Query<Cloud>>(
+    query: &Q,
+    shop: ShopId,
+    branch: BranchId,
+    before: Feed,
+) -> Result<Option<CatalogHead>, Q::Error> {
+    let own = match query.get(&Key::BranchDigest(shop, branch)).await? {
+        Some(Record::BranchDigest(digest)) => digest,
+        Some(_) | None => Digest::default(),
+    };
+    let now = feed(query, shop).await?;
+    let head = CatalogHead { version: now.version, digest: now.digest.plus(own) };
+    Ok((now.version == before.version).then_some(head))
+}
+
+/// Returns a run of the entities of `branch` after `after`, whole as of now: `limit` at most.
+///
+/// A run is not as of `pinned`: entities may be newer. A delta from `pinned` brings what has
+/// changed since, so a till is at a version only after that.
+///
+/// # Errors
+/// The query's.
+pub async fn snapshot<Q: Query<Cloud>>(
+    query: &Q,
+    shop: ShopId,
+    branch: BranchId,
+    pinned: Option<u64>,
+    after: Option<EntityId>,
+    limit: usize,
+) -> Result<SnapshotPage, Q::Error> {
+    assert!(limit > 0 && limit <= PAGE_ENTITIES_MAX, "a page has a bound");
+    let pinned = match pinned {
+        Some(pinned) => pinned,
+        None => feed(query, shop).await?.version,
+    };
+    let mut entities = Vec::new();
+    let mut bytes = 0;
+    let mut last = None;
+    for kind in Kind::ALL.into_iter().filter(|kind| after.is_none_or(|after| after.kind <= *kind)) {
+        let scope = kind.of_branch().then_some(branch);
+        let mut next = match after.filter(|after| after.kind == kind) {
+            Some(after) => Key::Item(shop, scope, after),
+            None => Key::Item(shop, scope, first_of(kind)),
+        };
+        loop {
+            let page = query.scan(&next, &Key::Item(shop, scope, end_of(kind)), limit + 1).await?;
+            let whole = page.len() <= limit;
+            for (key, record) in page {
+                let (Key::Item(_, _, id), Record::Item(item)) = (key, record) else { continue };
+                next = key;
+                let Some(content) = item.content.filter(|_| Some(id) > last.or(after)) else {
+                    continue;
+                };
+                if entities.len() == limit || bytes + content.len() > PAGE_BYTES_MAX {
+                    return Ok(SnapshotPage { pinned, after, last, entities });
+                }
+                bytes += content.len();
+                last = Some(id);
+                entities.push(ChangeV1 { id, version: item.version, content: Some(content) });
+            }
+            if whole {
+                break;
+            }
+        }
+    }
+    Ok(SnapshotPage { pinned, after, last: None, entities })
+}
+
+async fn feed<Q: Query<Cloud>>(query: &Q, shop: ShopId) -> Result<Feed, Q::Error> {
+    Ok(match query.get(&Key::Feed(shop)).await? {
+        Some(Record::Feed(feed)) => feed,
+        Some(_) | None => Feed::default(),
+    })
+}
+
+const fn first_of(kind: Kind) -> EntityId {
+    EntityId { kind, id: crate::label::Label::FIRST }
+}
+
+const fn end_of(kind: Kind) -> EntityId {
+    EntityId { kind, id: crate::label::Label::LAST }
+}
+
+/// A till's lease: it has the catalog up to `version`, and wants to hear of deletions after that.
+pub(super) fn lease(
+    rows: &mut Rows<'_, Cloud>,
+    now: Millis,
+    caller: &Caller,
+    version: u64,
+) -> Output {
+    let key = Key::Lease(caller.site.shop, caller.site.branch, caller.terminal);
+    rows.put(key, Record::Lease(Lease { version, at: now }));
+    Output::Leased
+}

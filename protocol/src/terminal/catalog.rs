@@ -1,0 +1,253 @@
+//! The catalog on the till: pages come in, in whatever order the network likes, and what they say
+//! of the cloud's fields becomes true here.
+//!
+//! > **`CatalogConverges`**: at catalog version V a till's cloud-owned fields equal the cloud's at
+//! > V; versions never go back.
+//!
+//! | where the till stands | it wants | then |
+//! |---|---|---|
+//! | at a version | a delta from it | at a later version, with a proof if it is the head's |
+//! | nowhere yet, or the cloud forgot that far back | snapshot runs, one after the other | at the pinned version, then a delta |
+//! | at the head, and the proof does not hold (drift) | snapshot runs | as above |
+//!
+//! A snapshot run replaces exactly what lies between its ends, so a catalog that is there already
+//! is compared and mended, never thrown away, and a crash at any page loses no page. Sales, queue
+//! and stock are other rows: nothing here can touch them.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use super::row::{CatalogItem, CatalogState, Progress};
+use super::{Key, Output, Record, Terminal};
+use crate::catalog::{Digest, Entity, EntityId, entity_hash};
+use crate::machine::{Query, ReadSet, Rows};
+use crate::wire::catalog::{ChangeV1, DeltaAnswer, DeltaPage, PAGE_ENTITIES_MAX, SnapshotPage};
+
+/// The most entities that one run looks at on the till's side.
+const PRESENT_MAX: usize = 2 * PAGE_ENTITIES_MAX;
+
+/// What a till needs next to have the cloud's catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// What has changed after this version.
+    Delta(u64),
+    /// The run of entities after this one.
+    Snapshot {
+        /// The version that the first run was pinned to; none before the first.
+        pinned: Option<u64>,
+        /// The last entity that is there; none before the first run.
+        after: Option<EntityId>,
+    },
+}
+
+/// How the till's catalog stands after a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The version it is at; none until the first snapshot is complete.
+    pub version: Option<u64>,
+    /// What it needs next. A delta, if it is as new as it knows.
+    pub wanted: Wanted,
+    /// Whether the last delta ended with a proof, and it held.
+    pub proven: bool,
+}
+
+/// A snapshot run, and the entities that the till has between its ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    page: SnapshotPage,
+    present: Vec<EntityId>,
+}
+
+/// Puts a snapshot run beside what is there; the step looks at each of both.
+///
+/// If more is there than one commit should take away, the run is made shorter: a part of a run is
+/// a run.
+///
+/// # Errors
+/// The store's.
+pub async fn beside<Q: Query<Terminal>>(
+    store: &Q,
+    mut page: SnapshotPage,
+) -> Result<Run, Q::Error> {
+    let first = Key::Item(page.after.unwrap_or(EntityId::FIRST));
+    let end = Key::Item(page.last.unwrap_or(EntityId::LAST));
+    let rows = if first < end { store.scan(&first, &end, PRESENT_MAX).await? } else { Vec::new() };
+    let cut = rows.len() == PRESENT_MAX;
+    let mut present: Vec<EntityId> = rows
+        .into_iter()
+        .filter_map(|(key, _)| match key {
+            Key::Item(id) if Some(id) > page.after => Some(id),
+            _ => None,
+        })
+        .collect();
+    if cut {
+        let last = present.last().copied();
+        page.entities.retain(|change| Some(change.id) <= last);
+        page.last = last;
+    }
+    present.extend(page.last.filter(|last| present.last() != Some(last)));
+    assert!(present.len() <= PRESENT_MAX + 1, "a run is bounded");
+    Ok(Run { page, present })
+}
+
+/// Returns what the till needs next.
+///
+/// # Errors
+/// The store's.
+pub async fn wanted<Q: Query<Terminal>>(store: &Q) -> Result<Wanted, Q::Error> {
+    Ok(match store.get(&Key::Catalog).await? {
+        Some(Record::Catalog(state)) => state.wanted(),
+        Some(_) | None => CatalogState::default().wanted(),
+    })
+}
+
+pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
+    keys.insert(Key::Catalog);
+    match answer {
+        DeltaAnswer::Page(page) => keys.extend(page.changes.iter().map(|c| Key::Item(c.id))),
+        DeltaAnswer::Resync => {}
+    }
+}
+
+pub(super) fn reads_run(run: &Run, keys: &mut ReadSet<Key>) {
+    keys.insert(Key::Catalog);
+    keys.extend(run.page.entities.iter().map(|change| Key::Item(change.id)));
+    keys.extend(run.present.iter().map(|id| Key::Item(*id)));
+}
+
+pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Output {
+    let mut state = rows.catalog().copied().unwrap_or_default();
+    let page = match answer {
+        DeltaAnswer::Page(page) => page,
+        DeltaAnswer::Resync => {
+            state.progress.get_or_insert_default();
+            state.proven = false;
+            return stand(rows, state);
+        }
+    };
+    if state.progress.is_some() || Some(page.from) != state.version {
+        return stand(rows, state); // an answer to another question
+    }
+    if let Some(id) = unreadable(&page.changes) {
+        return Output::CatalogUnreadable(id);
+    }
+    for change in &page.changes {
+        take(rows, &mut state, change);
+    }
+    assert!(Some(page.to) >= state.version, "versions never go back");
+    state.version = Some(page.to);
+    conclude(&mut state, page);
+    stand(rows, state)
+}
+
+/// At the head the whole catalog must add up to what the cloud's does.
+fn conclude(state: &mut CatalogState, page: &DeltaPage) {
+    let Some(head) = page.head else {
+        state.proven = false;
+        return;
+    };
+    state.proven = head.digest == state.digest;
+    if !state.proven {
+        state.drifts = state.drifts.saturating_add(1);
+        state.progress = Some(Progress::default());
+    }
+}
+
+pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
+    let mut state = rows.catalog().copied().unwrap_or_default();
+    let page = &run.page;
+    let expected = state.progress.is_some_and(|progress| {
+        progress.after == page.after && progress.pinned.is_none_or(|pinned| pinned == page.pinned)
+    });
+    let begins = state.progress.is_none() && state.version.is_none() && page.after.is_none();
+    if !expected && !begins {
+        return stand(rows, state);
+    }
+    if let Some(id) = unreadable(&page.entities) {
+        return Output::CatalogUnreadable(id);
+    }
+    let listed: BTreeSet<EntityId> = page.entities.iter().map(|change| change.id).collect();
+    for id in run.present.iter().filter(|id| !listed.contains(id)) {
+        remove(rows, &mut state, *id);
+    }
+    for change in &page.entities {
+        replace(rows, &mut state, change);
+    }
+    state.proven = false;
+    let digest = page.entities.iter().fold(
+        state.progress.map_or_else(Digest::default, |progress| progress.digest),
+        |sum, change| match &change.content {
+            Some(content) => sum.with(entity_hash(change.id, content)),
+            None => sum,
+        },
+    );
+    if page.last.is_some() {
+        state.progress = Some(Progress { pinned: Some(page.pinned), after: page.last, digest });
+    } else {
+        state.progress = None;
+        state.version = Some(page.pinned);
+        state.digest = digest;
+    }
+    stand(rows, state)
+}
+
+/// Returns an entity that this version of the program cannot read: then none of the page is taken,
+/// and the till waits for its update with the catalog that it has.
+fn unreadable(changes: &[ChangeV1]) -> Option<EntityId> {
+    let unreadable = |change: &&ChangeV1| {
+        let content = change.content.as_deref();
+        content.is_some_and(|content| Entity::from_canonical(change.id, content).is_err())
+    };
+    changes.iter().find(unreadable).map(|change| change.id)
+}
+
+/// Takes a change over, unless what is there is newer.
+fn take(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &ChangeV1) {
+    if rows.catalog_item(change.id).is_some_and(|held| held.version >= change.version) {
+        return;
+    }
+    if change.content.is_some() {
+        replace(rows, state, change);
+    } else {
+        remove(rows, state, change.id);
+    }
+}
+
+fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &ChangeV1) {
+    let Some(content) = &change.content else { return };
+    if let Some(held) = rows.catalog_item(change.id) {
+        state.digest = state.digest.without(entity_hash(change.id, &held.content));
+    }
+    state.digest = state.digest.with(entity_hash(change.id, content));
+    let item = CatalogItem { version: change.version, content: content.clone() };
+    rows.put(Key::Item(change.id), Record::Item(item));
+}
+
+fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId) {
+    if let Some(held) = rows.catalog_item(id) {
+        state.digest = state.digest.without(entity_hash(id, &held.content));
+        rows.remove(Key::Item(id));
+    }
+}
+
+fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {
+    if rows.catalog() != Some(&state) {
+        rows.put(Key::Catalog, Record::Catalog(state));
+    }
+    let (version, wanted, proven) = (state.version, state.wanted(), state.proven);
+    Output::Catalogued(Standing { version, wanted, proven })
+}
+
+impl CatalogState {
+    /// Returns what the till needs next.
+    #[must_use]
+    pub fn wanted(&self) -> Wanted {
+        match self.progress {
+            Some(Progress { pinned, after, .. }) => Wanted::Snapshot { pinned, after },
+            None => match self.version {
+                Some(version) => Wanted::Delta(version),
+                None => Wanted::Snapshot { pinned: None, after: None },
+            },
+        }
+    }
+}

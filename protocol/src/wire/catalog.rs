@@ -1,0 +1,231 @@
+//! The wire form of the catalog, version 1: entities, and the pages in which they travel.
+//!
+//! The canonical bytes of an entity are its version byte and the binary form of [`EntityV1`], so
+//! fields and variants are never reordered, removed or reused. JSON has the same fields in camel
+//! case.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::catalog::{Digest, EntityId};
+use crate::codec;
+use crate::identity::{CategoryId, ProductId};
+use crate::label::Label;
+
+use super::message::{MessageError, WIRE_VERSION};
+
+/// The most entities in one page. A page may have as many as one commit changes.
+pub const PAGE_ENTITIES_MAX: usize = 2_000;
+/// The most entity bytes in one page.
+pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// An entity as it travels. Append only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EntityV1 {
+    /// Of [`crate::catalog::Kind::Product`].
+    Product(ProductV1),
+    /// Of [`crate::catalog::Kind::Category`].
+    Category(CategoryV1),
+    /// Of [`crate::catalog::Kind::Customer`].
+    Customer(CustomerV1),
+    /// Of [`crate::catalog::Kind::BranchPrice`].
+    BranchPrice(BranchPriceV1),
+}
+
+/// A product as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProductV1 {
+    /// Its SKU.
+    pub product_id: ProductId,
+    /// What is printed.
+    pub name: String,
+    /// What is scanned; rising, each once.
+    pub barcodes: Vec<Label>,
+    /// In minor units.
+    pub price_minor: i64,
+    /// ISO 4217.
+    pub currency: String,
+    /// The tax rate that is contained in the price, in millionths.
+    pub tax_ppm: u32,
+    /// What is counted: `pcs`, `kg`.
+    pub unit: Label,
+    /// Where it is listed.
+    pub category: Option<CategoryId>,
+    /// Whether it is sold.
+    pub active: bool,
+}
+
+/// A category as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CategoryV1 {
+    /// Its name for programs.
+    pub category_id: CategoryId,
+    /// Its name for people.
+    pub name: String,
+}
+
+/// A customer as it travels.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CustomerV1 {
+    /// Its name for programs.
+    pub customer_id: Label,
+    /// Its name for people.
+    pub name: String,
+}
+
+/// What a branch asks for a product, in place of the shop's price.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BranchPriceV1 {
+    /// Which product.
+    pub product_id: ProductId,
+    /// In minor units, in the currency of the product.
+    pub price_minor: i64,
+}
+
+/// One entity as of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ChangeV1 {
+    /// Which.
+    pub id: EntityId,
+    /// The commit that made it what it is.
+    pub version: u64,
+    /// Its canonical bytes, or none if it was deleted.
+    #[serde(with = "crate::codec::shared_option")]
+    pub content: Option<Arc<[u8]>>,
+}
+
+/// What a catalog adds up to at a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CatalogHead {
+    /// The last commit.
+    pub version: u64,
+    /// What all entities of a branch add up to.
+    pub digest: Digest,
+}
+
+/// What has changed after a version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeltaPage {
+    /// The version that the asker has.
+    pub from: u64,
+    /// The version that it has after this page.
+    pub to: u64,
+    /// Rising by version. All that one commit has changed is in the same page.
+    pub changes: Vec<ChangeV1>,
+    /// If this page reaches the head: what the whole catalog adds up to there.
+    pub head: Option<CatalogHead>,
+}
+
+/// A run of entities, whole: what is not in it does not exist.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SnapshotPage {
+    /// The version from which a delta completes the snapshot.
+    pub pinned: u64,
+    /// The run begins after this entity, or with the first.
+    pub after: Option<EntityId>,
+    /// The run ends with this entity, or with the last.
+    pub last: Option<EntityId>,
+    /// The entities of the run, rising by their id.
+    pub entities: Vec<ChangeV1>,
+}
+
+/// What a till hears when it asks for a delta.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeltaAnswer {
+    /// The changes.
+    Page(DeltaPage),
+    /// The cloud does not remember so far back, or not that far: compare by snapshot.
+    Resync,
+}
+
+impl DeltaPage {
+    /// Checks every bound and every order.
+    ///
+    /// # Errors
+    /// [`MessageError`] names the bound.
+    pub fn check(self) -> Result<Self, MessageError> {
+        check_changes(&self.changes)?;
+        let within = self
+            .changes
+            .iter()
+            .all(|change| self.from < change.version && change.version <= self.to);
+        let rising = self.changes.is_sorted_by(|a, b| (a.version, a.id) < (b.version, b.id));
+        let ends = self.head.is_none_or(|head| head.version == self.to);
+        if self.from <= self.to && within && rising && ends {
+            Ok(self)
+        } else {
+            Err(MessageError::Order)
+        }
+    }
+}
+
+impl DeltaAnswer {
+    /// Returns the binary frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(WIRE_VERSION, self)
+    }
+
+    /// Reads a binary frame and checks it.
+    ///
+    /// # Errors
+    /// [`MessageError`]; any bytes may be given.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        match codec::decode::<Self>(WIRE_VERSION, bytes)? {
+            Self::Page(page) => page.check().map(Self::Page),
+            Self::Resync => Ok(Self::Resync),
+        }
+    }
+}
+
+impl SnapshotPage {
+    /// Returns the binary frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        codec::encode(WIRE_VERSION, self)
+    }
+
+    /// Reads a binary frame and checks it.
+    ///
+    /// # Errors
+    /// [`MessageError`]; any bytes may be given.
+    pub fn decode(bytes: &[u8]) -> Result<Self, MessageError> {
+        codec::decode::<Self>(WIRE_VERSION, bytes)?.check()
+    }
+
+    /// Checks every bound and every order.
+    ///
+    /// # Errors
+    /// [`MessageError`] names the bound.
+    pub fn check(self) -> Result<Self, MessageError> {
+        check_changes(&self.entities)?;
+        let rising = self.entities.is_sorted_by(|a, b| a.id < b.id);
+        let first = self.entities.first().map(|change| change.id);
+        let last = self.entities.last().map(|change| change.id);
+        let begins = first.is_none() || self.after < first;
+        let ends = self.last.is_none_or(|end| last <= Some(end) && self.after < Some(end));
+        let whole = self.entities.iter().all(|change| change.content.is_some());
+        if rising && begins && ends && whole { Ok(self) } else { Err(MessageError::Order) }
+    }
+}
+
+fn check_changes(changes: &[ChangeV1]) -> Result<(), MessageError> {
+    if changes.len() > PAGE_ENTITIES_MAX {
+        return Err(MessageError::Parts);
+    }
+    let sizes = changes.iter().filter_map(|change| change.content.as_ref()).map(|c| c.len());
+    if sizes.sum::<usize>() > PAGE_BYTES_MAX { Err(MessageError::Bytes) } else { Ok(()) }
+}
