@@ -169,6 +169,8 @@ impl Metrics {
                 | Output::NoSuchTerminal
                 | Output::Defined
                 | Output::RolledUp(_)
+                | Output::Edited { .. }
+                | Output::Leased
                 | Output::Denied(_)
                 | Output::Moved => {}
             }

@@ -161,7 +161,14 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Opaque(terminal, _, _)
         | Key::Fork(terminal, _, _) => Some(*terminal),
         Key::Ledger(key) | Key::Conflict(key, _) => Some(key.terminal),
-        Key::Stock(..) | Key::Product(..) | Key::Movements(..) => None,
+        Key::Stock(..)
+        | Key::Product(..)
+        | Key::Movements(..)
+        | Key::Feed(_)
+        | Key::BranchDigest(..)
+        | Key::Item(..)
+        | Key::Change(..)
+        | Key::Lease(..) => None,
     }
 }
 

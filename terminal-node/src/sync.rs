@@ -232,7 +232,9 @@ where
             | terminal::Output::Recorded { .. }
             | terminal::Output::Taken(_)
             | terminal::Output::Invalid(_)
-            | terminal::Output::NothingToRetry) => {
+            | terminal::Output::NothingToRetry
+            | terminal::Output::Catalogued(_)
+            | terminal::Output::CatalogUnreadable(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }

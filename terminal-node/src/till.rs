@@ -433,7 +433,9 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::Taken(_)
         | Output::Invalid(_)
         | Output::Settled(_)
-        | Output::NothingToRetry => unreachable!("an opening is not answered by {output:?}"),
+        | Output::NothingToRetry
+        | Output::Catalogued(_)
+        | Output::CatalogUnreadable(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

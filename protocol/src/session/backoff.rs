@@ -30,6 +30,12 @@ impl Backoff {
         Millis(wait)
     }
 
+    /// Draws a span below `bound`.
+    pub fn spread(&mut self, bound: u64) -> u64 {
+        assert!(bound > 0, "there is something below the bound");
+        self.draw() % bound
+    }
+
     /// Forgets the failures.
     pub fn reset(&mut self) {
         self.failures = 0;

@@ -16,6 +16,7 @@
 //! > after faults stop every queue empties. No phase is without a wake-up.
 
 pub mod backoff;
+pub mod follow;
 
 use crate::identity::Epoch;
 use crate::problem::Denial;

@@ -200,7 +200,9 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         output @ (Output::Opened { .. }
         | Output::NotInstalled(_)
         | Output::Settled(_)
-        | Output::NothingToRetry) => unreachable!("a record is not answered by {output:?}"),
+        | Output::NothingToRetry
+        | Output::Catalogued(_)
+        | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -269,7 +271,9 @@ impl BatchBody {
                 Output::Opened { .. }
                 | Output::NotInstalled(_)
                 | Output::Settled(_)
-                | Output::NothingToRetry => {
+                | Output::NothingToRetry
+                | Output::Catalogued(_)
+                | Output::CatalogUnreadable(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }
             }

@@ -80,7 +80,9 @@ impl Access {
                     output @ (Output::Opened { .. }
                     | Output::NotInstalled(_)
                     | Output::Settled(_)
-                    | Output::NothingToRetry) => {
+                    | Output::NothingToRetry
+                    | Output::Catalogued(_)
+                    | Output::CatalogUnreadable(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }
                 }
