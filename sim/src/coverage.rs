@@ -66,6 +66,14 @@ counted! {
         StoppedForked = "cloud.push/forked",
         StoppedUnknownEpoch = "cloud.push/unknown epoch",
         SessionInput = "session.input",
+        CatalogEdit = "catalog.edit",
+        CatalogDelta = "catalog.delta",
+        CatalogResync = "catalog.resync",
+        CatalogRun = "catalog.snapshot run",
+        CatalogProven = "catalog.proven",
+        TillDelta = "till.delta",
+        TillRun = "till.snapshot run",
+        FollowerInput = "follower.input",
     }
 }
 
@@ -194,6 +202,7 @@ impl Transition {
                 | Self::StoppedGap
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
+                | Self::CatalogProven
         )
     }
 

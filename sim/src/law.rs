@@ -38,6 +38,9 @@ laws! {
     JournalIntact,
     /// Stock is the sum of movements, on both sides, always.
     StockIsSum,
+    /// At catalog version V a terminal's cloud-owned fields equal the cloud's at V; versions never
+    /// go back.
+    CatalogConverges,
     /// Nothing of one branch (or shop) is ever visible to another.
     BranchIsolation,
     /// Receipt numbers of one register are unique and without gaps.

@@ -20,6 +20,9 @@ pub struct Plan {
     pub sale_every_ms: u64,
     /// Whether products must be defined before they can be posted; they are, bit by bit.
     pub park_unknown: bool,
+    /// The mean time between two commits of the catalog, in milliseconds; 0 if nobody edits it.
+    #[serde(default)]
+    pub catalog_edit_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -198,6 +201,9 @@ impl Plan {
         let park_unknown = rate(2) > 0;
         let sale_every_ms = 400 + u64::from(rate(4_000));
         let branches = 1 + tills / 3;
+        let mut catalog = Stream::new(seed, "plan/catalog", 0);
+        let edited = catalog.happens(500_000);
+        let catalog_edit_every_ms = if edited { catalog.between(200, 8_000) } else { 0 };
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -207,6 +213,7 @@ impl Plan {
             chaos_ms,
             sale_every_ms,
             park_unknown,
+            catalog_edit_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,

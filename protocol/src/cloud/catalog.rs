@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::row::{Feed, Item, Lease};
-use super::{Caller, Cloud, Key, Output, Record};
+use super::{Caller, Cloud, Key, Output, Record, Site};
 use crate::catalog::{Digest, Entity, EntityId, Kind, entity_hash};
 use crate::identity::{BranchId, ShopId};
 use crate::machine::{Query, ReadSet, Rows};
@@ -172,12 +172,35 @@ pub async fn delta<Q: Query<Cloud>>(
     if from > feed.version || from < feed.floor {
         return Ok(DeltaAnswer::Resync);
     }
-    let limit = limit.max(EDITS_MAX);
-    let mut to = feed.version;
+    let site = Site { shop, branch };
+    let (mut found, mut to) = changed(query, site, from, feed.version, limit).await?;
+    if to == from && from < feed.version {
+        // The next commit alone is larger than that.
+        (found, to) = changed(query, site, from, feed.version, EDITS_MAX).await?;
+    }
+    assert!(to > from || from == feed.version, "a page holds at least one commit");
+    let (changes, to) = contents(query, shop, found, to).await?;
+    let head = match to == feed.version {
+        true => settled_head(query, shop, branch, feed).await?,
+        false => None,
+    };
+    Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
+}
+
+/// Returns which entities have changed after `from`, in the order of the feed, and up to which
+/// version that is all of them.
+async fn changed<Q: Query<Cloud>>(
+    query: &Q,
+    Site { shop, branch }: Site,
+    from: u64,
+    head: u64,
+    limit: usize,
+) -> Result<(Vec<(u64, Option<BranchId>, EntityId)>, u64), Q::Error> {
+    let mut to = head;
     let mut found = Vec::new();
     for scope in [None, Some(branch)] {
         let first = Key::Change(shop, scope, from + 1, 0);
-        let end = Key::Change(shop, scope, feed.version + 1, 0);
+        let end = Key::Change(shop, scope, head + 1, 0);
         let page = query.scan(&first, &end, limit + 1).await?;
         if page.len() > limit
             && let Some((Key::Change(_, _, cut, _), _)) = page.last()
@@ -190,15 +213,9 @@ pub async fn delta<Q: Query<Cloud>>(
             _ => None,
         }));
     }
-    assert!(to > from || found.is_empty(), "a page holds at least one commit");
     found.retain(|(version, ..)| *version <= to);
     found.sort_unstable();
-    let (changes, to) = contents(query, shop, found, to).await?;
-    let head = match to == feed.version {
-        true => settled_head(query, shop, branch, feed).await?,
-        false => None,
-    };
-    Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
+    Ok((found, to))
 }
 
 /// Returns the contents of what has changed, as many whole commits as fit.

@@ -3,6 +3,7 @@
 //! They are fed by every commit of every node (the rows it touched), at both levels of the
 //! simulator, and share no code with what they check but the types of the rows.
 
+mod catalog;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,9 +15,10 @@ use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::machine::Slot;
-use counterfoil_protocol::terminal::row::{Entry, Meta, State};
+use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
+use self::catalog::History;
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -68,6 +70,9 @@ pub struct Checker {
     item_failures: BTreeMap<Fact, u64>,
     devices: Vec<Device>,
     lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
+    catalog: History,
+    /// Those that a restore of the cloud has ended.
+    former_catalogs: Vec<History>,
 }
 
 /// What the checkers know of one device: a till's machine, or a copy of it.
@@ -77,6 +82,7 @@ struct Device {
     /// What it must get into the cloud.
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
+    catalog: Option<CatalogState>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -85,7 +91,7 @@ pub struct DeviceBackup(Device);
 
 /// The cloud's journals at the time of a backup.
 #[derive(Clone, Debug)]
-pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>);
+pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>, History);
 
 /// The checkers' own copy of a journal's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +103,12 @@ struct Mirror {
 impl Checker {
     /// Adds a device; devices are numbered from 0.
     pub fn add_device(&mut self, identity: Identity) -> usize {
-        self.devices.push(Device { identity, owed: BTreeSet::new(), receipts: BTreeMap::new() });
+        self.devices.push(Device {
+            identity,
+            owed: BTreeSet::new(),
+            receipts: BTreeMap::new(),
+            catalog: None,
+        });
         self.devices.len() - 1
     }
 
@@ -121,13 +132,14 @@ impl Checker {
     /// Notes the cloud's journals when its disk is copied.
     #[must_use]
     pub fn backup_cloud(&self) -> CloudBackup {
-        CloudBackup(self.lanes.clone(), self.posted.clone())
+        CloudBackup(self.lanes.clone(), self.posted.clone(), self.catalog.clone())
     }
 
     /// The cloud's disk was replaced.
     pub fn restore_cloud(&mut self, backup: &CloudBackup) {
         self.lanes = backup.0.clone();
         self.posted = backup.1.clone();
+        self.restore_catalog(&backup.2);
     }
 
     /// A till has committed what is `written`.
@@ -222,6 +234,7 @@ impl Checker {
         sites: &BTreeSet<Site>,
         written: &CloudWrites,
     ) -> Result<(), Violation> {
+        self.catalog_committed(at_ms, written)?;
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
@@ -307,6 +320,7 @@ impl Checker {
         rows: &TillRows,
         written: &TillWrites,
     ) -> Result<(), Violation> {
+        self.till_catalog(at_ms, device, rows, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

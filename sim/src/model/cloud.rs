@@ -77,6 +77,13 @@ impl CloudHost {
         self.up && self.jobs.is_empty()
     }
 
+    pub(super) fn catalog_version(&self) -> u64 {
+        match self.store.memory.rows().get(&Key::Feed(shop())).map(Arc::as_ref) {
+            Some(Record::Feed(feed)) => feed.version,
+            Some(_) | None => 0,
+        }
+    }
+
     fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
         match self.store.memory.rows().get(&Key::Terminal(id)).map(Arc::as_ref) {
             Some(Record::Terminal(terminal)) => Some(terminal),
@@ -108,6 +115,11 @@ impl World {
         let caller = Caller { terminal: id, secret, site: known.site };
         let site = known.site;
         let (input, epoch, offered) = match request.kind {
+            Kind::Catalog(wanted) => {
+                let reply = self.serve_catalog(site, wanted);
+                self.reply(&request, reply);
+                return Ok(());
+            }
             Kind::Hello => match Hello::decode(&request.bytes) {
                 Ok(hello) => (Input::Hello { caller, hello }, Epoch::default(), Vec::new()),
                 Err(_) => return self.reject(&request),
@@ -297,6 +309,8 @@ impl World {
             | Output::Revoked
             | Output::NoSuchTerminal
             | Output::RolledUp(_)
+            | Output::Edited { .. }
+            | Output::Leased
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);
@@ -355,7 +369,11 @@ impl World {
         Ok(())
     }
 
-    fn administer(&mut self, transition: Transition, input: Input) -> Result<bool, Violation> {
+    pub(super) fn administer(
+        &mut self,
+        transition: Transition,
+        input: Input,
+    ) -> Result<bool, Violation> {
         if !self.cloud.up {
             return Ok(false);
         }

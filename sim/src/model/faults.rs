@@ -223,7 +223,9 @@ impl World {
                 | Key::Queue(..)
                 | Key::Local(..)
                 | Key::Series(_)
-                | Key::Stock(_) => None,
+                | Key::Stock(_)
+                | Key::Catalog
+                | Key::Item(_) => None,
             })
             .collect()
     }

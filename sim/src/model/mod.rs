@@ -3,6 +3,7 @@
 //! Time is counted in microseconds, so that races below a millisecond exist. Everything that
 //! happens is an entry of the heap; entries of the same time happen in the order of their making.
 
+mod catalog;
 mod cloud;
 mod faults;
 mod link;
@@ -17,12 +18,14 @@ use std::sync::Arc;
 use counterfoil_protocol::cloud::{RollUp, Site};
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
+use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
 
 use crate::checker::Checker;
 use crate::coverage::Coverage;
 use crate::law::{Law, Violation};
 use crate::plan::Plan;
+use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
 
@@ -89,6 +92,8 @@ struct World {
     healed: bool,
     /// The current second, and how many steps it has had.
     pace: (u64, u64),
+    /// Whoever edits the catalog.
+    editor: Stream,
 }
 
 #[derive(Debug)]
@@ -126,6 +131,8 @@ enum Happening {
     Answer { till: usize, life: u32, request: u64, reply: Reply },
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
+    EditCatalog,
+    FollowWake(usize, u32),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -149,6 +156,7 @@ struct Request {
 enum Kind {
     Hello,
     Push,
+    Catalog(Wanted),
 }
 
 /// What comes back.
@@ -156,6 +164,8 @@ enum Kind {
 enum Reply {
     Welcome(Vec<u8>),
     Pushed(counterfoil_protocol::identity::Epoch, Vec<u8>),
+    Delta(Vec<u8>),
+    Run(Vec<u8>),
     Fault(Fault),
 }
 
@@ -175,6 +185,7 @@ impl World {
             log: keep_log.then(Vec::new),
             healed: false,
             pace: (0, 0),
+            editor: Stream::new(plan.seed, "catalog/editor", 0),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -187,6 +198,9 @@ impl World {
                 let at_ms = plan.chaos_ms * (batch + 1) / 4;
                 world.at(at_ms * 1000, Happening::DefineProducts(batch));
             }
+        }
+        if plan.catalog_edit_every_ms > 0 {
+            world.at(plan.catalog_edit_every_ms * 1000, Happening::EditCatalog);
         }
         world.at(plan.chaos_ms * 1000, Happening::Heal);
         world
@@ -236,6 +250,8 @@ impl World {
             }
             Happening::CloudCommit(life) => self.cloud_commit(life),
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
+            Happening::EditCatalog => self.edit_catalog(),
+            Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -277,6 +293,8 @@ impl World {
             Happening::DefineProducts(batch) => (10, 0, *batch),
             Happening::Heal => (11, 0, 0),
             Happening::Staff => (12, 0, 0),
+            Happening::EditCatalog => (14, 0, 0),
+            Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
         let mut line = [0; 25];
@@ -292,6 +310,8 @@ impl World {
                     format!("cloud <- till {till}: {kind:?} {number}, {} bytes", bytes.len())
                 }
                 Happening::Answer { till, request, reply, .. } => match reply {
+                    Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
+                    Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -311,6 +331,8 @@ impl World {
                 Happening::DefineProducts(_) => "cloud defines products".into(),
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
+                Happening::EditCatalog => "somebody edits the catalog".into(),
+                Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
             };
             self.say(&text);
         }
@@ -327,6 +349,9 @@ impl World {
         let at = self.now_ms();
         for till in &self.tills {
             self.checker.till_whole(at, till.device, till.store.memory.rows())?;
+            if self.plan.catalog_edit_every_ms > 0 {
+                self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
+            }
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
         let rows = self.cloud.store.memory.rows();
@@ -338,7 +363,14 @@ impl World {
     }
 
     fn drained(&self) -> bool {
-        self.cloud.idle() && self.tills.iter().all(TillHost::drained)
+        let head = self.cloud.catalog_version();
+        let followed = |till: &TillHost| {
+            let state = till.catalog();
+            state.is_some_and(|state| state.proven && state.version == Some(head))
+        };
+        self.cloud.idle()
+            && self.tills.iter().all(TillHost::drained)
+            && (self.plan.catalog_edit_every_ms == 0 || self.tills.iter().all(followed))
     }
 
     fn not_drained(&mut self) -> Result<(), Violation> {
@@ -361,6 +393,9 @@ fn shop() -> ShopId {
 }
 
 fn branch(plan: &Plan, till: usize) -> BranchId {
-    let number = till as u32 % plan.branches.max(1);
+    branch_of(u64::from(till as u32 % plan.branches.max(1)))
+}
+
+fn branch_of(number: u64) -> BranchId {
     BranchId::parse(&format!("branch-{number}")).expect("a short name")
 }

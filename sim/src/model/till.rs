@@ -5,6 +5,7 @@ use std::sync::Arc;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
+use counterfoil_protocol::session::follow::Follower;
 use counterfoil_protocol::session::{Commit, Input as Heard, Output as Wanted, Session};
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::Meta;
@@ -15,6 +16,7 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
+use super::catalog::{FOLLOWS_FROM, Told};
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
@@ -32,6 +34,11 @@ pub(super) struct TillHost {
     /// Counts the starts, so that what belongs to an earlier one is recognised.
     pub(super) life: u32,
     pub(super) session: Option<Session>,
+    pub(super) follower: Option<Follower>,
+    /// When the follower's alarm is set for.
+    pub(super) follow_us: Option<u64>,
+    /// What the cloud has answered the follower, until it is committed.
+    pub(super) told: Option<Told>,
     pub(super) skew_ms: i64,
     pub(super) alarm_us: Option<u64>,
     pub(super) cut_to_us: u64,
@@ -73,6 +80,9 @@ impl TillHost {
             up: false,
             life: 0,
             session: None,
+            follower: None,
+            follow_us: None,
+            told: None,
             skew_ms: 0,
             alarm_us: None,
             cut_to_us: 0,
@@ -188,6 +198,7 @@ impl World {
         let seed = host.entropy.draw();
         host.session = Some(Session::new(session_config(), seed, Millis(at)));
         self.schedule_wake(till)?;
+        self.start_following(till)?;
         if let Some(draft) = self.tills[till].unsure.take() {
             self.record(till, draft)?;
         }
@@ -198,6 +209,7 @@ impl World {
         let host = &mut self.tills[till];
         host.up = false;
         host.session = None;
+        host.follower = None;
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
 
@@ -314,6 +326,8 @@ impl World {
             | Input::Welcomed { .. }
             | Input::Denied(_)
             | Input::Adopt(_)
+            | Input::Delta(_)
+            | Input::CatalogRun(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -330,8 +344,12 @@ impl World {
         if self.tills[till].life != life || !self.tills[till].up {
             return Ok(());
         }
+        if request >= FOLLOWS_FROM {
+            return self.hear_catalog(till, request, reply);
+        }
         let answer = match reply {
             Reply::Fault(fault) => Err(fault),
+            Reply::Delta(_) | Reply::Run(_) => Err(Fault::Transport),
             Reply::Welcome(bytes) => {
                 Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
             }
@@ -429,5 +447,7 @@ fn kind(input: &Input) -> Transition {
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
+        Input::Delta(_) => Transition::TillDelta,
+        Input::CatalogRun(_) => Transition::TillRun,
     }
 }

@@ -67,7 +67,9 @@ impl World {
                 Output::Opened { .. }
                 | Output::NotInstalled(_)
                 | Output::Settled(_)
-                | Output::NothingToRetry,
+                | Output::NothingToRetry
+                | Output::Catalogued(_)
+                | Output::CatalogUnreadable(_),
             ) => unreachable!("none of them answers a record"),
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))

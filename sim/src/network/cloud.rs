@@ -130,7 +130,8 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         }
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
-        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) => {
+        Input::EditCatalog(_) => scene.saw(Transition::CatalogEdit),
+        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) | Input::Lease { .. } => {
             unreachable!("an operator does not sell")
         }
     }

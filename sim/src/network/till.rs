@@ -218,7 +218,9 @@ async fn record(
         Output::Opened { .. }
         | Output::NotInstalled(_)
         | Output::Settled(_)
-        | Output::NothingToRetry => unreachable!("none of them answers a record"),
+        | Output::NothingToRetry
+        | Output::Catalogued(_)
+        | Output::CatalogUnreadable(_) => unreachable!("none of them answers a record"),
     }
     Ok(())
 }

@@ -183,6 +183,8 @@ impl FakeCloud {
             | Output::NoSuchTerminal
             | Output::Defined
             | Output::RolledUp(_)
+            | Output::Edited { .. }
+            | Output::Leased
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }

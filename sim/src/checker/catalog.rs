@@ -1,0 +1,138 @@
+//! `CatalogConverges`, from what clouds and tills durably store.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use counterfoil_protocol::catalog::EntityId;
+use counterfoil_protocol::cloud;
+use counterfoil_protocol::identity::{BranchId, ShopId};
+use counterfoil_protocol::terminal;
+
+use super::{Checker, CloudWrites, TillRows, TillWrites};
+use crate::law::{Law, Violation};
+
+type Content = Option<Arc<[u8]>>;
+
+/// Every commit of a shop's catalog, as the checkers saw it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    commits: BTreeMap<(ShopId, u64), Vec<(Option<BranchId>, EntityId, Content)>>,
+}
+
+impl History {
+    fn note(&mut self, written: &CloudWrites) {
+        for (key, record) in written {
+            if let (cloud::Key::Item(shop, branch, id), Some(cloud::Record::Item(item))) =
+                (key, record.as_deref())
+            {
+                let commit = self.commits.entry((*shop, item.version)).or_default();
+                commit.push((*branch, *id, item.content.clone()));
+            }
+        }
+    }
+
+    /// What a branch sees at a version.
+    fn at(&self, shop: ShopId, branch: BranchId, version: u64) -> BTreeMap<EntityId, Arc<[u8]>> {
+        let mut seen = BTreeMap::new();
+        for (scope, id, content) in self.commits.range(..=(shop, version)).flat_map(|(_, c)| c) {
+            if scope.is_some_and(|scope| scope != branch) {
+                continue;
+            }
+            match content {
+                Some(content) => seen.insert(*id, Arc::clone(content)),
+                None => seen.remove(id),
+            };
+        }
+        seen
+    }
+
+    fn last(&self, shop: ShopId) -> u64 {
+        self.commits.range(..=(shop, u64::MAX)).next_back().map_or(0, |((_, version), _)| *version)
+    }
+}
+
+impl Checker {
+    pub(super) fn catalog_committed(
+        &mut self,
+        at_ms: u64,
+        written: &CloudWrites,
+    ) -> Result<(), Violation> {
+        let before = self.catalog.commits.len();
+        self.catalog.note(written);
+        if self.catalog.commits.len() == before {
+            return Ok(());
+        }
+        let versions = self.catalog.commits.keys().map(|(_, version)| *version);
+        let contiguous = versions.eq(1..=self.catalog.commits.len() as u64);
+        self.tally.check(Law::CatalogConverges, at_ms, contiguous, || {
+            "the versions of the catalog have a gap".to_owned()
+        })
+    }
+
+    /// The cloud's disk was replaced: what its tills were told before may still be on its way.
+    pub(super) fn restore_catalog(&mut self, backup: &History) {
+        let former = std::mem::replace(&mut self.catalog, backup.clone());
+        self.former_catalogs.push(former);
+    }
+
+    /// A till has committed: a proven catalog is one that the cloud had at that version, and a
+    /// delta never takes a version back.
+    pub(super) fn till_catalog(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+        written: &TillWrites,
+    ) -> Result<(), Violation> {
+        let state = written.iter().find_map(|(key, record)| match (key, record.as_deref()) {
+            (terminal::Key::Catalog, Some(terminal::Record::Catalog(state))) => Some(*state),
+            _ => None,
+        });
+        let Some(state) = state else { return Ok(()) };
+        let before = self.devices[device].catalog.replace(state);
+        let by_delta = before.is_some_and(|before| before.progress.is_none());
+        let risen = !by_delta || before.and_then(|before| before.version) <= state.version;
+        self.tally.check(Law::CatalogConverges, at_ms, risen, || {
+            format!("a catalog went back from {before:?} to {state:?}")
+        })?;
+        let (true, Some(version)) = (state.proven, state.version) else { return Ok(()) };
+        let held = items(rows);
+        let site = self.devices[device].identity;
+        let histories = std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev());
+        let equal = histories
+            .filter(|history| history.last(site.shop) >= version)
+            .any(|history| history.at(site.shop, site.branch, version) == held);
+        self.tally.check(Law::CatalogConverges, at_ms, equal, || {
+            format!("a till proves a catalog at version {version} that the cloud never had")
+        })
+    }
+
+    /// After everything has drained each till has the cloud's catalog.
+    ///
+    /// # Errors
+    /// [`Law::CatalogConverges`].
+    pub fn catalog_drained(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+    ) -> Result<(), Violation> {
+        let site = self.devices[device].identity;
+        let expected = self.catalog.at(site.shop, site.branch, u64::MAX);
+        let equal = items(rows) == expected;
+        self.tally.check(Law::CatalogConverges, at_ms, equal, || {
+            format!("{} does not have the catalog of {}", site.terminal, site.branch)
+        })
+    }
+}
+
+fn items(rows: &TillRows) -> BTreeMap<EntityId, Arc<[u8]>> {
+    let first = terminal::Key::Item(EntityId::FIRST);
+    let items = rows.range(first..).map_while(|(key, record)| match (key, &**record) {
+        (terminal::Key::Item(id), terminal::Record::Item(item)) => {
+            Some((*id, Arc::clone(&item.content)))
+        }
+        _ => None,
+    });
+    items.collect()
+}

@@ -1,0 +1,223 @@
+//! The catalog in the model: somebody edits it, and the tills follow.
+
+use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
+use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::{Edit, Edits, Input as CloudInput, Site};
+use counterfoil_protocol::identity::{CategoryId, ProductId};
+use counterfoil_protocol::label::Label;
+use counterfoil_protocol::session::Fault;
+use counterfoil_protocol::session::follow::{Follower, Input as Heard, Output as Does};
+use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
+use counterfoil_protocol::terminal::row::CatalogState;
+use counterfoil_protocol::terminal::{Input, Key, Output, Record};
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::catalog::{
+    BranchPriceV1, CategoryV1, DeltaAnswer, EntityV1, ProductV1, SnapshotPage,
+};
+
+use super::till::TillHost;
+use super::{Happening, Kind as Asks, Reply, World, branch_of, session_config, shop};
+use crate::coverage::Transition;
+use crate::law::Violation;
+use crate::observed::{answered, at_once};
+use crate::rng::Stream;
+
+/// Requests of the follower are numbered from here, those of the session below.
+pub(super) const FOLLOWS_FROM: u64 = 1 << 32;
+/// Entities of each kind.
+const ENTITIES: u64 = 40;
+
+/// What the cloud answered, until it is committed.
+#[derive(Clone, Debug)]
+pub(super) enum Told {
+    Delta(DeltaAnswer),
+    Run(SnapshotPage),
+}
+
+impl TillHost {
+    pub(super) fn catalog(&self) -> Option<&CatalogState> {
+        match self.store.memory.rows().get(&Key::Catalog).map(AsRef::as_ref) {
+            Some(Record::Catalog(state)) => Some(state),
+            Some(_) | None => None,
+        }
+    }
+}
+
+impl World {
+    /// Starts to follow the catalog, if anybody edits it.
+    pub(super) fn start_following(&mut self, till: usize) -> Result<(), Violation> {
+        if self.plan.catalog_edit_every_ms == 0 {
+            return Ok(());
+        }
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        host.told = None;
+        host.follow_us = None;
+        host.follower = Some(Follower::new(session_config(), host.entropy.draw(), now));
+        self.follow(till, Heard::Wake)
+    }
+
+    pub(super) fn follow_wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
+        if self.tills[till].life != life {
+            return Ok(());
+        }
+        self.tills[till].follow_us = None;
+        self.follow(till, Heard::Wake)
+    }
+
+    /// Hands the follower what happened, and does what it wants.
+    pub(super) fn follow(&mut self, till: usize, heard: Heard) -> Result<(), Violation> {
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        let Some(follower) = &mut host.follower else { return Ok(()) };
+        host.coverage.saw(Transition::FollowerInput);
+        follower.handle_input(now, heard);
+        while let Some(follower) = &mut self.tills[till].follower {
+            let Some(does) = follower.poll_output() else { break };
+            self.keep_pace()?;
+            match does {
+                Does::Ask(number) => {
+                    let wanted = answered(at_once(wanted(&self.tills[till].store)));
+                    self.send(till, FOLLOWS_FROM + number, Asks::Catalog(wanted), Vec::new());
+                }
+                Does::Commit => self.commit_catalog(till)?,
+            }
+        }
+        let host = &self.tills[till];
+        if let Some(follower) = &host.follower {
+            let at_us = (follower.wake_at().0 * 1000).max(self.now_us);
+            if host.follow_us.is_none_or(|alarm| at_us < alarm) {
+                let life = host.life;
+                self.tills[till].follow_us = Some(at_us);
+                self.at(at_us, Happening::FollowWake(till, life));
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_catalog(&mut self, till: usize) -> Result<(), Violation> {
+        let host = &mut self.tills[till];
+        let input = match host.told.take() {
+            Some(Told::Delta(answer)) => Input::Delta(answer),
+            Some(Told::Run(page)) => {
+                Input::CatalogRun(answered(at_once(beside(&host.store, page))))
+            }
+            None => unreachable!("a commit follows an answer"),
+        };
+        let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
+        let standing = match output {
+            Output::Catalogued(standing) => Some(standing),
+            Output::CatalogUnreadable(_) => None,
+            _ => unreachable!("a page is answered by how the catalog stands"),
+        };
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        if standing.is_some_and(|standing| standing.proven) {
+            host.coverage.saw(Transition::CatalogProven);
+        }
+        if let Some(follower) = &mut host.follower {
+            follower.handle_input(now, Heard::Committed(standing));
+        }
+        Ok(())
+    }
+
+    /// An answer for a till's follower arrives.
+    pub(super) fn hear_catalog(
+        &mut self,
+        till: usize,
+        number: u64,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        let answer = match reply {
+            Reply::Fault(fault) => Err(fault),
+            Reply::Delta(bytes) => {
+                DeltaAnswer::decode(&bytes).map(Told::Delta).map_err(|_| Fault::Transport)
+            }
+            Reply::Run(bytes) => {
+                SnapshotPage::decode(&bytes).map(Told::Run).map_err(|_| Fault::Transport)
+            }
+            Reply::Welcome(_) | Reply::Pushed(..) => Err(Fault::Transport),
+        };
+        let answer = answer.map(|told| self.tills[till].told = Some(told));
+        self.follow(till, Heard::Answered(number - FOLLOWS_FROM, answer))
+    }
+
+    /// The cloud answers from its committed rows.
+    pub(super) fn serve_catalog(&mut self, site: Site, wanted: Wanted) -> Reply {
+        let store = &self.cloud.store;
+        match wanted {
+            Wanted::Delta(from) => {
+                let answer = at_once(delta(store, site.shop, site.branch, from, 6));
+                let answer = answered(answer);
+                self.coverage.saw(match answer {
+                    DeltaAnswer::Page(_) => Transition::CatalogDelta,
+                    DeltaAnswer::Resync => Transition::CatalogResync,
+                });
+                Reply::Delta(answer.encode())
+            }
+            Wanted::Snapshot { pinned, after } => {
+                let page = at_once(snapshot(store, site.shop, site.branch, pinned, after, 12));
+                self.coverage.saw(Transition::CatalogRun);
+                Reply::Run(answered(page).encode())
+            }
+        }
+    }
+
+    /// Somebody edits the catalog, until the faults end.
+    pub(super) fn edit_catalog(&mut self) -> Result<(), Violation> {
+        if self.healed {
+            return Ok(());
+        }
+        let branches = u64::from(self.plan.branches.max(1));
+        let every = self.plan.catalog_edit_every_ms;
+        let rng = &mut self.editor;
+        let mut edits: Vec<Edit> = Vec::new();
+        for _ in 0..rng.between(1, 5) {
+            let edit = drawn(rng, branches);
+            if !edits.iter().any(|known| (known.branch, known.id) == (edit.branch, edit.id)) {
+                edits.push(edit);
+            }
+        }
+        let us = rng.between(1, every * 2_000);
+        let edits = Edits::new(shop(), edits).expect("drawn by the rules");
+        // If the cloud is down, whoever edits tries again later, with something else in mind.
+        self.administer(Transition::CatalogEdit, CloudInput::EditCatalog(edits))?;
+        self.after(us, Happening::EditCatalog);
+        Ok(())
+    }
+}
+
+fn drawn(rng: &mut Stream, branches: u64) -> Edit {
+    let name = Label::parse(&format!("sku-{}", rng.below(ENTITIES))).expect("a short name");
+    let product_id = ProductId(name);
+    let price_minor = rng.below(1_000) as i64;
+    let (branch, id, wire) = match rng.below(8) {
+        0 => {
+            let id = EntityId { kind: Kind::Category, id: name };
+            let text = format!("category {price_minor}");
+            (None, id, EntityV1::Category(CategoryV1 { category_id: CategoryId(name), name: text }))
+        }
+        1 | 2 => {
+            let branch = branch_of(rng.below(branches));
+            let wire = BranchPriceV1 { product_id, price_minor };
+            (Some(branch), EntityId::branch_price(product_id), EntityV1::BranchPrice(wire))
+        }
+        _ => {
+            let wire = ProductV1 {
+                product_id,
+                name: format!("product {price_minor}"),
+                barcodes: Vec::new(),
+                price_minor,
+                currency: "GBP".to_owned(),
+                tax_ppm: 200_000,
+                unit: Label::parse("pcs").expect("a short name"),
+                category: None,
+                active: true,
+            };
+            (None, EntityId::product(product_id), EntityV1::Product(wire))
+        }
+    };
+    let deleted = rng.happens(200_000);
+    let entity = (!deleted).then(|| Entity::parse(wire).expect("drawn by the rules"));
+    Edit { branch, id, entity }
+}
