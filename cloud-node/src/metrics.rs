@@ -170,7 +170,6 @@ impl Metrics {
                 | Output::Defined
                 | Output::RolledUp(_)
                 | Output::Edited { .. }
-                | Output::Leased
                 | Output::Denied(_)
                 | Output::Moved => {}
             }

@@ -167,8 +167,7 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Feed(_)
         | Key::BranchDigest(..)
         | Key::Item(..)
-        | Key::Change(..)
-        | Key::Lease(..) => None,
+        | Key::Change(..) => None,
     }
 }
 

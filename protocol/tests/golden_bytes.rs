@@ -293,9 +293,8 @@ fn cloud_rows() {
     segment.push(1, Hash::default());
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);
     let stock = cloud_row::Stock { quantity: Milli(-2_500), movements: 4 };
-    let feed = cloud_row::Feed { version: 7, floor: 3, digest: DIGEST };
+    let feed = cloud_row::Feed { version: 7, digest: DIGEST };
     let item = |content| Record::Item(cloud_row::Item { version: 7, index: 1, content, at: AT });
-    let lease = cloud_row::Lease { version: 7, at: AT };
     let tea = EntityId::product(product("tea"));
     let tea_price = EntityId::branch_price(product("tea"));
     let moved = Record::Movements([cloud_row::Moved { product: product("tea"), by: stock }].into());
@@ -319,7 +318,6 @@ fn cloud_rows() {
             (Key::Item(site().shop, Some(site().branch), tea_price), item(None)),
             (Key::Change(site().shop, None, 7, 1), Record::Change(tea)),
             (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
-            (Key::Lease(site().shop, site().branch, id), Record::Lease(lease)),
         ])
     );
 }

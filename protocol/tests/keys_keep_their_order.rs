@@ -100,7 +100,6 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             version,
             index
         )),
-        (label(), label(), till()).prop_map(|(s, b, id)| Key::Lease(ShopId(s), BranchId(b), id)),
     ]
 }
 

@@ -68,6 +68,15 @@ impl Manner {
         Ok(Self { form, compressed, compress: accepts_zstd(headers) })
     }
 
+    /// The manner of the answer to a request without a body: what the caller accepts.
+    pub(super) fn accepted(headers: &HeaderMap) -> Self {
+        let binary = headers.get_all(header::ACCEPT).iter().any(|value| {
+            value.to_str().is_ok_and(|list| list.split(',').any(|name| name.trim() == MEDIA_TYPE))
+        });
+        let form = if binary { Form::Binary } else { Form::Json };
+        Self { form, compressed: false, compress: accepts_zstd(headers) }
+    }
+
     /// Answers in JSON whatever was asked: requests without a body.
     pub(super) const fn plain_json() -> Self {
         Self { form: Form::Json, compressed: false, compress: false }

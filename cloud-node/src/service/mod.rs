@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `POST /v1/handshake` | where the till's journals stand |
 //! | `POST /v1/sales-events` | what became of each offered entry |
-//! | `POST /v1/admin/...` | operator: enrol, revoke, define a product |
+//! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
+//! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
 //! A request of a till goes through these steps, and stops at the first that fails:
@@ -20,6 +21,7 @@
 mod admin;
 mod auth;
 mod body;
+mod catalog;
 mod frame;
 mod handshake;
 mod health;
@@ -142,6 +144,9 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     let bounded = Router::new()
         .route("/v1/handshake", post(handshake::answer::<Q>))
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
+        .route("/v1/catalog/delta", get(catalog::changes::<Q>))
+        .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
+        .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))

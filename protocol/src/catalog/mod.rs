@@ -258,7 +258,9 @@ impl Entity {
         }
     }
 
-    fn to_wire(&self) -> EntityV1 {
+    /// Returns its parts.
+    #[must_use]
+    pub fn to_wire(&self) -> EntityV1 {
         match self {
             Self::Product(product) => EntityV1::Product(product.to_wire()),
             Self::Category(Category { id, name }) => {

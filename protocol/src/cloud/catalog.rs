@@ -6,16 +6,16 @@
 //! * A version is a commit: all that it changed has the same one, and a page never ends in its
 //!   middle. It is taken in the transaction, so whoever reads up to V misses nothing below.
 //! * Each entity stands in the feed once, at the version that made it what it is: the feed of
-//!   changes grows with the catalog, not with time. Deleted ones stay as tombstones until every
-//!   till that keeps a lease has passed them; a till that comes later compares by snapshot.
+//!   changes grows with the catalog, not with time. Deleted ones stay as tombstones; nothing is
+//!   compacted yet.
 //! * What all entities of a branch add up to is kept beside the version, so that each delta ends
 //!   with a proof (S4.2): drift is noticed without a question.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::row::{Feed, Item, Lease};
-use super::{Caller, Cloud, Key, Output, Record, Site};
+use super::row::{Feed, Item};
+use super::{Cloud, Key, Output, Record, Site};
 use crate::catalog::{Digest, Entity, EntityId, Kind, entity_hash};
 use crate::identity::{BranchId, ShopId};
 use crate::machine::{Query, ReadSet, Rows};
@@ -26,8 +26,6 @@ use crate::wire::catalog::{
 
 /// The most entities that one commit changes.
 pub const EDITS_MAX: usize = 500;
-/// How long a till keeps tombstones from being compacted without asking again.
-pub const LEASE: Millis = Millis::from_secs(30 * 24 * 3_600);
 
 const _: () = assert!(EDITS_MAX < PAGE_ENTITIES_MAX, "what one commit changes fits into a page");
 const _: () = assert!(
@@ -169,7 +167,7 @@ pub async fn delta<Q: Query<Cloud>>(
 ) -> Result<DeltaAnswer, Q::Error> {
     assert!(limit > 0 && limit < PAGE_ENTITIES_MAX, "a page has a bound");
     let feed = feed(query, shop).await?;
-    if from > feed.version || from < feed.floor {
+    if from > feed.version {
         return Ok(DeltaAnswer::Resync);
     }
     let site = Site { shop, branch };
@@ -338,16 +336,4 @@ const fn first_of(kind: Kind) -> EntityId {
 
 const fn end_of(kind: Kind) -> EntityId {
     EntityId { kind, id: crate::label::Label::LAST }
-}
-
-/// A till's lease: it has the catalog up to `version`, and wants to hear of deletions after that.
-pub(super) fn lease(
-    rows: &mut Rows<'_, Cloud>,
-    now: Millis,
-    caller: &Caller,
-    version: u64,
-) -> Output {
-    let key = Key::Lease(caller.site.shop, caller.site.branch, caller.terminal);
-    rows.put(key, Record::Lease(Lease { version, at: now }));
-    Output::Leased
 }

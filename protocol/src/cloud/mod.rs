@@ -6,7 +6,7 @@
 //! | [`Input::Hello`] | where a till's journals stand | `greet` |
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
-//! | [`Input::EditCatalog`], [`Input::Lease`] | what can be sold, version by version | [`catalog`] |
+//! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
@@ -105,13 +105,6 @@ pub enum Input {
     RollUp(RollUp),
     /// Changes a shop's catalog.
     EditCatalog(Edits),
-    /// A till says how far it has the catalog.
-    Lease {
-        /// Who.
-        caller: Caller,
-        /// It has every commit up to this.
-        version: u64,
-    },
     /// A till introduces itself.
     Hello {
         /// Who.
@@ -220,8 +213,6 @@ pub enum Output {
         /// How many entities were changed; the others were so already.
         changed: u32,
     },
-    /// The till's lease is noted.
-    Leased,
     /// So many pushes' movements are in the stock rows now.
     RolledUp(u64),
     /// Where the till's journals stand.
@@ -250,11 +241,6 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::reads(rolled, keys),
             Input::EditCatalog(edits) => catalog::reads(edits, keys),
-            Input::Lease { caller, .. } => {
-                keys.insert(Key::Terminal(caller.terminal));
-                let site = caller.site;
-                keys.insert(Key::Lease(site.shop, site.branch, caller.terminal));
-            }
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -278,10 +264,6 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::step(rows, rolled),
             Input::EditCatalog(edits) => catalog::step(rows, now, edits),
-            Input::Lease { caller, version } => match admit(rows, now, caller, caller.terminal) {
-                Ok(()) => catalog::lease(rows, now, caller, *version),
-                Err(refusal) => refusal,
-            },
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,

@@ -53,12 +53,10 @@ pub enum Key {
     /// What a branch's own entities add up to.
     BranchDigest(ShopId, BranchId),
     /// An entity of the catalog: the whole shop's, or one branch's. A deleted one stays as a
-    /// tombstone until it is compacted.
+    /// tombstone.
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
-    /// Up to which version a till has the catalog.
-    Lease(ShopId, BranchId, TerminalId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -92,8 +90,6 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
-    /// Of [`Key::Lease`].
-    Lease(Lease),
 }
 
 /// An enrolled till.
@@ -226,8 +222,6 @@ pub struct Moved {
 pub struct Feed {
     /// The last commit.
     pub version: u64,
-    /// Tombstones up to here may be gone: a till below compares by snapshot.
-    pub floor: u64,
     /// What the entities of the whole shop add up to.
     pub digest: Digest,
 }
@@ -243,15 +237,6 @@ pub struct Item {
     #[serde(with = "crate::codec::shared_option")]
     pub content: Option<Arc<[u8]>>,
     /// When that was.
-    pub at: Millis,
-}
-
-/// How far a till has the catalog.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// It has every commit up to this.
-    pub version: u64,
-    /// When it said so.
     pub at: Millis,
 }
 
@@ -319,9 +304,6 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
-            Self::Lease(shop, branch, terminal) => {
-                to.kind(15).label(shop.0).label(branch.0).label(terminal.0)
-            }
         };
     }
 
@@ -358,11 +340,6 @@ impl Key {
                 from.scope()?.map(BranchId),
                 from.number()?,
                 from.index()?,
-            ),
-            15 => Self::Lease(
-                ShopId(from.label()?),
-                BranchId(from.label()?),
-                TerminalId(from.label()?),
             ),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
@@ -405,7 +382,6 @@ impl Record {
                 | (Self::BranchDigest(_), Key::BranchDigest(..))
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
-                | (Self::Lease(_), Key::Lease(..))
         )
     }
 }

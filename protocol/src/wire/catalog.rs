@@ -19,6 +19,8 @@ use super::message::{MessageError, WIRE_VERSION};
 
 /// The most entities in one page. A page may have as many as one commit changes.
 pub const PAGE_ENTITIES_MAX: usize = 2_000;
+/// How many entities a page has, if no commit is larger.
+pub const ENTITIES_USUAL: usize = 1_000;
 /// The most entity bytes in one page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 

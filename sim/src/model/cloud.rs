@@ -310,7 +310,6 @@ impl World {
             | Output::NoSuchTerminal
             | Output::RolledUp(_)
             | Output::Edited { .. }
-            | Output::Leased
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

@@ -184,7 +184,6 @@ impl FakeCloud {
             | Output::Defined
             | Output::RolledUp(_)
             | Output::Edited { .. }
-            | Output::Leased
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }

@@ -1,0 +1,218 @@
+//! `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot`: a till asks for what its branch can sell;
+//! `POST /v1/admin/catalog`: an operator changes it.
+//!
+//! Answers come from committed rows, so they need no committer and no transaction.
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, Request, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
+use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::{Edit, Edits, Input, Output};
+use counterfoil_protocol::identity::{BranchId, ShopId};
+use counterfoil_protocol::label::Label;
+use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::wire::catalog::{
+    CatalogHead, ChangeV1, DeltaAnswer, ENTITIES_USUAL, EntityV1, SnapshotPage,
+};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::body::{Manner, from_json};
+use super::{Node, Reads, Shared, auth, wrong_output};
+use crate::problem::Problem;
+
+/// What an edit weighs in a transaction.
+const EDIT_WEIGHT: usize = 256 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Since {
+    from: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct After {
+    pinned: Option<u64>,
+    kind: Option<Kind>,
+    id: Option<Label>,
+}
+
+pub(super) async fn changes<Q: Reads>(
+    State(node): State<Shared<Q>>,
+    since: Result<Query<Since>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    answer_delta(&node, since, &headers).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+pub(super) async fn run<Q: Reads>(
+    State(node): State<Shared<Q>>,
+    after: Result<Query<After>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    answer_run(&node, after, &headers).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+pub(super) async fn edit<Q: Reads>(State(node): State<Shared<Q>>, request: Request) -> Response {
+    edit_catalog(&node, request).await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn answer_delta<Q: Reads>(
+    node: &Node<Q>,
+    since: Result<Query<Since>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let site = auth::till(node, headers).await?.site;
+    let Query(Since { from }) = since.map_err(|_| {
+        Problem::new(ErrorCode::EventInvalid, "say which version the till has: `?from=17`")
+    })?;
+    let reads = &node.parts.reads;
+    let answer = delta(reads, site.shop, site.branch, from, ENTITIES_USUAL).await;
+    let answer = answer.map_err(|error| failed(ErrorCode::DeltaFailed, &error))?;
+    tracing::debug!(from, "catalog delta");
+    let manner = Manner::accepted(headers);
+    Ok(match &answer {
+        DeltaAnswer::Page(page) => {
+            let told = Told {
+                from: page.from,
+                to: page.to,
+                changes: page.changes.iter().map(Shown::of).collect(),
+                head: page.head,
+            };
+            manner.answer(StatusCode::OK, &told, |_| answer.encode())
+        }
+        DeltaAnswer::Resync => {
+            let resync = serde_json::json!({ "resync": true });
+            manner.answer(StatusCode::OK, &resync, |_| answer.encode())
+        }
+    })
+}
+
+async fn answer_run<Q: Reads>(
+    node: &Node<Q>,
+    after: Result<Query<After>, QueryRejection>,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let site = auth::till(node, headers).await?.site;
+    let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
+    let Query(After { pinned, kind, id }) = after
+        .map_err(|_| asked("go on as the last page says: `?pinned=17&kind=product&id=sku-9`"))?;
+    let after = match (kind, id) {
+        (Some(kind), Some(id)) => Some(EntityId { kind, id }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(asked("`kind` and `id` name one entity: send both, or neither"));
+        }
+    };
+    let reads = &node.parts.reads;
+    let page = snapshot(reads, site.shop, site.branch, pinned, after, ENTITIES_USUAL).await;
+    let page: SnapshotPage = page.map_err(|error| failed(ErrorCode::SnapshotFailed, &error))?;
+    let told = ToldRun {
+        pinned: page.pinned,
+        last: page.last,
+        entities: page.entities.iter().map(Shown::of).collect(),
+    };
+    Ok(Manner::accepted(headers).answer(StatusCode::OK, &told, |_| page.encode()))
+}
+
+fn failed(code: ErrorCode, error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "the catalog cannot be read");
+    Problem::new(code, "the catalog cannot be read: sell on with the one you have, ask again")
+        .retry_after(5)
+}
+
+/// A delta as JSON shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Told {
+    from: u64,
+    to: u64,
+    changes: Vec<Shown>,
+    head: Option<CatalogHead>,
+}
+
+/// A run of a snapshot as JSON shows it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldRun {
+    pinned: u64,
+    last: Option<EntityId>,
+    entities: Vec<Shown>,
+}
+
+/// An entity as JSON shows it, with its fields in place of its bytes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    #[serde(flatten)]
+    id: EntityId,
+    version: u64,
+    /// None: it was deleted.
+    entity: Option<EntityV1>,
+}
+
+impl Shown {
+    fn of(change: &ChangeV1) -> Self {
+        let content = change.content.as_deref();
+        let entity = content.and_then(|bytes| Entity::from_canonical(change.id, bytes).ok());
+        Self { id: change.id, version: change.version, entity: entity.map(|e| e.to_wire()) }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Commit {
+    shop_id: ShopId,
+    edits: Vec<Change>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Change {
+    branch_id: Option<BranchId>,
+    put: Option<EntityV1>,
+    delete: Option<EntityId>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Committed {
+    version: u64,
+    changed: u32,
+}
+
+async fn edit_catalog<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    auth::operator(node, &head.headers)?;
+    let manner = Manner::json(&head.headers)?;
+    let bytes = manner.read(&node.parts.limits, body).await?;
+    let commit: Commit = from_json(&bytes)?;
+    let edits: Result<Vec<Edit>, Problem> = commit.edits.into_iter().map(parsed).collect();
+    let invalid = |error: &dyn std::fmt::Display| {
+        Problem::new(ErrorCode::EventInvalid, format!("{error}: correct it, nothing was changed"))
+    };
+    let edits = Edits::new(commit.shop_id, edits?).map_err(|error| invalid(&error))?;
+    let output = node.ask(Input::EditCatalog(edits), EDIT_WEIGHT).await?;
+    let Output::Edited { version, changed } = output else { return Err(wrong_output()) };
+    tracing::info!(version, changed, "the catalog was edited");
+    Ok(manner.answer(StatusCode::OK, &Committed { version, changed }, |_| Vec::new()))
+}
+
+fn parsed(change: Change) -> Result<Edit, Problem> {
+    let invalid = |what: String| Problem::new(ErrorCode::EventInvalid, what);
+    let branch = change.branch_id;
+    match (change.put, change.delete) {
+        (Some(wire), None) => {
+            let entity = Entity::parse(wire)
+                .map_err(|error| invalid(format!("{error}: correct it, nothing was changed")))?;
+            Ok(Edit { branch, id: entity.id(), entity: Some(entity) })
+        }
+        (None, Some(id)) => Ok(Edit { branch, id, entity: None }),
+        (Some(_), Some(_)) | (None, None) => {
+            Err(invalid("an edit has either `put` or `delete`: correct it".to_owned()))
+        }
+    }
+}
