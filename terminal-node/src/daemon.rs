@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 
 use crate::api;
 use crate::config::{Config, ConfigError, Home};
+use crate::follow::FollowLoop;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::till::{Till, TillError};
@@ -71,6 +72,7 @@ pub struct Daemon {
     token: String,
     server: JoinHandle<std::io::Result<()>>,
     sync: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    follow: JoinHandle<Result<std::convert::Infallible, TillError>>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -125,11 +127,26 @@ pub fn sync_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<SyncLoop<Disk, HttpConnector>, DaemonError> {
+    Ok(SyncLoop::new(till, transport(home, config)?, session::Config::default()))
+}
+
+/// Returns the loop of an open till that follows the catalog, over TCP.
+///
+/// # Errors
+/// As [`sync_loop`].
+pub fn follow_loop(
+    home: &Home,
+    config: &Config,
+    till: Till<Disk>,
+) -> Result<FollowLoop<Disk, HttpConnector>, DaemonError> {
+    Ok(FollowLoop::new(till, transport(home, config)?, session::Config::default()))
+}
+
+fn transport(home: &Home, config: &Config) -> Result<Transport<HttpConnector>, DaemonError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let transport = Transport::new(connector, config.endpoint()?, &home.cloud_token()?)?;
-    let transport = transport.compressing(config.compress);
-    Ok(SyncLoop::new(till, transport, session::Config::default()))
+    Ok(transport.compressing(config.compress))
 }
 
 impl Daemon {
@@ -144,6 +161,7 @@ impl Daemon {
         let config = home.config()?;
         let till = open(&home, config.identity).await?;
         let sync = sync_loop(&home, &config, till.clone())?;
+        let follow = follow_loop(&home, &config, till.clone())?;
         let link = sync.link();
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -159,9 +177,10 @@ impl Daemon {
         });
         let server = tokio::spawn(async move { serving.await });
         let sync = tokio::spawn(sync.run());
+        let follow = tokio::spawn(follow.run());
         home.write_api(&address.to_string(), &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
-        Ok(Self { home, till, address, token, server, sync, stop })
+        Ok(Self { home, till, address, token, server, sync, follow, stop })
     }
 
     /// Returns where the API listens.
@@ -195,6 +214,11 @@ impl Daemon {
                 Ok(Err(error)) => error.into(),
                 Err(error) => DaemonError::Ended(error.to_string()),
             }),
+            follow = &mut self.follow => Err(match follow {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
             server = &mut self.server => Err(DaemonError::Ended(match server {
                 Ok(Ok(())) => "the API".to_owned(),
                 Ok(Err(error)) => error.to_string(),
@@ -209,7 +233,9 @@ impl Daemon {
         }
         self.server.abort();
         self.sync.abort();
+        self.follow.abort();
         let _aborted = (&mut self.sync).await;
+        let _aborted = (&mut self.follow).await;
         ended
     }
 }

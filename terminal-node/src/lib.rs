@@ -9,6 +9,7 @@
 //! | [`till`] | how do callers share one database and one commit? |
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
+//! | [`follow`] | how does the till come by its catalog? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -23,6 +24,7 @@ pub mod books;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod follow;
 pub mod import;
 pub mod ports;
 pub mod sample;
@@ -32,3 +34,4 @@ pub mod transport;
 pub mod witness;
 
 mod client;
+mod nudges;

@@ -19,8 +19,9 @@ use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
 };
-use tokio::sync::{Mutex, MutexGuard, Notify, oneshot, watch};
+use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
+use crate::nudges::Nudges;
 use crate::ports::{Clock, Entropy};
 use crate::witness::{Found, Keeper};
 
@@ -104,7 +105,10 @@ struct Shared<S> {
     waiting: StdMutex<VecDeque<Waiting>>,
     entropy: StdMutex<Box<dyn Entropy>>,
     clock: Arc<dyn Clock>,
+    /// For the sync loop.
     nudges: Nudges,
+    /// For the loop that follows the catalog.
+    follower: Nudges,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -134,6 +138,7 @@ impl<S: TillStore> Till<S> {
             entropy: StdMutex::new(entropy),
             clock,
             nudges: Nudges::default(),
+            follower: Nudges::default(),
             failure: watch::Sender::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -291,9 +296,17 @@ impl<S: TillStore> Till<S> {
         }
     }
 
-    /// Tells the sync loop that there may be something to do.
+    /// Tells the loops that talk to the cloud that there may be something to do.
     pub fn nudge(&self, nudge: Nudge) {
         self.shared.nudges.announce(nudge);
+        if nudge != Nudge::Recorded {
+            self.shared.follower.announce(nudge);
+        }
+    }
+
+    /// Waits for the next nudge that is about the catalog too.
+    pub async fn nudged_to_follow(&self) -> Nudge {
+        self.shared.follower.next().await
     }
 
     /// Waits for the next nudge: the sync loop's side of [`Till::nudge`].
@@ -466,32 +479,6 @@ impl<S> std::ops::Deref for Reading<'_, S> {
 impl<S> fmt::Debug for Reading<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reading").finish_non_exhaustive()
-    }
-}
-
-/// The strongest nudge since the last one was taken.
-#[derive(Default)]
-struct Nudges {
-    pending: StdMutex<Option<Nudge>>,
-    notify: Notify,
-}
-
-impl Nudges {
-    fn announce(&self, nudge: Nudge) {
-        let mut pending = lock(&self.pending);
-        *pending = (*pending).max(Some(nudge));
-        drop(pending);
-        self.notify.notify_one();
-    }
-
-    async fn next(&self) -> Nudge {
-        loop {
-            let pending = lock(&self.pending).take();
-            if let Some(nudge) = pending {
-                return nudge;
-            }
-            self.notify.notified().await;
-        }
     }
 }
 

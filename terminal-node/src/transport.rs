@@ -13,9 +13,11 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use bytes::Bytes;
+use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -182,7 +184,8 @@ impl<C: Connector> Transport<C> {
         attempt: u32,
         request_id: u64,
     ) -> Result<Welcome, Fault> {
-        let answer = self.post("/v1/handshake", hello.encode(), attempt, request_id).await?;
+        let ask = Ask::Post("/v1/handshake", hello.encode());
+        let answer = self.send(ask, attempt, request_id).await?;
         Welcome::decode(&answer).map_err(|error| unreadable(&error))
     }
 
@@ -196,8 +199,40 @@ impl<C: Connector> Transport<C> {
         attempt: u32,
         request_id: u64,
     ) -> Result<PushAnswer, Fault> {
-        let answer = self.post("/v1/sales-events", push.encode(), attempt, request_id).await?;
+        let ask = Ask::Post("/v1/sales-events", push.encode());
+        let answer = self.send(ask, attempt, request_id).await?;
         PushAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Asks what the catalog has that `from` has not.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn delta(
+        &mut self,
+        from: u64,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<DeltaAnswer, Fault> {
+        let ask = Ask::Get(format!("/v1/catalog/delta?from={from}"));
+        let answer = self.send(ask, attempt, request_id).await?;
+        DeltaAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Asks for the run of the catalog after an entity.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn catalog_run(
+        &mut self,
+        pinned: Option<u64>,
+        after: Option<EntityId>,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<SnapshotPage, Fault> {
+        let ask = Ask::Get(format!("/v1/catalog/snapshot?{}", run_query(pinned, after)));
+        let answer = self.send(ask, attempt, request_id).await?;
+        SnapshotPage::decode(&answer).map_err(|error| unreadable(&error))
     }
 
     /// Drops the connection; the next request makes a new one.
@@ -205,14 +240,8 @@ impl<C: Connector> Transport<C> {
         self.connection = None;
     }
 
-    async fn post(
-        &mut self,
-        path: &str,
-        body: Vec<u8>,
-        attempt: u32,
-        request_id: u64,
-    ) -> Result<Bytes, Fault> {
-        let request = self.request(path, body, attempt, request_id)?;
+    async fn send(&mut self, ask: Ask, attempt: u32, request_id: u64) -> Result<Bytes, Fault> {
+        let request = self.request(ask, attempt, request_id)?;
         // Out of `self` while under way: if this future is dropped, so is the connection.
         let kept = self.connection.take().filter(|kept| !kept.sender.is_closed());
         let reused = kept.is_some();
@@ -247,15 +276,18 @@ impl<C: Connector> Transport<C> {
 
     fn request(
         &self,
-        path: &str,
-        body: Vec<u8>,
+        ask: Ask,
         attempt: u32,
         request_id: u64,
     ) -> Result<Request<Full<Bytes>>, Fault> {
-        let uri = self.endpoint.route(path).ok_or(Fault::Transport)?;
+        let (method, path, mut body) = match ask {
+            Ask::Post(path, body) => (Method::POST, path.to_owned(), body),
+            Ask::Get(path) => (Method::GET, path, Vec::new()),
+        };
+        let uri = self.endpoint.route(&path).ok_or(Fault::Transport)?;
         let origin = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
         let mut builder = Request::builder()
-            .method(Method::POST)
+            .method(method)
             .uri(origin)
             .header(header::HOST, self.endpoint.host())
             .header(header::AUTHORIZATION, self.bearer.clone())
@@ -264,7 +296,6 @@ impl<C: Connector> Transport<C> {
             .header(header::USER_AGENT, crate::sync::APP)
             .header("x-sync-attempt", attempt)
             .header("x-request-id", format!("{request_id:016x}"));
-        let mut body = body;
         if self.compress
             && body.len() >= COMPRESS_FROM
             && let Ok(smaller) = zstd::encode_all(body.as_slice(), 3)
@@ -274,6 +305,23 @@ impl<C: Connector> Transport<C> {
         }
         builder.body(Full::from(body)).map_err(|error| unreadable(&error))
     }
+}
+
+fn run_query(pinned: Option<u64>, after: Option<EntityId>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if let Some(pinned) = pinned {
+        query.append_pair("pinned", &pinned.to_string());
+    }
+    if let Some(after) = after {
+        query.append_pair("kind", after.kind.word()).append_pair("id", after.id.as_str());
+    }
+    query.finish()
+}
+
+/// A request before it has its headers.
+enum Ask {
+    Post(&'static str, Vec<u8>),
+    Get(String),
 }
 
 struct RawAnswer {

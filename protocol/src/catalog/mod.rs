@@ -169,6 +169,17 @@ impl Kind {
         }
     }
 
+    /// Returns its word, as it stands in JSON and in addresses.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Product => "product",
+            Self::Category => "category",
+            Self::Customer => "customer",
+            Self::BranchPrice => "branchPrice",
+        }
+    }
+
     /// Returns the kind of this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
