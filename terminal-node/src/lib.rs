@@ -9,7 +9,7 @@
 //! | [`till`] | how do callers share one database and one commit? |
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
-//! | [`follow`] | how does the till come by its catalog? |
+//! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -28,6 +28,7 @@ pub mod follow;
 pub mod import;
 pub mod ports;
 pub mod sample;
+pub mod shelf;
 pub mod sync;
 pub mod till;
 pub mod transport;

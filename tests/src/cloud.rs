@@ -15,6 +15,7 @@ pub struct Cloud {
     program: PathBuf,
     store: String,
     log: PathBuf,
+    operator: Option<PathBuf>,
     running: Option<Running>,
 }
 
@@ -40,7 +41,13 @@ impl Cloud {
     /// Names a node; `store` is as on the command line (`sled:` or `redb:` and a path).
     #[must_use]
     pub fn new(program: &Path, store: String, log: PathBuf) -> Self {
-        Self { program: program.to_owned(), store, log, running: None }
+        Self { program: program.to_owned(), store, log, operator: None, running: None }
+    }
+
+    /// Lets whoever has the token in this file administer the node.
+    #[must_use]
+    pub fn with_operator(self, token_file: PathBuf) -> Self {
+        Self { operator: Some(token_file), ..self }
     }
 
     /// Enrols a terminal, and returns its credential. The node must not run.
@@ -67,7 +74,11 @@ impl Cloud {
     /// If it does not come up.
     pub async fn start(&mut self, listen: &str) -> anyhow::Result<String> {
         assert!(self.running.is_none(), "it does not run yet");
-        let arguments = ["serve", "--store", &self.store, "--listen", listen].map(str::to_owned);
+        let mut arguments =
+            ["serve", "--store", &self.store, "--listen", listen].map(str::to_owned).to_vec();
+        if let Some(file) = &self.operator {
+            arguments.push(format!("--operator-token-file={}", file.display()));
+        }
         let mut running = Running::start(&self.program, &arguments, &self.log)?;
         let address = running.listening().await?;
         self.running = Some(running);

@@ -104,6 +104,14 @@ impl Till {
 }
 
 impl Door {
+    /// Returns what can be sold, as JSON.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is a refusal.
+    pub async fn products(&self, search: &str) -> anyhow::Result<serde_json::Value> {
+        self.ask("GET", &format!("/products?search={search}"), Vec::new()).await?.json()
+    }
+
     /// Sells. Harmless to repeat: the till knows each event by its name.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 //! | `POST /import?posId=&tillIndex=&tills=` | sells the invoices of a published file |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
+//! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -38,6 +39,7 @@ use tokio::sync::watch;
 
 use crate::books::{QueueItem, Status, TillFigures};
 use crate::import::{self, Report};
+use crate::shelf::{self, OnSale, PRODUCTS_MAX, SEARCH_BYTES_MAX};
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
 use body::{AdjustmentBody, BatchBody, EventBody, RecordedBody, RefusedBody, TradeBody};
@@ -135,6 +137,7 @@ pub fn router<S: TillStore + 'static>(
         .route("/status", get(status::<S>))
         .route("/queue", get(queue::<S>))
         .route("/figures", get(figures::<S>))
+        .route("/products", get(products::<S>))
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)
@@ -377,6 +380,26 @@ async fn queue<S: TillStore>(
 ) -> Result<Json<Vec<QueueItem>>, Problem> {
     let limit = limit?.limit.unwrap_or(QUEUE_DEFAULT).clamp(1, QUEUE_MAX);
     Ok(Json(api.till.queue(limit).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Search {
+    #[serde(default)]
+    search: String,
+    limit: Option<usize>,
+}
+
+async fn products<S: TillStore>(
+    State(api): State<Api<S>>,
+    wish: Result<Query<Search>, QueryRejection>,
+) -> Result<Json<Vec<OnSale>>, Problem> {
+    let Query(Search { search, limit }) = wish?;
+    if search.len() > SEARCH_BYTES_MAX {
+        return Err(Problem::invalid("search for at most 128 bytes of text"));
+    }
+    let limit = limit.unwrap_or(QUEUE_DEFAULT).clamp(1, PRODUCTS_MAX);
+    Ok(Json(shelf::products(&api.till, search.trim(), limit).await?))
 }
 
 async fn figures<S: TillStore>(State(api): State<Api<S>>) -> Result<Json<TillFigures>, Problem> {
