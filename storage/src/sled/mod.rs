@@ -20,7 +20,8 @@ use self::home::Home;
 use crate::StoreError;
 use crate::contain::contain;
 use crate::engine::{
-    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits, copy_pages,
+    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits,
+    copy_pages, read_through,
 };
 
 /// A sled store, open in this process alone.
@@ -94,7 +95,9 @@ impl Sled {
         let rows = {
             let from = Generation::open(&old, hard_sync)?;
             let mut to = Generation::open(&new, hard_sync)?;
-            copy_pages(&from, |batch| to.commit(batch))?
+            let rows = copy_pages(&from, |batch| to.commit(batch))?;
+            assert_eq!(to.rows(), rows, "a copy has each row that was copied, once");
+            rows
         };
         home.switch_to_next()?;
         let bytes_after = home::bytes_in(&home.current())?;
@@ -133,7 +136,7 @@ impl Engine for Sled {
         let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
         match &mut *open {
             Some(open) => open.generation.commit(batch),
-            None => Err(closed()),
+            None => Err(StoreError::closed()),
         }
     }
 
@@ -146,34 +149,25 @@ impl Shared {
     fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             Some(open) => act(open),
-            None => Err(closed()),
+            None => Err(StoreError::closed()),
         }
     }
 }
 
-macro_rules! read_through_shared {
-    ($reads:ty) => {
-        impl Read for $reads {
-            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
-                self.shared.with(|open| open.generation.load(keys, visit))
-            }
+impl Read for Shared {
+    fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+        self.with(|open| open.generation.load(keys, visit))
+    }
 
-            fn visit(
-                &self,
-                from: &[u8],
-                until: &[u8],
-                limit: usize,
-                visit: &mut ScanVisit<'_>,
-            ) -> Result<(), StoreError> {
-                self.shared.with(|open| open.generation.visit(from, until, limit, visit))
-            }
-        }
-    };
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        limit: usize,
+        visit: &mut ScanVisit<'_>,
+    ) -> Result<(), StoreError> {
+        self.with(|open| open.generation.visit(from, until, limit, visit))
+    }
 }
 
-read_through_shared!(Sled);
-read_through_shared!(SledReader);
-
-fn closed() -> StoreError {
-    StoreError::unavailable("the store is closed")
-}
+read_through!(shared: Sled, SledReader);

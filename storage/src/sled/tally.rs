@@ -13,14 +13,26 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
+use super::chunks::CHUNK_BYTES;
 use crate::StoreError;
+
+/// Three numbers of eight bytes.
+const TALLY_BYTES: usize = 24;
+/// A number of eight bytes and its checksum.
+const WITNESS_BYTES: usize = 12;
+
+const _: () = assert!(TALLY_BYTES == 3 * size_of::<u64>(), "a tally is three numbers");
+const _: () = assert!(TALLY_BYTES <= CHUNK_BYTES, "a tally lies in the log like any small row");
+const _: () = assert!(WITNESS_BYTES == size_of::<u64>() + size_of::<u32>(), "a number and its sum");
+const _: () = assert!(WITNESS_BYTES <= 512, "a witness lies within one sector: it is never torn");
 
 /// What the rows add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     /// How many commits led here.
     pub(super) commits: u64,
-    rows: u64,
+    /// How many rows there are.
+    pub(super) rows: u64,
     sum: u64,
 }
 
@@ -38,18 +50,19 @@ impl Tally {
         self.sum = self.sum.wrapping_sub(weight(row_key, stored));
     }
 
-    pub(super) fn encode(self) -> [u8; 24] {
-        let mut out = [0; 24];
+    pub(super) fn encode(self) -> [u8; TALLY_BYTES] {
+        let mut out = [0; TALLY_BYTES];
         for (field, place) in
             [self.commits, self.rows, self.sum].iter().zip(out.as_chunks_mut::<8>().0)
         {
             *place = field.to_le_bytes();
         }
+        assert_eq!(Self::decode(&out), Some(self), "a tally is read as it is written");
         out
     }
 
     pub(super) fn decode(stored: &[u8]) -> Option<Self> {
-        let stored: &[u8; 24] = stored.try_into().ok()?;
+        let stored: &[u8; TALLY_BYTES] = stored.try_into().ok()?;
         let ([commits, rows, sum], []) = stored.as_chunks::<8>() else {
             return None;
         };
@@ -79,7 +92,7 @@ fn weight(row_key: &[u8], stored: &[u8]) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The number of durable commits, in a file of twelve bytes: number and checksum.
+/// The number of durable commits, in a file beside the log.
 #[derive(Debug)]
 pub(super) struct Witness {
     file: File,
@@ -112,14 +125,16 @@ impl Witness {
         }
         witness.record(tally.commits).map_err(failed)?;
         witness.file.sync_all().map_err(failed)?;
-        assert_eq!(witness.read().map_err(failed)?, Some(tally.commits), "it reads as written");
+        if witness.read().map_err(failed)? != Some(tally.commits) {
+            return Err(StoreError::damaged_part("sled witness", "it does not read as written"));
+        }
         Ok(witness)
     }
 
     /// Records that `commits` are durable.
     pub(super) fn record(&mut self, commits: u64) -> io::Result<()> {
         let number = commits.to_le_bytes();
-        let mut bytes = [0; 12];
+        let mut bytes = [0; WITNESS_BYTES];
         bytes[..8].copy_from_slice(&number);
         bytes[8..].copy_from_slice(&crc32fast::hash(&number).to_le_bytes());
         self.file.seek(SeekFrom::Start(0))?;
@@ -127,7 +142,7 @@ impl Witness {
     }
 
     fn read(&mut self) -> io::Result<Option<u64>> {
-        let mut bytes = Vec::with_capacity(12);
+        let mut bytes = Vec::with_capacity(WITNESS_BYTES);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.read_to_end(&mut bytes)?;
         let Some((number, sum)) = bytes.split_first_chunk::<8>() else {
@@ -135,5 +150,25 @@ impl Witness {
         };
         let intact = crc32fast::hash(number).to_le_bytes() == *sum;
         Ok(intact.then(|| u64::from_le_bytes(*number)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use super::{Tally, Witness};
+    use crate::StoreError;
+
+    #[test]
+    fn a_witness_with_bytes_left_over_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("witness");
+        drop(Witness::open(&path, Tally::default()).unwrap());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.push(0);
+        std::fs::write(&path, bytes).unwrap();
+        let refused = Witness::open(&path, Tally::default()).unwrap_err();
+        assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
     }
 }
