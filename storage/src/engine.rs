@@ -26,6 +26,8 @@ pub const BATCH_ROWS_MAX: usize = 1 << 20;
 pub const AFTER_LAST_KEY: [u8; KEY_BYTES_MAX + 1] = [0xff; KEY_BYTES_MAX + 1];
 
 const _: () = assert!(KEY_BYTES_MAX > 0, "there is more than one key");
+const _: () = assert!(AFTER_LAST_KEY.len() > KEY_BYTES_MAX, "the end is longer than any key");
+const _: () = assert!(AFTER_LAST_KEY[KEY_BYTES_MAX] == u8::MAX, "the end has the highest bytes");
 const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX, "a key is short beside its value");
 const _: () = assert!(BATCH_ROWS_MAX < u32::MAX as usize, "the rows of a batch can be counted");
 const _: () = assert!(
@@ -147,6 +149,11 @@ struct Change {
     /// `None` removes the key.
     value_end: Option<usize>,
 }
+
+const _: () = assert!(
+    size_of::<Change>() * BATCH_ROWS_MAX <= 32 << 20,
+    "the places of a full batch take little memory"
+);
 
 impl Change {
     fn end(self) -> usize {
@@ -386,7 +393,14 @@ macro_rules! read_through {
                 keys: &$crate::engine::KeyList,
                 visit: &mut $crate::engine::LoadVisit<'_>,
             ) -> Result<(), $crate::StoreError> {
-                self.$shared.load(keys, visit)
+                let mut visits = 0_usize;
+                self.$shared.load(keys, &mut |index, value| {
+                    assert_eq!(index, visits, "the keys are visited in their order");
+                    visits += 1;
+                    visit(index, value)
+                })?;
+                assert_eq!(visits, keys.len(), "each key is visited, absent or not");
+                Ok(())
             }
 
             fn visit(
@@ -396,7 +410,14 @@ macro_rules! read_through {
                 limit: usize,
                 visit: &mut $crate::engine::ScanVisit<'_>,
             ) -> Result<(), $crate::StoreError> {
-                self.$shared.visit(from, until, limit, visit)
+                let mut rows = 0_usize;
+                self.$shared.visit(from, until, limit, &mut |key, value| {
+                    assert!(from <= key && key < until, "a scan keeps its bounds");
+                    rows += 1;
+                    visit(key, value)
+                })?;
+                assert!(rows <= limit, "a scan keeps its limit");
+                Ok(())
             }
         }
     )+};
@@ -417,6 +438,8 @@ pub(crate) fn expect_within_limits(key: &[u8], value: &[u8]) -> Result<(), Store
 /// Checks the limits of a batch, in every engine alike.
 pub(crate) fn assert_within_limits(batch: &Batch) {
     assert!(batch.len() <= BATCH_ROWS_MAX, "a batch has at most {BATCH_ROWS_MAX} rows");
+    let end = batch.changes.last().map_or(0, |change| change.end());
+    assert_eq!(end, batch.bytes.len(), "every byte of a batch belongs to a change");
     for (key, value) in batch.iter() {
         assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         let bytes = value.map_or(0, <[u8]>::len);

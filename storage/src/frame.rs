@@ -44,6 +44,8 @@ pub(crate) fn unseal<'a>(key: &[u8], framed: &'a [u8]) -> Result<&'a [u8], Store
     let Some((head, body)) = framed.split_first_chunk::<HEAD_BYTES>() else {
         return Err(StoreError::damaged_row(key, "the value is shorter than its frame"));
     };
+    assert!(key.len() <= KEY_BYTES_MAX, "the key is one that a store takes");
+    assert!(framed.len() <= VALUE_BYTES_MAX, "a record and its frame are one value");
     let [version, sum @ ..] = *head;
     if version != VERSION {
         return Err(StoreError::damaged_row(key, format!("the frame has version {version}")));

@@ -95,7 +95,10 @@ where
         let writes = decide(&loaded);
         assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch");
         encode::<M>(&writes, &mut self.batch);
-        self.engine.commit(&self.batch)
+        let outcome = self.engine.commit(&self.batch);
+        let locked = matches!(outcome, Err(StoreError::Locked { .. }));
+        assert!(!locked, "an open store is this process's alone");
+        outcome
     }
 }
 

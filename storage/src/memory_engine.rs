@@ -125,6 +125,7 @@ impl Engine for MemoryEngine {
         let failure = state.next_failure.take();
         state.refuses = failure.is_some();
         if failure == Some(Failure::Before) {
+            assert_eq!(state.durable, state.log.len(), "nothing was written of what failed");
             return Err(StoreError::unknown("a planned failure"));
         }
         let record = record(batch);
@@ -194,8 +195,6 @@ impl Read for RwLock<State> {
         }
         let bounds = (std::ops::Bound::Included(from), std::ops::Bound::Excluded(until));
         for (key, value) in state.rows.range::<[u8], _>(bounds).take(limit) {
-            assert!(from <= key.as_slice(), "a scan begins within its bounds");
-            assert!(key.as_slice() < until, "a scan ends within its bounds");
             visit(key, value)?;
         }
         Ok(())
@@ -215,6 +214,12 @@ fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
 /// Length and checksum of the payload, four bytes each.
 const RECORD_HEAD: usize = 8;
 
+/// What a write does: the byte behind its key.
+const REMOVE: u8 = 0;
+const PUT: u8 = 1;
+
+const _: () = assert!(REMOVE != PUT, "a tag says one thing");
+const _: () = assert!(usize::BITS >= u32::BITS, "a length on the disk is one in memory");
 const _: () = assert!(RECORD_HEAD == 2 * size_of::<u32>(), "a head is a length and a checksum");
 const _: () = assert!(KEY_BYTES_MAX <= u32::MAX as usize, "four bytes hold a key's length");
 const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize, "four bytes hold a value's length");
@@ -225,7 +230,7 @@ fn record(batch: &Batch) -> Vec<u8> {
     let mut out = vec![0; RECORD_HEAD];
     for (key, value) in batch.iter() {
         put_bytes(&mut out, key);
-        out.push(u8::from(value.is_some()));
+        out.push(if value.is_some() { PUT } else { REMOVE });
         put_bytes(&mut out, value.unwrap_or_default());
     }
     let len = u32::try_from(out.len() - RECORD_HEAD).expect("a commit is under 4 GiB");
@@ -273,11 +278,11 @@ fn replay(mut payload: &[u8], rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(
         });
         assert!(payload.len() < before || write.is_none(), "a write that is read is behind");
         match write {
-            Some((key, 1, value)) => {
+            Some((key, PUT, value)) => {
                 expect_within_limits(key, value)?;
                 rows.insert(key.to_vec(), value.to_vec())
             }
-            Some((key, 0, _)) => rows.remove(key),
+            Some((key, REMOVE, _)) => rows.remove(key),
             Some(_) | None => {
                 return Err(StoreError::damaged_part("log", "a record has no such write"));
             }

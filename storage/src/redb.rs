@@ -132,8 +132,9 @@ impl Engine for Redb {
         })?;
         if let Err(error) = &outcome {
             tracing::error!(%error, "a redb transaction failed; the store is closed");
-            assert!(!matches!(error, StoreError::Locked { .. }), "an open file is ours alone");
             self.shared.close(StoreError::unknown(error));
+            let next = self.shared.with(|_| Ok(()));
+            assert!(matches!(next, Err(StoreError::Unknown { .. })), "who lost a commit refuses");
         }
         outcome
     }
@@ -290,7 +291,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), StoreError> {
 }
 
 fn opening(error: DatabaseError, path: &Path) -> StoreError {
-    match error {
+    let refusal = match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: PathBuf::from(path) },
         DatabaseError::UpgradeRequired(version) => StoreError::unsupported(format!(
             "the file is of redb format {version}; export it with the version that wrote it"
@@ -302,7 +303,9 @@ fn opening(error: DatabaseError, path: &Path) -> StoreError {
         }
         DatabaseError::Storage(error) => reading(error),
         other => StoreError::unavailable(other),
-    }
+    };
+    assert!(!matches!(refusal, StoreError::Unknown { .. }), "an open leaves no commit in doubt");
+    refusal
 }
 
 fn beginning(error: TransactionError) -> StoreError {
@@ -329,10 +332,15 @@ fn reading(error: StorageError) -> StoreError {
 
 /// An error before `commit` was called: redb has made nothing of the transaction visible.
 fn writing(error: StorageError) -> StoreError {
-    match error {
+    let refusal = match error {
         StorageError::Io(error) => StoreError::before_write("redb", &error),
         other => reading(other),
-    }
+    };
+    assert!(
+        !matches!(refusal, StoreError::Unknown { .. }),
+        "what was not committed is not in doubt"
+    );
+    refusal
 }
 
 fn committing(error: CommitError) -> StoreError {

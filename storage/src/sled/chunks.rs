@@ -43,6 +43,7 @@ const LOG_VALUE_BYTES_MAX: usize = (512 << 10) / 4;
 
 const _: () = assert!(CHUNK < FORMAT && FORMAT < ROW && ROW < TALLY, "kinds do not overlap");
 const _: () = assert!(INLINE != CHUNKED, "a tag says one thing");
+const _: () = assert!(usize::BITS >= u32::BITS, "a length on the disk is one in memory");
 const _: () = assert!(CHUNK_KEY_BYTES == 1 + size_of::<u16>() + size_of::<u32>(), "as drawn above");
 const _: () = assert!(HEAD_BYTES == 1 + 2 * size_of::<u32>(), "as drawn above");
 const _: () = assert!(HEAD_BYTES < CHUNK_BYTES, "a head is smaller than what it stands for");
@@ -123,6 +124,7 @@ impl<'a> Stored<'a> {
                 let mut out = Vec::with_capacity(value.len() + 1);
                 out.push(INLINE);
                 out.extend_from_slice(value);
+                assert!(out.len() <= 1 + CHUNK_BYTES, "no value in the tree is large");
                 out
             }
             Self::Chunked(head) => {

@@ -31,7 +31,7 @@ impl Home {
         let failed = |error| StoreError::before_write("the store's directory", &error);
         fs::create_dir_all(path).map_err(failed)?;
         fsync::parent(path)?;
-        let lock = File::create(path.join("lock")).map_err(failed)?;
+        let lock = File::create(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -143,12 +143,16 @@ pub(super) fn bytes_in(path: &Path) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
+const LOCK: &str = "lock";
 const CURRENT: &str = "current";
+const CURRENT_NEW: &str = "current.new";
 const FIRST: u64 = 1;
 const PREFIX: &str = "store-";
 
 const _: () = assert!(FIRST < u64::MAX, "there is a next database after the first");
-const _: () = assert!(!PREFIX.is_empty(), "a database is told from other names");
+const _: () = assert!(LOCK.as_bytes()[0] != PREFIX.as_bytes()[0], "the lock is no database");
+const _: () = assert!(CURRENT.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the name of one");
+const _: () = assert!(CURRENT.len() < CURRENT_NEW.len(), "a name is replaced, not written over");
 
 fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
@@ -170,7 +174,7 @@ fn write_current(path: &Path, current: u64) -> Result<(), StoreError> {
     let name = name(current);
     assert_eq!(number(&name), Some(current), "a name is read as it is written");
     let failed = |error| StoreError::before_write("the name of the current database", &error);
-    let new = path.join("current.new");
+    let new = path.join(CURRENT_NEW);
     let mut file = File::create(&new).map_err(failed)?;
     file.write_all(name.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;

@@ -100,7 +100,8 @@ impl Sled {
             rows
         };
         home.switch_to_next()?;
-        let bytes_after = home::bytes_in(&home.current())?;
+        assert_eq!(home.current(), new, "what was copied is what counts");
+        let bytes_after = home::bytes_in(&new)?;
         Ok(Compacted { rows, bytes_before, bytes_after })
     }
 
@@ -134,10 +135,13 @@ impl Engine for Sled {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         assert_within_limits(batch);
         let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *open {
+        let outcome = match &mut *open {
             Some(open) => open.generation.commit(batch),
             None => Err(StoreError::closed()),
-        }
+        };
+        let in_doubt = matches!(outcome, Err(StoreError::Unknown { .. }));
+        assert!(!in_doubt, "a commit that is in doubt ends the process");
+        outcome
     }
 
     fn check(&mut self) -> Result<Integrity, StoreError> {

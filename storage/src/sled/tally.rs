@@ -13,7 +13,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::chunks::CHUNK_BYTES;
+use super::chunks::{CHUNK_BYTES, key_of_row};
 use crate::StoreError;
 
 /// Three numbers of eight bytes.
@@ -25,6 +25,13 @@ const _: () = assert!(TALLY_BYTES == 3 * size_of::<u64>(), "a tally is three num
 const _: () = assert!(TALLY_BYTES <= CHUNK_BYTES, "a tally lies in the log like any small row");
 const _: () = assert!(WITNESS_BYTES == size_of::<u64>() + size_of::<u32>(), "a number and its sum");
 const _: () = assert!(WITNESS_BYTES <= 512, "a witness lies within one sector: it is never torn");
+
+const MIX_ONE: u64 = 0xbf58_476d_1ce4_e5b9;
+const MIX_TWO: u64 = 0x94d0_49bb_1331_11eb;
+
+const _: () = assert!(MIX_ONE % 2 == 1, "an odd factor maps no two weights to one");
+const _: () = assert!(MIX_TWO % 2 == 1, "an odd factor maps no two weights to one");
+const _: () = assert!(CHUNK_BYTES < u32::MAX as usize, "a length lies above its checksum");
 
 /// What the rows add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,13 +89,14 @@ impl Tally {
 }
 
 fn weight(row_key: &[u8], stored: &[u8]) -> u64 {
+    assert!(key_of_row(row_key).is_some(), "only rows are counted");
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(row_key);
     hasher.update(stored);
     // A sum of checksums as they are would not see two errors that cancel out.
     let mut z = u64::from(hasher.finalize()) | (stored.len() as u64) << 32;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z = (z ^ (z >> 30)).wrapping_mul(MIX_ONE);
+    z = (z ^ (z >> 27)).wrapping_mul(MIX_TWO);
     z ^ (z >> 31)
 }
 
@@ -96,6 +104,8 @@ fn weight(row_key: &[u8], stored: &[u8]) -> u64 {
 #[derive(Debug)]
 pub(super) struct Witness {
     file: File,
+    /// The number that was recorded last, or is the first to be.
+    commits: u64,
 }
 
 impl Witness {
@@ -109,7 +119,7 @@ impl Witness {
             .truncate(false)
             .open(path)
             .map_err(failed)?;
-        let mut witness = Self { file };
+        let mut witness = Self { file, commits: tally.commits };
         let seen = witness.read().map_err(failed)?;
         match seen {
             Some(seen) if seen <= tally.commits => {}
@@ -133,6 +143,9 @@ impl Witness {
 
     /// Records that `commits` are durable.
     pub(super) fn record(&mut self, commits: u64) -> io::Result<()> {
+        assert!(commits >= self.commits, "the witness never goes back");
+        assert!(commits - self.commits <= 1, "the witness sees every commit");
+        self.commits = commits;
         let number = commits.to_le_bytes();
         let mut bytes = [0; WITNESS_BYTES];
         bytes[..8].copy_from_slice(&number);
