@@ -97,9 +97,14 @@ fn a_prefix_is_sized_or_refused() {
     ] {
         assert_eq!(prefix(drifts), expected, "{drifts} drifts");
     }
-    for (cells, expected) in
-        [(0, Some(64)), (33, Some(66)), (32_768, Some(65_536)), (32_769, None), (usize::MAX, None)]
-    {
+    for (cells, expected) in [
+        (0, Some(64)),
+        (32, Some(128)),
+        (32_736, Some(65_536)),
+        (32_737, None),
+        (usize::MAX / 2, None),
+        (usize::MAX, None),
+    ] {
         assert_eq!(longer(cells), expected, "{cells} cells");
     }
 }

@@ -68,6 +68,7 @@ impl Cell {
         if value == 0 {
             return None;
         }
+        assert!(*self != Self::EMPTY, "a value is something");
         let inverse = field::invert(value);
         let key = KeyDigest::join(field::multiply(low, inverse), field::multiply(high, inverse));
         let fits = field::multiply(value, check(key)) == sum;

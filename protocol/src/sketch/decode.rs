@@ -64,7 +64,11 @@ impl Drift {
     pub fn kind(self, here: Option<Version>) -> Kind {
         assert!(self.value != 0, "a drift is a difference");
         let Some(here) = here else { return Kind::Missing };
-        Version::parse(field::add(self.value, here.get())).map_or(Kind::Extra, Kind::Different)
+        let Some(there) = Version::parse(field::add(self.value, here.get())) else {
+            return Kind::Extra;
+        };
+        assert!(there != here, "different content is another version");
+        Kind::Different(there)
     }
 }
 
@@ -147,6 +151,7 @@ impl Peeling {
     }
 
     fn take_out(&mut self, key: KeyDigest, value: u32) -> Result<(), Exhausted> {
+        assert!(value != 0, "what is taken out was there");
         let term = Cell::weighted(key, value).negated();
         for at in Indices::of(key, self.cells.len() as u64) {
             self.step()?;
@@ -187,6 +192,8 @@ impl Peeling {
             same
         });
         self.found.retain(|drift| drift.value != 0);
+        assert!(self.found.len() <= found, "merging makes fewer");
+        assert!(self.found.is_sorted_by(|a, b| a.key < b.key), "each key once, in order");
         Outcome::Decoded(self.found)
     }
 }

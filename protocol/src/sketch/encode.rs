@@ -57,7 +57,6 @@ impl Sketch {
     pub fn of(cells: usize, items: impl IntoIterator<Item = Item>) -> Self {
         let mut sketch = Self::new(0);
         sketch.grow(cells, items);
-        assert_eq!(sketch.len(), cells, "a sketch has the cells that were asked for");
         sketch
     }
 
@@ -73,6 +72,7 @@ impl Sketch {
         for item in items {
             add(&mut self.cells, first, item.key, &Cell::of(item));
         }
+        assert_eq!(self.len(), cells, "a sketch has the cells that were asked for");
     }
 
     /// Adds an item that is not in the set.
@@ -89,6 +89,7 @@ impl Sketch {
     /// the cells that both have.
     #[must_use]
     pub fn minus(&self, other: &Self) -> Self {
+        assert!(self.len().max(other.len()) <= CELLS_MAX, "a sketch is bounded");
         let mut difference = self.clone();
         difference.cells.truncate(other.len());
         for (cell, theirs) in difference.cells.iter_mut().zip(&other.cells) {
@@ -124,6 +125,8 @@ impl Sketch {
 /// Adds `term` to every cell of `key` from `first` on.
 #[inline]
 fn add(cells: &mut [Cell], first: usize, key: KeyDigest, term: &Cell) {
+    assert!(first <= cells.len(), "cells are added to from one of them on");
+    assert!(*term != Cell::EMPTY, "an item leaves a trace in its cells");
     for index in Indices::of(key, cells.len() as u64) {
         #[allow(clippy::cast_possible_truncation, reason = "it is below a length")]
         let index = index as usize;

@@ -67,6 +67,7 @@ impl Estimator {
     }
 
     fn pull(&mut self, item: Item, away: bool) {
+        const { assert!(COUNTERS == 128, "seven bits of a word name a counter") };
         let key = item.key.get();
         for word in [word(key, 0), word(key ^ u64::from(item.version.get()), 0)] {
             // Bits 0 to 6 are the counter, bit 7 is the sign.
@@ -85,14 +86,16 @@ pub fn prefix(drifts: u64) -> Option<usize> {
     let drifts = usize::try_from(drifts).ok().filter(|drifts| *drifts < CELLS_MAX)?;
     // 1.36 cells for each drift are needed at least; the rest pays for the error of the estimate.
     let cells = (drifts * 15).div_ceil(8) + 20;
+    let cells = cells.max(PREFIX_MIN);
     assert!(cells > drifts, "each drift needs a cell of its own");
-    (cells <= CELLS_MAX).then_some(cells.max(PREFIX_MIN))
+    (cells <= CELLS_MAX).then_some(cells)
 }
 
-/// Returns how many cells to have in all when `cells` were not enough. `None`: take a snapshot.
+/// Returns how many cells to have in all when `cells` were not enough: twice as many, and some for
+/// the few drifts that happen to share all their cells so far. `None`: take a snapshot.
 #[must_use]
 pub fn longer(cells: usize) -> Option<usize> {
-    let longer = cells.max(PREFIX_MIN).checked_mul(2)?;
+    let longer = cells.checked_mul(2)?.checked_add(2 * PREFIX_MIN)?;
     assert!(longer > cells, "more cells are asked for");
     (longer <= CELLS_MAX).then_some(longer)
 }

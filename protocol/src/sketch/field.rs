@@ -22,12 +22,14 @@ pub(super) const fn element(word: u64) -> u32 {
 /// Returns the sum.
 #[must_use]
 pub(super) const fn add(a: u32, b: u32) -> u32 {
+    assert!(a < PRIME && b < PRIME, "sums are made of elements");
     less(a + b)
 }
 
 /// Returns the number that added to `a` makes zero.
 #[must_use]
 pub(super) const fn negate(a: u32) -> u32 {
+    assert!(a < PRIME, "an element has a negative");
     if a == 0 { 0 } else { PRIME - a }
 }
 
@@ -37,6 +39,7 @@ pub(super) const fn negate(a: u32) -> u32 {
 pub(super) const fn multiply(a: u32, b: u32) -> u32 {
     // 2^28 is 57 here, so what is above counts 57 times: 56 bits become 34, then fewer than 29.
     const LOW: u64 = (1 << BITS) - 1;
+    assert!(a < PRIME && b < PRIME, "products are made of elements");
     let wide = a as u64 * b as u64;
     let once = (wide >> BITS) * FOLD as u64 + (wide & LOW);
     let twice = (once >> BITS) * FOLD as u64 + (once & LOW);
@@ -58,11 +61,14 @@ pub(super) const fn invert(a: u32) -> u32 {
     let ones10 = shifted(ones5, 5, ones5);
     let ones11 = shifted(ones10, 1, a);
     let ones22 = shifted(ones11, 11, ones11);
-    shifted(shifted(ones22, 4, a), 2, a)
+    let inverse = shifted(shifted(ones22, 4, a), 2, a);
+    assert!(multiply(a, inverse) == 1, "a number times its inverse is one");
+    inverse
 }
 
 /// Returns `a` squared `times` times, multiplied with `b`: shifts the exponent and adds to it.
 const fn shifted(mut a: u32, times: u32, b: u32) -> u32 {
+    assert!(times < BITS, "an exponent has fewer bits than the prime");
     let mut done = 0;
     while done < times {
         a = multiply(a, a);
@@ -73,6 +79,7 @@ const fn shifted(mut a: u32, times: u32, b: u32) -> u32 {
 
 /// Returns `value`, which is below twice [`PRIME`], modulo it.
 const fn less(value: u32) -> u32 {
+    assert!(value < 2 * PRIME, "one subtraction is enough");
     if value >= PRIME { value - PRIME } else { value }
 }
 

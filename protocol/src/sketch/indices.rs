@@ -79,6 +79,7 @@ impl Iterator for Indices {
 const fn after(i: u64, word: u64) -> u64 {
     let (a, b) = (word & 0xffff_ffff, word >> 32);
     let (a, b) = (if a == 0 { 1 } else { a }, if b == 0 { 1 } else { b });
+    assert!(i < Indices::END_MAX, "an index and 32 bits fit in 64");
     let first = ((i + 1) << 32).div_ceil(a) - 1;
     let second = ((i + 2) << 32).div_ceil(b) - 2;
     if first < second { first } else { second }

@@ -77,6 +77,7 @@ impl Sketch {
     pub fn page(&self, first: usize, end: usize) -> CellsV1 {
         let end = end.min(self.len());
         let begin = first.min(end);
+        assert!(begin <= end && end <= CELLS_MAX, "a page is a part of the sketch");
         let mut cells = Vec::with_capacity((end - begin) * CELL_BYTES);
         for cell in &self.cells()[begin..end] {
             cells.extend_from_slice(&cell.bytes());
