@@ -37,6 +37,23 @@ fn cells_are_refused_with_a_reason() {
 }
 
 #[test]
+fn a_page_holds_what_there_is() {
+    let sketch = Sketch::of(5, [item(1, 1)]);
+    for (first, end, expected) in [
+        (0, 5, (0, 5)),
+        (0, 0, (0, 0)),
+        (2, 4, (2, 2)),
+        (2, 9, (2, 3)),
+        (5, 9, (5, 0)),
+        (7, 9, (5, 0)),
+        (4, 2, (2, 0)),
+    ] {
+        let page = sketch.page(first, end);
+        assert_eq!((page.first, page.cells.len() / CELL_BYTES), expected, "{first}..{end}");
+    }
+}
+
+#[test]
 fn estimators_and_keys_are_refused_with_a_reason() {
     for length in [0, COUNTERS - 1, COUNTERS + 1] {
         let wire = EstimatorV1 { counters: vec![0; length] };

@@ -137,6 +137,17 @@ fn a_lone_item_in_each_cell_ends_soon() {
 }
 
 #[test]
+fn an_honest_difference_stays_far_below_the_bound() {
+    // The fewest cells that tell so many.
+    let cells = 14_500;
+    let honest = Sketch::of(cells, (0..10_000).map(|id| item(id, 1)));
+    let decoding = decode(&honest);
+    assert!(matches!(decoding.outcome, Outcome::Decoded(_)), "enough cells");
+    assert!(decoding.steps * 3 <= cells * STEPS_PER_CELL_MAX, "{} steps", decoding.steps);
+    assert!(decoding.steps > 20_000, "each is looked for and taken out");
+}
+
+#[test]
 fn what_is_decoded_is_what_the_cells_hold() {
     // Two versions added, not subtracted, are no difference of sets, but these cells hold it.
     let cells = Sketch::of(32, [item(1, 1), item(1, 2), item(2, 1)]);

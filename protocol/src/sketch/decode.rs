@@ -197,3 +197,79 @@ impl Peeling {
         Outcome::Decoded(self.found)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sketch::SketchKey;
+    use crate::sketch::field::{invert, multiply, negate};
+
+    const CELLS: usize = 12;
+    type Row = [u32; 5];
+
+    /// Returns the factors with which the first four sum up to the fifth, if there are any.
+    fn solve(columns: [[u32; 4]; 5]) -> Option<[u32; 4]> {
+        let mut rows: [Row; 4] = core::array::from_fn(|at| columns.map(|column| column[at]));
+        for at in 0..4 {
+            let pivot = (at..4).find(|row| rows[*row][at] != 0)?;
+            rows.swap(at, pivot);
+            let inverse = invert(rows[at][at]);
+            rows[at] = rows[at].map(|number| multiply(number, inverse));
+            let lead = rows[at];
+            for row in rows.iter_mut().enumerate().filter(|(row, _)| *row != at).map(|row| row.1) {
+                let factor = negate(row[at]);
+                *row = core::array::from_fn(|k| field::add(row[k], multiply(lead[k], factor)));
+            }
+        }
+        Some(rows.map(|row| row[4]))
+    }
+
+    fn sums(key: KeyDigest) -> [u32; 4] {
+        let (low, high) = key.split();
+        let bytes = Cell::weighted(key, 1).bytes();
+        let check = u32::from_le_bytes([bytes[10], bytes[11], bytes[12], bytes[13]]) >> 4;
+        [1, low, high, check]
+    }
+
+    #[test]
+    fn an_item_that_four_others_only_look_like_is_put_back() {
+        let last = CELLS - 1;
+        let in_last = |key: &KeyDigest| Indices::of(*key, CELLS as u64).any(|at| at == last as u64);
+        let digest = |id: u32| SketchKey::new([7; 16]).digest(&id.to_le_bytes());
+        let keys: Vec<KeyDigest> = (0..2000).map(digest).filter(in_last).collect();
+        let mut put_back = 0;
+        for five in keys.chunks_exact(5) {
+            let values = solve(core::array::from_fn(|at| sums(five[at])));
+            let values = values.expect("five keys of the law are in general position");
+            let mut sketch = Sketch::new(CELLS);
+            let mut expected = Vec::new();
+            for (key, value) in five.iter().zip(values) {
+                let term = Cell::weighted(*key, value);
+                for at in Indices::of(*key, CELLS as u64) {
+                    sketch.cells_mut()[at as usize].add(&term);
+                }
+                expected.push(Drift { key: *key, value });
+            }
+            // The last cell is looked at first, and shows the fifth.
+            assert_eq!(sketch.cells()[last].lone(), Some((five[4], 1)));
+            if let Outcome::Decoded(drifts) = decode(&sketch).outcome {
+                expected.sort_unstable();
+                assert_eq!(drifts, expected);
+                put_back += 1;
+            }
+        }
+        assert!(put_back > 0, "some of these are decoded all the same");
+    }
+
+    #[test]
+    fn work_beyond_the_bound_is_refused() {
+        let item = SketchKey::new([7; 16]).item(b"tea", b"1");
+        let sketch = Sketch::of(CELLS, [item]);
+        let needed = decode(&sketch).steps;
+        for (left, enough) in [(needed, true), (needed - 1, false), (0, false)] {
+            let mut peeling = Peeling::new(sketch.cells());
+            peeling.steps = CELLS * STEPS_PER_CELL_MAX - left;
+            assert_eq!(peeling.run().is_ok(), enough, "{left} steps left");
+        }
+    }
+}

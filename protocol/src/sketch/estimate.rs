@@ -63,7 +63,7 @@ impl Estimator {
             })
             .sum();
         assert!(squares <= COUNTERS as u64 * 128 * 128, "a counter has eight bits");
-        squares.div_ceil(2)
+        squares / 2
     }
 
     fn pull(&mut self, item: Item, away: bool) {

@@ -84,3 +84,30 @@ const fn after(i: u64, word: u64) -> u64 {
     let second = ((i + 2) << 32).div_ceil(b) - 2;
     if first < second { first } else { second }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_edges_of_a_word_are_steps_too() {
+        const ALMOST_ONE: u64 = 0xffff_ffff;
+        for (i, a, b, expected) in [
+            // Both numbers as large as they can be: the next cell.
+            (0, ALMOST_ONE, ALMOST_ONE, 1),
+            (1000, ALMOST_ONE, ALMOST_ONE, 1001),
+            // One of them is enough.
+            (0, ALMOST_ONE, 0, 1),
+            (0, 0, ALMOST_ONE, 1),
+            // Half: twice as far, counted from -1 or from -2.
+            (9, 1 << 31, 0, 19),
+            (9, 0, 1 << 31, 20),
+            // Zero stands for one.
+            (0, 0, 0, (1 << 32) - 1),
+            (0, 1, 1, (1 << 32) - 1),
+            (1, 0, 1 << 1, (3 << 31) - 2),
+        ] {
+            assert_eq!(after(i, b << 32 | a), expected, "after {i} with {a} and {b}");
+        }
+    }
+}
