@@ -13,6 +13,9 @@ use serde::de::DeserializeOwned;
 /// The most bytes a message may have before it is decoded, and the most a decoder may allocate.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+const _: () = assert!(MESSAGE_BYTES_MAX > 1, "a message has a version and a body");
+const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize, "a length fits in 32 bits");
+
 /// Bytes that are not what they should be. The caller refuses them and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -35,15 +38,19 @@ pub enum DecodeError {
 /// # Panics
 /// Never for the types of this crate: they hold nothing that bincode refuses.
 pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
+    let start = out.len();
     out.push(version);
     bincode::serde::encode_into_writer(value, Sink(out), config())
         .expect("plain structures always have a binary form");
+    assert!(out.len() > start, "what was there before stays");
+    assert!(out[start] == version, "the version comes first");
 }
 
 /// Returns `version` and the binary form of `value`.
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     encode_into(version, value, &mut out);
+    assert!(!out.is_empty() && out[0] == version, "a message begins with its version");
     out
 }
 
@@ -69,6 +76,7 @@ pub fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, Decod
     }
     let (value, used) =
         bincode::serde::decode_from_slice(body, config()).map_err(|_| DecodeError::Shape)?;
+    assert!(used <= body.len(), "a decoder reads only what it is given");
     if used == body.len() { Ok(value) } else { Err(DecodeError::Trailing) }
 }
 

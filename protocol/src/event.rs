@@ -4,15 +4,20 @@
 //! left to forget. Quantities and amounts of sales and refunds are positive facts; the kind of
 //! the event gives their sign.
 
+mod figures;
+
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::codec;
+use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::hash::{Hash, payload_hash};
 use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
+use crate::label::LABEL_BYTES_MAX;
 use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
 use crate::time::Millis;
 use crate::wire::event::EventV1;
+
+pub use figures::Figures;
 
 /// The most lines in one event.
 pub const LINES_MAX: usize = 2_000;
@@ -24,6 +29,29 @@ pub const TEXT_BYTES_MAX: usize = 128;
 pub const EVENT_BYTES_MAX: usize = 512 * 1024;
 /// The version byte of canonical event bytes.
 pub const EVENT_VERSION: u8 = 1;
+
+/// The most bytes of a line beside its texts: four numbers, and the lengths of two texts.
+const LINE_NUMBER_BYTES: usize = 3 * 9 + 5 + 2;
+/// The most bytes of a line.
+const LINE_BYTES_MAX: usize = LABEL_BYTES_MAX + TEXT_BYTES_MAX + LINE_NUMBER_BYTES;
+/// The most bytes of an event beside its lines: payments, and a few names and numbers.
+const FRAME_BYTES_MAX: usize = PAYMENTS_MAX * 10 + 5 * LABEL_BYTES_MAX + TEXT_BYTES_MAX + 64;
+
+const _: () = assert!(EVENT_VERSION > 0, "versions count from 1");
+const _: () = assert!(LINES_MAX > 0 && PAYMENTS_MAX > 0, "a trade has lines, and can be paid");
+const _: () = assert!(
+    LINES_MAX * LINE_BYTES_MAX + FRAME_BYTES_MAX <= EVENT_BYTES_MAX,
+    "an event that keeps every other bound keeps this one"
+);
+const _: () = assert!(EVENT_BYTES_MAX <= MESSAGE_BYTES_MAX, "every event can be decoded");
+const _: () = assert!(TEXT_BYTES_MAX <= 250, "the length of a text is one byte");
+const _: () = assert!(TEXT_BYTES_MAX >= LABEL_BYTES_MAX, "a text has room for any name");
+const _: () =
+    assert!(LINES_MAX as i64 <= i64::MAX / MILLI_MAX, "an event's quantities can be added up");
+const _: () =
+    assert!(LINES_MAX as i64 <= i64::MAX / MINOR_MAX, "an event's amounts can be added up");
+const _: () =
+    assert!(PAYMENTS_MAX as i64 <= i64::MAX / MINOR_MAX, "an event's payments can be added up");
 
 /// Something that happened at a register. It never changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,6 +234,7 @@ impl Event {
         }
         let event = wire.into_event()?;
         event.check()?;
+        assert!(canonical[0] == EVENT_VERSION, "an event's bytes begin with its version");
         Ok((event, canonical))
     }
 
@@ -222,6 +251,7 @@ impl Event {
         if !codec::is_encoded(EVENT_VERSION, &wire, bytes) {
             return Err(EventError::NotCanonical);
         }
+        assert!(bytes[0] == EVENT_VERSION, "bytes of another version are not decoded");
         let event = wire.into_event()?;
         event.check()?;
         Ok(event)
@@ -302,15 +332,19 @@ impl Event {
             Body::Adjustment(adjustment) => &adjustment.lines,
             Body::Sale(_) | Body::Refund { .. } => &[],
         };
+        assert!(trade.is_empty() || adjusted.is_empty(), "an event trades or adjusts, never both");
+        assert!(trade.len() + adjusted.len() > 0, "an event moves something");
+        assert!(trade.len() + adjusted.len() <= LINES_MAX, "an event moves so much and no more");
         trade
             .iter()
-            .map(move |line| Movement {
-                product: line.product,
-                delta: Milli(sign * line.quantity.0),
+            .map(move |line| {
+                assert!(line.quantity.0 > 0, "goods have a quantity, the event gives its sign");
+                Movement { product: line.product, delta: Milli(sign * line.quantity.0) }
             })
-            .chain(
-                adjusted.iter().map(|line| Movement { product: line.product, delta: line.delta }),
-            )
+            .chain(adjusted.iter().map(|line| {
+                assert!(line.delta.0 != 0, "what is adjusted changes");
+                Movement { product: line.product, delta: line.delta }
+            }))
     }
 
     /// Returns what this one event adds to the books.
@@ -327,6 +361,19 @@ impl Event {
             Body::Sale(_) | Body::Refund { .. } => -moved,
             Body::Adjustment(_) => moved,
         };
+        assert!(lines > 0 && lines <= LINES_MAX, "an event has lines, and a bounded number");
+        assert!(
+            quantity.unsigned_abs() <= lines as u64 * MILLI_MAX.unsigned_abs(),
+            "no line counts more than its bound"
+        );
+        assert!(money.unsigned_abs() <= MINOR_MAX.unsigned_abs(), "a document's total is bounded");
+        match &self.body {
+            Body::Sale(_) => assert!(quantity > 0 && money >= 0, "a sale takes money for goods"),
+            Body::Refund { .. } => {
+                assert!(quantity < 0 && money <= 0, "a refund gives money for goods");
+            }
+            Body::Adjustment(_) => assert!(money == 0, "an adjustment moves no money"),
+        }
         Figures { events: 1, lines: lines as u64, quantity: Milli(quantity), money: Minor(money) }
     }
 
@@ -352,33 +399,6 @@ impl Event {
         match &self.body {
             Body::Sale(trade) | Body::Refund { trade, .. } => trade.check(),
             Body::Adjustment(adjustment) => adjustment.check(),
-        }
-    }
-}
-
-/// Sums that both sides keep, and that must agree.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Figures {
-    /// How many events.
-    pub events: u64,
-    /// Their lines.
-    pub lines: u64,
-    /// Sold less returned, plus adjusted, in thousandths.
-    pub quantity: Milli,
-    /// Taken less given back, in minor units.
-    pub money: Minor,
-}
-
-impl Figures {
-    /// Adds `other`; sums saturate at the ends of `i64`, which nine million of the largest reach.
-    #[must_use]
-    pub const fn plus(self, other: Self) -> Self {
-        Self {
-            events: self.events.saturating_add(other.events),
-            lines: self.lines.saturating_add(other.lines),
-            quantity: Milli(self.quantity.0.saturating_add(other.quantity.0)),
-            money: Minor(self.money.0.saturating_add(other.money.0)),
         }
     }
 }
@@ -414,6 +434,8 @@ impl Trade {
             check_amount(payment.amount, 1)?;
         }
         let paid: i64 = self.payments.iter().map(|payment| payment.amount.0).sum();
+        assert!(paid >= self.payments.len() as i64, "each payment is above zero");
+        assert!(paid <= self.payments.len() as i64 * MINOR_MAX, "each payment is bounded");
         check_amount(self.total(), 0)?;
         if paid == self.total().0 { Ok(()) } else { Err(EventError::Unbalanced) }
     }
@@ -428,6 +450,8 @@ impl Line {
         check_amount(self.unit_price, 0)?;
         check_amount(self.discount, 0)?;
         let gross = self.quantity.price(self.unit_price).ok_or(EventError::Amount)?;
+        assert!(gross.0 >= 0, "goods at a price that is not negative cost no less than nothing");
+        assert!(gross.0 <= MINOR_MAX, "a price is bounded");
         if self.tax_ppm > 1_000_000 || self.discount > gross {
             return Err(EventError::Amount);
         }
@@ -457,5 +481,6 @@ fn check_text(text: &str) -> Result<(), EventError> {
 }
 
 fn check_amount(amount: Minor, least: i64) -> Result<(), EventError> {
+    assert!(least == 0 || least == 1, "an amount is never negative, and some are above zero");
     if (least..=MINOR_MAX).contains(&amount.0) { Ok(()) } else { Err(EventError::Amount) }
 }

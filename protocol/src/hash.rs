@@ -7,7 +7,19 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use crate::cloud::row::SERVER_NAME_BYTES_MAX;
 use crate::identity::{Epoch, TerminalId};
+use crate::label::LABEL_BYTES_MAX;
+
+/// The most bytes, tag included, that are hashed in one piece.
+const SHORT_BYTES: usize = 512;
+
+const LINK_BYTES: usize = 1 + 32 + 8 + 32;
+const _: () = assert!(LINK_BYTES <= SHORT_BYTES, "a link of the chain is hashed in one piece");
+const GENESIS_BYTES: usize = 1 + 4 + 8 + LABEL_BYTES_MAX;
+const _: () = assert!(GENESIS_BYTES <= SHORT_BYTES, "a genesis is hashed in one piece");
+const _: () = assert!(SERVER_NAME_BYTES_MAX < SHORT_BYTES, "a name is hashed in one piece");
+const _: () = assert!(blake3::OUT_LEN == size_of::<Hash>(), "a hash is a whole digest");
 
 /// A 256-bit digest. Text form: 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -23,7 +35,9 @@ pub fn payload_hash(canonical: &[u8]) -> Hash {
 #[must_use]
 pub fn genesis(terminal: TerminalId, epoch: Epoch) -> Hash {
     let (number, nonce) = (epoch.number.to_le_bytes(), epoch.nonce.to_le_bytes());
-    digest(b'G', &[&number, &nonce, terminal.0.as_bytes()])
+    let name = terminal.0.as_bytes();
+    assert!(!name.is_empty(), "a journal belongs to a till with a name");
+    digest(b'G', &[&number, &nonce, name])
 }
 
 /// Returns the chain hash of entry `seq`, whose predecessor's is `previous`.
@@ -48,13 +62,16 @@ pub fn content_hash(kind: u8, id: &[u8], canonical: &[u8]) -> Hash {
 
 /// Returns the digest behind the cloud's name for an event.
 pub(crate) fn server_name(key: &[u8]) -> Hash {
+    assert!(!key.is_empty(), "an event has a key");
+    assert!(key.len() <= SERVER_NAME_BYTES_MAX, "a key is short");
     digest(b'N', &[key])
 }
 
 /// Returns the digest of the tag and the parts, one after the other.
 fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
     // What is mostly hashed is short. In one piece it needs no hasher, which is 2 KiB to set up.
-    let mut whole = [0; 512];
+    assert!(tag.is_ascii_uppercase(), "each kind of digest has its letter");
+    let mut whole = [0; SHORT_BYTES];
     whole[0] = tag;
     let mut end = 1;
     for part in parts {
@@ -64,6 +81,7 @@ fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
         room.copy_from_slice(part);
         end += part.len();
     }
+    assert!(end > 0 && end <= SHORT_BYTES, "the tag is hashed, and no more than there is");
     Hash(*blake3::hash(&whole[..end]).as_bytes())
 }
 
@@ -73,6 +91,7 @@ fn long_digest(tag: u8, parts: &[&[u8]]) -> Hash {
     for part in parts {
         hasher.update(part);
     }
+    assert!(hasher.count() > SHORT_BYTES as u64, "what is short is hashed in one piece");
     Hash(*hasher.finalize().as_bytes())
 }
 

@@ -109,7 +109,9 @@ impl Epoch {
     #[must_use]
     pub const fn next(self, nonce: u64) -> Self {
         assert!(self.number < u32::MAX, "four thousand million restores are out of bounds");
-        Self { number: self.number + 1, nonce }
+        let next = Self { number: self.number + 1, nonce };
+        assert!(next.number > 0, "histories count from 1");
+        next
     }
 }
 

@@ -10,9 +10,19 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::hash::{Hash, link};
+use crate::wire::message::HELLO_POINTS_MAX;
 
 /// How many entries the cloud keeps in one row of its copy of a journal.
 pub const SEGMENT_ENTRIES: u64 = 16;
+
+/// How many entries a till shows from its head towards the genesis.
+const POINTS_BACK_MAX: usize = 36;
+
+const _: () = assert!(SEGMENT_ENTRIES > 0, "a segment has entries");
+const _: () = assert!(SEGMENT_ENTRIES <= u32::MAX as u64, "a place in a segment fits any machine");
+const _: () = assert!(POINTS_BACK_MAX < HELLO_POINTS_MAX, "one more point can be asked for");
+const _: () = assert!(POINTS_BACK_MAX > 32, "a journal of 2^32 entries is shown to its beginning");
+const _: () = assert!(POINTS_BACK_MAX < 64, "no distance between points leaves 64 bits");
 
 /// A run of at most [`SEGMENT_ENTRIES`] entries: enough to recompute every chain hash in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +44,10 @@ impl Segment {
     #[must_use]
     pub const fn number(seq: u64) -> u64 {
         assert!(seq > 0, "a journal counts from 1");
-        (seq - 1) / SEGMENT_ENTRIES
+        let number = (seq - 1) / SEGMENT_ENTRIES;
+        assert!(Self::first(number) <= seq, "a segment begins before its entries");
+        assert!(seq - Self::first(number) < SEGMENT_ENTRIES, "an entry belongs to one segment");
+        number
     }
 
     /// Returns the first sequence number of segment `number`.
@@ -48,6 +61,7 @@ impl Segment {
     /// # Panics
     /// If it is not the next one of this segment.
     pub fn push(&mut self, seq: u64, payload: Hash) {
+        assert!(seq > 0, "a journal counts from 1");
         let held = self.payloads.len() as u64;
         assert!(held < SEGMENT_ENTRIES, "a segment is bounded");
         assert_eq!((seq - 1) % SEGMENT_ENTRIES, held, "entries are appended in order");
@@ -57,6 +71,7 @@ impl Segment {
     /// Returns the payload hash of entry `seq`, which belongs into this segment, if it is held.
     #[must_use]
     pub fn payload_at(&self, seq: u64) -> Option<Hash> {
+        assert!(seq > 0, "a journal counts from 1");
         let index = usize::try_from((seq - 1) % SEGMENT_ENTRIES).ok()?;
         self.payloads.get(index).copied()
     }
@@ -66,7 +81,9 @@ impl Segment {
     pub fn chain_at(&self, seq: u64) -> Option<Hash> {
         let number = Self::number(seq);
         let index = usize::try_from(seq - Self::first(number)).ok()?;
+        assert!(index < SEGMENT_ENTRIES as usize, "an entry has a place in its segment");
         let held = self.payloads.get(..=index)?;
+        assert!(held.len() > index, "a chain is recomputed up to the entry itself");
         let mut hash = self.start;
         for (seq, payload) in (Self::first(number)..).zip(held) {
             hash = link(hash, seq, *payload);
@@ -86,18 +103,22 @@ pub fn points(head: u64, also: u64) -> Vec<u64> {
     let mut step = 1;
     let mut seq = head;
     seqs.push(head);
-    while seq > step && seqs.len() < 36 {
+    while seq > step && seqs.len() < POINTS_BACK_MAX {
         seq -= step;
         seqs.push(seq);
         step *= 2;
     }
+    assert!(seqs.len() <= POINTS_BACK_MAX, "the way back is bounded");
     seqs.push(also);
     seqs.sort_unstable_by(|a, b| b.cmp(a));
     seqs.dedup();
     if head > 0 {
         seqs.retain(|seq| *seq > 0);
     }
-    assert!(seqs.len() <= crate::wire::message::HELLO_POINTS_MAX, "points are bounded");
+    assert!(seqs.len() <= HELLO_POINTS_MAX, "points are bounded");
+    assert_eq!(seqs.first(), Some(&head), "the head is shown first");
+    assert!(seqs.is_sorted_by(|a, b| a > b), "points fall");
+    assert_eq!(seqs.last() == Some(&0), head == 0, "the genesis is all that an empty journal has");
     seqs
 }
 

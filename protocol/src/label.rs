@@ -10,6 +10,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The most bytes in a label: room for a UUID in its usual form.
 pub const LABEL_BYTES_MAX: usize = 36;
 
+const _: () = assert!(LABEL_BYTES_MAX <= u8::MAX as usize, "a label's length fits in a byte");
+const _: () =
+    assert!(LABEL_BYTES_MAX == 16 + 16 + 4, "a label is two long numbers and a short one");
+const _: () =
+    assert!(LABEL_BYTES_MAX >= 32 + 4, "a label has room for a UUID and its four hyphens");
+const _: () = assert!(size_of::<Label>() == LABEL_BYTES_MAX + 1, "a label holds nothing else");
+
 /// A name of 1 to 36 printable ASCII characters, without leading or trailing space.
 ///
 /// It is `Copy` and holds its bytes itself, because identifiers are in every key.
@@ -67,13 +74,16 @@ impl Label {
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most 36, checked above")]
         let len = source.len() as u8;
+        assert!(len > 0 && at == len as usize, "every character was looked at");
+        assert!(bytes[0] != b' ' && bytes[at - 1] != b' ', "a label has no space at its ends");
+        assert!(at == LABEL_BYTES_MAX || bytes[at] == 0, "what a label does not use is zero");
         Ok(Self { bytes, len })
     }
 
     /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(self.as_bytes()).unwrap_or("")
+        core::str::from_utf8(self.as_bytes()).expect("a label is ASCII")
     }
 
     /// Returns the bytes as three numbers in the order of the text: each look-up of a row compares

@@ -43,6 +43,7 @@ pub mod money;
 pub mod persist;
 pub mod problem;
 pub mod session;
+pub mod sketch;
 pub mod terminal;
 pub mod time;
 pub mod wire;

@@ -74,8 +74,11 @@ impl<K: Ord> ReadSet<K> {
     #[must_use]
     pub fn into_sorted(self) -> Vec<K> {
         let Self(mut keys) = self;
+        let named = keys.len();
         keys.sort(); // mostly a few sorted runs
         keys.dedup();
+        assert!(keys.len() <= named, "a set has no more than the list");
+        assert_eq!(keys.is_empty(), named == 0, "a name stays, however often it is given");
         debug_assert!(is_set(&keys, |key| key), "sorting makes a set of a list");
         keys
     }
@@ -121,7 +124,8 @@ pub struct Rows<'a, M: Machine + ?Sized> {
 impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     fn over(loaded: &'a [Slot<M::Key, M::Record>]) -> Self {
         assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
-        let written = core::iter::repeat_with(|| None).take(loaded.len()).collect();
+        let written: Vec<_> = core::iter::repeat_with(|| None).take(loaded.len()).collect();
+        assert_eq!(written.len(), loaded.len(), "each loaded row can be written");
         Self { loaded, written, appended: BTreeMap::new(), last: Cell::new(0) }
     }
 
@@ -133,6 +137,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     #[must_use]
     pub fn get(&self, key: &M::Key) -> Option<&M::Record> {
         if let Some(index) = self.find(key) {
+            assert!(index < self.written.len(), "what is declared can be written");
             let (_, loaded) = &self.loaded[index];
             return self.written[index].as_ref().unwrap_or(loaded).as_deref();
         }
@@ -192,6 +197,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     fn set(&mut self, key: M::Key, record: Option<Row<M>>) -> bool {
         match self.find(&key) {
             Some(index) => {
+                assert!(index < self.written.len(), "what is declared can be written");
                 self.written[index] = Some(record);
                 true
             }
@@ -202,6 +208,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     /// Returns the place of a declared key.
     fn find(&self, key: &M::Key) -> Option<usize> {
         let last = self.last.get();
+        assert!(last == 0 || last < self.loaded.len(), "a look-up ended at a row");
         for near in [last, last + 1] {
             if self.loaded.get(near).is_some_and(|(loaded, _)| loaded == key) {
                 self.last.set(near);
@@ -214,6 +221,8 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     }
 
     fn into_writes(self) -> Writes<M> {
+        assert_eq!(self.written.len(), self.loaded.len(), "each loaded row has its fate");
+        let most = self.written.len() + self.appended.len();
         let written = self.written.into_iter().zip(self.loaded);
         let mut writes: Writes<M> = written
             .filter_map(|(written, (key, _))| written.map(|record| (key.clone(), record)))
@@ -223,6 +232,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
             writes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         }
         assert!(is_set(&writes, |(key, _)| key), "each key is written once");
+        assert!(writes.len() <= most, "only what was declared or appended is written");
         writes
     }
 }

@@ -26,14 +26,26 @@ pub struct Milli(pub i64);
 /// The largest quantity of one line, either way: a thousand million units.
 pub const MILLI_MAX: i64 = 1_000_000_000_000;
 
+const _: () = assert!(MINOR_MAX > 0 && MILLI_MAX > 0, "a bound holds either way");
+const _: () = assert!(i64::MAX / MINOR_MAX >= 9_000_000, "nine million amounts can be added up");
+const _: () = assert!(i64::MAX / MILLI_MAX >= 9_000_000, "nine million quantities can be added up");
+const _: () = assert!(MILLI_MAX % 1000 == 0, "the largest quantity is one of whole units");
+const _: () = {
+    let least = i64::MIN as i128;
+    assert!(least * least < i128::MAX - 500, "any price can be told exactly, and rounded");
+};
+
 impl Milli {
     /// Returns a quantity of whole units, or `None` beyond [`MILLI_MAX`].
     #[must_use]
     pub fn from_units(units: i64) -> Option<Self> {
-        units
+        let quantity = units
             .checked_mul(1000)
             .filter(|milli| milli.unsigned_abs() <= MILLI_MAX.unsigned_abs())
-            .map(Self)
+            .map(Self);
+        assert!(quantity.is_none_or(|held| held.0 / 1000 == units), "whole units stay the same");
+        assert!(quantity.is_some() || units != 0, "there is always a quantity of nothing");
+        quantity
     }
 
     /// Returns the price of this quantity at `unit_price`, half a minor unit rounded away from
@@ -42,6 +54,10 @@ impl Milli {
     pub fn price(self, unit_price: Minor) -> Option<Minor> {
         let exact = i128::from(self.0) * i128::from(unit_price.0);
         let rounded = (exact + 500 * exact.signum()) / 1000;
+        let off = rounded * 1000 - exact;
+        assert!(off.unsigned_abs() <= 500, "a price is rounded by at most half a minor unit");
+        assert!(exact >= 0 || rounded <= 0, "rounding makes no debt a credit");
+        assert!(exact <= 0 || rounded >= 0, "rounding makes no credit a debt");
         i64::try_from(rounded)
             .ok()
             .filter(|minor| minor.unsigned_abs() <= MINOR_MAX.unsigned_abs())
@@ -76,7 +92,7 @@ impl Currency {
     /// Returns the code.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.0).unwrap_or("")
+        core::str::from_utf8(&self.0).expect("a code is capital letters")
     }
 }
 

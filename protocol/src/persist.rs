@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::label::LABEL_BYTES_MAX;
 use crate::machine::Machine;
 
 /// A stored byte string that is not what its place promises.
@@ -44,6 +45,22 @@ pub trait Persist: Machine {
 /// The most bytes a key may have.
 pub const KEY_BYTES_MAX: usize = 256;
 
+/// The bytes of a kind at the beginning of a key.
+pub(crate) const KIND_KEY_BYTES: usize = 1;
+/// The most bytes of a label in a key, its end mark included.
+pub(crate) const LABEL_KEY_BYTES: usize = LABEL_BYTES_MAX + 1;
+/// The bytes of a number in a key.
+pub(crate) const NUMBER_KEY_BYTES: usize = size_of::<u64>();
+/// The bytes of an epoch in a key.
+pub(crate) const EPOCH_KEY_BYTES: usize = size_of::<u32>() + NUMBER_KEY_BYTES;
+/// The bytes of a hash in a key.
+pub(crate) const HASH_KEY_BYTES: usize = size_of::<crate::hash::Hash>();
+
+const _: () =
+    assert!(KIND_KEY_BYTES + LABEL_KEY_BYTES <= KEY_BYTES_MAX, "a kind and a name fit in a key");
+const _: () = assert!(HASH_KEY_BYTES == 32, "a hash has one width wherever it stands");
+const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "an engine can tell a key's length");
+
 /// Writes the parts of a key so that the order of the bytes is the order of the parts.
 #[derive(Debug)]
 pub struct KeyWriter<'a>(pub &'a mut Vec<u8>);
@@ -51,13 +68,17 @@ pub struct KeyWriter<'a>(pub &'a mut Vec<u8>);
 impl KeyWriter<'_> {
     /// Appends the kind of the row. Kinds are stored: never reuse one.
     pub fn kind(self, kind: u8) -> Self {
+        assert!(kind > 0, "kinds count from 1");
         self.0.push(kind);
         self
     }
 
     /// Appends a label and its end mark, which sorts before every character.
     pub fn label(self, label: crate::label::Label) -> Self {
-        self.0.extend_from_slice(label.as_bytes());
+        let name = label.as_bytes();
+        assert!(!name.is_empty() && name[0] != 0, "a name does not begin with its end");
+        assert!(name.len() < LABEL_KEY_BYTES, "a name has room for its end");
+        self.0.extend_from_slice(name);
         self.0.push(0);
         self
     }
@@ -106,6 +127,7 @@ impl<'a> KeyReader<'a> {
     /// [`Damaged`] if the key is empty.
     pub fn new(bytes: &'a [u8]) -> Result<(u8, Self), Damaged> {
         let (&kind, rest) = bytes.split_first().ok_or(Damaged { what: "key", why: "empty" })?;
+        assert!(rest.len() < bytes.len(), "a kind is read once");
         Ok((kind, Self(rest)))
     }
 
@@ -118,6 +140,8 @@ impl<'a> KeyReader<'a> {
         let end = self.0.iter().position(|byte| *byte == 0).ok_or_else(|| damaged.clone())?;
         let text = core::str::from_utf8(&self.0[..end]).map_err(|_| damaged.clone())?;
         let label = crate::label::Label::parse(text).map_err(|_| damaged)?;
+        assert!(end > 0 && end < LABEL_KEY_BYTES, "what is read as a name has its length");
+        assert!(self.0[end] == 0, "a name ends at its mark");
         self.0 = &self.0[end + 1..];
         Ok(label)
     }
@@ -192,6 +216,7 @@ impl<'a> KeyReader<'a> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Damaged> {
         let (array, rest) =
             self.0.split_first_chunk().ok_or(Damaged { what: "key", why: "cut short" })?;
+        assert!(rest.len() + N == self.0.len(), "a field has a fixed width");
         self.0 = rest;
         Ok(*array)
     }

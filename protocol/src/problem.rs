@@ -65,6 +65,26 @@ codes! {
     Unavailable = 14, "POS_SYNC_UNAVAILABLE", 503;
 }
 
+const _: () = {
+    let codes = ErrorCode::ALL;
+    assert!(codes.len() <= u8::MAX as usize, "a code fits in a byte");
+    let mut at = 0;
+    while at < codes.len() {
+        let status = codes[at].status();
+        let text = codes[at].as_str().as_bytes();
+        assert!(codes[at] as usize == at, "the binary form holds the place: it is the number");
+        assert!(status >= 400 && status <= 599, "a problem has the status of one");
+        assert!(text[0] == b'P' && text[3] == b'_', "a code is one of a point of sale");
+        assert!(text.len() > 8 && text.len() <= 36, "a code is short, and says something");
+        at += 1;
+    }
+    assert!(ErrorCode::Unauthorized.status() == 401, "a till without a credential hears so");
+    assert!(ErrorCode::RateLimited.status() == 429, "a till that is too fast hears so");
+    assert!(ErrorCode::TooLarge.status() == 413, "a push that is too large is halved");
+    assert!(ErrorCode::StorageFailed.status() >= 500, "a failing disk costs no item an attempt");
+    assert!(ErrorCode::Unavailable.status() >= 500, "a busy cloud costs no item an attempt");
+};
+
 impl core::fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(self.as_str())

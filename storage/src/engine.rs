@@ -25,6 +25,16 @@ pub const BATCH_ROWS_MAX: usize = 1 << 20;
 /// Lies behind every key.
 pub const AFTER_LAST_KEY: [u8; KEY_BYTES_MAX + 1] = [0xff; KEY_BYTES_MAX + 1];
 
+const _: () = assert!(KEY_BYTES_MAX > 0, "there is more than one key");
+const _: () = assert!(AFTER_LAST_KEY.len() > KEY_BYTES_MAX, "the end is longer than any key");
+const _: () = assert!(AFTER_LAST_KEY[KEY_BYTES_MAX] == u8::MAX, "the end has the highest bytes");
+const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX, "a key is short beside its value");
+const _: () = assert!(BATCH_ROWS_MAX < u32::MAX as usize, "the rows of a batch can be counted");
+const _: () = assert!(
+    KEY_BYTES_MAX as u64 * (BATCH_ROWS_MAX as u64) < u32::MAX as u64,
+    "the keys of a full batch fit into memory"
+);
+
 /// Reads committed state, and only that: what is returned here survives a power cut.
 pub trait Read: Send + Sync {
     /// Visits the value of each key, in their order, as of one moment.
@@ -61,6 +71,8 @@ pub trait Read: Send + Sync {
             Ok(())
         })?;
         assert_eq!(visits, 1, "an engine visits each key once, absent or not");
+        let bytes = found.as_ref().map_or(0, Vec::len);
+        assert!(bytes <= VALUE_BYTES_MAX, "an engine returns no value that nobody could write");
         Ok(found)
     }
 
@@ -73,9 +85,15 @@ pub trait Read: Send + Sync {
         self.visit(from, until, limit, &mut |key, value| {
             assert!(page.len() < limit, "an engine keeps the limit");
             assert!(from <= key && key < until, "an engine keeps the bounds");
+            assert!(key.len() <= KEY_BYTES_MAX, "an engine returns no key that nobody could write");
+            assert!(value.len() <= VALUE_BYTES_MAX, "an engine returns no value beyond the limit");
+            if let Some((last, _)) = page.last() {
+                assert!(last.as_slice() < key, "an engine ascends, each key once");
+            }
             page.push((key.to_vec(), value.to_vec()));
             Ok(())
         })?;
+        assert!(from < until || page.is_empty(), "no row lies between crossed bounds");
         Ok(page)
     }
 }
@@ -132,6 +150,11 @@ struct Change {
     value_end: Option<usize>,
 }
 
+const _: () = assert!(
+    size_of::<Change>() * BATCH_ROWS_MAX <= 32 << 20,
+    "the places of a full batch take little memory"
+);
+
 impl Change {
     fn end(self) -> usize {
         self.value_end.unwrap_or(self.key_end)
@@ -164,8 +187,9 @@ impl Batch {
         let key = self.append_key(key);
         let key_end = key.end;
         value(&mut self.bytes, key);
-        assert!(self.bytes.len() >= key_end, "a value is appended");
-        self.changes.push(Change { key_end, value_end: Some(self.bytes.len()) });
+        let value_end = self.bytes.len();
+        assert!(value_end >= key_end, "a value is appended");
+        self.push(Change { key_end, value_end: Some(value_end) });
     }
 
     /// Removes the key that `key` appends.
@@ -174,7 +198,7 @@ impl Batch {
     /// If the key is not above the one before.
     pub fn remove_with(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
         let key_end = self.append_key(key).end;
-        self.changes.push(Change { key_end, value_end: None });
+        self.push(Change { key_end, value_end: None });
     }
 
     /// Returns how many keys change.
@@ -193,6 +217,8 @@ impl Batch {
     pub fn iter(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
         let mut start = 0;
         self.changes.iter().map(move |change| {
+            assert!(start <= change.key_end, "a key begins where the change before it ends");
+            assert!(change.key_end <= change.end(), "a value lies behind its key");
             let key = &self.bytes[start..change.key_end];
             let value = change.value_end.map(|end| &self.bytes[change.key_end..end]);
             start = change.end();
@@ -205,15 +231,27 @@ impl Batch {
         write(&mut self.bytes);
         assert!(self.bytes.len() >= start, "a key is appended");
         let key = start..self.bytes.len();
+        assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         if let Some(last) = self.last_key() {
+            assert!(last.end <= key.start, "a key lies behind those before it");
             assert!(self.bytes[last] < self.bytes[key.clone()], "keys ascend, each once");
         }
         key
     }
 
+    fn push(&mut self, change: Change) {
+        let before = self.changes.last().map_or(0, |change| change.end());
+        assert!(before <= change.key_end, "changes do not overlap");
+        assert_eq!(change.end(), self.bytes.len(), "every byte belongs to a change");
+        self.changes.push(change);
+    }
+
     fn last_key(&self) -> Option<Range<usize>> {
         let (last, before) = self.changes.split_last()?;
-        Some(before.last().map_or(0, |change| change.end())..last.key_end)
+        let key = before.last().map_or(0, |change| change.end())..last.key_end;
+        assert!(key.start <= key.end, "a key ends behind its beginning");
+        assert!(last.end() <= self.bytes.len(), "a change lies within the batch");
+        Some(key)
     }
 }
 
@@ -270,6 +308,8 @@ impl KeyList {
             assert!(self.key(last) < key, "keys ascend, in bytes as in their type");
         }
         self.ends.push(self.bytes.len());
+        let bytes_max = self.ends.len().saturating_mul(KEY_BYTES_MAX);
+        assert!(self.bytes.len() <= bytes_max, "every byte of the list belongs to a key");
     }
 
     /// Returns how many keys there are.
@@ -290,8 +330,11 @@ impl KeyList {
     /// If there is none.
     #[must_use]
     pub fn key(&self, index: usize) -> &[u8] {
+        assert!(index < self.ends.len(), "a key is asked for by its place");
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        &self.bytes[start..self.ends[index]]
+        let end = self.ends[index];
+        assert!(start <= end && end <= self.bytes.len(), "a key lies within the list");
+        &self.bytes[start..end]
     }
 
     /// Visits the keys in order.
@@ -320,23 +363,83 @@ pub(crate) fn copy_pages(
     mut put: impl FnMut(&Batch) -> Result<(), StoreError>,
 ) -> Result<u64, StoreError> {
     const PAGE_ROWS: usize = 256;
+    const { assert!(PAGE_ROWS > 0, "a page moves the copy forward") };
+    const { assert!(PAGE_ROWS <= BATCH_ROWS_MAX, "a page is one commit") };
     let mut rows = 0_u64;
     let mut next = Vec::new();
     loop {
         let page = from.scan(&next, &AFTER_LAST_KEY, PAGE_ROWS)?;
         let Some((last, _)) = page.last() else { break };
         assert!(*last >= next, "a copy moves forward");
+        assert!(page.len() <= PAGE_ROWS, "a page keeps its limit");
         next.clone_from(last);
         next.push(0); // the smallest key above `last`
-        rows += page.len() as u64;
-        put(&page.into_iter().map(|(key, value)| (key, Some(value))).collect())?;
+        assert!(next.as_slice() < AFTER_LAST_KEY.as_slice(), "a copy stays before the end");
+        let copied = page.len();
+        let batch: Batch = page.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        assert_eq!(batch.len(), copied, "a page has each key once");
+        put(&batch)?;
+        rows += copied as u64;
     }
     Ok(rows)
+}
+
+/// Lets an engine and its readers read through the part that they share.
+macro_rules! read_through {
+    ($shared:ident: $($reads:ty),+) => {$(
+        impl $crate::engine::Read for $reads {
+            fn load(
+                &self,
+                keys: &$crate::engine::KeyList,
+                visit: &mut $crate::engine::LoadVisit<'_>,
+            ) -> Result<(), $crate::StoreError> {
+                let mut visits = 0_usize;
+                self.$shared.load(keys, &mut |index, value| {
+                    assert_eq!(index, visits, "the keys are visited in their order");
+                    visits += 1;
+                    visit(index, value)
+                })?;
+                assert_eq!(visits, keys.len(), "each key is visited, absent or not");
+                Ok(())
+            }
+
+            fn visit(
+                &self,
+                from: &[u8],
+                until: &[u8],
+                limit: usize,
+                visit: &mut $crate::engine::ScanVisit<'_>,
+            ) -> Result<(), $crate::StoreError> {
+                let mut rows = 0_usize;
+                self.$shared.visit(from, until, limit, &mut |key, value| {
+                    assert!(from <= key && key < until, "a scan keeps its bounds");
+                    rows += 1;
+                    visit(key, value)
+                })?;
+                assert!(rows <= limit, "a scan keeps its limit");
+                Ok(())
+            }
+        }
+    )+};
+}
+pub(crate) use read_through;
+
+/// Refuses what a file holds if nobody could write it, so that whoever copies it need not fear it.
+pub(crate) fn expect_within_limits(key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    if key.len() > KEY_BYTES_MAX {
+        return Err(StoreError::damaged_row(key, "the key is longer than any that was written"));
+    }
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(StoreError::damaged_row(key, "the value is larger than any that was written"));
+    }
+    Ok(())
 }
 
 /// Checks the limits of a batch, in every engine alike.
 pub(crate) fn assert_within_limits(batch: &Batch) {
     assert!(batch.len() <= BATCH_ROWS_MAX, "a batch has at most {BATCH_ROWS_MAX} rows");
+    let end = batch.changes.last().map_or(0, |change| change.end());
+    assert_eq!(end, batch.bytes.len(), "every byte of a batch belongs to a change");
     for (key, value) in batch.iter() {
         assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         let bytes = value.map_or(0, <[u8]>::len);

@@ -74,6 +74,11 @@ impl StoreError {
         Self::Unavailable { why }
     }
 
+    /// Says that the handle was closed, by its owner.
+    pub(crate) fn closed() -> Self {
+        Self::unavailable("the store is closed")
+    }
+
     pub(crate) fn unknown(why: impl ToString) -> Self {
         let why = why.to_string();
         assert!(!why.is_empty(), "an error says why");
@@ -98,11 +103,13 @@ impl StoreError {
         for byte in key {
             write!(hex, "{byte:02x}").expect("a string takes every write");
         }
+        assert_eq!(hex.len(), key.len() * 2, "two digits name a byte");
         Self::Damaged { key: hex, why: why.to_string() }
     }
 
     /// An I/O error on the way to a file, before any row of a batch was written.
     pub(crate) fn before_write(what: &str, error: &io::Error) -> Self {
+        assert!(!what.is_empty(), "an error says what was tried");
         let why = format!("{what}: {error}");
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         match full.contains(&error.kind()) {

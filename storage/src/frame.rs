@@ -10,7 +10,10 @@
 
 use std::ops::Range;
 
+use counterfoil_protocol::persist::KEY_BYTES_MAX;
+
 use crate::StoreError;
+use crate::engine::VALUE_BYTES_MAX;
 
 /// The only frame there is. A reader of this version refuses others, as it cannot check them.
 const VERSION: u8 = 1;
@@ -18,13 +21,19 @@ const VERSION: u8 = 1;
 /// The bytes before the body.
 const HEAD_BYTES: usize = 5;
 
+const _: () = assert!(VERSION != 0, "a page of zeroes is no frame");
+const _: () = assert!(HEAD_BYTES == size_of_val(&VERSION) + size_of::<u32>(), "version and sum");
+const _: () = assert!(HEAD_BYTES < VALUE_BYTES_MAX, "a frame leaves room for a body");
+
 /// Appends the framed body that `write` appends, for the key that lies at `key` in `out`.
 pub(crate) fn seal(out: &mut Vec<u8>, key: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     assert!(key.end <= start, "the key lies before its value");
+    assert!(key.len() <= KEY_BYTES_MAX, "the key is one that a store takes");
     out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
     write(out);
     assert!(out.len() >= start + HEAD_BYTES, "a record is appended");
+    assert!(out.len() - start <= VALUE_BYTES_MAX, "a record and its frame are one value");
     let sum = checksum(&out[key], &out[start + HEAD_BYTES..]);
     out[start + 1..start + HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(out[start], VERSION, "a record is appended, not written over the head");
@@ -35,6 +44,8 @@ pub(crate) fn unseal<'a>(key: &[u8], framed: &'a [u8]) -> Result<&'a [u8], Store
     let Some((head, body)) = framed.split_first_chunk::<HEAD_BYTES>() else {
         return Err(StoreError::damaged_row(key, "the value is shorter than its frame"));
     };
+    assert!(key.len() <= KEY_BYTES_MAX, "the key is one that a store takes");
+    assert!(framed.len() <= VALUE_BYTES_MAX, "a record and its frame are one value");
     let [version, sum @ ..] = *head;
     if version != VERSION {
         return Err(StoreError::damaged_row(key, format!("the frame has version {version}")));

@@ -8,7 +8,10 @@ use crate::StoreError;
 /// Syncs the directory that names `path`.
 pub(crate) fn parent(path: &Path) -> Result<(), StoreError> {
     match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => entry(parent),
+        Some(parent) if !parent.as_os_str().is_empty() => {
+            assert!(path.starts_with(parent), "a name lies in its directory");
+            entry(parent)
+        }
         Some(_) | None => entry(Path::new(".")),
     }
 }

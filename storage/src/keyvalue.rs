@@ -4,9 +4,9 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
-use counterfoil_protocol::persist::Persist;
+use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist};
 
-use crate::engine::{AFTER_LAST_KEY, Batch, Engine, Integrity, KeyList, Read};
+use crate::engine::{AFTER_LAST_KEY, BATCH_ROWS_MAX, Batch, Engine, Integrity, KeyList, Read};
 use crate::{StoreError, frame};
 
 /// A role's database: its rows, framed, in an engine.
@@ -58,8 +58,11 @@ where
     pub fn check(&mut self) -> Result<Checked, StoreError> {
         let structure = self.engine.check()?;
         let mut rows = 0_u64;
-        self.engine.visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |key, framed| {
-            open_row::<M>(key, framed)?;
+        let mut last = None;
+        self.engine.visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |bytes, framed| {
+            let (key, _) = open_row::<M>(bytes, framed)?;
+            assert!(last.as_ref() < Some(&key), "a check ascends, each row once");
+            last = Some(key);
             rows += 1;
             Ok(())
         })?;
@@ -90,8 +93,12 @@ where
     ) -> Result<(), StoreError> {
         let loaded = load::<M>(&self.engine, keys)?;
         let writes = decide(&loaded);
+        assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch");
         encode::<M>(&writes, &mut self.batch);
-        self.engine.commit(&self.batch)
+        let outcome = self.engine.commit(&self.batch);
+        let locked = matches!(outcome, Err(StoreError::Locked { .. }));
+        assert!(!locked, "an open store is this process's alone");
+        outcome
     }
 }
 
@@ -221,7 +228,12 @@ fn encode<M: Persist>(writes: &Writes<M>, batch: &mut Batch) {
         let key = |out: &mut Vec<u8>| M::key_bytes(key, out);
         match record {
             Some(record) => batch.put_with(key, |out, key| {
-                frame::seal(out, key, |out| M::record_bytes(record, out));
+                assert!(!key.is_empty(), "a key says its kind");
+                frame::seal(out, key, |out| {
+                    let start = out.len();
+                    M::record_bytes(record, out);
+                    assert!(out.len() > start, "a record says its version");
+                });
             }),
             None => batch.remove_with(key),
         }
@@ -232,14 +244,17 @@ fn encode<M: Persist>(writes: &Writes<M>, batch: &mut Batch) {
 fn get<M: Persist>(reads: &impl Read, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
     let mut list = KeyList::with_capacity(1);
     list.push_with(|out| M::key_bytes(key, out));
+    let mut visits = 0_usize;
     let mut found = None;
     reads.load(&list, &mut |index, framed| {
         assert_eq!(index, 0, "one key has one index");
+        visits += 1;
         if let Some(framed) = framed {
             found = Some(open_record::<M>(key, list.key(0), framed)?);
         }
         Ok(())
     })?;
+    assert_eq!(visits, 1, "an engine visits each key once, absent or not");
     Ok(found)
 }
 
@@ -254,7 +269,12 @@ fn scan<M: Persist>(
     let mut end = Vec::with_capacity(32);
     M::key_bytes(until, &mut end);
     assert_eq!(from < until, first < end, "the order of the bytes is the order of the keys");
-    collect::<M>(reads, &first, &end, limit)
+    assert!(first.len() <= KEY_BYTES_MAX, "a scan begins at a key");
+    assert!(end.len() <= KEY_BYTES_MAX, "a scan ends before a key");
+    let page = collect::<M>(reads, &first, &end, limit)?;
+    assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
+    assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");
+    Ok(page)
 }
 
 fn collect<M: Persist>(
@@ -265,6 +285,7 @@ fn collect<M: Persist>(
 ) -> Result<Page<M>, StoreError> {
     let mut page: Page<M> = Vec::new();
     reads.visit(from, until, limit, &mut |bytes, framed| {
+        assert!(page.len() < limit, "an engine keeps the limit");
         let (key, record) = open_row::<M>(bytes, framed)?;
         if let Some((last, _)) = page.last() {
             assert!(*last < key, "a scan ascends");
@@ -272,7 +293,7 @@ fn collect<M: Persist>(
         page.push((key, record));
         Ok(())
     })?;
-    assert!(page.len() <= limit, "a scan keeps its limit");
+    assert!(from < until || page.is_empty(), "no row lies between crossed bounds");
     Ok(page)
 }
 

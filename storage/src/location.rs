@@ -5,11 +5,18 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::engine::{Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit};
+use crate::redb::CACHE_BYTES_DEFAULT;
 use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, StoreError};
 
 /// The bytes of cache of a redb store that is opened by its location: those who choose their
 /// engine are servers.
 const SERVER_CACHE_BYTES: usize = 256 << 20;
+
+const _: () = assert!(SERVER_CACHE_BYTES > CACHE_BYTES_DEFAULT, "a server has more than a till");
+const _: () = assert!(
+    SERVER_CACHE_BYTES <= 1 << 30,
+    "a cache is a part of a small server's memory, not all of it"
+);
 
 /// `sled:PATH`, `redb:PATH` or `memory:`.
 ///
@@ -52,13 +59,15 @@ impl FromStr for Location {
             "" => Err(LocationError::NoPath(engine)),
             path => Ok(PathBuf::from(path)),
         };
-        match text.split_once(':') {
-            Some(("sled", path)) => path_of("sled", path).map(Self::Sled),
-            Some(("redb", path)) => path_of("redb", path).map(Self::Redb),
-            Some(("memory", "")) => Ok(Self::Memory),
-            Some(("memory", path)) => Err(LocationError::Path(path.to_owned())),
-            Some(_) | None => Err(LocationError::Engine(text.to_owned())),
-        }
+        let location = match text.split_once(':') {
+            Some(("sled", path)) => path_of("sled", path).map(Self::Sled)?,
+            Some(("redb", path)) => path_of("redb", path).map(Self::Redb)?,
+            Some(("memory", "")) => Self::Memory,
+            Some(("memory", path)) => return Err(LocationError::Path(path.to_owned())),
+            Some(_) | None => return Err(LocationError::Engine(text.to_owned())),
+        };
+        assert_eq!(location.to_string(), text, "a location is shown as it was written");
+        Ok(location)
     }
 }
 

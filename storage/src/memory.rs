@@ -81,6 +81,10 @@ impl<M: Machine> Memory<M> {
 
     /// Opens the store again after a failure: the committed rows are there.
     pub fn reopen(&mut self) {
+        assert!(
+            !(self.refuses && self.next_failure.is_some()),
+            "a failure that came is planned no more"
+        );
         self.refuses = false;
         self.next_failure = None;
     }
@@ -118,6 +122,7 @@ impl<M: Machine> Memory<M> {
 
     fn commit(&mut self, writes: Writes<M>) -> Result<(), StoreError> {
         assert!(!self.refuses, "a transaction begins on an open store");
+        let commits_before = self.counters.commits;
         let failure = self.next_failure.take();
         self.refuses = failure.is_some();
         if failure == Some(Failure::Before) {
@@ -125,12 +130,16 @@ impl<M: Machine> Memory<M> {
         }
         self.counters.commits += 1;
         self.counters.rows_written += writes.len() as u64;
+        let (rows_before, changes) = (self.rows.len(), writes.len());
         for (key, record) in writes {
             match record {
                 Some(record) => self.rows.insert(key, record),
                 None => self.rows.remove(&key),
             };
         }
+        assert!(self.rows.len() <= rows_before + changes, "a write adds at most one row");
+        assert!(self.rows.len() + changes >= rows_before, "a write removes at most one row");
+        assert_eq!(self.counters.commits, commits_before + 1, "a lost answer is a commit too");
         match failure {
             Some(_) => Err(StoreError::unknown("a planned failure")),
             None => Ok(()),
@@ -176,6 +185,11 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
             return Ok(Page::<M>::new());
         }
         let range = self.rows.range(from..until).take(limit);
-        Ok(range.map(|(key, record)| (key.clone(), M::Record::clone(record))).collect())
+        let page: Page<M> =
+            range.map(|(key, record)| (key.clone(), M::Record::clone(record))).collect();
+        assert!(page.len() <= limit, "a scan keeps its limit");
+        assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
+        assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");
+        Ok(page)
     }
 }

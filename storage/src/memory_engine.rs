@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use counterfoil_protocol::persist::KEY_BYTES_MAX;
+
 use crate::engine::{
-    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits,
+    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, VALUE_BYTES_MAX,
+    assert_within_limits, expect_within_limits, read_through,
 };
 use crate::{Failure, StoreError};
 
@@ -56,8 +59,9 @@ impl MemoryEngine {
         while let Some(payload) = record_at(&log, whole)? {
             replay(payload, &mut rows)?;
             whole += RECORD_HEAD + payload.len();
+            assert!(whole <= log.len(), "a whole record lies within the log");
         }
-        assert!(whole <= log.len(), "a whole record lies within the log");
+        assert!(whole > 0 || rows.is_empty(), "every row comes from a record");
         log.truncate(whole);
         let state = State { durable: whole, log, rows, ..State::default() };
         Ok(Self { state: Arc::new(RwLock::new(state)) })
@@ -67,6 +71,7 @@ impl MemoryEngine {
     pub fn fail_next(&mut self, failure: Failure) {
         let mut state = write(&self.state);
         assert_eq!(state.next_failure, None, "one planned failure at a time");
+        assert!(!state.refuses, "a store that refuses is opened anew first");
         state.next_failure = Some(failure);
     }
 
@@ -89,8 +94,9 @@ impl MemoryEngine {
     pub fn crash(self, keep_bytes: usize) -> Vec<u8> {
         let mut state = write(&self.state);
         state.refuses = true;
+        let durable = std::mem::take(&mut state.durable);
         let mut log = std::mem::take(&mut state.log);
-        assert!(state.durable <= log.len(), "what is durable is written");
+        assert!(durable <= log.len(), "what is durable is written");
         log.truncate(keep_bytes);
         log
     }
@@ -119,20 +125,26 @@ impl Engine for MemoryEngine {
         let failure = state.next_failure.take();
         state.refuses = failure.is_some();
         if failure == Some(Failure::Before) {
+            assert_eq!(state.durable, state.log.len(), "nothing was written of what failed");
             return Err(StoreError::unknown("a planned failure"));
         }
         let record = record(batch);
         state.log.extend_from_slice(&record);
+        assert!(state.durable < state.log.len(), "what is written is not yet acknowledged");
         if failure == Some(Failure::After) {
+            assert!(state.refuses, "a lost answer closes the store");
             return Err(StoreError::unknown("a planned failure"));
         }
         state.durable = state.log.len();
+        let rows_before = state.rows.len();
         for (key, value) in batch.iter() {
             match value {
                 Some(value) => state.rows.insert(key.to_vec(), value.to_vec()),
                 None => state.rows.remove(key),
             };
         }
+        assert!(state.rows.len() <= rows_before + batch.len(), "a write adds at most one row");
+        assert!(state.rows.len() + batch.len() >= rows_before, "a write removes at most one row");
         Ok(())
     }
 
@@ -140,6 +152,7 @@ impl Engine for MemoryEngine {
         let state = read(&self.state);
         state.readable()?;
         let replayed = Self::open(state.log.clone())?;
+        assert_eq!(replayed.durable_bytes(), state.durable, "what is acknowledged replays whole");
         if read(&replayed.state).rows != state.rows {
             return Err(StoreError::damaged_part("log", "it does not replay to the rows"));
         }
@@ -153,13 +166,17 @@ impl State {
             return Err(StoreError::unknown("the store was closed by a failure; reopen it"));
         }
         assert!(self.durable == self.log.len(), "an open store has acknowledged all it wrote");
+        assert!(self.durable > 0 || self.rows.is_empty(), "every row is in the log");
         Ok(())
     }
+}
 
+impl Read for RwLock<State> {
     fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
-        self.readable()?;
+        let state = read(self);
+        state.readable()?;
         for (index, key) in keys.iter().enumerate() {
-            visit(index, self.rows.get(key).map(Vec::as_slice))?;
+            visit(index, state.rows.get(key).map(Vec::as_slice))?;
         }
         Ok(())
     }
@@ -171,40 +188,20 @@ impl State {
         limit: usize,
         visit: &mut ScanVisit<'_>,
     ) -> Result<(), StoreError> {
-        self.readable()?;
+        let state = read(self);
+        state.readable()?;
         if from >= until {
             return Ok(());
         }
         let bounds = (std::ops::Bound::Included(from), std::ops::Bound::Excluded(until));
-        for (key, value) in self.rows.range::<[u8], _>(bounds).take(limit) {
+        for (key, value) in state.rows.range::<[u8], _>(bounds).take(limit) {
             visit(key, value)?;
         }
         Ok(())
     }
 }
 
-macro_rules! read_through_state {
-    ($reads:ty) => {
-        impl Read for $reads {
-            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
-                read(&self.state).load(keys, visit)
-            }
-
-            fn visit(
-                &self,
-                from: &[u8],
-                until: &[u8],
-                limit: usize,
-                visit: &mut ScanVisit<'_>,
-            ) -> Result<(), StoreError> {
-                read(&self.state).visit(from, until, limit, visit)
-            }
-        }
-    };
-}
-
-read_through_state!(MemoryEngine);
-read_through_state!(MemoryReader);
+read_through!(state: MemoryEngine, MemoryReader);
 
 fn read(state: &RwLock<State>) -> RwLockReadGuard<'_, State> {
     state.read().unwrap_or_else(PoisonError::into_inner)
@@ -217,16 +214,27 @@ fn write(state: &RwLock<State>) -> RwLockWriteGuard<'_, State> {
 /// Length and checksum of the payload, four bytes each.
 const RECORD_HEAD: usize = 8;
 
+/// What a write does: the byte behind its key.
+const REMOVE: u8 = 0;
+const PUT: u8 = 1;
+
+const _: () = assert!(REMOVE != PUT, "a tag says one thing");
+const _: () = assert!(usize::BITS >= u32::BITS, "a length on the disk is one in memory");
+const _: () = assert!(RECORD_HEAD == 2 * size_of::<u32>(), "a head is a length and a checksum");
+const _: () = assert!(KEY_BYTES_MAX <= u32::MAX as usize, "four bytes hold a key's length");
+const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize, "four bytes hold a value's length");
+
 /// One commit as it lies in the log: head, then for each write a key, a tag and a value.
 fn record(batch: &Batch) -> Vec<u8> {
     assert!(!batch.is_empty(), "an empty commit writes nothing");
     let mut out = vec![0; RECORD_HEAD];
     for (key, value) in batch.iter() {
         put_bytes(&mut out, key);
-        out.push(u8::from(value.is_some()));
+        out.push(if value.is_some() { PUT } else { REMOVE });
         put_bytes(&mut out, value.unwrap_or_default());
     }
     let len = u32::try_from(out.len() - RECORD_HEAD).expect("a commit is under 4 GiB");
+    assert!(len > 0, "a record has a payload");
     let sum = crc32fast::hash(&out[RECORD_HEAD..]);
     out[..4].copy_from_slice(&len.to_le_bytes());
     out[4..RECORD_HEAD].copy_from_slice(&sum.to_le_bytes());
@@ -263,13 +271,18 @@ fn record_at(log: &[u8], start: usize) -> Result<Option<&[u8]>, StoreError> {
 
 fn replay(mut payload: &[u8], rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), StoreError> {
     while !payload.is_empty() {
+        let before = payload.len();
         let write = take_bytes(&mut payload).and_then(|key| {
             let tag = payload.split_off_first()?;
             Some((key, *tag, take_bytes(&mut payload)?))
         });
+        assert!(payload.len() < before || write.is_none(), "a write that is read is behind");
         match write {
-            Some((key, 1, value)) => rows.insert(key.to_vec(), value.to_vec()),
-            Some((key, 0, _)) => rows.remove(key),
+            Some((key, PUT, value)) => {
+                expect_within_limits(key, value)?;
+                rows.insert(key.to_vec(), value.to_vec())
+            }
+            Some((key, REMOVE, _)) => rows.remove(key),
             Some(_) | None => {
                 return Err(StoreError::damaged_part("log", "a record has no such write"));
             }

@@ -10,15 +10,17 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ::redb::{
-    CommitError, Database, DatabaseError, Durability, ReadOnlyTable, ReadableDatabase as _,
-    ReadableTable as _, StorageError, TableDefinition, TableError, TransactionError,
+    AccessGuard, CommitError, Database, DatabaseError, Durability, ReadOnlyTable,
+    ReadableDatabase as _, ReadableTable as _, StorageError, TableDefinition, TableError,
+    TransactionError,
 };
 
 pub use ::redb::StorageBackend;
 
 use crate::contain::contain;
 use crate::engine::{
-    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits,
+    Batch, Engine, Integrity, KeyList, LoadVisit, ScanVisit, VALUE_BYTES_MAX, assert_within_limits,
+    expect_within_limits, read_through,
 };
 use crate::{StoreError, fsync};
 
@@ -35,6 +37,10 @@ const PART: &str = "redb file";
 /// The bytes of cache that [`Redb::open`] takes: a till has little memory to spare.
 pub const CACHE_BYTES_DEFAULT: usize = 32 << 20;
 
+const _: () = assert!(FORMAT_VERSION > 0, "a version is not what a page of zeroes says");
+const _: () = assert!(CACHE_BYTES_DEFAULT >= VALUE_BYTES_MAX, "the cache holds any one value");
+const _: () = assert!((VALUE_BYTES_MAX as u64) < 3 << 30, "redb takes values of less than 3 GiB");
+
 /// A redb file, open for writing by this process alone.
 #[derive(Debug)]
 pub struct Redb {
@@ -47,18 +53,11 @@ pub struct RedbReader {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
-struct Shared {
-    handle: RwLock<Handle>,
-}
-
 /// Readers and the committer share an open database; only its end takes the lock for writing.
 #[derive(Debug)]
-enum Handle {
-    Open(Database),
-    /// A commit failed, for this reason. The file is closed, so that it can be opened again.
-    Failed(String),
-    Closed,
+struct Shared {
+    /// The database, or what everyone is told since it was closed: the file can be opened again.
+    handle: RwLock<Result<Database, StoreError>>,
 }
 
 impl Redb {
@@ -105,13 +104,13 @@ impl Redb {
             }
             None => contain(PART, || create_tables(&database))??,
         }
-        Ok(Self { shared: Arc::new(Shared { handle: RwLock::new(Handle::Open(database)) }) })
+        Ok(Self { shared: Arc::new(Shared { handle: RwLock::new(Ok(database)) }) })
     }
 }
 
 impl Drop for Redb {
     fn drop(&mut self) {
-        self.shared.close(Handle::Closed);
+        self.shared.close(StoreError::closed());
     }
 }
 
@@ -133,23 +132,20 @@ impl Engine for Redb {
         })?;
         if let Err(error) = &outcome {
             tracing::error!(%error, "a redb transaction failed; the store is closed");
-            self.shared.close(Handle::Failed(error.to_string()));
+            self.shared.close(StoreError::unknown(error));
+            let next = self.shared.with(|_| Ok(()));
+            assert!(matches!(next, Err(StoreError::Unknown { .. })), "who lost a commit refuses");
         }
         outcome
     }
 
     fn check(&mut self) -> Result<Integrity, StoreError> {
         let mut handle = self.shared.handle.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *handle {
-            Handle::Open(database) => {
-                let checked = contain(PART, || database.check_integrity())?;
-                match checked.map_err(|error| opening(error, Path::new(PART)))? {
-                    true => Ok(Integrity::Sound),
-                    false => Ok(Integrity::Repaired),
-                }
-            }
-            Handle::Failed(why) => Err(StoreError::unknown(why)),
-            Handle::Closed => Err(StoreError::unavailable("the store is closed")),
+        let database = handle.as_mut().map_err(|refusal| refusal.clone())?;
+        let checked = contain(PART, || database.check_integrity())?;
+        match checked.map_err(|error| opening(error, Path::new(PART)))? {
+            true => Ok(Integrity::Sound),
+            false => Ok(Integrity::Repaired),
         }
     }
 }
@@ -159,18 +155,18 @@ impl Shared {
         &self,
         act: impl FnOnce(&Database) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match &*self.handle.read().unwrap_or_else(PoisonError::into_inner) {
-            Handle::Open(database) => act(database),
-            Handle::Failed(why) => Err(StoreError::unknown(why)),
-            Handle::Closed => Err(StoreError::unavailable("the store is closed")),
-        }
+        let handle = self.handle.read().unwrap_or_else(PoisonError::into_inner);
+        act(handle.as_ref().map_err(StoreError::clone)?)
     }
 
     /// Closes the file, so that it can be opened again; waits for reads that are under way.
-    fn close(&self, end: Handle) {
-        assert!(!matches!(end, Handle::Open(_)), "a closed store does not open by itself");
+    fn close(&self, refusal: StoreError) {
+        assert!(
+            matches!(refusal, StoreError::Unknown { .. } | StoreError::Unavailable { .. }),
+            "who meets a closed store may open it again"
+        );
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *handle, end);
+        let before = std::mem::replace(&mut *handle, Err(refusal));
         if let Err(error) = contain(PART, || drop(before)) {
             tracing::error!(%error, "redb panicked while it closed");
         }
@@ -181,7 +177,9 @@ impl Shared {
             let rows = contain(PART, || rows(database))??;
             for (index, key) in keys.iter().enumerate() {
                 let found = contain(PART, || rows.get(key))?.map_err(reading)?;
-                visit(index, found.as_ref().map(::redb::AccessGuard::value))?;
+                let value = contain(PART, || found.as_ref().map(AccessGuard::value))?;
+                expect_within_limits(key, value.unwrap_or_default())?;
+                visit(index, value)?;
             }
             Ok(())
         })
@@ -201,41 +199,28 @@ impl Shared {
             let bounds = (Bound::Included(from), Bound::Excluded(until));
             let rows = contain(PART, || rows(database))??;
             let mut range = contain(PART, || rows.range::<&[u8]>(bounds))?.map_err(reading)?;
+            let mut last: Option<AccessGuard<'_, &[u8]>> = None;
             for _ in 0..limit {
                 let Some(row) = contain(PART, || range.next())? else {
                     break;
                 };
-                let (key, value) = row.map_err(reading)?;
-                assert!(from <= key.value() && key.value() < until, "a scan keeps its bounds");
-                visit(key.value(), value.value())?;
+                let row = row.map_err(reading)?;
+                // redb trusts what a page says of itself; in a damaged one it points elsewhere.
+                let (key, value) = contain(PART, || (row.0.value(), row.1.value()))?;
+                let ascends = last.as_ref().map_or(from <= key, |last| last.value() < key);
+                if !ascends || key >= until {
+                    return Err(StoreError::damaged_row(key, "it lies outside of its order"));
+                }
+                expect_within_limits(key, value)?;
+                visit(key, value)?;
+                last = Some(row.0);
             }
             Ok(())
         })
     }
 }
 
-macro_rules! read_through_shared {
-    ($reads:ty) => {
-        impl Read for $reads {
-            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
-                self.shared.load(keys, visit)
-            }
-
-            fn visit(
-                &self,
-                from: &[u8],
-                until: &[u8],
-                limit: usize,
-                visit: &mut ScanVisit<'_>,
-            ) -> Result<(), StoreError> {
-                self.shared.visit(from, until, limit, visit)
-            }
-        }
-    };
-}
-
-read_through_shared!(Redb);
-read_through_shared!(RedbReader);
+read_through!(shared: Redb, RedbReader);
 
 fn builder(cache_bytes: usize) -> ::redb::Builder {
     let mut builder = Database::builder();
@@ -306,7 +291,7 @@ fn write(database: &Database, batch: &Batch) -> Result<(), StoreError> {
 }
 
 fn opening(error: DatabaseError, path: &Path) -> StoreError {
-    match error {
+    let refusal = match error {
         DatabaseError::DatabaseAlreadyOpen => StoreError::Locked { path: PathBuf::from(path) },
         DatabaseError::UpgradeRequired(version) => StoreError::unsupported(format!(
             "the file is of redb format {version}; export it with the version that wrote it"
@@ -318,7 +303,9 @@ fn opening(error: DatabaseError, path: &Path) -> StoreError {
         }
         DatabaseError::Storage(error) => reading(error),
         other => StoreError::unavailable(other),
-    }
+    };
+    assert!(!matches!(refusal, StoreError::Unknown { .. }), "an open leaves no commit in doubt");
+    refusal
 }
 
 fn beginning(error: TransactionError) -> StoreError {
@@ -345,12 +332,73 @@ fn reading(error: StorageError) -> StoreError {
 
 /// An error before `commit` was called: redb has made nothing of the transaction visible.
 fn writing(error: StorageError) -> StoreError {
-    match error {
+    let refusal = match error {
         StorageError::Io(error) => StoreError::before_write("redb", &error),
         other => reading(other),
-    }
+    };
+    assert!(
+        !matches!(refusal, StoreError::Unknown { .. }),
+        "what was not committed is not in doubt"
+    );
+    refusal
 }
 
 fn committing(error: CommitError) -> StoreError {
     StoreError::unknown(format!("redb could not finish the commit: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::fs;
+
+    use super::Redb;
+    use crate::MemoryEngine;
+    use crate::engine::{AFTER_LAST_KEY, Batch, Engine as _, Read as _, copy_rows};
+
+    /// redb verifies no page that it reads: what it hands out may lie beyond the page, be out of
+    /// order, or be longer than anything that was written.
+    #[test]
+    fn a_damaged_page_is_an_answer_whatever_is_read() {
+        const PAGE: usize = 4096;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let mut engine = Redb::open(&path).unwrap();
+        for n in 0..20_u8 {
+            let rows: Batch = (0..60_u8).map(|key| (vec![key, n], Some(vec![n; 80]))).collect();
+            engine.commit(&rows).unwrap();
+        }
+        drop(engine);
+        let good = fs::read(&path).unwrap();
+        let mut state = 7_u64;
+        let mut below = |end: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040);
+            (state >> 33) as usize % end
+        };
+        let (mut opened, mut reported) = (0, 0);
+        for round in 0..600 {
+            let mut bad = good.clone();
+            let page = below(good.len() / PAGE) * PAGE;
+            for _ in 0..=below(4) {
+                // a page says at its beginning where its rows lie
+                bad[page + below(if round % 2 == 0 { 64 } else { PAGE })] ^= 1 << below(8);
+            }
+            fs::write(&path, bad).unwrap();
+            let Ok(engine) = Redb::open(&path) else { continue };
+            opened += 1;
+            let answers = [
+                engine.scan(&[], &AFTER_LAST_KEY, usize::MAX).map(drop),
+                engine.scan(&[20], &[30], usize::MAX).map(drop),
+                copy_rows(&engine, &mut MemoryEngine::new()).map(drop),
+                (0..60).try_for_each(|key| engine.get(&[key, 3]).map(drop)),
+            ];
+            reported += u32::from(answers.iter().any(Result::is_err));
+            // redb writes when it closes, and ends the process if it meets the damage then
+            std::mem::forget(engine);
+            fs::remove_file(&path).unwrap();
+        }
+        println!("{opened} opened, {reported} of them with damage that was met");
+        assert!(reported > 20, "only {reported} were met");
+    }
 }

@@ -11,16 +11,26 @@ use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
 use crate::wire::message::{
-    Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1, Point, Standing, WIRE_VERSION,
-    Welcome, WelcomeLane,
+    HELLO_LANES_MAX, HELLO_POINTS_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1,
+    Point, Standing, WIRE_VERSION, Welcome, WelcomeLane,
 };
 
 /// The most histories one terminal may begin. Each is a restore or a copy that a person should
 /// know of; beyond this the till keeps selling and the cloud answers without opening another.
 pub(super) const LANES_MAX: u32 = 10_000;
 
+const _: () = assert!(LANES_MAX < u32::MAX, "histories are counted beyond their bound");
+const _: () = assert!(
+    LANES_MAX as usize > HELLO_LANES_MAX,
+    "a till may begin more histories than it reports at a time"
+);
+
 pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut ReadSet<Key>) {
+    assert!(!hello.lanes.is_empty(), "a checked hello names its current lane");
+    assert!(hello.lanes.len() <= HELLO_LANES_MAX, "a checked hello names so many lanes");
     for lane in &hello.lanes {
+        assert!(!lane.points.is_empty(), "a checked lane shows its head");
+        assert!(lane.points.len() <= HELLO_POINTS_MAX, "a checked lane shows so many points");
         keys.insert(Key::Lane(caller.terminal, lane.epoch));
         for point in &lane.points {
             if point.seq > 0 {
@@ -42,9 +52,12 @@ pub(super) fn step(
     hello: &Hello,
 ) -> Output {
     assert!(!hello.lanes.is_empty(), "a checked hello names its current lane");
+    assert_eq!(caller.terminal, hello.terminal_id, "a till is admitted as itself");
     open_current(rows, now, caller.terminal, &hello.lanes[0]);
     let lanes: Vec<WelcomeLane> =
         hello.lanes.iter().map(|lane| compare(rows, caller.terminal, lane)).collect();
+    assert_eq!(lanes.len(), hello.lanes.len(), "each lane has its answer");
+    assert_eq!(lanes[0].epoch, hello.lanes[0].epoch, "the current lane is answered first");
     Output::Welcome(Welcome {
         version: WIRE_VERSION,
         server_time_ms: now.0,
@@ -81,6 +94,7 @@ fn open_current(rows: &mut Rows<'_, Cloud>, now: Millis, id: TerminalId, told: &
 }
 
 fn compare(rows: &Rows<'_, Cloud>, id: TerminalId, told: &HelloLane) -> WelcomeLane {
+    assert!(!told.points.is_empty(), "a checked lane shows its head");
     let held = rows.lane(id, told.epoch);
     let head = held.map_or_else(
         || Point { seq: 0, hash: genesis(id, told.epoch) },
@@ -92,6 +106,7 @@ fn compare(rows: &Rows<'_, Cloud>, id: TerminalId, told: &HelloLane) -> WelcomeL
         .find(|point| chain_at(rows, id, told, head, point.seq) == Some(point.hash))
         .map_or(0, |point| point.seq);
     assert!(common <= head.seq, "a common entry is one that the cloud holds");
+    assert!(common <= told.points[0].seq, "a common entry is one that the till has");
     WelcomeLane { epoch: told.epoch, head, common, standing: standing(told, head, common) }
 }
 
@@ -117,14 +132,18 @@ fn chain_at(
 
 fn standing(told: &HelloLane, head: Point, common: u64) -> Standing {
     let till_head = told.points[0].seq;
+    assert!(common <= till_head && common <= head.seq, "a common entry is one of both");
+    assert!(told.acked <= till_head, "a checked lane was answered up to its head at most");
     if common == till_head {
         return if head.seq == till_head { Standing::InStep } else { Standing::TillLostTail };
     }
     let shown_and_different =
         head.seq > common && told.points.iter().any(|point| point.seq == head.seq);
     if head.seq >= till_head || shown_and_different {
+        assert!(common < till_head, "the till has gone on by itself");
         Standing::Forked
     } else if told.acked > head.seq {
+        assert!(head.seq < till_head, "who has lost entries has fewer");
         Standing::CloudLostTail
     } else {
         Standing::TillAhead

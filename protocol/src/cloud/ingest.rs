@@ -13,17 +13,18 @@ use alloc::vec::Vec;
 
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
-use crate::event::Event;
+use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
 use crate::identity::{EventKey, ProductId};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
 use crate::problem::ErrorCode;
 use crate::time::Millis;
-use crate::wire::message::{ItemResult, PushAnswer, ServerId, Stopped, Verdict};
+use crate::wire::message::{ItemResult, PUSH_ITEMS_MAX, PushAnswer, ServerId, Stopped, Verdict};
 
 pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut ReadSet<Key>) {
     let id = caller.terminal;
+    assert!(!offer.is_empty() && offer.len() <= PUSH_ITEMS_MAX, "a checked push is bounded");
     keys.insert(Key::Lane(id, offer.epoch));
     let segments = offer.items.iter().map(|item| Segment::number(item.seq));
     let mut before = None;
@@ -56,6 +57,7 @@ pub(super) fn step(
 ) -> Output {
     let id = caller.terminal;
     assert_eq!(offer.shop, caller.site.shop, "an offer is read for the shop of its caller");
+    assert_eq!(offer.terminal, id, "a till is admitted as itself");
     let Some(lane) = rows.lane(id, offer.epoch).cloned() else {
         let stopped = Some(Stopped::UnknownEpoch);
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
@@ -84,8 +86,15 @@ pub(super) fn step(
     ingest.close();
     ingest.keep_movements(first);
     let lane = ingest.lane;
+    let whole = results.len() == offer.items.len();
+    assert_eq!(whole, stopped.is_none(), "each item has its result, or there is a reason");
     assert!(lane.head >= before.head, "a journal only grows");
     assert!(lane.head - before.head <= results.len() as u64, "each new entry has its result");
+    let posted = lane.posted.events - before.posted.events;
+    assert!(posted <= results.len() as u64, "each result posts one event at most");
+    assert!(first.is_some() || posted == 0, "what is posted has a name");
+    assert!(lane.head > before.head || lane.hash == before.hash, "no entry is exchanged");
+    assert!(lane.parent == before.parent && lane.since == before.since, "a beginning stays");
     let head = lane.head;
     if lane != before {
         // Sending everything again changes nothing, and so writes nothing.
@@ -112,6 +121,7 @@ struct Ingest<'a, 'r> {
 impl Ingest<'_, '_> {
     fn take(&mut self, item: &Offered) -> Result<Verdict, Stopped> {
         self.journal(item)?;
+        assert!(item.seq <= self.lane.head, "an item is posted only from the journal");
         match &item.event {
             Ok((event, name)) => Ok(self.post(item, event, *name)),
             Err(_) => {
@@ -123,12 +133,14 @@ impl Ingest<'_, '_> {
 
     /// Takes the entry into the journal, or recognises it.
     fn journal(&mut self, item: &Offered) -> Result<(), Stopped> {
+        assert!(item.seq > 0, "a journal counts from 1");
         if item.seq > self.lane.head + 1 {
             return Err(Stopped::Gap);
         }
         if item.seq <= self.lane.head {
             return if self.holds(item) { Ok(()) } else { Err(Stopped::Forked) };
         }
+        assert_eq!(item.seq, self.lane.head + 1, "the next entry follows the head");
         let before = self.lane.hash;
         let linked = item.continues == Some(before)
             || link(before, item.seq, item.payload_hash) == item.chain;
@@ -145,7 +157,9 @@ impl Ingest<'_, '_> {
     /// Returns whether the copy holds this very entry. The chain hash alone would not do: it is
     /// only claimed to be that of these bytes.
     fn holds(&mut self, item: &Offered) -> bool {
+        assert!(item.seq > 0 && item.seq <= self.lane.head, "only what is held is recognised");
         let shown = self.shown.take();
+        assert!(shown.is_none_or(|(seq, _)| seq < item.seq), "entries are offered in order");
         let segment = self.segment(Segment::number(item.seq));
         // What continues an entry that the copy holds has the copy's chain, if it has its payload.
         let same = segment.payload_at(item.seq) == Some(item.payload_hash)
@@ -161,9 +175,11 @@ impl Ingest<'_, '_> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != number) {
             self.close();
             let held = self.rows.segment(self.caller.terminal, self.offer.epoch, number).cloned();
+            assert!(!self.grown, "what has grown is written before another is opened");
             self.open = Some((number, held.unwrap_or_else(|| Segment::new(self.lane.hash))));
         }
-        let (_, segment) = self.open.as_mut().expect("opened above");
+        let (open, segment) = self.open.as_mut().expect("opened above");
+        assert_eq!(*open, number, "the segment is the one that was asked for");
         segment
     }
 
@@ -171,6 +187,8 @@ impl Ingest<'_, '_> {
     fn close(&mut self) {
         let Some((number, segment)) = self.open.take() else { return };
         if self.grown {
+            assert!(!segment.payloads.is_empty(), "what has grown is not empty");
+            assert_eq!(number, Segment::number(self.lane.head), "only the last segment grows");
             debug_assert_eq!(
                 segment.chain_at(self.lane.head),
                 Some(self.lane.hash),
@@ -198,6 +216,7 @@ impl Ingest<'_, '_> {
         let first = known.map(|known| (known.epoch, known.seq, known.at));
         let (epoch, seq, at) = first.unwrap_or((self.offer.epoch, item.seq, self.now));
         let before = known.map(|known| known.fate);
+        assert_ne!(before, Some(Fate::Posted), "what is posted is not posted again");
         let fate = self.judge(event);
         if before != Some(fate) {
             let entry = Ledger {
@@ -245,7 +264,9 @@ impl Ingest<'_, '_> {
         for movement in event.movements() {
             let sum = self.moved.entry(movement.product).or_default();
             *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
+            assert!(sum.movements > 0, "what moves is counted");
         }
+        assert!(!self.moved.is_empty(), "an event moves something");
         self.lane.posted = self.lane.posted.plus(event.figures());
     }
 
@@ -262,10 +283,13 @@ impl Ingest<'_, '_> {
     }
 
     fn keep_conflict(&mut self, item: &Offered, key: EventKey) {
+        assert_eq!(key.terminal, self.caller.terminal, "a till's conflicts are its own");
+        assert!(item.event.is_ok(), "only an event has a key to conflict with");
         self.rows.keep(Key::Conflict(key, item.payload_hash), Record::Conflict(self.kept(item)));
     }
 
     fn keep_opaque(&mut self, item: &Offered) {
+        assert!(item.event.is_err(), "an event is not opaque");
         let key = Key::Opaque(self.caller.terminal, self.offer.epoch, item.seq);
         if self.rows.get(&key).is_none() {
             self.rows.put(key, Record::Opaque(self.kept(item)));
@@ -273,6 +297,7 @@ impl Ingest<'_, '_> {
     }
 
     fn kept(&self, item: &Offered) -> Kept {
+        assert!(item.payload.len() <= EVENT_BYTES_MAX, "a checked push bounds its payloads");
         Kept {
             epoch: self.offer.epoch,
             seq: item.seq,

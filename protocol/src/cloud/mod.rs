@@ -21,15 +21,15 @@ pub mod row;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::codec;
-use crate::event::{Event, EventError};
+use crate::codec::{self, MESSAGE_BYTES_MAX};
+use crate::event::{EVENT_BYTES_MAX, Event, EventError};
 use crate::hash::{Hash, link, payload_hash};
 use crate::identity::{BranchId, EventKey, ProductId, ShopId, TerminalId};
 use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
 use crate::time::Millis;
-use crate::wire::message::{Hello, Push, PushAnswer, ServerId, Welcome};
+use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
 pub use catalog::{Edit, Edits};
 pub use rollup::RollUp;
@@ -149,9 +149,14 @@ impl Offer {
     /// needs no database, so that each request does it for itself before the group commit.
     #[must_use]
     pub fn read(push: Push, shop: ShopId) -> Self {
-        let mut before = None;
+        assert!(!push.items.is_empty(), "a checked push has items");
+        assert!(push.items.len() <= PUSH_ITEMS_MAX, "a checked push has so many items");
+        let (mut before, mut last) = (None, 0);
         let mut items = Vec::with_capacity(push.items.len());
         for item in push.items {
+            assert!(item.seq > last, "a checked push rises from 1");
+            assert!(item.payload.len() <= EVENT_BYTES_MAX, "a checked push bounds its payloads");
+            last = item.seq;
             let payload_hash = payload_hash(&item.payload);
             let chain = item.chain_hash;
             let event = Event::from_canonical(&item.payload).map(|event| {
@@ -294,6 +299,8 @@ fn admit(
     if terminal.site != caller.site {
         return Err(Output::Moved);
     }
+    assert!(!terminal.revoked, "whoever was turned away is not admitted");
+    assert!(terminal.expires_at.is_none_or(|end| now < end), "an old secret opens nothing");
     Ok(())
 }
 
@@ -311,6 +318,8 @@ fn enrol(
         Some(known) => row::Terminal { lanes: known.lanes, since: known.since, ..fresh },
         None => fresh,
     };
+    assert_eq!(record.site, site, "enrolment moves no terminal");
+    assert!(!record.revoked, "whoever is enrolled may speak");
     rows.put(Key::Terminal(terminal), Record::Terminal(record));
     Output::Enrolled
 }
@@ -333,7 +342,10 @@ impl Persist for Cloud {
     }
 
     fn record_bytes(record: &Record, out: &mut Vec<u8>) {
+        let start = out.len();
         codec::encode_into(row::ROW_VERSION, record, out);
+        assert!(out.len() > start + 1, "a record has a version and a body");
+        assert!(out.len() - start <= MESSAGE_BYTES_MAX, "what is written can be read again");
     }
 
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {

@@ -13,6 +13,7 @@ use alloc::vec::Vec;
 
 use super::row::{Moved, Stock};
 use super::{Cloud, Key, Output, Record, Site};
+use crate::event::LINES_MAX;
 use crate::hash::Hash;
 use crate::identity::ProductId;
 use crate::machine::{Query, ReadSet, Rows};
@@ -22,6 +23,10 @@ use crate::wire::message::ServerId;
 pub const PUSHES_MAX: usize = 1_024;
 /// The most products that one roll-up takes, unless a single push moved more.
 pub const PRODUCTS_MAX: usize = 4_096;
+
+const _: () = assert!(PUSHES_MAX > 0, "a roll-up takes something");
+const _: () = assert!(PUSHES_MAX <= PRODUCTS_MAX, "each push can bring a product of its own");
+const _: () = assert!(LINES_MAX <= PRODUCTS_MAX, "the largest event is rolled up within the bound");
 
 /// Movements that are to be rolled up, and the products they move.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,9 +59,10 @@ pub async fn plan<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Option<RollU
         [0, 0xff].map(|end| Key::Movements(site.shop, site.branch, ServerId(Hash([end; 32]))));
     let mut rolled = RollUp { site, pushes: Vec::new(), products: BTreeSet::new() };
     for (key, record) in query.scan(&from, &until, PUSHES_MAX).await? {
-        let (Key::Movements(_, _, first), Record::Movements(moved)) = (key, record) else {
+        let (Key::Movements(shop, branch, first), Record::Movements(moved)) = (key, record) else {
             unreachable!("a store gives each key a record of its kind")
         };
+        assert_eq!(Site { shop, branch }, site, "a branch sees its own movements only");
         let full = rolled.products.len() + moved.len() > PRODUCTS_MAX;
         if full && !rolled.pushes.is_empty() {
             break;
@@ -65,10 +71,15 @@ pub async fn plan<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Option<RollU
         rolled.products.extend(moved.iter().map(|moved| moved.product));
     }
     assert!(rolled.pushes.len() <= PUSHES_MAX, "a scan keeps its limit");
+    assert!(
+        rolled.products.len() <= PRODUCTS_MAX || rolled.pushes.len() == 1,
+        "only a push that moved more is taken alone"
+    );
     Ok((!rolled.is_empty()).then_some(rolled))
 }
 
 pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {
+    assert!(!rolled.is_empty() && rolled.len() <= PUSHES_MAX, "a roll-up is planned");
     let Site { shop, branch } = rolled.site;
     keys.extend(rolled.pushes.iter().map(|first| Key::Movements(shop, branch, *first)));
     keys.extend(rolled.products.iter().map(|product| Key::Stock(shop, branch, *product)));
@@ -93,6 +104,8 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, rolled: &RollUp) -> Output {
         pushes += 1;
     }
     assert!(pushes <= rolled.pushes.len() as u64, "each push is rolled up once");
+    assert!(pushes > 0 || sums.is_empty(), "what is added was taken from somewhere");
+    assert!(sums.len() <= rolled.products.len(), "only declared products are moved");
     for (product, by) in sums {
         let held = rows.stock(shop, branch, product).copied().unwrap_or_default();
         rows.put(Key::Stock(shop, branch, product), Record::Stock(held.plus(by)));

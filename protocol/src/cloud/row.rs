@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
-use crate::event::Figures;
+use crate::codec::MESSAGE_BYTES_MAX;
+use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
 use crate::identity::{
     BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId,
@@ -15,13 +16,40 @@ use crate::identity::{
 use crate::journal::Segment;
 use crate::machine::Rows;
 use crate::money::Milli;
-use crate::persist::{Damaged, KeyReader, KeyWriter};
+use crate::persist::{
+    Damaged, EPOCH_KEY_BYTES, HASH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyReader, KeyWriter,
+    LABEL_KEY_BYTES, NUMBER_KEY_BYTES,
+};
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
 use crate::wire::message::{ParentV1, ServerId};
 
 /// The version byte of every record.
 pub const ROW_VERSION: u8 = 1;
+/// The most bytes from which an event's name is hashed: its shop and its key.
+pub(crate) const SERVER_NAME_BYTES_MAX: usize = 4 * LABEL_KEY_BYTES;
+
+const EVENT_KEY_BYTES: usize = 3 * LABEL_KEY_BYTES;
+const LANE_KEY_BYTES: usize = LABEL_KEY_BYTES + EPOCH_KEY_BYTES;
+
+const _: () = assert!(ROW_VERSION > 0, "versions count from 1");
+const _: () = assert!(
+    KIND_KEY_BYTES + EVENT_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX,
+    "a conflict has a key"
+);
+const _: () =
+    assert!(KIND_KEY_BYTES + LANE_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX, "a fork has a key");
+const _: () = assert!(
+    KIND_KEY_BYTES + LANE_KEY_BYTES + NUMBER_KEY_BYTES <= KEY_BYTES_MAX,
+    "a segment has a key"
+);
+const _: () = assert!(
+    KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX,
+    "movements have a key"
+);
+const _: () = assert!(size_of::<ServerId>() == HASH_KEY_BYTES, "a name is a hash in a key");
+// Beside its payload a ledger row has a few names, numbers and hashes.
+const _: () = assert!(EVENT_BYTES_MAX + 4096 <= MESSAGE_BYTES_MAX, "any event's row can be read");
 
 /// The name of a row. The order is the order of locks; kinds are stored, never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,10 +229,13 @@ impl Stock {
     /// Adds movements; the sum saturates at the ends of `i64`.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {
-        Self {
+        let sum = Self {
             quantity: Milli(self.quantity.0.saturating_add(other.quantity.0)),
             movements: self.movements.saturating_add(other.movements),
-        }
+        };
+        assert!(sum.movements >= self.movements, "movements are not taken back");
+        assert!(sum.movements >= other.movements, "what is added is in the sum");
+        sum
     }
 }
 
@@ -257,17 +288,20 @@ pub struct Fork {
 /// was restored from a backup gives the same name again.
 #[must_use]
 pub fn server_id(shop: ShopId, key: &EventKey) -> ServerId {
-    let mut bytes = Vec::with_capacity(160);
+    let mut bytes = Vec::with_capacity(SERVER_NAME_BYTES_MAX);
     KeyWriter(&mut bytes)
         .label(shop.0)
         .label(key.terminal.0)
         .label(key.pos.0)
         .label(key.local_id.0);
+    assert!(bytes.len() <= SERVER_NAME_BYTES_MAX, "a key is four names");
+    assert!(bytes.len() >= 4 * 2, "each name has a character and an end");
     ServerId(crate::hash::server_name(&bytes))
 }
 
 impl Key {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
         let to = KeyWriter(out);
         match self {
             Self::Terminal(terminal) => to.kind(1).label(terminal.0),
@@ -305,6 +339,8 @@ impl Key {
                 .number(*version)
                 .index(*index),
         };
+        assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
+        assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
@@ -343,7 +379,10 @@ impl Key {
             ),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
-        from.end(key)
+        let key = from.end(key)?;
+        assert!(bytes.len() > 1, "every row of the cloud has a name beside its kind");
+        assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
+        Ok(key)
     }
 }
 

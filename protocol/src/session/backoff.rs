@@ -24,9 +24,13 @@ impl Backoff {
     /// Counts a failure and returns the wait after it: 1 ms to the cap.
     pub fn next_wait(&mut self) -> Millis {
         let bound = self.base.0.saturating_mul(1 << self.failures.min(20)).min(self.cap.0);
+        assert!(bound > 0 && bound <= self.cap.0, "there is something to draw from");
+        assert!(bound >= self.base.0, "the first wait is the shortest");
         self.failures = self.failures.saturating_add(1);
         let wait = 1 + self.draw() % bound;
         assert!(wait <= self.cap.0.max(1), "a wait is bounded");
+        assert!(wait > 0 && wait <= bound, "a wait is some time, and no more than was drawn from");
+        assert!(self.failures > 0, "who waits has failed");
         Millis(wait)
     }
 

@@ -16,15 +16,17 @@
 //! > after faults stop every queue empties. No phase is without a wake-up.
 
 pub mod backoff;
+mod config;
 pub mod follow;
 
 use crate::identity::Epoch;
 use crate::problem::Denial;
 use crate::terminal::Backlog;
 use crate::time::Millis;
-use crate::wire::message::{PushAnswer, Stopped, Welcome};
+use crate::wire::message::{PUSH_ITEMS_MAX, PushAnswer, Stopped, Welcome};
 
 use backoff::Backoff;
+pub use config::Config;
 
 /// The session of a till with the cloud.
 #[derive(Clone, Debug)]
@@ -44,39 +46,6 @@ pub struct Session {
     /// A push was too large for the cloud, or the way to it: take half.
     items_max: usize,
     output: Option<Output>,
-}
-
-/// Spans and bounds of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// How long an answer may take before the request counts as lost.
-    pub request_timeout: Millis,
-    /// The first wait after a failure; it doubles with each.
-    pub backoff_base: Millis,
-    /// The longest wait after a failure.
-    pub backoff_cap: Millis,
-    /// The longest `Retry-After` that is believed.
-    pub retry_after_cap: Millis,
-    /// How often a quarantined till asks whether it is listened to again.
-    pub quarantine_probe: Millis,
-    /// How often a till with an empty queue greets (S1.2).
-    pub idle_greeting: Millis,
-    /// The most items of a push.
-    pub items_max: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            request_timeout: Millis::from_secs(15),
-            backoff_base: Millis(500),
-            backoff_cap: Millis::from_secs(30),
-            retry_after_cap: Millis::from_secs(120),
-            quarantine_probe: Millis::from_secs(60),
-            idle_greeting: Millis::from_secs(15 * 60),
-            items_max: 200,
-        }
-    }
 }
 
 /// What happened.
@@ -184,6 +153,16 @@ pub enum Reason {
     Probe,
 }
 
+impl Reason {
+    /// Returns whether it is one for which nothing is under way.
+    const fn rests(self) -> bool {
+        match self {
+            Self::Start | Self::Backoff | Self::Retry | Self::Idle | Self::Probe => true,
+            Self::Timeout | Self::Commit => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// Nothing under way; `wake` says what is waited for.
@@ -201,6 +180,10 @@ impl Session {
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Millis) -> Self {
         assert!(config.items_max > 0, "a push has items");
+        assert!(config.items_max <= PUSH_ITEMS_MAX, "a push has no more items than one may have");
+        assert!(config.request_timeout.0 > 0, "an answer may take some time");
+        assert!(config.idle_greeting.0 > 0, "an idle till rests");
+        assert!(config.quarantine_probe.0 > 0, "a till that is turned away rests");
         assert!(config.backoff_base <= config.backoff_cap, "the first wait is the shortest");
         Self {
             config,
@@ -233,10 +216,36 @@ impl Session {
                 }
             }
         }
-        assert!(
-            self.phase != Phase::Resting || self.output.is_none(),
-            "whoever rests has nothing to say"
-        );
+        self.check();
+    }
+
+    /// What holds whenever nothing is being taken in.
+    fn check(&self) {
+        let (speaks_as, wakes_for) = match self.phase {
+            Phase::Resting => {
+                assert!(self.output.is_none(), "whoever rests has nothing to say");
+                (true, self.wake.reason.rests())
+            }
+            Phase::Greeting => {
+                assert!(!self.greeted, "who has been greeted does not greet");
+                let said = matches!(self.output, None | Some(Output::Hello(_)));
+                (said, self.wake.reason == Reason::Timeout)
+            }
+            Phase::Pushing => {
+                assert!(self.greeted, "who pushes has been greeted");
+                let said = matches!(self.output, None | Some(Output::Push(..)));
+                (said, self.wake.reason == Reason::Timeout)
+            }
+            Phase::Settling => {
+                let said = matches!(self.output, None | Some(Output::Commit(_)));
+                (said, self.wake.reason == Reason::Commit)
+            }
+        };
+        assert!(speaks_as, "a phase says what it is for");
+        assert!(wakes_for, "a phase wakes for a reason of its own");
+        assert!(self.items_max > 0, "a push that was halved has items still");
+        assert!(self.items_max <= self.config.items_max, "a push grows up to its bound again");
+        assert!(u64::from(self.attempt) <= self.request, "each attempt is a request");
     }
 
     /// Returns the next thing to do.
@@ -273,7 +282,11 @@ impl Session {
         } else {
             config.retry_after_cap
         };
-        config.request_timeout.after(wait)
+        let bound = config.request_timeout.after(wait);
+        assert!(bound.0 >= config.request_timeout.0, "an answer may take its time");
+        assert!(bound.0 >= config.backoff_cap.0, "every wait after a failure is within the bound");
+        assert!(bound.0 >= config.retry_after_cap.0, "every wait that is asked for is, too");
+        bound
     }
 
     fn waits_for_answer(&self) -> bool {
@@ -317,10 +330,13 @@ impl Session {
     }
 
     fn speak(&mut self, now: Millis) {
+        assert!(self.phase != Phase::Greeting, "a greeting is answered or lost before the next");
+        assert!(self.request < u64::MAX, "there is always a number for the next request");
         self.request += 1;
         self.attempt = self.attempt.saturating_add(1);
         self.nudged = false;
         let deadline = now.after(self.config.request_timeout);
+        assert!(deadline > now || now.0 == u64::MAX, "an answer is waited for");
         self.wake = Wake { at: deadline, reason: Reason::Timeout };
         if self.greeted {
             self.phase = Phase::Pushing;
@@ -332,6 +348,8 @@ impl Session {
     }
 
     fn answered(&mut self, now: Millis, answer: Result<Answer, Fault>) {
+        assert!(self.waits_for_answer(), "only a request is answered");
+        assert!(self.request > 0, "an answer has a request");
         let commit = match answer {
             Err(fault) => return self.failed(now, fault),
             Ok(Answer::Welcome(welcome)) => {
@@ -363,6 +381,8 @@ impl Session {
     }
 
     fn failed(&mut self, now: Millis, fault: Fault) {
+        assert!(self.waits_for_answer(), "only a request fails");
+        assert!(self.attempt > 0, "what fails was attempted");
         // Whatever was under way may have happened or not: greet before pushing again.
         self.greeted = false;
         match fault {
@@ -374,6 +394,7 @@ impl Session {
             Fault::RateLimited(after) => {
                 let wait = after.unwrap_or(Millis::ZERO).min(self.config.retry_after_cap);
                 let wait = wait.max(self.backoff.next_wait());
+                assert!(wait.0 > 0, "who is too fast waits");
                 self.rest(now.after(wait), Reason::Backoff);
             }
             Fault::Denied(denial) if denial.quarantines() => {
@@ -385,6 +406,7 @@ impl Session {
 
     fn back_off(&mut self, now: Millis) {
         let wait = self.backoff.next_wait();
+        assert!(wait <= self.config.backoff_cap, "a wait after a failure is bounded");
         self.rest(now.after(wait), Reason::Backoff);
     }
 
@@ -413,6 +435,8 @@ impl Session {
     }
 
     fn rest_until_due(&mut self, now: Millis, wait: Option<Millis>) {
+        assert!(self.phase == Phase::Pushing, "only a push finds nothing to push");
+        assert!(self.greeted, "who pushes has been greeted");
         self.attempt = 0;
         if self.nudged {
             // Something was recorded after the rows were read.
@@ -428,6 +452,8 @@ impl Session {
     }
 
     fn rest(&mut self, at: Millis, reason: Reason) {
+        assert!(reason.rests(), "whoever rests waits for one of these");
+        assert!(self.phase != Phase::Resting, "whoever rests has done something");
         self.phase = Phase::Resting;
         self.wake = Wake { at, reason };
         if reason != Reason::Backoff && reason != Reason::Probe {

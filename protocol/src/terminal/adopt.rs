@@ -4,6 +4,7 @@
 //! cloud's ledger answers `existing` if it knows it. So what is not certain is carried over.
 
 use super::answered::ATTEMPTS_MAX;
+use super::pull::ADOPTION_MAX;
 use super::record::{chain, enter};
 use super::row::{Entry, Known, Meta, Place, Queued, State};
 use super::{Adoption, Key, Output, Record, Terminal, settle};
@@ -25,10 +26,11 @@ pub(super) fn step(
     mut meta: Meta,
     adoption: &Adoption,
 ) -> Output {
+    assert!(adoption.entries.len() <= ADOPTION_MAX, "an adoption is bounded");
     let Some(index) = meta.closed.iter().position(|closed| closed.epoch == adoption.from) else {
         return settle(rows, meta, None);
     };
-    let closed = meta.closed[index];
+    let (closed, before) = (meta.closed[index], meta.head);
     for (seq, ..) in &adoption.entries {
         if let Some(entry) = rows.entry(adoption.from, *seq).cloned() {
             // What the cloud has answered for good and still holds stays where it is.
@@ -42,7 +44,11 @@ pub(super) fn step(
             rows.remove(Key::Attention(old.epoch, old.seq));
         }
     }
+    assert!(meta.head >= before, "a journal only grows");
+    let carried = meta.head - before;
+    assert!(carried <= adoption.entries.len() as u64, "each entry is carried over once");
     let closed = &mut meta.closed[index];
+    assert_eq!(closed.epoch, adoption.from, "carrying over moves no history");
     if adoption.entries.is_empty() && adoption.through >= closed.head {
         closed.queue = false;
     }
@@ -60,6 +66,8 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
         (None, None) => 0,
     };
     let place = chain(meta, entry.payload_hash);
+    assert_ne!(place, old, "what is carried over gets a new place");
+    assert_eq!(place.epoch, meta.epoch, "what is carried over joins the current history");
     let local = Key::Local(entry.pos, entry.local_id);
     let known = rows.local(entry.pos, entry.local_id).copied();
     let known = known.expect("each entry's event is known by its name");
@@ -67,5 +75,6 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
     rows.put(local, Record::Local(Known { place, ..known }));
     rows.put(Key::Entry(old.epoch, old.seq), Record::Entry(moved));
     let carried = Entry { chain: meta.hash, state: State::Open, ..entry };
+    assert!(carried.state == State::Open, "what is carried over waits for an answer again");
     enter(rows, place, carried, Queued { attempts, due: now, code: None });
 }

@@ -21,6 +21,20 @@ pub const RETRY_BASE: Millis = Millis::from_secs(2);
 /// The longest wait between two tries of an item.
 pub const RETRY_CAP: Millis = Millis::from_secs(300);
 
+/// How often the wait is doubled at most.
+const DOUBLINGS_MAX: u8 = ATTEMPTS_MAX - 1;
+/// What the spread of a wait is counted in.
+const SPREAD: u64 = 1 << 16;
+
+const _: () = assert!(ATTEMPTS_MAX > 1, "an item that failed is tried again");
+const _: () = assert!(ATTEMPTS_MAX < u8::MAX, "one failure more can be counted");
+const _: () = assert!(RETRY_BASE.0 >= 2, "half of the first wait is a wait");
+const _: () = assert!(RETRY_BASE.0 <= RETRY_CAP.0, "the first wait is the shortest");
+const _: () =
+    assert!(RETRY_BASE.0 <= u64::MAX >> DOUBLINGS_MAX, "a wait can be doubled with each failure");
+const _: () = assert!(RETRY_CAP.0 <= u64::MAX / SPREAD, "a wait can be spread");
+const _: () = assert!(SPREAD - 1 == u16::MAX as u64, "two bytes of a digest spread a wait");
+
 pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut ReadSet<Key>) {
     for result in &answer.results {
         keys.insert(Key::Entry(epoch, result.seq));
@@ -40,6 +54,7 @@ pub(super) fn step(
         // An answer to a history that is closed by now: its entries are carried over anyway.
         return settle(rows, meta, None);
     }
+    let before = meta.acked;
     for result in &answer.results {
         let Some(entry) = rows.entry(epoch, result.seq).cloned() else {
             continue;
@@ -49,6 +64,9 @@ pub(super) fn step(
             meta.acked = result.seq;
         }
     }
+    assert!(meta.acked >= before, "an answer takes no answer back");
+    let answered = meta.acked - before;
+    assert!(answered <= answer.results.len() as u64, "each entry has its own answer");
     meta.quarantined = None;
     settle(rows, meta, None)
 }
@@ -76,18 +94,23 @@ fn take(
         }
         Verdict::Parked(code) if attempts < ATTEMPTS_MAX - 1 => {
             let attempts = attempts + 1;
+            assert!(attempts < ATTEMPTS_MAX, "who waits has an attempt left");
             let due = now.after(retry_wait(attempts, entry.payload_hash));
+            assert!(due >= now, "a retry is not due in the past");
+            assert!(due.since(now) <= RETRY_CAP, "a retry is due within the longest wait");
             rows.remove(attention);
             rows.put(queue, Record::Queue(Queued { attempts, due, code: Some(code) }));
             State::Open
         }
         Verdict::Parked(code) | Verdict::Refused(code) => {
             let attempts = attempts.saturating_add(1);
+            assert!(attempts > 0, "nobody is asked to look at what never failed");
             rows.remove(queue);
             rows.put(attention, Record::Attention(Attention { attempts, code, since: now }));
             State::Open
         }
     };
+    assert!(!matches!(state, State::Moved(_)), "an answer carries nothing over");
     if entry.state != state {
         rows.put(Key::Entry(epoch, seq), Record::Entry(Entry { state, ..entry }));
     }
@@ -98,8 +121,13 @@ fn take(
 /// in the same second and the same item always waits the same.
 fn retry_wait(attempts: u8, payload_hash: Hash) -> Millis {
     assert!(attempts > 0, "only a failure makes an item wait");
-    let doubled = RETRY_BASE.0 << (attempts - 1).min(16);
+    assert!(attempts <= ATTEMPTS_MAX, "beyond the last attempt nothing waits");
+    let doubled = RETRY_BASE.0 << (attempts - 1).min(DOUBLINGS_MAX);
     let full = doubled.min(RETRY_CAP.0);
     let spread = u64::from(u16::from_le_bytes([payload_hash.0[0], payload_hash.0[1]]));
-    Millis(full / 2 + (full / 2) * spread / 65_536)
+    assert!(spread < SPREAD, "the spread is less than a whole");
+    let wait = full / 2 + (full / 2) * spread / SPREAD;
+    assert!(wait >= RETRY_BASE.0 / 2, "no wait is shorter than half of the first");
+    assert!(wait <= full && wait <= RETRY_CAP.0, "no wait is longer than the longest");
+    Millis(wait)
 }

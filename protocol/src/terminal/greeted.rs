@@ -49,6 +49,9 @@ pub(super) fn step(
         // Only ever takes back: what comes after is offered (again), and answered.
         meta.acked = meta.acked.min(current.head.seq);
     }
+    let left = meta.epoch != current.epoch;
+    assert_eq!(parted.is_some(), left, "a history is left if it has parted, and only then");
+    assert!(left || meta.acked <= current.head.seq, "what the cloud lacks is offered again");
     settle(rows, meta, parted)
 }
 
@@ -73,5 +76,7 @@ fn reconsider(closed: &mut Closed, lane: &WelcomeLane) {
         closed.kept = held;
         closed.next = closed.next.min(held + 1);
         closed.queue = true;
+        assert!(closed.unsettled(), "what the cloud lacks is carried over");
+        assert!(closed.kept <= closed.head, "only entries that exist are kept");
     }
 }

@@ -25,7 +25,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::catalog::EntityId;
-use crate::codec;
+use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::event::{Body, EventError, Receipt};
 use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, Witness};
 use crate::machine::{Machine, ReadSet, Rows};
@@ -249,7 +249,10 @@ impl Machine for Terminal {
 
 /// Quarantine keeps everything and sends nothing but greetings, until the cloud listens again.
 fn denied(rows: &mut Rows<'_, Terminal>, meta: Meta, denial: Denial) -> Output {
+    let before = meta.quarantined;
     let quarantined = if denial.quarantines() { Some(denial) } else { meta.quarantined };
+    assert!(quarantined.is_some() || before.is_none(), "a denial releases no queue");
+    assert!(quarantined.is_some() || !denial.quarantines(), "who is turned away sends nothing");
     settle(rows, Meta { quarantined, ..meta }, None)
 }
 
@@ -268,6 +271,9 @@ fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) 
 fn settle(rows: &mut Rows<'_, Terminal>, meta: Meta, parted: Option<Parted>) -> Output {
     assert!(meta.acked <= meta.head, "only entries that exist are answered");
     let backlog = Backlog { parted, ..meta.backlog() };
+    assert!(parted.is_none() || meta.head == 0, "a history begins without entries");
+    assert!(parted.is_none() || backlog.adopting, "what a parting left is to be carried over");
+    assert!(parted.is_none() || meta.parent.is_some(), "who parts knows from where");
     if rows.meta() != Some(&meta) {
         rows.put(Key::Meta, Record::Meta(meta));
     }
@@ -284,7 +290,10 @@ impl Persist for Terminal {
     }
 
     fn record_bytes(record: &Record, out: &mut Vec<u8>) {
+        let start = out.len();
         codec::encode_into(row::ROW_VERSION, record, out);
+        assert!(out.len() > start + 1, "a record has a version and a body");
+        assert!(out.len() - start <= MESSAGE_BYTES_MAX, "what is written can be read again");
     }
 
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {

@@ -27,6 +27,7 @@ pub(super) fn install(
         return Output::Opened { witness, parted: None };
     }
     let epoch = Epoch::default().next(nonce);
+    assert_eq!(epoch.number, 1, "histories count from 1");
     let meta = Meta {
         identity,
         install: witness.install,
@@ -51,6 +52,7 @@ pub(super) fn open(
     fresh: Witness,
     nonce: u64,
 ) -> Output {
+    let epoch = meta.epoch;
     let parted = match witness {
         Some(found) if found.install != meta.install => Some(Parted::Copied),
         None => Some(Parted::Copied),
@@ -63,6 +65,10 @@ pub(super) fn open(
         let acked = meta.acked;
         meta.part(acked, nonce);
     }
+    assert_eq!(parted.is_some(), meta.epoch != epoch, "a doubt begins a history, and only that");
+    assert!(parted.is_none() || meta.epoch.number > epoch.number, "histories are counted");
+    assert!(parted.is_none() || meta.head == 0, "a history begins without entries");
+    assert!(witness.is_some() || parted.is_some(), "without a witness there is a doubt");
     meta.install = witness.map_or(fresh.install, |found| found.install);
     // A crash between this commit and the witness leaves the witness at the boot before.
     meta.boot_before = witness.map_or(meta.boot, |found| found.boot);

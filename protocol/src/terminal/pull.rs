@@ -13,8 +13,8 @@ use crate::journal;
 use crate::machine::Query;
 use crate::time::Millis;
 use crate::wire::message::{
-    HELLO_LANES_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1, Point, Push,
-    PushItem, WIRE_VERSION,
+    HELLO_LANES_MAX, HELLO_POINTS_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1,
+    Point, Push, PushItem, WIRE_VERSION,
 };
 
 /// The most entries that one adoption carries over.
@@ -24,12 +24,17 @@ const QUEUE_PAGE: usize = 256;
 /// How many of them one push takes along.
 const RETRIES_MAX: usize = 64;
 
+const _: () = assert!(ADOPTION_MAX > 0, "each part of a closed history gets on");
+const _: () = assert!(RETRIES_MAX > 0, "a push takes entries that wait along");
+const _: () = assert!(RETRIES_MAX < PUSH_ITEMS_MAX, "a push has room for what is fresh");
+const _: () = assert!(RETRIES_MAX <= QUEUE_PAGE, "one look at the queue fills a push's share");
+
 /// Bounds of one push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Items; 1 to 500.
     pub items: usize,
-    /// Payload bytes; a single larger item still goes alone.
+    /// Payload bytes; 1 to 1 MiB. A single larger item still goes alone.
     pub bytes: usize,
 }
 
@@ -87,10 +92,13 @@ pub async fn hello<Q: Query<Terminal>>(
         lanes.push(lane(store, epoch, parent, head, hash, kept).await?);
     }
     assert!(lanes.len() <= HELLO_LANES_MAX, "a till remembers no more than it can report");
+    assert_eq!(lanes[0].epoch, meta.epoch, "the current history is shown first");
+    let app = &app[..app.floor_char_boundary(TEXT_BYTES_MAX)];
+    assert!(app.len() <= TEXT_BYTES_MAX, "a program's version is a short text");
     Ok(Hello {
         terminal_id: meta.identity.terminal,
         versions: [WIRE_VERSION].into(),
-        app: app[..app.floor_char_boundary(TEXT_BYTES_MAX)].to_string(),
+        app: app.to_string(),
         clock_ms: now.0,
         lanes,
     })
@@ -112,6 +120,8 @@ async fn lane<Q: Query<Terminal>>(
             points.push(Point { seq, hash: entry.chain });
         }
     }
+    assert!(points.first().is_some_and(|first| first.seq == head), "the head is always shown");
+    assert!(points.len() <= HELLO_POINTS_MAX, "a journal is shown by few points");
     Ok(HelloLane { epoch, parent, acked, points })
 }
 
@@ -126,6 +136,7 @@ pub async fn batch<Q: Query<Terminal>>(
     limits: Limits,
 ) -> Result<Batch, Q::Error> {
     assert!(limits.items > 0 && limits.items <= PUSH_ITEMS_MAX, "a push has 1 to 500 items");
+    assert!(limits.bytes > 0 && limits.bytes <= PUSH_BYTES_MAX, "a push has 1 byte to 1 MiB");
     let mut items = Vec::new();
     let mut bytes = 0;
     let mut next_due = None;
@@ -141,6 +152,8 @@ pub async fn batch<Q: Query<Terminal>>(
             add(&mut items, &mut bytes, limits, seq, entry);
         }
     }
+    assert!(items.len() <= RETRIES_MAX, "retries have their share of a push");
+    assert!(items.len() <= limits.items, "a push has so many items and no more");
     let room = limits.items - items.len();
     if room > 0 && meta.acked < meta.head {
         let from = Key::Entry(meta.epoch, meta.acked + 1);
@@ -152,6 +165,10 @@ pub async fn batch<Q: Query<Terminal>>(
             }
         }
     }
+    assert!(items.len() <= limits.items, "a push has so many items and no more");
+    assert!(bytes <= limits.bytes || items.len() == 1, "only an item alone may be larger");
+    assert!(next_due != Some(Millis::ZERO), "what is due now is not put off");
+    assert!(next_due.is_none_or(|wait| wait <= RETRY_CAP), "no wait is longer than the longest");
     if items.is_empty() {
         return Ok(next_due.map_or(Batch::Empty, Batch::Wait));
     }
@@ -169,6 +186,7 @@ async fn waiting<Q: Query<Terminal>>(
     let from = Key::Queue(meta.epoch, 0);
     let until = Key::Queue(meta.epoch, meta.acked + 1);
     let page = store.scan(&from, &until, QUEUE_PAGE).await?;
+    assert!(page.len() <= QUEUE_PAGE, "a scan keeps its limit");
     let queued = page.into_iter().filter_map(|(key, record)| match (key, record) {
         (Key::Queue(_, seq), Record::Queue(queued)) => Some((seq, queued)),
         _ => None,
@@ -183,6 +201,7 @@ fn add(
     seq: u64,
     entry: Entry,
 ) -> bool {
+    assert!(items.last().is_none_or(|last| last.seq < seq), "a push rises");
     if !items.is_empty() && *bytes + entry.payload.len() > limits.bytes {
         return false;
     }
@@ -208,6 +227,9 @@ pub async fn adoption<Q: Query<Terminal>>(
         let page = store.scan(&first, &Key::Entry(from, head + 1), ADOPTION_MAX).await?;
         let entries: Vec<_> = page.into_iter().filter_map(named).collect();
         let through = if entries.len() < ADOPTION_MAX { head } else { entries[ADOPTION_MAX - 1].0 };
+        assert!(entries.len() <= ADOPTION_MAX, "a scan keeps its limit");
+        assert!(through >= closed.next, "each part of a closed history gets on");
+        assert!(through <= head, "a history is carried over up to its head");
         return Ok(Some(Adoption { from, entries, through }));
     }
     let mut entries = Vec::new();
@@ -215,6 +237,8 @@ pub async fn adoption<Q: Query<Terminal>>(
         let key = Key::Entry(from, seq);
         entries.extend(store.get(&key).await?.and_then(|record| named((key, record))));
     }
+    assert!(entries.len() <= ADOPTION_MAX, "an adoption is bounded");
+    assert!(closed.queue, "a settled history has nothing left");
     Ok(Some(Adoption { from, entries, through: head }))
 }
 
@@ -241,9 +265,11 @@ async fn leftover<Q: Query<Terminal>>(
             }
         }
     }
+    assert!(seqs.len() <= 2 * ADOPTION_MAX, "a scan keeps its limit");
     seqs.sort_unstable();
     seqs.dedup();
     seqs.truncate(ADOPTION_MAX);
+    assert!(seqs.last().is_none_or(|last| *last <= head), "a scan stays within its range");
     Ok(seqs)
 }
 

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
 use super::{Draft, Key, Output, Record, Terminal};
-use crate::event::{Body, Event, EventError, Receipt};
+use crate::event::{Body, EVENT_BYTES_MAX, Event, EventError, Receipt};
 use crate::hash::{Hash, link, payload_hash};
 use crate::machine::{ReadSet, Rows};
 use crate::money::Milli;
@@ -42,6 +42,9 @@ pub(super) fn step(
         Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
+    assert_eq!(event.receipt(), receipt, "the number that is printed is the one that is kept");
+    assert!(receipt.is_none_or(|receipt| receipt.number > 0), "receipts count from 1");
+    assert!(payload.len() <= EVENT_BYTES_MAX, "what is recorded can be pushed");
     let payload_hash = payload_hash(&payload);
     let place = chain(&mut meta, payload_hash);
     let entry = Entry {
@@ -75,6 +78,8 @@ pub(super) fn chain(meta: &mut Meta, payload_hash: Hash) -> Place {
 
 /// Writes an entry and its place in the queue.
 pub(super) fn enter(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, queued: Queued) {
+    assert!(place.seq > 0, "a journal counts from 1");
+    assert!(entry.state == State::Open, "what has its answer does not wait");
     rows.append(Key::Entry(place.epoch, place.seq), Record::Entry(entry));
     rows.append(Key::Queue(place.epoch, place.seq), Record::Queue(queued));
 }
@@ -115,6 +120,7 @@ fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<(Event, Vec<u8>),
 
 fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {
     for movement in event.movements() {
+        assert!(movement.delta.0 != 0, "what moves changes the stock");
         let held = rows.stock(movement.product).copied().unwrap_or_default();
         let stock = Stock {
             quantity: Milli(held.quantity.0.saturating_add(movement.delta.0)),

@@ -7,11 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{Backlog, Identity, Terminal};
 use crate::catalog::{Digest, EntityId, Kind};
+use crate::codec::MESSAGE_BYTES_MAX;
+use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
 use crate::machine::Rows;
 use crate::money::Milli;
-use crate::persist::{Damaged, KeyReader, KeyWriter};
+use crate::persist::{
+    Damaged, EPOCH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyReader, KeyWriter, LABEL_KEY_BYTES,
+    NUMBER_KEY_BYTES,
+};
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
 use crate::wire::event::ReceiptV1;
@@ -21,6 +26,21 @@ use crate::wire::message::{ParentV1, ServerId};
 pub const ROW_VERSION: u8 = 1;
 /// The most closed histories a till remembers; the oldest that is settled is forgotten first.
 pub const CLOSED_MAX: usize = 32;
+
+const ENTRY_KEY_BYTES: usize = EPOCH_KEY_BYTES + NUMBER_KEY_BYTES;
+/// The most bytes of a closed history in the till's books.
+const CLOSED_BYTES_MAX: usize = 128;
+
+const _: () = assert!(ROW_VERSION > 0, "versions count from 1");
+const _: () = assert!(CLOSED_MAX > 0, "a till remembers the history that it continues");
+const _: () =
+    assert!(KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES <= KEY_BYTES_MAX, "an event's name is a key");
+const _: () =
+    assert!(KIND_KEY_BYTES + ENTRY_KEY_BYTES <= KEY_BYTES_MAX, "a place in the journal is a key");
+const _: () = assert!(size_of::<Closed>() <= CLOSED_BYTES_MAX, "a closed history is a few numbers");
+const _: () =
+    assert!((CLOSED_MAX + 2) * CLOSED_BYTES_MAX <= MESSAGE_BYTES_MAX, "the books can be read");
+const _: () = assert!(EVENT_BYTES_MAX + 4096 <= MESSAGE_BYTES_MAX, "any entry's row can be read");
 
 /// The name of a row. Kinds are stored: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -257,6 +277,8 @@ impl Meta {
     /// Ends the current history and begins the next. Entries after `kept` will be carried over.
     pub(super) fn part(&mut self, kept: u64, nonce: u64) {
         assert!(kept <= self.head, "only entries that exist can be kept");
+        assert!(kept <= self.acked, "only what was answered can be kept");
+        let left = self.epoch;
         self.closed.push(Closed {
             epoch: self.epoch,
             parent: self.parent,
@@ -271,10 +293,14 @@ impl Meta {
         {
             self.closed.remove(oldest);
         }
+        let last = self.closed.last();
+        assert!(last.is_some_and(|last| last.epoch == left), "what is left is remembered");
+        assert!(last.is_some_and(Closed::unsettled), "what is left is carried over");
         self.parent = Some(ParentV1 { epoch: self.epoch, common: kept });
         self.epoch = self.epoch.next(nonce);
         self.head = 0;
         self.acked = 0;
+        assert!(self.epoch.number > left.number, "histories are counted");
         self.hash = crate::hash::genesis(self.identity.terminal, self.epoch);
     }
 }
@@ -289,6 +315,7 @@ impl Closed {
 
 impl Key {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let start = out.len();
         let to = KeyWriter(out);
         match self {
             Self::Meta => to.kind(1),
@@ -301,6 +328,10 @@ impl Key {
             Self::Catalog => to.kind(8),
             Self::Item(id) => to.kind(9).kind(id.kind as u8).label(id.id),
         };
+        let length = out.len() - start;
+        assert!(length <= KEY_BYTES_MAX, "a key is bounded");
+        let alone = matches!(self, Self::Meta | Self::Catalog);
+        assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
     pub(super) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
@@ -321,7 +352,11 @@ impl Key {
             }
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
-        from.end(key)
+        let key = from.end(key)?;
+        assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
+        let alone = matches!(key, Self::Meta | Self::Catalog);
+        assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
+        Ok(key)
     }
 }
 

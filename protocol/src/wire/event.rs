@@ -273,6 +273,22 @@ impl PaymentV1 {
     }
 }
 
+/// Returns whether a payment with this number is read, and as which tender.
+const fn tender_of(tender: u8) -> Option<Tender> {
+    match (PaymentV1 { tender, amount_minor: 1 }).into_payment() {
+        Ok(payment) => Some(payment.tender),
+        Err(_) => None,
+    }
+}
+
+const _: () = {
+    assert!(matches!(tender_of(Tender::Cash as u8), Some(Tender::Cash)), "cash is read as cash");
+    assert!(matches!(tender_of(Tender::Card as u8), Some(Tender::Card)), "a card as a card");
+    assert!(matches!(tender_of(Tender::Other as u8), Some(Tender::Other)), "the rest as the rest");
+    assert!(tender_of(0).is_none(), "zero is no tender");
+    assert!(tender_of(Tender::Other as u8 + 1).is_none(), "a tender that nobody knows is refused");
+};
+
 impl AdjustmentV1 {
     fn into_adjustment(self) -> Result<Adjustment, EventError> {
         if self.lines.len() > LINES_MAX {

@@ -9,10 +9,11 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::{self, DecodeError};
+use crate::codec::{self, DecodeError, MESSAGE_BYTES_MAX};
 use crate::event::{EVENT_BYTES_MAX, TEXT_BYTES_MAX};
 use crate::hash::Hash;
 use crate::identity::{Epoch, TerminalId};
+use crate::label::LABEL_BYTES_MAX;
 use crate::problem::ErrorCode;
 use crate::terminal::row::CLOSED_MAX;
 
@@ -28,6 +29,49 @@ pub const HELLO_POINTS_MAX: usize = 40;
 pub const PUSH_ITEMS_MAX: usize = 500;
 /// The most payload bytes in one `Push`.
 pub const PUSH_BYTES_MAX: usize = 1024 * 1024;
+/// The most message versions that a till names.
+const HELLO_VERSIONS_MAX: usize = 16;
+
+/// The most bytes of a number in a binary frame.
+const NUMBER_BYTES_MAX: usize = 9;
+/// The most bytes of a sequence number with its hash.
+const POINT_BYTES_MAX: usize = NUMBER_BYTES_MAX + size_of::<Hash>();
+/// The most bytes of an epoch.
+const EPOCH_BYTES_MAX: usize = 2 * NUMBER_BYTES_MAX;
+/// The most bytes of a lane in a greeting: epoch, parent, two numbers, points.
+const HELLO_LANE_BYTES_MAX: usize =
+    2 * EPOCH_BYTES_MAX + 4 * NUMBER_BYTES_MAX + HELLO_POINTS_MAX * POINT_BYTES_MAX;
+/// The most bytes of a lane in the answer: epoch, head, common, standing.
+const WELCOME_LANE_BYTES_MAX: usize = EPOCH_BYTES_MAX + POINT_BYTES_MAX + 2 * NUMBER_BYTES_MAX;
+/// The most bytes of a message beside its parts.
+const FRAME_BYTES_MAX: usize = 1024;
+
+const _: () = assert!(WIRE_VERSION > 0, "versions count from 1");
+const _: () = assert!(HELLO_VERSIONS_MAX > 0, "a till speaks some version");
+const _: () = assert!(HELLO_LANES_MAX > CLOSED_MAX, "a till can report all that it remembers");
+const _: () = assert!(HELLO_POINTS_MAX > 1, "a till shows its head, and what led to it");
+const _: () = assert!(EVENT_BYTES_MAX <= PUSH_BYTES_MAX, "every event fits in a push");
+const _: () = assert!(PUSH_ITEMS_MAX > 0, "a push has items");
+const _: () = assert!(PUSH_ITEMS_MAX <= u32::MAX as usize, "a welcome can tell the bound of items");
+const _: () = assert!(PUSH_BYTES_MAX <= u32::MAX as usize, "a welcome can tell the bound of bytes");
+const _: () = assert!(FRAME_BYTES_MAX > TEXT_BYTES_MAX + LABEL_BYTES_MAX, "a frame has its texts");
+const _: () = assert!(
+    HELLO_LANES_MAX * HELLO_LANE_BYTES_MAX + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "the longest greeting can be decoded"
+);
+const _: () = assert!(
+    HELLO_LANES_MAX * WELCOME_LANE_BYTES_MAX + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "the longest answer to a greeting can be decoded"
+);
+const _: () = assert!(
+    PUSH_BYTES_MAX + PUSH_ITEMS_MAX * (POINT_BYTES_MAX + NUMBER_BYTES_MAX) + FRAME_BYTES_MAX
+        <= MESSAGE_BYTES_MAX,
+    "the longest push can be decoded"
+);
+const _: () = assert!(
+    PUSH_ITEMS_MAX * (POINT_BYTES_MAX + NUMBER_BYTES_MAX) + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "the longest answer to a push can be decoded"
+);
 
 /// A till introduces itself and shows where its journals stand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -243,7 +287,7 @@ impl Hello {
     /// # Errors
     /// [`MessageError`] names the bound.
     pub fn check(self) -> Result<Self, MessageError> {
-        if !self.versions.contains(&WIRE_VERSION) || self.versions.len() > 16 {
+        if !self.versions.contains(&WIRE_VERSION) || self.versions.len() > HELLO_VERSIONS_MAX {
             return Err(MessageError::Versions);
         }
         let lanes = 1..=HELLO_LANES_MAX;
@@ -257,6 +301,8 @@ impl Hello {
             if !lane.points.is_sorted_by(|a, b| a.seq > b.seq) || lane.acked > lane.points[0].seq {
                 return Err(MessageError::Order);
             }
+            let (first, last) = (lane.points[0].seq, lane.points[lane.points.len() - 1].seq);
+            assert!(first - last >= lane.points.len() as u64 - 1, "no two points are of one entry");
         }
         Ok(self)
     }
@@ -287,6 +333,7 @@ impl Push {
         }
         let bytes: usize = self.items.iter().map(|item| item.payload.len()).sum();
         let largest = self.items.iter().map(|item| item.payload.len()).max().unwrap_or(0);
+        assert!(bytes >= largest, "the largest payload is one of them");
         if bytes > PUSH_BYTES_MAX || largest > EVENT_BYTES_MAX {
             return Err(MessageError::Bytes);
         }
@@ -294,6 +341,9 @@ impl Push {
         if !rising || self.items[0].seq == 0 || self.items.iter().any(|i| i.seq == u64::MAX) {
             return Err(MessageError::Order);
         }
+        let (first, last) = (self.items[0].seq, self.items[self.items.len() - 1].seq);
+        assert!(first > 0 && last < u64::MAX, "there is a number before and after each entry");
+        assert!(last - first >= self.items.len() as u64 - 1, "no two items are of one entry");
         Ok(self)
     }
 }

@@ -11,18 +11,49 @@
 //! 't'                            what the rows add up to
 //! ```
 
+use counterfoil_protocol::persist::KEY_BYTES_MAX;
+
 use crate::StoreError;
+use crate::engine::VALUE_BYTES_MAX;
 
 /// The most bytes of a value in the tree, its tag aside.
 pub(super) const CHUNK_BYTES: usize = 4096;
 
-pub(super) const FORMAT_KEY: &[u8] = b"f";
-pub(super) const TALLY_KEY: &[u8] = b"t";
+pub(super) const FORMAT_KEY: &[u8] = &[FORMAT];
+pub(super) const TALLY_KEY: &[u8] = &[TALLY];
 const CHUNK: u8 = b'c';
+const FORMAT: u8 = b'f';
 const ROW: u8 = b'r';
+const TALLY: u8 = b't';
 
 const INLINE: u8 = 0;
 const CHUNKED: u8 = 1;
+
+/// The bytes of a chunk's key beside the row's: kind, length of the key, index.
+const CHUNK_KEY_BYTES: usize = 7;
+/// The bytes of a head: tag, length, checksum.
+const HEAD_BYTES: usize = 9;
+/// The most chunks that one row has.
+const CHUNKS_MAX: u32 = VALUE_BYTES_MAX.div_ceil(CHUNK_BYTES) as u32;
+
+/// sled splits a leaf of more than 16 rows, and merges one of at most 4 into its neighbour.
+const LEAF_ROWS_MAX: usize = 16 + 4;
+/// sled syncs its log, and what is larger lies beside it: a quarter of a segment.
+const LOG_VALUE_BYTES_MAX: usize = (512 << 10) / 4;
+
+const _: () = assert!(CHUNK < FORMAT && FORMAT < ROW && ROW < TALLY, "kinds do not overlap");
+const _: () = assert!(INLINE != CHUNKED, "a tag says one thing");
+const _: () = assert!(usize::BITS >= u32::BITS, "a length on the disk is one in memory");
+const _: () = assert!(CHUNK_KEY_BYTES == 1 + size_of::<u16>() + size_of::<u32>(), "as drawn above");
+const _: () = assert!(HEAD_BYTES == 1 + 2 * size_of::<u32>(), "as drawn above");
+const _: () = assert!(HEAD_BYTES < CHUNK_BYTES, "a head is smaller than what it stands for");
+const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "two bytes hold the length of a key");
+const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize, "four bytes hold that of a value");
+const _: () = assert!(CHUNKS_MAX as usize * CHUNK_BYTES >= VALUE_BYTES_MAX, "chunks hold a value");
+const _: () = assert!(
+    LEAF_ROWS_MAX * (CHUNK_BYTES + 1 + KEY_BYTES_MAX + CHUNK_KEY_BYTES) < LOG_VALUE_BYTES_MAX,
+    "a leaf of the largest chunks stays in the log, which is synced"
+);
 
 /// Returns the prefix under which all chunks lie.
 pub(super) const fn chunk_prefix() -> [u8; 1] {
@@ -39,6 +70,7 @@ pub(super) fn row_key(key: &[u8], out: &mut Vec<u8>) {
     out.clear();
     out.push(ROW);
     out.extend_from_slice(key);
+    assert_eq!(key_of_row(out), Some(key), "a row's key is read as it is written");
 }
 
 /// Returns the row's key, given the tree's.
@@ -48,12 +80,14 @@ pub(super) fn key_of_row(stored: &[u8]) -> Option<&[u8]> {
 
 /// Returns the tree's key of one chunk.
 pub(super) fn chunk_key(key: &[u8], index: u32) -> Vec<u8> {
+    assert!(index < CHUNKS_MAX, "a value has at most {CHUNKS_MAX} chunks");
     let len = u16::try_from(key.len()).expect("a key is short");
-    let mut out = Vec::with_capacity(key.len() + 7);
+    let mut out = Vec::with_capacity(key.len() + CHUNK_KEY_BYTES);
     out.push(CHUNK);
     out.extend_from_slice(&len.to_be_bytes());
     out.extend_from_slice(key);
     out.extend_from_slice(&index.to_be_bytes());
+    assert_eq!(out.len(), key.len() + CHUNK_KEY_BYTES, "a chunk's key has no other parts");
     out
 }
 
@@ -78,6 +112,7 @@ impl<'a> Stored<'a> {
         if value.len() <= CHUNK_BYTES {
             return Self::Inline(value);
         }
+        assert!(value.len() <= VALUE_BYTES_MAX, "a value is within the limit of every engine");
         let len = u32::try_from(value.len()).expect("a value is under 4 GiB");
         Self::Chunked(Head { len, sum: crc32fast::hash(value) })
     }
@@ -89,14 +124,16 @@ impl<'a> Stored<'a> {
                 let mut out = Vec::with_capacity(value.len() + 1);
                 out.push(INLINE);
                 out.extend_from_slice(value);
+                assert!(out.len() <= 1 + CHUNK_BYTES, "no value in the tree is large");
                 out
             }
             Self::Chunked(head) => {
                 assert!(head.len as usize > CHUNK_BYTES, "a small value is not chunked");
-                let mut out = Vec::with_capacity(9);
+                let mut out = Vec::with_capacity(HEAD_BYTES);
                 out.push(CHUNKED);
                 out.extend_from_slice(&head.len.to_le_bytes());
                 out.extend_from_slice(&head.sum.to_le_bytes());
+                assert_eq!(out.len(), HEAD_BYTES, "a head has no other parts");
                 out
             }
         }
@@ -105,10 +142,13 @@ impl<'a> Stored<'a> {
     pub(super) fn decode(key: &[u8], stored: &'a [u8]) -> Result<Self, StoreError> {
         match stored.split_first() {
             Some((&INLINE, value)) => Ok(Self::Inline(value)),
-            Some((&CHUNKED, &[a, b, c, d, e, f, g, h])) => Ok(Self::Chunked(Head {
-                len: u32::from_le_bytes([a, b, c, d]),
-                sum: u32::from_le_bytes([e, f, g, h]),
-            })),
+            Some((&CHUNKED, &[a, b, c, d, e, f, g, h])) => {
+                let len = u32::from_le_bytes([a, b, c, d]);
+                if len as usize > VALUE_BYTES_MAX {
+                    return Err(StoreError::damaged_row(key, "it claims more bytes than can be"));
+                }
+                Ok(Self::Chunked(Head { len, sum: u32::from_le_bytes([e, f, g, h]) }))
+            }
             Some(_) | None => Err(StoreError::damaged_row(key, "sled holds no row there")),
         }
     }
@@ -117,7 +157,11 @@ impl<'a> Stored<'a> {
     pub(super) fn chunks(&self) -> u32 {
         match self {
             Self::Inline(_) => 0,
-            Self::Chunked(head) => head.len.div_ceil(CHUNK_BYTES as u32),
+            Self::Chunked(head) => {
+                let chunks = head.len.div_ceil(CHUNK_BYTES as u32);
+                assert!(chunks <= CHUNKS_MAX, "a value has at most {CHUNKS_MAX} chunks");
+                chunks
+            }
         }
     }
 }
@@ -129,6 +173,7 @@ impl Head {
         key: &[u8],
         mut next: impl FnMut(u32) -> Result<Option<C>, StoreError>,
     ) -> Result<Vec<u8>, StoreError> {
+        assert!(self.len as usize <= VALUE_BYTES_MAX, "a head claims what a value may have");
         let mut value = Vec::with_capacity(self.len as usize);
         for index in 0..Stored::Chunked(self).chunks() {
             let Some(chunk) = next(index)? else {

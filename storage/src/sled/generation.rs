@@ -9,7 +9,10 @@ use super::chunks::{self, CHUNK_BYTES, FORMAT_KEY, Stored, TALLY_KEY};
 use super::hard_sync::HardSync;
 use super::tally::{Tally, Witness};
 use crate::contain::contain;
-use crate::engine::{Batch, Integrity, KeyList, LoadVisit, Read, ScanVisit};
+use crate::engine::{
+    BATCH_ROWS_MAX, Batch, Integrity, KeyList, LoadVisit, Read, ScanVisit, VALUE_BYTES_MAX,
+    expect_within_limits,
+};
 use crate::{StoreError, fsync};
 
 /// What the damage messages call this store.
@@ -17,6 +20,10 @@ pub(super) const PART: &str = "sled store";
 
 const CACHE_BYTES: u64 = 64 << 20;
 const FORMAT_VERSION: &[u8] = &[1];
+
+const _: () = assert!(CACHE_BYTES >= VALUE_BYTES_MAX as u64, "the cache holds any one value");
+const _: () = assert!(FORMAT_VERSION.len() == 1, "a version is one byte");
+const _: () = assert!(FORMAT_VERSION[0] != 0, "a version is not what a page of zeroes says");
 
 /// Fields drop in this order: sled first, then our handle on its log.
 #[derive(Debug)]
@@ -53,6 +60,7 @@ impl Generation {
         if batch.is_empty() {
             return Ok(());
         }
+        assert!(batch.len() <= BATCH_ROWS_MAX, "a batch is within the limit of every engine");
         let mut writes = ::sled::Batch::default();
         let mut tally = self.tally;
         let mut row_key = Vec::with_capacity(64);
@@ -81,6 +89,9 @@ impl Generation {
                 writes.remove(chunks::chunk_key(key, index));
             }
         }
+        let changes = batch.len() as u64;
+        assert!(tally.rows <= self.tally.rows + changes, "a change adds at most one row");
+        assert!(tally.rows + changes >= self.tally.rows, "a change removes at most one row");
         tally.commits += 1;
         writes.insert(TALLY_KEY, &tally.encode());
         apply(&self.db, &self.log, writes);
@@ -94,8 +105,9 @@ impl Generation {
     pub(super) fn check(&self) -> Result<Integrity, StoreError> {
         self.tally.compare(add_up(&self.db)?)?;
         let mut chunks = 0_u64;
-        for row in self.db.scan_prefix(chunks::chunk_prefix()).keys() {
-            row.map_err(reading)?;
+        let mut found = self.db.scan_prefix(chunks::chunk_prefix());
+        while let Some(chunk) = contain(PART, || found.next())? {
+            chunk.map_err(reading)?;
             chunks += 1;
         }
         let mut expected = 0_u64;
@@ -115,6 +127,11 @@ impl Generation {
         }
     }
 
+    /// Returns how many rows there are, as of the last commit.
+    pub(super) const fn rows(&self) -> u64 {
+        self.tally.rows
+    }
+
     pub(super) fn blob_files(&self) -> Result<usize, StoreError> {
         fs::read_dir(self.path.join("blobs"))
             .map(Iterator::count)
@@ -128,12 +145,16 @@ impl Generation {
         give: impl FnOnce(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         match Stored::decode(key, stored)? {
-            Stored::Inline(value) => give(value),
+            Stored::Inline(value) => {
+                expect_within_limits(key, value)?;
+                give(value)
+            }
             Stored::Chunked(head) => {
                 let value = head.join(key, |index| {
                     let chunk = chunks::chunk_key(key, index);
                     contain(PART, || self.db.get(chunk))?.map_err(reading)
                 })?;
+                expect_within_limits(key, &value)?;
                 give(&value)
             }
         }
@@ -166,6 +187,7 @@ impl Read for Generation {
         let (mut first, mut end) = (Vec::new(), Vec::new());
         chunks::row_key(from, &mut first);
         chunks::row_key(until, &mut end);
+        assert!(first < end, "the order of the tree is the order of the keys");
         let mut rows = self.db.range(first..end);
         for _ in 0..limit {
             let Some(row) = contain(PART, || rows.next())? else {
@@ -196,10 +218,13 @@ fn apply(db: &::sled::Db, log: &File, writes: ::sled::Batch) {
 
 fn insert_chunks(writes: &mut ::sled::Batch, key: &[u8], value: &[u8], count: u32) {
     if count == 0 {
+        assert!(value.len() <= CHUNK_BYTES, "a row without chunks is small");
         return;
     }
+    assert!(value.len() > CHUNK_BYTES, "a row with chunks is large");
     assert_eq!(value.chunks(CHUNK_BYTES).len(), count as usize, "the head counts the chunks");
     for (index, chunk) in (0..count).zip(value.chunks(CHUNK_BYTES)) {
+        assert!(!chunk.is_empty(), "a chunk holds a part of the value");
         assert!(chunk.len() <= CHUNK_BYTES, "sled keeps small values in its log");
         writes.insert(chunks::chunk_key(key, index), chunk);
     }
@@ -240,6 +265,7 @@ fn add_up(db: &::sled::Db) -> Result<Tally, StoreError> {
         let (row_key, stored) = row.map_err(reading)?;
         found.add(&row_key, &stored);
     }
+    assert!(found.rows > 0 || found == Tally::default(), "no rows add up to nothing");
     Ok(found)
 }
 
@@ -266,6 +292,9 @@ fn flatten<T>(result: Result<::sled::Result<T>, StoreError>) -> Result<T, String
 /// for a moment is the last background task of a handle that this process has just dropped.
 fn open_sled(path: &Path) -> Result<::sled::Db, StoreError> {
     const TRIES_MAX: u32 = 500;
+    const PAUSE: Duration = Duration::from_millis(10);
+    const { assert!(TRIES_MAX > 0, "it is tried at least once") };
+    const { assert!(TRIES_MAX as u128 * PAUSE.as_millis() <= 10_000, "nobody waits for long") };
     let config = ::sled::Config::new().path(path).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let mut tries = 0;
     loop {
@@ -276,7 +305,8 @@ fn open_sled(path: &Path) -> Result<::sled::Db, StoreError> {
                 if tries == TRIES_MAX {
                     return Err(StoreError::Locked { path: path.to_owned() });
                 }
-                thread::sleep(Duration::from_millis(10));
+                assert!(tries < TRIES_MAX, "the tries end");
+                thread::sleep(PAUSE);
             }
             Err(error) => return Err(reading(error)),
         }

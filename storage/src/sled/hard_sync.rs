@@ -60,6 +60,8 @@ mod platform {
 
     /// "Function not implemented", on each of the three architectures.
     const ENOSYS: u32 = 38;
+    const _: () = assert!(ENOSYS > 0, "a call that is refused does not look done");
+    const _: () = assert!(ENOSYS < 4096, "the kernel takes it for an error");
 
     /// How many filters the installing thread had before: a container may have brought some.
     static FILTERS_BEFORE: OnceLock<u64> = OnceLock::new();
@@ -67,6 +69,7 @@ mod platform {
     pub(super) fn install() -> Result<HardSync, StoreError> {
         let program = program()?;
         assert!(!program.is_empty(), "a filter has instructions");
+        assert!(program.len() <= FILTER_MAX, "the kernel takes a filter of this length");
         let before = filters("/proc/thread-self/status")?;
         FILTERS_BEFORE.set(before.count).map_err(|_| refuse("it was installed twice"))?;
         apply_filter_all_threads(&program).map_err(refuse)?;
@@ -89,12 +92,17 @@ mod platform {
                 return Err(refuse(format!("{} has no filter of ours", status.display())));
             }
         }
-        assert!(threads > 0, "the calling thread is a thread of this process");
-        Ok(())
+        match threads {
+            0 => Err(refuse("/proc shows no thread of this process")),
+            _ => Ok(()),
+        }
     }
 
     /// The mode in which a thread's syscalls are filtered.
     const MODE_FILTER: u64 = 2;
+
+    /// The most instructions that the kernel takes.
+    const FILTER_MAX: usize = 4096;
 
     struct Filters {
         mode: u64,
@@ -123,6 +131,7 @@ mod platform {
     fn program() -> Result<BpfProgram, StoreError> {
         let call = sync_file_range()
             .ok_or_else(|| refuse(format!("the number of its syscall on {ARCH} is unknown")))?;
+        assert!(call > 0, "read, or what the kernel has in its place, stays allowed");
         let arch = TargetArch::try_from(ARCH).map_err(refuse)?;
         SeccompFilter::new(
             BTreeMap::from([(call, Vec::new())]),

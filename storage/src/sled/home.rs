@@ -31,7 +31,7 @@ impl Home {
         let failed = |error| StoreError::before_write("the store's directory", &error);
         fs::create_dir_all(path).map_err(failed)?;
         fsync::parent(path)?;
-        let lock = File::create(path.join("lock")).map_err(failed)?;
+        let lock = File::create(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -39,18 +39,17 @@ impl Home {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
-        let home = match fs::read_to_string(path.join(CURRENT)) {
+        let (current, confirmed) = match fs::read_to_string(path.join(CURRENT)) {
             Ok(text) => {
                 let current = number(text.trim_end()).ok_or_else(|| {
                     StoreError::damaged_part(CURRENT, format!("{text:?} names no database"))
                 })?;
-                Self { path: path.to_owned(), current, confirmed: true, _lock: lock }
+                (current, true)
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Self { path: path.to_owned(), current: FIRST, confirmed: false, _lock: lock }
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (FIRST, false),
             Err(error) => return Err(failed(error)),
         };
+        let home = Self { path: path.to_owned(), current, confirmed, _lock: lock };
         home.expect_current()?;
         Ok(home)
     }
@@ -58,10 +57,7 @@ impl Home {
     /// Refuses a store that lost what counts: sled would begin an empty one in its place.
     fn expect_current(&self) -> Result<(), StoreError> {
         if self.confirmed {
-            if !self.current().join("db").exists() {
-                let why = format!("{} is not there", self.current().display());
-                return Err(StoreError::damaged_part(CURRENT, why));
-            }
+            expect_database(&self.current())?;
             return self.remove_others();
         }
         // A crash in the first open leaves at most the first database, which nobody wrote to.
@@ -75,7 +71,7 @@ impl Home {
 
     /// Makes the database that was opened the one that counts, if none did before.
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
-        assert!(self.current().join("db").exists(), "a database counts once it is there");
+        expect_database(&self.current())?;
         match self.confirmed {
             true => Ok(()),
             false => write_current(&self.path, self.current),
@@ -94,10 +90,12 @@ impl Home {
 
     /// Lets the next database count, and removes the one that did.
     pub(super) fn switch_to_next(&mut self) -> Result<(), StoreError> {
-        assert!(self.next().join("db").exists(), "the next database was written");
+        let next = self.next();
+        expect_database(&next)?;
         write_current(&self.path, self.current + 1)?;
         self.current += 1;
         self.confirmed = true;
+        assert_eq!(self.current(), next, "what was next counts");
         self.remove_others()
     }
 
@@ -106,7 +104,10 @@ impl Home {
         assert!(self.confirmed, "a file says which one is kept");
         for found in self.databases()? {
             if found != self.current {
-                fs::remove_dir_all(self.path.join(name(found)))
+                let other = self.path.join(name(found));
+                assert_ne!(other, self.current(), "what counts is never removed");
+                assert!(other.starts_with(&self.path), "only what lies in the store is removed");
+                fs::remove_dir_all(other)
                     .map_err(|error| StoreError::before_write("an old database", &error))?;
             }
         }
@@ -129,6 +130,7 @@ pub(super) fn bytes_in(path: &Path) -> Result<u64, StoreError> {
     let mut bytes = 0;
     let mut directories = vec![path.to_owned()];
     while let Some(directory) = directories.pop() {
+        assert!(directory.starts_with(path), "only what lies below is counted");
         for entry in fs::read_dir(&directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let metadata = entry.metadata().map_err(failed)?;
@@ -141,9 +143,16 @@ pub(super) fn bytes_in(path: &Path) -> Result<u64, StoreError> {
     Ok(bytes)
 }
 
+const LOCK: &str = "lock";
 const CURRENT: &str = "current";
+const CURRENT_NEW: &str = "current.new";
 const FIRST: u64 = 1;
 const PREFIX: &str = "store-";
+
+const _: () = assert!(FIRST < u64::MAX, "there is a next database after the first");
+const _: () = assert!(LOCK.as_bytes()[0] != PREFIX.as_bytes()[0], "the lock is no database");
+const _: () = assert!(CURRENT.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the name of one");
+const _: () = assert!(CURRENT.len() < CURRENT_NEW.len(), "a name is replaced, not written over");
 
 fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
@@ -153,11 +162,21 @@ fn number(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX)?.parse().ok()
 }
 
+/// Refuses a database that is not there: sled would begin an empty one in its place.
+fn expect_database(path: &Path) -> Result<(), StoreError> {
+    if path.join("db").exists() {
+        return Ok(());
+    }
+    Err(StoreError::damaged_part(CURRENT, format!("{} is not there", path.display())))
+}
+
 fn write_current(path: &Path, current: u64) -> Result<(), StoreError> {
+    let name = name(current);
+    assert_eq!(number(&name), Some(current), "a name is read as it is written");
     let failed = |error| StoreError::before_write("the name of the current database", &error);
-    let new = path.join("current.new");
+    let new = path.join(CURRENT_NEW);
     let mut file = File::create(&new).map_err(failed)?;
-    file.write_all(name(current).as_bytes()).map_err(failed)?;
+    file.write_all(name.as_bytes()).map_err(failed)?;
     file.sync_all().map_err(failed)?;
     fs::rename(&new, path.join(CURRENT)).map_err(failed)?;
     fsync::entry(path)

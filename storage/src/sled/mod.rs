@@ -20,7 +20,8 @@ use self::home::Home;
 use crate::StoreError;
 use crate::contain::contain;
 use crate::engine::{
-    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits, copy_pages,
+    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, assert_within_limits,
+    copy_pages, read_through,
 };
 
 /// A sled store, open in this process alone.
@@ -94,10 +95,13 @@ impl Sled {
         let rows = {
             let from = Generation::open(&old, hard_sync)?;
             let mut to = Generation::open(&new, hard_sync)?;
-            copy_pages(&from, |batch| to.commit(batch))?
+            let rows = copy_pages(&from, |batch| to.commit(batch))?;
+            assert_eq!(to.rows(), rows, "a copy has each row that was copied, once");
+            rows
         };
         home.switch_to_next()?;
-        let bytes_after = home::bytes_in(&home.current())?;
+        assert_eq!(home.current(), new, "what was copied is what counts");
+        let bytes_after = home::bytes_in(&new)?;
         Ok(Compacted { rows, bytes_before, bytes_after })
     }
 
@@ -131,10 +135,13 @@ impl Engine for Sled {
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         assert_within_limits(batch);
         let mut open = self.shared.open.write().unwrap_or_else(PoisonError::into_inner);
-        match &mut *open {
+        let outcome = match &mut *open {
             Some(open) => open.generation.commit(batch),
-            None => Err(closed()),
-        }
+            None => Err(StoreError::closed()),
+        };
+        let in_doubt = matches!(outcome, Err(StoreError::Unknown { .. }));
+        assert!(!in_doubt, "a commit that is in doubt ends the process");
+        outcome
     }
 
     fn check(&mut self) -> Result<Integrity, StoreError> {
@@ -146,34 +153,25 @@ impl Shared {
     fn with<T>(&self, act: impl FnOnce(&Open) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &*self.open.read().unwrap_or_else(PoisonError::into_inner) {
             Some(open) => act(open),
-            None => Err(closed()),
+            None => Err(StoreError::closed()),
         }
     }
 }
 
-macro_rules! read_through_shared {
-    ($reads:ty) => {
-        impl Read for $reads {
-            fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
-                self.shared.with(|open| open.generation.load(keys, visit))
-            }
+impl Read for Shared {
+    fn load(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
+        self.with(|open| open.generation.load(keys, visit))
+    }
 
-            fn visit(
-                &self,
-                from: &[u8],
-                until: &[u8],
-                limit: usize,
-                visit: &mut ScanVisit<'_>,
-            ) -> Result<(), StoreError> {
-                self.shared.with(|open| open.generation.visit(from, until, limit, visit))
-            }
-        }
-    };
+    fn visit(
+        &self,
+        from: &[u8],
+        until: &[u8],
+        limit: usize,
+        visit: &mut ScanVisit<'_>,
+    ) -> Result<(), StoreError> {
+        self.with(|open| open.generation.visit(from, until, limit, visit))
+    }
 }
 
-read_through_shared!(Sled);
-read_through_shared!(SledReader);
-
-fn closed() -> StoreError {
-    StoreError::unavailable("the store is closed")
-}
+read_through!(shared: Sled, SledReader);
