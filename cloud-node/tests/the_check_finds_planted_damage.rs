@@ -37,7 +37,8 @@ impl Query<Cloud> for Rows {
     }
 }
 
-/// Two tills, one with 40 entries, a conflict and bytes that are no event.
+/// Two tills, one with 40 entries, a conflict and bytes that are no event. What the first has moved
+/// is rolled up, what the second has is not.
 async fn honest() -> Rows {
     let node = start();
     for name in ["T-1", "T-2"] {
@@ -49,6 +50,9 @@ async fn honest() -> Rows {
             items.push(till.enter(b"no event".to_vec()));
         }
         node.push(&till, items).await;
+        if name == "T-1" {
+            node.roll_up().await;
+        }
     }
     Rows(node.rows().into_iter().collect())
 }
@@ -90,6 +94,22 @@ const STOCK: &[Case] = &[
         "stock row gone",
         |rows| {
             rows.0.retain(|key, _| !matches!(key, Key::Stock(..)));
+        },
+        &["StockIsSum"],
+    ),
+    (
+        "wrong movements",
+        |rows| {
+            let key = is(|key| matches!(key, Key::Movements(..)), rows);
+            let Some(Record::Movements(moved)) = rows.0.get_mut(&key) else { panic!("moved") };
+            moved[0].by.quantity = Milli(moved[0].by.quantity.0 + 1);
+        },
+        &["StockIsSum"],
+    ),
+    (
+        "movements gone",
+        |rows| {
+            rows.0.retain(|key, _| !matches!(key, Key::Movements(..)));
         },
         &["StockIsSum"],
     ),

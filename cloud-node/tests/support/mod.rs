@@ -11,7 +11,9 @@ use counterfoil_cloud::credential::{Token, operator_digest};
 use counterfoil_cloud::metrics::Metrics;
 use counterfoil_cloud::service::{Limits, Parts, router};
 use counterfoil_cloud::world::{Clock, Entropy};
-use counterfoil_protocol::cloud::{Cloud, Input, Key, Output, Record, Site, UnknownProducts};
+use counterfoil_protocol::cloud::{
+    Cloud, Input, Key, Output, Record, Site, UnknownProducts, rollup,
+};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{BranchId, Epoch, ShopId, TerminalId};
@@ -84,6 +86,13 @@ pub struct Node {
     pub committer: tokio::task::JoinHandle<(Fragile, Result<(), StoreError>)>,
 }
 
+fn site() -> Site {
+    Site {
+        shop: ShopId::parse("shop").expect("a name"),
+        branch: BranchId::parse("branch").expect("a name"),
+    }
+}
+
 pub fn start() -> Node {
     start_with(Limits { rate: None, ..Limits::default() }, UnknownProducts::Accept)
 }
@@ -138,6 +147,13 @@ impl Answer {
 }
 
 impl Node {
+    /// Adds what the branch has moved to its stock.
+    pub async fn roll_up(&self) {
+        let planned = rollup::plan(&self.reads, site()).await;
+        let planned = planned.expect("readable rows").expect("something was moved");
+        self.submit.ask(Input::RollUp(planned), 0).await.expect("a commit");
+    }
+
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("a router never fails");
         let (head, body) = response.into_parts();
@@ -173,10 +189,7 @@ impl Node {
         let mut secret = [9; 32];
         secret[..name.len().min(32)].copy_from_slice(&name.as_bytes()[..name.len().min(32)]);
         let token = Token::new(terminal, secret);
-        let site = Site {
-            shop: ShopId::parse("shop").expect("a name"),
-            branch: BranchId::parse("branch").expect("a name"),
-        };
+        let site = site();
         let input = Input::Enrol { terminal, site, secret: token.digest(), expires_at };
         assert_eq!(self.submit.ask(input, 0).await, Ok(Output::Enrolled));
         Till::new(terminal, token.reveal())
