@@ -186,9 +186,8 @@ impl World {
 
     /// Something changes a row on the till, and nobody says so.
     fn drift(&mut self, which: u8) {
-        let items = self.till.store.rows.iter_mut().filter_map(|(key, record)| match record {
-            terminal::Record::Item(item) => Some((*key, item)),
-            _ => None,
+        let items = self.till.store.rows.iter_mut().filter_map(|(key, record)| {
+            if let terminal::Record::Item(item) = record { Some((*key, item)) } else { None }
         });
         let mut items: Vec<_> = items.collect();
         if items.is_empty() {
@@ -198,10 +197,9 @@ impl World {
         let (key, item) = &mut items[index];
         let terminal::Key::Item(id) = *key else { return };
         let number = 200 + which % 50;
-        item.content = match id.kind {
-            Kind::Product => product(number, 1).canonical().into(),
-            _ => branch_price(number, 1).canonical().into(),
-        };
+        let other =
+            if id.kind == Kind::Product { product(number, 1) } else { branch_price(number, 1) };
+        item.content = other.canonical().into();
         self.drifts += 1;
     }
 

@@ -7,7 +7,7 @@
 //! | where the till stands | it wants | then |
 //! |---|---|---|
 //! | at a version | a delta from it | at a later version, with a proof if it is the head's |
-//! | nowhere yet, or the cloud forgot that far back | snapshot runs, one after the other | at the pinned version, then a delta |
+//! | nowhere yet, or further than the cloud is | snapshot runs | at the pinned version, then a delta |
 //! | at the head, and the proof does not hold (drift) | snapshot runs | as above |
 //!
 //! A snapshot run replaces exactly what lies between its ends, so a catalog that is there already
@@ -75,10 +75,8 @@ pub async fn beside<Q: Query<Terminal>>(
     let cut = rows.len() == PRESENT_MAX;
     let mut present: Vec<EntityId> = rows
         .into_iter()
-        .filter_map(|(key, _)| match key {
-            Key::Item(id) if Some(id) > page.after => Some(id),
-            _ => None,
-        })
+        .filter_map(|(key, _)| if let Key::Item(id) = key { Some(id) } else { None })
+        .filter(|id| Some(*id) > page.after)
         .collect();
     if cut {
         let last = present.last().copied();

@@ -16,8 +16,11 @@ type Content = Option<Arc<[u8]>>;
 /// Every commit of a shop's catalog, as the checkers saw it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
-    commits: BTreeMap<(ShopId, u64), Vec<(Option<BranchId>, EntityId, Content)>>,
+    commits: BTreeMap<(ShopId, u64), Vec<Edited>>,
 }
+
+/// Whose entity became what.
+type Edited = (Option<BranchId>, EntityId, Content);
 
 impl History {
     fn note(&mut self, written: &CloudWrites) {

@@ -105,10 +105,11 @@ impl World {
             None => unreachable!("a commit follows an answer"),
         };
         let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
-        let standing = match output {
-            Output::Catalogued(standing) => Some(standing),
-            Output::CatalogUnreadable(_) => None,
-            _ => unreachable!("a page is answered by how the catalog stands"),
+        let standing = if let Output::Catalogued(standing) = output {
+            Some(standing)
+        } else {
+            assert!(matches!(output, Output::CatalogUnreadable(_)), "a page has its own answers");
+            None
         };
         let now = Millis(self.now_ms());
         let host = &mut self.tills[till];
@@ -170,21 +171,24 @@ impl World {
         }
         let branches = u64::from(self.plan.branches.max(1));
         let every = self.plan.catalog_edit_every_ms;
-        let rng = &mut self.editor;
-        let mut edits: Vec<Edit> = Vec::new();
-        for _ in 0..rng.between(1, 5) {
-            let edit = drawn(rng, branches);
-            if !edits.iter().any(|known| (known.branch, known.id) == (edit.branch, edit.id)) {
-                edits.push(edit);
-            }
-        }
-        let us = rng.between(1, every * 2_000);
-        let edits = Edits::new(shop(), edits).expect("drawn by the rules");
+        let edits = drawn_commit(&mut self.editor, branches);
+        let us = self.editor.between(1, every * 2_000);
         // If the cloud is down, whoever edits tries again later, with something else in mind.
         self.administer(Transition::CatalogEdit, CloudInput::EditCatalog(edits))?;
         self.after(us, Happening::EditCatalog);
         Ok(())
     }
+}
+
+fn drawn_commit(rng: &mut Stream, branches: u64) -> Edits {
+    let mut edits: Vec<Edit> = Vec::new();
+    for _ in 0..rng.between(1, 5) {
+        let edit = drawn(rng, branches);
+        if !edits.iter().any(|known| (known.branch, known.id) == (edit.branch, edit.id)) {
+            edits.push(edit);
+        }
+    }
+    Edits::new(shop(), edits).expect("drawn by the rules")
 }
 
 fn drawn(rng: &mut Stream, branches: u64) -> Edit {
