@@ -7,7 +7,7 @@
 //! | where the till stands | it wants | then |
 //! |---|---|---|
 //! | at a version | a delta from it | at a later version, with a proof if it is the head's |
-//! | nowhere yet, or further than the cloud is | snapshot runs | at the pinned version, then a delta |
+//! | nowhere yet, or ahead of the cloud | snapshot runs | at the pinned version, then a delta |
 //! | at the head, and the proof does not hold (drift) | snapshot runs | as above |
 //!
 //! A snapshot run replaces exactly what lies between its ends, so a catalog that is there already
