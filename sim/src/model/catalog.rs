@@ -77,6 +77,7 @@ impl World {
             self.keep_pace()?;
             match does {
                 Does::Ask(number) => {
+                    self.tills[till].asked_since_heal = self.healed;
                     let wanted = answered(at_once(wanted(&self.tills[till].store)));
                     self.send(till, FOLLOWS_FROM + number, Asks::Catalog(wanted), Vec::new());
                 }
@@ -115,6 +116,7 @@ impl World {
         let host = &mut self.tills[till];
         if standing.is_some_and(|standing| standing.proven) {
             host.coverage.saw(Transition::CatalogProven);
+            host.proven_since_heal |= host.asked_since_heal;
         }
         if let Some(follower) = &mut host.follower {
             follower.handle_input(now, Heard::Committed(standing));

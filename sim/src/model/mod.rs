@@ -366,7 +366,8 @@ impl World {
         let head = self.cloud.catalog_version();
         let followed = |till: &TillHost| {
             let state = till.catalog();
-            state.is_some_and(|state| state.proven && state.version == Some(head))
+            let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
+            at_head && till.proven_since_heal
         };
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)

@@ -39,6 +39,11 @@ pub(super) struct TillHost {
     pub(super) follow_us: Option<u64>,
     /// What the cloud has answered the follower, until it is committed.
     pub(super) told: Option<Told>,
+    /// The follower's last question was asked after the faults had ended.
+    pub(super) asked_since_heal: bool,
+    /// It was answered with a proof. One from before may be of a history that a restore has ended,
+    /// and say nothing of a version that has the same number by chance.
+    pub(super) proven_since_heal: bool,
     pub(super) skew_ms: i64,
     pub(super) alarm_us: Option<u64>,
     pub(super) cut_to_us: u64,
@@ -83,6 +88,8 @@ impl TillHost {
             follower: None,
             follow_us: None,
             told: None,
+            asked_since_heal: false,
+            proven_since_heal: false,
             skew_ms: 0,
             alarm_us: None,
             cut_to_us: 0,
