@@ -16,6 +16,7 @@ const SHORT_BYTES: usize = 512;
 
 const LINK_BYTES: usize = 1 + 32 + 8 + 32;
 const _: () = assert!(LINK_BYTES <= SHORT_BYTES, "a link of the chain is hashed in one piece");
+const _: () = assert!(LINK_BYTES <= 2 * 64, "a link is two blocks: chains are walked often");
 const GENESIS_BYTES: usize = 1 + 4 + 8 + LABEL_BYTES_MAX;
 const _: () = assert!(GENESIS_BYTES <= SHORT_BYTES, "a genesis is hashed in one piece");
 const _: () = assert!(SERVER_NAME_BYTES_MAX < SHORT_BYTES, "a name is hashed in one piece");

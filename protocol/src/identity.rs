@@ -115,6 +115,12 @@ impl Epoch {
     }
 }
 
+const _: () = {
+    let first = Epoch { number: 0, nonce: 0 }.next(7);
+    assert!(first.number == 1 && first.nonce == 7, "the first history of a till is number 1");
+    assert!(first.next(7).number != first.number, "even the same draw tells histories apart");
+};
+
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{:04x}", self.number, self.nonce & 0xffff)

@@ -20,6 +20,11 @@ const POINTS_BACK_MAX: usize = 36;
 
 const _: () = assert!(SEGMENT_ENTRIES > 0, "a segment has entries");
 const _: () = assert!(SEGMENT_ENTRIES <= u32::MAX as u64, "a place in a segment fits any machine");
+const _: () = assert!(Segment::number(1) == 0, "the first segment holds the first entry");
+const _: () = assert!(Segment::number(SEGMENT_ENTRIES) == 0, "a segment is filled");
+const _: () = assert!(Segment::number(SEGMENT_ENTRIES + 1) == 1, "what follows is in the next");
+const _: () = assert!(Segment::first(1) == SEGMENT_ENTRIES + 1, "no entry is between segments");
+const _: () = assert!(Segment::number(u64::MAX) > 0, "whatever number a till names has a segment");
 const _: () = assert!(POINTS_BACK_MAX < HELLO_POINTS_MAX, "one more point can be asked for");
 const _: () = assert!(POINTS_BACK_MAX > 32, "a journal of 2^32 entries is shown to its beginning");
 const _: () = assert!(POINTS_BACK_MAX < 64, "no distance between points leaves 64 bits");

@@ -35,6 +35,14 @@ impl Millis {
     }
 }
 
+const _: () = {
+    let end = Millis(u64::MAX);
+    assert!(end.after(Millis(1)).0 == end.0, "nothing comes after the end of time");
+    assert!(Millis::ZERO.since(end).0 == 0, "what lies ahead is no time ago");
+    assert!(end.since(Millis::ZERO).0 == end.0, "any two points have a distance");
+    assert!(Millis::from_secs(u64::MAX).0 == end.0, "a span that is too long is the longest");
+};
+
 impl core::fmt::Display for Millis {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         write!(f, "{} ms", self.0)

@@ -275,6 +275,7 @@ impl Ingest<'_, '_> {
     fn keep_movements(&mut self, first: Option<ServerId>) {
         assert_eq!(first.is_none(), self.moved.is_empty(), "what is posted moves something");
         let Some(first) = first else { return };
+        assert!(self.lane.posted.events > 0, "what is posted is in the books of its history");
         let moved = core::mem::take(&mut self.moved);
         let moved = moved.into_iter().map(|(product, by)| Moved { product, by }).collect();
         let site = self.caller.site;
@@ -298,6 +299,7 @@ impl Ingest<'_, '_> {
 
     fn kept(&self, item: &Offered) -> Kept {
         assert!(item.payload.len() <= EVENT_BYTES_MAX, "a checked push bounds its payloads");
+        assert!(item.seq <= self.lane.head, "only what is in the journal is kept for a person");
         Kept {
             epoch: self.offer.epoch,
             seq: item.seq,

@@ -168,6 +168,7 @@ impl Offer {
             let (seq, payload) = (item.seq, item.payload);
             items.push(Offered { seq, chain, payload_hash, payload, continues, event });
         }
+        assert!(items[0].continues.is_none(), "before the first entry none was offered");
         Self { terminal: push.terminal_id, shop, epoch: push.epoch, items }
     }
 

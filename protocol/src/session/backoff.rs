@@ -4,6 +4,11 @@
 
 use crate::time::Millis;
 
+/// How often the bound of a wait is doubled at most.
+const DOUBLINGS_MAX: u32 = 20;
+
+const _: () = assert!(DOUBLINGS_MAX < u64::BITS, "a wait can be doubled so often");
+
 /// Draws waits.
 #[derive(Clone, Debug)]
 pub struct Backoff {
@@ -23,7 +28,8 @@ impl Backoff {
 
     /// Counts a failure and returns the wait after it: 1 ms to the cap.
     pub fn next_wait(&mut self) -> Millis {
-        let bound = self.base.0.saturating_mul(1 << self.failures.min(20)).min(self.cap.0);
+        let bound =
+            self.base.0.saturating_mul(1 << self.failures.min(DOUBLINGS_MAX)).min(self.cap.0);
         assert!(bound > 0 && bound <= self.cap.0, "there is something to draw from");
         assert!(bound >= self.base.0, "the first wait is the shortest");
         self.failures = self.failures.saturating_add(1);

@@ -185,7 +185,7 @@ impl Session {
         assert!(config.idle_greeting.0 > 0, "an idle till rests");
         assert!(config.quarantine_probe.0 > 0, "a till that is turned away rests");
         assert!(config.backoff_base <= config.backoff_cap, "the first wait is the shortest");
-        Self {
+        let session = Self {
             config,
             backoff: Backoff::new(config.backoff_base, config.backoff_cap, seed),
             phase: Phase::Resting,
@@ -196,7 +196,9 @@ impl Session {
             attempt: 0,
             items_max: config.items_max,
             output: None,
-        }
+        };
+        session.check();
+        session
     }
 
     /// Takes in what happened.

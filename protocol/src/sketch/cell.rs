@@ -19,6 +19,8 @@ use super::item::{Item, KeyDigest};
 /// The bytes of a cell on the wire: four times 28 bits.
 pub const CELL_BYTES: usize = 14;
 
+const _: () = assert!(CELL_BYTES * 8 == 4 * BITS as usize, "four sums fill a cell");
+
 /// Four sums, each below 2^28 - 57: value, low, high, check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Cell([u32; 4]);

@@ -14,6 +14,11 @@ use super::item::{KeyDigest, Version};
 /// less than a third of them.
 pub const STEPS_PER_CELL_MAX: usize = 128;
 
+const _: () = assert!(
+    CELLS_MAX <= u32::MAX as usize / STEPS_PER_CELL_MAX,
+    "the steps can be counted on a small machine"
+);
+
 /// What [`decode`] found, and how much work it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoding {

@@ -10,6 +10,8 @@ use super::item::{Item, KeyDigest};
 /// The most cells of a sketch: 896 KiB on the wire, enough for about 34,000 drifted rows.
 pub const CELLS_MAX: usize = 65_536;
 
+const _: () = assert!(CELLS_MAX as u64 <= Indices::END_MAX, "the index law reaches every cell");
+
 /// The first cells of a set: a sum over its items, whatever their order.
 ///
 /// > **`Linear`**: the sketch of two disjoint sets together is the sum of theirs; an insertion and

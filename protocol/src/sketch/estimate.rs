@@ -11,6 +11,9 @@ pub const COUNTERS: usize = 128;
 /// The fewest cells that are sent.
 pub const PREFIX_MIN: usize = 32;
 
+const _: () = assert!(PREFIX_MIN > 0 && PREFIX_MIN <= CELLS_MAX, "the first prefix is a sketch");
+const _: () = assert!(CELLS_MAX <= usize::MAX / 15, "cells for any drift can be computed");
+
 /// A sum of random signs in each of [`COUNTERS`] counters, modulo 256.
 ///
 /// "Tug of war" (Alon, Matias, Szegedy, STOC 1996): the signs of different items do not pull

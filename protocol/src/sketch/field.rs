@@ -12,6 +12,14 @@ pub(super) const BITS: u32 = 28;
 /// What 2^28 leaves when divided by [`PRIME`].
 const FOLD: u32 = 57;
 
+const _: () = assert!(PRIME <= u32::MAX / 2, "the sum of two elements fits in 32 bits");
+const _: () = assert!(
+    FOLD * FOLD + (1 << BITS) <= 2 * PRIME,
+    "a product that was folded twice is below twice the prime"
+);
+const _: () = assert!(multiply(PRIME - 1, PRIME - 1) == 1, "minus one squared is one");
+const _: () = assert!(multiply(2, invert(2)) == 1, "two halves are one");
+
 /// Returns the lowest 28 bits of `word`, modulo [`PRIME`].
 #[must_use]
 #[allow(clippy::cast_possible_truncation, reason = "28 bits are left")]

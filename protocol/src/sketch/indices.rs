@@ -45,6 +45,8 @@ pub struct Indices {
 impl Indices {
     /// The most cells a sequence is followed for: indices and their products fit in 64 bits.
     pub const END_MAX: u64 = 1 << 31;
+    const FITS: () =
+        assert!(Self::END_MAX + 2 <= u64::MAX >> 32, "an index and its product fit in 64 bits");
 
     /// Starts the sequence of `key`, up to and without `end`.
     ///
@@ -52,6 +54,7 @@ impl Indices {
     /// If `end` is above [`Self::END_MAX`].
     #[must_use]
     pub const fn of(key: KeyDigest, end: u64) -> Self {
+        const { Self::FITS };
         assert!(end <= Self::END_MAX, "indices fit in 31 bits");
         Self { seed: key.get(), step: 1, at: 0, end }
     }

@@ -20,6 +20,7 @@ pub(super) fn siphash24((k0, k1): (u64, u64), words: &[u64], bytes: &[u8]) -> u6
     for block in blocks {
         state.absorb(u64::from_le_bytes(*block));
     }
+    assert_eq!(blocks.len() * 8 + rest.len(), bytes.len(), "every byte is hashed once");
     assert!(rest.len() < 8, "the last block has room for the length");
     let mut last = [0; 8];
     last[..rest.len()].copy_from_slice(rest);

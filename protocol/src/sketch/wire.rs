@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 use super::cell::{CELL_BYTES, Cell};
 use super::encode::{CELLS_MAX, Sketch};
 use super::estimate::{COUNTERS, Estimator};
+use super::field::BITS;
 use super::item::KeyDigest;
-use crate::codec::{self, DecodeError};
+use crate::codec::{self, DecodeError, MESSAGE_BYTES_MAX};
 
 /// The version byte before each of these structures where it travels alone.
 pub const SKETCH_VERSION: u8 = 1;
@@ -19,6 +20,23 @@ pub const KEYS_MAX: usize = 1000;
 
 /// The bytes of a key digest in a [`KeysV1`].
 pub const KEY_BYTES: usize = 7;
+
+/// The most bytes of a structure beside its list: a version, an index, a length.
+const FRAME_BYTES_MAX: usize = 16;
+
+const _: () = assert!(SKETCH_VERSION > 0, "versions count from 1");
+const _: () = assert!(KEY_BYTES * 8 == 2 * BITS as usize, "two halves fill a digest");
+const _: () = assert!(CELLS_MAX <= u32::MAX as usize, "a page can tell where it begins");
+const _: () = assert!(
+    CELLS_MAX * CELL_BYTES + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "the largest sketch can be decoded"
+);
+const _: () = assert!(
+    KEYS_MAX * KEY_BYTES + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX,
+    "the longest list of keys can be decoded"
+);
+const _: () =
+    assert!(COUNTERS + FRAME_BYTES_MAX <= MESSAGE_BYTES_MAX, "an estimator can be decoded");
 
 /// A structure that is not what it says. The caller refuses the message and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +121,7 @@ impl Sketch {
         let parsed: Option<Vec<Cell>> = cells.iter().map(Cell::parse).collect();
         self.cells_mut().append(&mut parsed.ok_or(SketchError::Number)?);
         assert!(self.len() <= CELLS_MAX, "a sketch is bounded");
+        assert_eq!(self.len(), have + cells.len(), "every cell that came is at hand");
         Ok(())
     }
 }
@@ -180,6 +199,7 @@ impl KeysV1 {
         if !rest.is_empty() || keys.len() > KEYS_MAX {
             return Err(SketchError::Length(self.keys.len()));
         }
+        assert_eq!(keys.len() * KEY_BYTES, self.keys.len(), "every byte is one of a key");
         let parsed = keys.iter().map(|key| {
             let mut wide = [0; 8];
             wide[..KEY_BYTES].copy_from_slice(key);

@@ -32,6 +32,7 @@ pub(super) fn step(
     };
     let (closed, before) = (meta.closed[index], meta.head);
     for (seq, ..) in &adoption.entries {
+        assert!(*seq <= adoption.through, "what is carried over has been looked at");
         if let Some(entry) = rows.entry(adoption.from, *seq).cloned() {
             // What the cloud has answered for good and still holds stays where it is.
             let settled = matches!(entry.state, State::Synced(_)) && *seq <= closed.kept;

@@ -92,6 +92,7 @@ pub async fn hello<Q: Query<Terminal>>(
         lanes.push(lane(store, epoch, parent, head, hash, kept).await?);
     }
     assert!(lanes.len() <= HELLO_LANES_MAX, "a till remembers no more than it can report");
+    assert_eq!(lanes.len(), meta.closed.len() + 1, "every history that is remembered is shown");
     assert_eq!(lanes[0].epoch, meta.epoch, "the current history is shown first");
     let app = &app[..app.floor_char_boundary(TEXT_BYTES_MAX)];
     assert!(app.len() <= TEXT_BYTES_MAX, "a program's version is a short text");

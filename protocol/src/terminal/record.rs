@@ -45,8 +45,11 @@ pub(super) fn step(
     assert_eq!(event.receipt(), receipt, "the number that is printed is the one that is kept");
     assert!(receipt.is_none_or(|receipt| receipt.number > 0), "receipts count from 1");
     assert!(payload.len() <= EVENT_BYTES_MAX, "what is recorded can be pushed");
+    assert!(event.pos() == draft.pos && event.local_id() == draft.local_id, "a name is kept");
     let payload_hash = payload_hash(&payload);
     let place = chain(&mut meta, payload_hash);
+    assert_eq!(place.seq, meta.head, "what is recorded is the last entry");
+    assert!(receipt.is_none_or(|r| r.series == place.epoch), "a series is one of its history");
     let entry = Entry {
         pos: draft.pos,
         local_id: draft.local_id,
