@@ -50,7 +50,6 @@ pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     encode_into(version, value, &mut out);
-    assert!(!out.is_empty() && out[0] == version, "a message begins with its version");
     out
 }
 

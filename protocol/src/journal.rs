@@ -9,6 +9,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::MESSAGE_BYTES_MAX;
 use crate::hash::{Hash, link};
 use crate::wire::message::HELLO_POINTS_MAX;
 
@@ -20,6 +21,10 @@ const POINTS_BACK_MAX: usize = 36;
 
 const _: () = assert!(SEGMENT_ENTRIES > 0, "a segment has entries");
 const _: () = assert!(SEGMENT_ENTRIES <= u32::MAX as u64, "a place in a segment fits any machine");
+const _: () = assert!(
+    (SEGMENT_ENTRIES as usize + 2) * size_of::<Hash>() <= MESSAGE_BYTES_MAX,
+    "a full segment's row can be read"
+);
 const _: () = assert!(Segment::number(1) == 0, "the first segment holds the first entry");
 const _: () = assert!(Segment::number(SEGMENT_ENTRIES) == 0, "a segment is filled");
 const _: () = assert!(Segment::number(SEGMENT_ENTRIES + 1) == 1, "what follows is in the next");
@@ -88,7 +93,6 @@ impl Segment {
         let index = usize::try_from(seq - Self::first(number)).ok()?;
         assert!(index < SEGMENT_ENTRIES as usize, "an entry has a place in its segment");
         let held = self.payloads.get(..=index)?;
-        assert!(held.len() > index, "a chain is recomputed up to the entry itself");
         let mut hash = self.start;
         for (seq, payload) in (Self::first(number)..).zip(held) {
             hash = link(hash, seq, *payload);

@@ -127,7 +127,6 @@ impl<'a> KeyReader<'a> {
     /// [`Damaged`] if the key is empty.
     pub fn new(bytes: &'a [u8]) -> Result<(u8, Self), Damaged> {
         let (&kind, rest) = bytes.split_first().ok_or(Damaged { what: "key", why: "empty" })?;
-        assert!(rest.len() < bytes.len(), "a kind is read once");
         Ok((kind, Self(rest)))
     }
 
@@ -141,7 +140,6 @@ impl<'a> KeyReader<'a> {
         let text = core::str::from_utf8(&self.0[..end]).map_err(|_| damaged.clone())?;
         let label = crate::label::Label::parse(text).map_err(|_| damaged)?;
         assert!(end > 0 && end < LABEL_KEY_BYTES, "what is read as a name has its length");
-        assert!(self.0[end] == 0, "a name ends at its mark");
         self.0 = &self.0[end + 1..];
         Ok(label)
     }

@@ -22,7 +22,7 @@ use crate::persist::{
 };
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
-use crate::wire::message::{ParentV1, ServerId};
+use crate::wire::message::{PUSH_BYTES_MAX, ParentV1, ServerId};
 
 /// The version byte of every record.
 pub const ROW_VERSION: u8 = 1;
@@ -48,6 +48,8 @@ const _: () = assert!(
     "movements have a key"
 );
 const _: () = assert!(size_of::<ServerId>() == HASH_KEY_BYTES, "a name is a hash in a key");
+// A line of a push is longer than the movement that is kept of it.
+const _: () = assert!(PUSH_BYTES_MAX < MESSAGE_BYTES_MAX, "what a push moves is one row");
 // Beside its payload a ledger row has a few names, numbers and hashes.
 const _: () = assert!(EVENT_BYTES_MAX + 4096 <= MESSAGE_BYTES_MAX, "any event's row can be read");
 

@@ -2,6 +2,7 @@
 
 use super::Session;
 use crate::terminal::RETRY_CAP;
+use crate::terminal::pull::RETRIES_MAX;
 use crate::time::Millis;
 use crate::wire::message::PUSH_ITEMS_MAX;
 
@@ -47,6 +48,7 @@ const _: () = {
     assert!(usual.backoff_cap.0 <= usual.quarantine_probe.0, "who is turned away asks less often");
     assert!(bound < usual.idle_greeting.0, "who has work speaks more often than who has none");
     assert!(RETRY_CAP.0 < usual.idle_greeting.0, "every retry comes before the till is idle");
+    assert!(usual.items_max > RETRIES_MAX, "retries leave room for what is fresh");
     assert!(usual.items_max > 0 && usual.items_max <= PUSH_ITEMS_MAX, "a push has its bounds");
 };
 

@@ -28,6 +28,10 @@ const SPREAD: u64 = 1 << 16;
 
 const _: () = assert!(ATTEMPTS_MAX > 1, "an item that failed is tried again");
 const _: () = assert!(ATTEMPTS_MAX < u8::MAX, "one failure more can be counted");
+const _: () = assert!(
+    ATTEMPTS_MAX as u64 * RETRY_CAP.0 <= 30 * 60 * 1000,
+    "an item that keeps failing has waited for half an hour at most when a person sees it"
+);
 const _: () = assert!(RETRY_BASE.0 >= 2, "half of the first wait is a wait");
 const _: () = assert!(RETRY_BASE.0 <= RETRY_CAP.0, "the first wait is the shortest");
 const _: () =

@@ -22,7 +22,7 @@ pub const ADOPTION_MAX: usize = 64;
 /// How many waiting entries are looked at for one push.
 const QUEUE_PAGE: usize = 256;
 /// How many of them one push takes along.
-const RETRIES_MAX: usize = 64;
+pub(crate) const RETRIES_MAX: usize = 64;
 
 const _: () = assert!(ADOPTION_MAX > 0, "each part of a closed history gets on");
 const _: () = assert!(RETRIES_MAX > 0, "a push takes entries that wait along");
