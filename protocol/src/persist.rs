@@ -87,8 +87,14 @@ impl KeyWriter<'_> {
     pub fn scope(self, label: Option<crate::label::Label>) -> Self {
         match label {
             Some(label) => self.label(label),
-            None => self.kind(0),
+            None => self.byte(0),
         }
+    }
+
+    /// Appends one byte, such as a kind of the catalog's entities.
+    pub fn byte(self, byte: u8) -> Self {
+        self.0.push(byte);
+        self
     }
 
     /// Appends a small number, most significant byte first.

@@ -23,14 +23,20 @@ impl Digest {
     #[must_use]
     pub fn with(self, entity: Hash) -> Self {
         let count = self.count.wrapping_add(1);
-        Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_add) }
+        let with =
+            Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_add) };
+        assert_ne!(with, self, "an entity more is another set");
+        with
     }
 
     /// Takes an entity out.
     #[must_use]
     pub fn without(self, entity: Hash) -> Self {
         let count = self.count.wrapping_sub(1);
-        Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_sub) }
+        let without =
+            Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_sub) };
+        assert_ne!(without, self, "an entity less is another set");
+        without
     }
 
     /// Returns what both sets add up to together.
@@ -40,6 +46,8 @@ impl Digest {
         Self { count, lanes: each_lane(self.lanes, other.lanes, u64::wrapping_add) }
     }
 }
+
+const _: () = assert!(4 * 8 == size_of::<Hash>(), "the lanes are the whole hash");
 
 fn lanes_of(hash: Hash) -> [u64; 4] {
     let mut lanes = [0; 4];

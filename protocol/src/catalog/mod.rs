@@ -39,6 +39,10 @@ const _: () = assert!(
     "an entity with everything at its bound fits"
 );
 
+const _: () = assert!(ENTITY_BYTES_MAX < codec::MESSAGE_BYTES_MAX, "an entity can be decoded");
+const _: () = assert!(BARCODES_MAX > 1, "a product may have more than one barcode");
+const _: () = assert!(MINOR_MAX > 0, "something may have a price");
+
 /// The kinds of entities. Their numbers are stored and travel: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -159,6 +163,10 @@ pub enum EntityError {
 impl Kind {
     /// Every kind, in the order of their numbers.
     pub const ALL: [Self; 4] = [Self::Product, Self::Category, Self::Customer, Self::BranchPrice];
+    const _ORDERED: () = assert!(
+        Self::ALL[0] as u8 == 0 && Self::ALL[3] as usize + 1 == Self::ALL.len(),
+        "kinds stand in the order of their numbers",
+    );
 
     /// Returns whether its entities belong to one branch, and not to the whole shop.
     #[must_use]
@@ -183,7 +191,9 @@ impl Kind {
     /// Returns the kind of this number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| *kind as u8 == number)
+        let kind = Self::ALL.into_iter().find(|kind| *kind as u8 == number);
+        assert!(kind.is_some() == (usize::from(number) < Self::ALL.len()), "numbers have no gap");
+        kind
     }
 }
 
@@ -247,6 +257,7 @@ impl Entity {
             return Err(EntityError::NotCanonical);
         }
         let entity = Self::parse(wire)?;
+        assert!(!bytes.is_empty(), "nothing is not the form of anything");
         if entity.id() == id { Ok(entity) } else { Err(EntityError::OtherEntity) }
     }
 
@@ -255,6 +266,7 @@ impl Entity {
     pub fn canonical(&self) -> Vec<u8> {
         let bytes = codec::encode(ENTITY_VERSION, &self.to_wire());
         assert!(bytes.len() <= ENTITY_BYTES_MAX, "a checked entity keeps its bound");
+        assert_eq!(bytes.first(), Some(&ENTITY_VERSION), "the version comes first");
         bytes
     }
 
@@ -296,7 +308,7 @@ impl Product {
         if wire.tax_ppm > 1_000_000 {
             return Err(EntityError::Amount);
         }
-        Ok(Self {
+        let product = Self {
             id: wire.product_id,
             name: checked_name(wire.name)?,
             barcodes,
@@ -306,10 +318,15 @@ impl Product {
             unit: wire.unit,
             category: wire.category,
             active: wire.active,
-        })
+        };
+        assert!(!product.name.is_empty(), "what is sold has a name to print");
+        assert!(product.price.0 >= 0, "nobody is paid for taking goods");
+        Ok(product)
     }
 
     fn to_wire(&self) -> ProductV1 {
+        assert!(self.barcodes.len() <= BARCODES_MAX, "a parsed product keeps its bounds");
+        assert!(self.tax_ppm <= 1_000_000, "a tax is at most the whole price");
         ProductV1 {
             product_id: self.id,
             name: self.name.clone(),

@@ -33,6 +33,9 @@ const _: () = assert!(
     "the bytes of one commit fit into a page"
 );
 
+const _: () = assert!(EDITS_MAX > 0, "a commit may change something");
+const _: () = assert!(EDITS_MAX <= u32::MAX as usize, "a number within a commit fits its field");
+
 /// A commit of the catalog: each entity once, in the order of their names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edits {
@@ -91,12 +94,15 @@ impl Edits {
                 return Err(EditsError::Twice(pair[1].id));
             }
         }
+        assert!(!edits.is_empty(), "a commit changes something");
+        assert!(edits.is_sorted_by_key(|edit| (edit.branch, edit.id)), "edits have an order");
         Ok(Self { shop, edits })
     }
 }
 
 pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {
     let shop = edits.shop;
+    assert!(edits.edits.len() <= EDITS_MAX, "a commit is bounded");
     keys.insert(Key::Feed(shop));
     for Edit { branch, id, .. } in &edits.edits {
         keys.extend(branch.map(|branch| Key::BranchDigest(shop, branch)));
@@ -139,6 +145,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, edits: &Edits) -> Ou
         rows.put(Key::Feed(shop), Record::Feed(feed));
     }
     assert!(changed as usize <= edits.edits.len(), "each edit changes one entity at most");
+    assert_eq!(changed > 0, feed.version == version, "what changes something has a version");
     Output::Edited { version: feed.version, changed }
 }
 
@@ -165,11 +172,13 @@ pub async fn delta<Q: Query<Cloud>>(
     from: u64,
     limit: usize,
 ) -> Result<DeltaAnswer, Q::Error> {
-    assert!(limit > 0 && limit < PAGE_ENTITIES_MAX, "a page has a bound");
+    assert!(limit > 0, "a page brings something");
+    assert!(2 * limit <= PAGE_ENTITIES_MAX, "as much of the shop and of the branch fits");
     let feed = feed(query, shop).await?;
     if from > feed.version {
         return Ok(DeltaAnswer::Resync);
     }
+    assert!(from <= feed.version, "nobody is ahead of the head here");
     let site = Site { shop, branch };
     let (mut found, mut to) = changed(query, site, from, feed.version, limit).await?;
     if to == from && from < feed.version {
@@ -182,6 +191,8 @@ pub async fn delta<Q: Query<Cloud>>(
         true => settled_head(query, shop, branch, feed).await?,
         false => None,
     };
+    assert!(head.is_none_or(|head| head.version == to), "a proof is of where the page ends");
+    assert!(changes.len() <= PAGE_ENTITIES_MAX, "a page is bounded");
     Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
 }
 
@@ -211,6 +222,7 @@ async fn changed<Q: Query<Cloud>>(
             _ => None,
         }));
     }
+    assert!((from..=head).contains(&to), "what is whole lies between both ends");
     found.retain(|(version, ..)| *version <= to);
     found.sort_unstable();
     Ok((found, to))
@@ -251,6 +263,7 @@ async fn contents<Q: Query<Cloud>>(
         bytes = changes.iter().filter_map(|change| change.content.as_ref()).map(|c| c.len()).sum();
     }
     changes.sort_unstable_by_key(|change| (change.version, change.id));
+    assert!(changes.last().is_none_or(|last| last.version <= to), "a page ends where it says");
     Ok((changes, to))
 }
 

@@ -332,7 +332,7 @@ impl Key {
                 .kind(13)
                 .label(shop.0)
                 .scope(branch.map(|branch| branch.0))
-                .kind(id.kind as u8)
+                .byte(id.kind as u8)
                 .label(id.id),
             Self::Change(shop, branch, version, index) => to
                 .kind(14)

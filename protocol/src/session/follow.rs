@@ -63,6 +63,8 @@ impl Follower {
     /// Starts. `seed` makes its jitter, and nothing else.
     #[must_use]
     pub fn new(config: Config, seed: u64, now: Millis) -> Self {
+        assert!(config.request_timeout > Millis::ZERO, "an answer may take some time");
+        assert!(config.idle_greeting > Millis::ZERO, "an idle till rests");
         let backoff = Backoff::new(config.backoff_base, config.backoff_cap, seed);
         Self {
             config,
@@ -103,6 +105,16 @@ impl Follower {
             (Input::Committed(standing), Phase::Committing) => self.committed(now, standing),
             (Input::Committed(_), _) => {}
         }
+        assert!(self.output.is_none() || self.phase != Phase::Resting, "who rests wants nothing");
+        assert!(self.wake_at.since(now) <= self.longest_wait(), "no phase sleeps for ever");
+    }
+
+    /// Returns the longest time that it may sleep.
+    fn longest_wait(&self) -> Millis {
+        let Config { request_timeout, backoff_cap, retry_after_cap, .. } = self.config;
+        let Config { quarantine_probe, idle_greeting, .. } = self.config;
+        let waits = [request_timeout, backoff_cap, retry_after_cap, quarantine_probe];
+        waits.into_iter().fold(idle_greeting, Millis::max)
     }
 
     /// Returns what to do next, until there is nothing.
@@ -130,9 +142,11 @@ impl Follower {
         self.phase = Phase::Asking;
         self.wake_at = now.after(self.config.request_timeout);
         self.output = Some(Output::Ask(self.request));
+        assert!(self.wake_at > now, "an answer is waited for");
     }
 
     fn fail(&mut self, now: Millis, fault: Option<Fault>) {
+        assert_ne!(self.phase, Phase::Resting, "only what is under way can fail");
         let wait = self.backoff.next_wait();
         let wait = match fault {
             Some(Fault::RateLimited(Some(after))) => {
@@ -146,6 +160,7 @@ impl Follower {
     }
 
     fn committed(&mut self, now: Millis, standing: Option<Standing>) {
+        assert_eq!(self.phase, Phase::Committing, "a commit ends once");
         let Some(standing) = standing else {
             // Only an update of this program helps.
             return self.rest(now, self.config.idle_greeting);
@@ -171,6 +186,7 @@ impl Follower {
     fn rest(&mut self, now: Millis, wait: Millis) {
         self.phase = Phase::Resting;
         self.wake_at = now.after(wait);
+        self.output = None;
         if self.nudged {
             self.ask(now);
         }

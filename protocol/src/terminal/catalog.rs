@@ -26,6 +26,9 @@ use crate::wire::catalog::{ChangeV1, DeltaAnswer, DeltaPage, PAGE_ENTITIES_MAX, 
 /// The most entities that one run looks at on the till's side.
 const PRESENT_MAX: usize = 2 * PAGE_ENTITIES_MAX;
 
+const _: () = assert!(PRESENT_MAX > PAGE_ENTITIES_MAX, "a page that is there already is one run");
+const _: () = assert!(PAGE_ENTITIES_MAX > 0, "a page brings something");
+
 /// What a till needs next to have the cloud's catalog.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -115,6 +118,7 @@ pub(super) fn reads_run(run: &Run, keys: &mut ReadSet<Key>) {
 
 pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Output {
     let mut state = rows.catalog().copied().unwrap_or_default();
+    let before = state.version;
     let page = match answer {
         DeltaAnswer::Page(page) => page,
         DeltaAnswer::Resync => {
@@ -135,6 +139,8 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     assert!(Some(page.to) >= state.version, "versions never go back");
     state.version = Some(page.to);
     conclude(&mut state, page);
+    assert!(state.version >= before, "versions never go back");
+    assert!(!state.proven || state.progress.is_none(), "what is proven needs no snapshot");
     stand(rows, state)
 }
 
@@ -171,6 +177,7 @@ pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
     for change in &page.entities {
         replace(rows, &mut state, change);
     }
+    assert!(state.progress.is_some() || begins, "a run answers a question");
     state.proven = false;
     let digest = page.entities.iter().fold(
         state.progress.map_or_else(Digest::default, |progress| progress.digest),
@@ -186,6 +193,7 @@ pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
         state.version = Some(page.pinned);
         state.digest = digest;
     }
+    assert_eq!(state.progress.is_some(), page.last.is_some(), "the last run ends the snapshot");
     stand(rows, state)
 }
 
@@ -226,6 +234,7 @@ fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId)
         state.digest = state.digest.without(entity_hash(id, &held.content));
         rows.remove(Key::Item(id));
     }
+    assert!(rows.catalog_item(id).is_none(), "what is removed is not there");
 }
 
 fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {

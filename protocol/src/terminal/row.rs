@@ -326,7 +326,7 @@ impl Key {
             Self::Series(pos) => to.kind(6).label(pos.0),
             Self::Stock(product) => to.kind(7).label(product.0),
             Self::Catalog => to.kind(8),
-            Self::Item(id) => to.kind(9).kind(id.kind as u8).label(id.id),
+            Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::catalog::{Digest, EntityId};
+use crate::catalog::{Digest, ENTITY_BYTES_MAX, EntityId};
 use crate::codec;
 use crate::identity::{CategoryId, ProductId};
 use crate::label::Label;
@@ -23,6 +23,13 @@ pub const PAGE_ENTITIES_MAX: usize = 2_000;
 pub const ENTITIES_USUAL: usize = 1_000;
 /// The most entity bytes in one page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
+
+const _: () = assert!(ENTITIES_USUAL <= PAGE_ENTITIES_MAX, "a usual page is a page");
+const _: () = assert!(ENTITY_BYTES_MAX <= PAGE_BYTES_MAX, "any entity fits into a page");
+const _: () = assert!(
+    PAGE_BYTES_MAX + PAGE_ENTITIES_MAX * 128 < codec::MESSAGE_BYTES_MAX,
+    "the fullest page is a message"
+);
 
 /// An entity as it travels. Append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -178,7 +185,10 @@ impl DeltaAnswer {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        assert!(frame.len() <= codec::MESSAGE_BYTES_MAX, "a page that was put together is read");
+        frame
     }
 
     /// Reads a binary frame and checks it.
@@ -197,7 +207,10 @@ impl SnapshotPage {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        assert!(frame.len() <= codec::MESSAGE_BYTES_MAX, "a run that was put together is read");
+        frame
     }
 
     /// Reads a binary frame and checks it.
