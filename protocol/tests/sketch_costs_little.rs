@@ -57,7 +57,7 @@ fn where_nothing_has_drifted_one_estimator_is_all() {
 
 #[test]
 #[ignore = "measured by hand: cargo test --release --test sketch_costs_little -- --ignored"]
-fn a_million_items_are_sketched_well_within_a_second() {
+fn the_pace_with_a_million_items() {
     const ITEMS: u64 = 1_000_000;
     let since = |start: Instant| start.elapsed().as_micros();
 
@@ -80,7 +80,6 @@ fn a_million_items_are_sketched_well_within_a_second() {
         let sketch = Sketch::of(cells, items.iter().copied());
         let micros = since(start);
         println!("encode into {cells} cells: {micros} us");
-        assert!(micros < 1_000_000, "{cells} cells took {micros} us");
         assert_eq!(sketch.len(), cells);
     }
 
