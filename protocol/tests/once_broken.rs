@@ -135,3 +135,19 @@ fn a_program_with_a_long_name_is_greeted() {
     let hello = block_on(pull::hello(&till.store, &till.meta(), Millis(0), &name)).unwrap();
     assert!(hello.check().is_ok());
 }
+
+#[test]
+fn a_till_that_was_restored_many_times_before_it_could_speak_greets_and_loses_nothing() {
+    let mut pair = Pair::new(Cloud::default());
+    for number in 0..40 {
+        pair.sell_all(&[&format!("e{number}")]);
+        pair.till.witness = None;
+        pair.till.open(pair.now, 1_000 + number);
+    }
+    assert!(pair.till.meta().closed.len() >= 40, "none of them is settled");
+    let hello = block_on(pull::hello(&pair.till.store, &pair.till.meta(), pair.now, "x")).unwrap();
+    assert!(hello.check().is_ok());
+    quiesce(&mut pair.till, &mut pair.node, &mut pair.now);
+    assert_eq!(ledger(&pair.node).len(), 40, "ZeroLoss");
+    at_rest(&pair.till, &pair.node);
+}

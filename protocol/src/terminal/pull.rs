@@ -87,12 +87,15 @@ pub async fn hello<Q: Query<Terminal>>(
 ) -> Result<Hello, Q::Error> {
     let mut lanes = Vec::new();
     lanes.push(lane(store, meta.epoch, meta.parent, meta.head, meta.hash, meta.acked).await?);
-    for closed in meta.closed.iter().rev() {
+    // A till that was restored again and again before it could speak has more histories than a
+    // greeting holds. The oldest are carried over all the same, as far as they are not kept.
+    for closed in meta.closed.iter().rev().take(HELLO_LANES_MAX - 1) {
         let Closed { epoch, parent, head, hash, kept, .. } = *closed;
         lanes.push(lane(store, epoch, parent, head, hash, kept).await?);
     }
     assert!(lanes.len() <= HELLO_LANES_MAX, "a till remembers no more than it can report");
-    assert_eq!(lanes.len(), meta.closed.len() + 1, "every history that is remembered is shown");
+    let shown = (meta.closed.len() + 1).min(HELLO_LANES_MAX);
+    assert_eq!(lanes.len(), shown, "every history that fits is shown");
     assert_eq!(lanes[0].epoch, meta.epoch, "the current history is shown first");
     let app = &app[..app.floor_char_boundary(TEXT_BYTES_MAX)];
     assert!(app.len() <= TEXT_BYTES_MAX, "a program's version is a short text");
