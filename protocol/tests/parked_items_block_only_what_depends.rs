@@ -5,7 +5,7 @@
 mod support;
 
 use counterfoil_protocol::cloud::{self, Cloud, UnknownProducts};
-use counterfoil_protocol::identity::TerminalId;
+use counterfoil_protocol::identity::{EventKey, ShopId, TerminalId};
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::terminal::pull::{self, Batch, Pending};
 use counterfoil_protocol::terminal::row::State;
@@ -87,6 +87,28 @@ fn a_refund_does_not_take_back_another_tills_unknown_sale_or_itself() {
     pair.greet();
     let expected = [(1, "created"), (2, PENDING.as_str()), (3, PENDING.as_str())];
     assert_eq!(words(pair.offer()), expected);
+}
+
+/// Puts a copy of the sale `a` into the ledger, as another till of `shop` would have posted it.
+fn posted_elsewhere(pair: &mut Pair, shop: &str) -> EventKey {
+    let mut sold = ledger(&pair.node).remove(&key_of("1", "a")).expect("it was posted");
+    sold.site.shop = ShopId::parse(shop).unwrap();
+    let foreign = EventKey { terminal: TerminalId::parse("T-9").unwrap(), ..key_of("1", "a") };
+    pair.node.store.rows.insert(cloud::Key::Ledger(foreign), cloud::Record::Ledger(sold));
+    foreign
+}
+
+#[test]
+fn a_refund_takes_back_a_sale_of_its_own_shop_only() {
+    for (shop, expected) in [("shop", "created"), ("another", PENDING.as_str())] {
+        let mut pair = strict();
+        pair.sell(sale("a", "tea"));
+        pair.greet();
+        assert_eq!(words(pair.offer()), [(1, "created")]);
+        let foreign = posted_elsewhere(&mut pair, shop);
+        pair.sell(refund("b", "tea", Some(foreign)));
+        assert_eq!(words(pair.offer()), [(2, expected)], "the sale is one of {shop}");
+    }
 }
 
 #[test]
