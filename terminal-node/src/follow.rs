@@ -52,9 +52,18 @@ where
     /// The store's: nothing can be believed until it is reopened.
     pub async fn run(mut self) -> Result<std::convert::Infallible, TillError> {
         loop {
-            self.rest().await;
-            self.settle().await?;
+            self.turn().await?;
         }
+    }
+
+    /// Waits until there is something to do, does it, and returns how the catalog stood at the last
+    /// commit of this turn, if there was one.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn turn(&mut self) -> Result<Option<Standing>, TillError> {
+        self.rest().await;
+        self.settle().await
     }
 
     /// Follows until the catalog is proven, or an answer fails: the command line's way.
@@ -63,7 +72,8 @@ where
     /// The store's.
     pub async fn settle_now(&mut self) -> Result<(), TillError> {
         self.follower.handle_input(self.now(), Input::Wake);
-        self.settle().await
+        self.settle().await?;
+        Ok(())
     }
 
     async fn rest(&mut self) {
@@ -79,16 +89,20 @@ where
         self.follower.handle_input(self.now(), input);
     }
 
-    async fn settle(&mut self) -> Result<(), TillError> {
+    async fn settle(&mut self) -> Result<Option<Standing>, TillError> {
+        let mut standing = None;
         // 2. Poll until there is nothing to do.
         while let Some(output) = self.follower.poll_output() {
             let input = match output {
                 Output::Ask(number) => Input::Answered(number, self.ask().await?),
-                Output::Commit => Input::Committed(self.commit().await?),
+                Output::Commit => {
+                    standing = self.commit().await?;
+                    Input::Committed(standing)
+                }
             };
             self.follower.handle_input(self.now(), input);
         }
-        Ok(())
+        Ok(standing)
     }
 
     async fn ask(&mut self) -> Result<Result<(), Fault>, TillError> {

@@ -182,7 +182,8 @@ impl World {
     }
 }
 
-fn drawn_commit(rng: &mut Stream, branches: u64) -> Edits {
+/// Draws what one commit changes.
+pub(crate) fn drawn_commit(rng: &mut Stream, branches: u64) -> Edits {
     let mut edits: Vec<Edit> = Vec::new();
     for _ in 0..rng.between(1, 5) {
         let edit = drawn(rng, branches);

@@ -3,7 +3,7 @@
 //! Time is counted in microseconds, so that races below a millisecond exist. Everything that
 //! happens is an entry of the heap; entries of the same time happen in the order of their making.
 
-mod catalog;
+pub(crate) mod catalog;
 mod cloud;
 mod faults;
 mod link;

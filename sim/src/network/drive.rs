@@ -16,7 +16,7 @@ use turmoil::Sim;
 use super::disk::Disk;
 use super::observe::{self, Mirror};
 use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
-use super::{Disks, Sabotage, cloud, till};
+use super::{Disks, Sabotage, catalog, cloud, till};
 use crate::coverage::Injected;
 use crate::law::Law;
 use crate::model::{START, work};
@@ -41,6 +41,7 @@ pub(super) enum Due {
     Link(usize),
     Enrol(usize),
     DefineProducts(u64),
+    EditCatalog,
     Heal,
 }
 
@@ -49,6 +50,8 @@ pub(super) struct Drive<'a> {
     pub(super) scene: Arc<Scene>,
     pub(super) luck: Stream,
     secrets: Stream,
+    /// Whoever edits the catalog.
+    pub(super) editor: Stream,
     agenda: BTreeMap<(u64, u64), Due>,
     made: u64,
 }
@@ -109,6 +112,7 @@ impl Drive<'_> {
             scene,
             luck: Stream::new(plan.seed, "network/driver", 0),
             secrets: Stream::new(plan.seed, "network/secrets", 0),
+            editor: Stream::new(plan.seed, "catalog/editor", 0),
             agenda: BTreeMap::new(),
             made: 0,
         }
@@ -153,6 +157,9 @@ impl Drive<'_> {
             for batch in 0..4 {
                 self.after(plan.chaos_ms * (batch + 1) / 4, Due::DefineProducts(batch));
             }
+        }
+        if plan.catalog_edit_every_ms > 0 {
+            self.after(plan.catalog_edit_every_ms, Due::EditCatalog);
         }
         self.after(plan.chaos_ms, Due::Heal);
     }
@@ -206,6 +213,7 @@ impl Drive<'_> {
             if self.scene.is_healed()
                 && now.is_multiple_of(DRAINED_EVERY_MS)
                 && self.scene.tills().iter().all(|slot| slot.drained())
+                && catalog::followed(&self.scene)
             {
                 self.check_everything();
                 return;
@@ -228,6 +236,7 @@ impl Drive<'_> {
                 }
             }
             Due::DefineProducts(batch) => self.define_products(batch),
+            Due::EditCatalog => self.edit_catalog(),
             Due::Heal => self.heal(),
         }
     }
@@ -375,6 +384,10 @@ impl Drive<'_> {
         let _opened = observe::open::<Cloud>(&scene, Node::Cloud, &cloud.disk, &cloud.mirror);
         let mirror = lock(&cloud.mirror);
         scene.judge(|checker, at| checker.drained(at, &mirror.rows));
+        for slot in slots.iter().filter(|_| scene.plan.catalog_edit_every_ms > 0) {
+            let rows = &lock(&slot.mirror).rows;
+            scene.judge(|checker, at| checker.catalog_drained(at, slot.number, rows));
+        }
         if let Some(sales) = &scene.sales {
             scene.judge(|checker, at| checker.sums(at, &mirror.rows, sales.figures));
         }
@@ -384,7 +397,7 @@ impl Drive<'_> {
         let slots = self.scene.tills();
         let stuck: Vec<String> = slots
             .iter()
-            .filter(|slot| !slot.drained())
+            .filter(|slot| !slot.drained() || !catalog::has_followed(&self.scene, slot))
             .map(|slot| format!("till {}: {}", slot.number, slot.explain()))
             .collect();
         let injected = self.scene.board().coverage.fault(Injected::Loss);

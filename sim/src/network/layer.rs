@@ -17,6 +17,7 @@ use counterfoil_protocol::wire::message::{Push, PushAnswer, Standing, Stopped, V
 use http::{HeaderValue, StatusCode, header, request};
 use http_body_util::BodyExt as _;
 
+use super::catalog;
 use super::drive::shop;
 use super::scene::{Scene, lock};
 use crate::coverage::{Injected, Transition};
@@ -24,7 +25,8 @@ use crate::coverage::{Injected, Transition};
 /// The layer's state, made anew when the cloud starts.
 pub(super) struct Layer {
     scene: Arc<Scene>,
-    /// The latest arrival that was handled, by credential.
+    /// The latest arrival that was handled, by credential and method: a till's session and its
+    /// follower have a connection each.
     handled: Mutex<BTreeMap<Vec<u8>, u64>>,
     arrivals: Mutex<u64>,
 }
@@ -96,7 +98,8 @@ impl Layer {
     /// Notes that a request is handled now; whether a later one of the same till was before.
     fn reordered(&self, head: &request::Parts, arrival: u64) -> bool {
         let credential = head.headers.get(header::AUTHORIZATION);
-        let credential = credential.map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+        let mut credential = credential.map(|value| value.as_bytes().to_vec()).unwrap_or_default();
+        credential.extend_from_slice(head.method.as_str().as_bytes());
         let mut handled = lock(&self.handled);
         let latest = handled.entry(credential).or_default();
         let reordered = arrival < *latest;
@@ -192,6 +195,9 @@ async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -
         (_, StatusCode::UNAUTHORIZED) => cover_denial(&layer.scene, &body),
         ("/v1/handshake", StatusCode::OK) => cover_welcome(&layer.scene, &body),
         ("/v1/sales-events", StatusCode::OK) => check_push(&layer.scene, bytes, &body),
+        (path, StatusCode::OK) if path.starts_with("/v1/catalog/") => {
+            catalog::cover(&layer.scene, path, &body);
+        }
         _ => {}
     }
     Response::from_parts(answer, Body::from(body))

@@ -11,6 +11,7 @@
 //! | `drive` | steps the simulation, starts and ends hosts, decides when all is drained |
 //! | `faults` | the timed faults of a plan, and the end of all faults |
 //! | `cloud`, `layer` | the cloud's host, and what stands between it and the network |
+//! | `catalog` | who edits the catalog, and how a till follows it |
 //! | `till`, `wire` | a till's host, and its end of the network |
 //! | `disk` | what a power cut leaves of a file |
 //! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
@@ -20,6 +21,7 @@
     reason = "the watchers look at a few of the rows, and at no others"
 )]
 
+mod catalog;
 mod cloud;
 mod disk;
 mod drive;

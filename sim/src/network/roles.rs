@@ -56,6 +56,8 @@ pub(super) enum Kind {
     Welcomed,
     /// Only the till's books: an installation, an opening, a denial or a first welcome.
     Books,
+    /// A page of the catalog.
+    Catalog,
 }
 
 impl Role for Terminal {
@@ -71,6 +73,9 @@ impl Role for Terminal {
         let series = count(|key| matches!(key, Key::Series(_)));
         let entries = count(|key| matches!(key, Key::Entry(..)));
         let queue = count(|key| matches!(key, Key::Queue(..)));
+        if count(|key| matches!(key, Key::Catalog)) > 0 {
+            return Kind::Catalog;
+        }
         match (locals, series, entries, queue) {
             (drafts, 1.., _, _) => Kind::Record(drafts),
             (1.., 0, _, _) => Kind::Adopt,
@@ -131,6 +136,7 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
             cover_answers(scene, commit);
         }
         Kind::Retry => scene.saw(Transition::TillRetry),
+        Kind::Catalog => scene.saw(cover_page(commit)),
         Kind::Welcomed | Kind::Books if welcome_in => {
             scene.saw(Transition::TillWelcomed);
             cover_welcome(scene, before, now);
@@ -140,6 +146,19 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
             (Some(before), Some(now)) if before.boot != now.boot => Transition::TillOpen,
             (Some(_), _) => Transition::TillDenied,
         }),
+    }
+}
+
+/// A till that was at a version has taken in a delta, any other a run of a snapshot.
+fn cover_page(commit: &Commit<'_, Terminal>) -> Transition {
+    let key = terminal::Key::Catalog;
+    let state = match commit.before.get(&key) {
+        Some(before) => before.as_deref(),
+        None => commit.rows.get(&key).map(Arc::as_ref),
+    };
+    match state {
+        Some(terminal::Record::Catalog(state)) if state.progress.is_none() => Transition::TillDelta,
+        _ => Transition::TillRun,
     }
 }
 

@@ -137,6 +137,8 @@ pub(super) struct TillState {
     pub(super) hello_out: bool,
     /// A greeting was answered, and not yet committed.
     pub(super) welcome_in: bool,
+    /// The catalog was asked for after the faults, and proven.
+    pub(super) followed_since_heal: bool,
 }
 
 /// What is put aside when a till is backed up.

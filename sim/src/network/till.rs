@@ -17,7 +17,7 @@ use counterfoil_terminal::witness::{Found, Keeper};
 use super::observe::{self, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
 use super::wire::Dial;
-use super::{cloud, config};
+use super::{catalog, cloud, config};
 use crate::coverage::Transition;
 use crate::law::Law;
 use crate::model::work;
@@ -26,7 +26,7 @@ use crate::rng::Stream;
 /// When a healed world's staff looks at what needs attention.
 const STAFF: Duration = Duration::from_secs(5);
 
-type SimTill = Till<Watched<Terminal>>;
+pub(super) type SimTill = Till<Watched<Terminal>>;
 
 struct TillClock {
     scene: Arc<Scene>,
@@ -74,6 +74,10 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
         return hurt(&scene, &slot, &error).await;
     }
     tokio::task::spawn_local(speak(Arc::clone(&scene), Arc::clone(&slot), till.clone()));
+    if scene.plan.catalog_edit_every_ms > 0 {
+        let (scene, slot, till) = (Arc::clone(&scene), Arc::clone(&slot), till.clone());
+        tokio::task::spawn_local(catalog::follow(scene, slot, till));
+    }
     let unsure = lock(&slot.state).unsure.clone();
     if let Some(draft) = unsure
         && let Err(error) = record(&scene, &slot, &till, draft).await
@@ -119,10 +123,7 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
     let mut healed = scene.healed.subscribe();
     loop {
         let text = token.borrow_and_update().clone();
-        let dial = Dial { scene: Arc::clone(&scene), slot: Arc::clone(&slot) };
-        let address = format!("http://{}:{}", cloud::NAME, cloud::PORT);
-        let endpoint = Endpoint::parse(&address).expect("it has a port");
-        let transport = Transport::new(dial, endpoint, &text).expect("it is plain text");
+        let transport = transport(&scene, &slot, &text, true);
         let sync = SyncLoop::new(till.clone(), transport, config(scene.sabotage));
         let driving = async {
             let mut sync = std::pin::pin!(sync.run());
@@ -143,6 +144,19 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
             () = driving => return,
         }
     }
+}
+
+/// Makes a till's end of a connection, for its session or for what follows the catalog.
+pub(super) fn transport(
+    scene: &Arc<Scene>,
+    slot: &Arc<TillSlot>,
+    token: &str,
+    session: bool,
+) -> Transport<Dial> {
+    let dial = Dial { scene: Arc::clone(scene), slot: Arc::clone(slot), session };
+    let address = format!("http://{}:{}", cloud::NAME, cloud::PORT);
+    let endpoint = Endpoint::parse(&address).expect("it has a port");
+    Transport::new(dial, endpoint, token).expect("it is plain text")
 }
 
 /// A cashier does something, and will do something again, until the faults end.

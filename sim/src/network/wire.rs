@@ -13,13 +13,15 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::TcpStream;
 
 use super::scene::{Scene, TillSlot, lock};
-use crate::coverage::Injected;
+use crate::coverage::{Injected, Transition};
 
 /// Connects a till to the cloud.
 #[derive(Clone)]
 pub(super) struct Dial {
     pub(super) scene: Arc<Scene>,
     pub(super) slot: Arc<TillSlot>,
+    /// Whether the session speaks here, and not the one that follows the catalog.
+    pub(super) session: bool,
 }
 
 impl Connector for Dial {
@@ -34,6 +36,7 @@ impl Connector for Dial {
             stream,
             scene: Arc::clone(&self.scene),
             slot: Arc::clone(&self.slot),
+            session: self.session,
             dead: false,
         };
         Ok(TokioIo::new(line))
@@ -45,13 +48,16 @@ pub(super) struct Line {
     stream: TcpStream,
     scene: Arc<Scene>,
     slot: Arc<TillSlot>,
+    session: bool,
     dead: bool,
 }
 
 impl Line {
     /// A request begins: the link may lose it, or reset the connection.
     fn begin(&mut self, request: &[u8]) -> io::Result<()> {
-        {
+        let asks = if self.session { Transition::SessionInput } else { Transition::FollowerInput };
+        self.scene.saw(asks);
+        if self.session {
             let mut state = lock(&self.slot.state);
             state.hello_out = request.starts_with(b"POST /v1/handshake");
             state.welcome_in = false;
@@ -88,7 +94,7 @@ impl AsyncRead for Line {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut line.stream).poll_read(cx, buf))?;
-        if buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
+        if line.session && buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
             let mut state = lock(&line.slot.state);
             state.welcome_in = std::mem::take(&mut state.hello_out);
         }
@@ -103,7 +109,8 @@ impl AsyncWrite for Line {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
-        if !line.dead && buf.starts_with(b"POST ") {
+        let begins = buf.starts_with(b"POST ") || buf.starts_with(b"GET ");
+        if !line.dead && begins {
             line.begin(buf)?;
         }
         if line.dead {
