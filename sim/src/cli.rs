@@ -66,6 +66,12 @@ struct Run {
     /// On how many threads (default: all cores).
     #[arg(long)]
     jobs: Option<usize>,
+    /// Stop at the first seed that breaks a law.
+    #[arg(long)]
+    fail_fast: bool,
+    /// Do not make a plan small that breaks a law.
+    #[arg(long)]
+    no_shrink: bool,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -150,9 +156,15 @@ fn run(args: &Run) -> anyhow::Result<bool> {
             shape: args.size.shape(),
             sales: sales.clone(),
             jobs,
+            fail_fast: args.fail_fast,
         };
-        summaries.push(with_progress(&job, args.json));
-        explain_failures(&job, summaries.last().expect("just added"), args)?;
+        let summary = with_progress(&job, args.json);
+        let broken = !summary.failures.is_empty();
+        explain_failures(&job, &summary, args)?;
+        summaries.push(summary);
+        if broken && args.fail_fast {
+            break;
+        }
     }
     if args.json {
         println!("{}", report::json(&summaries));
@@ -209,7 +221,9 @@ fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<
     for (seed, violation) in summary.failures.iter().take(5) {
         eprintln!("{} level, seed {seed}: {violation}", job.level.as_str());
     }
-    let Some((seed, violation)) = summary.failures.first() else { return Ok(()) };
+    let Some((seed, violation)) = summary.failures.first().filter(|_| !args.no_shrink) else {
+        return Ok(());
+    };
     eprintln!("making seed {seed} small ...");
     let plan = runner::plan(job, *seed);
     let (small, runs) = shrink::shrink(job.level, &plan, violation.law, job.sales.as_ref());
@@ -240,7 +254,8 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
     let plan = match args.what.parse::<u64>() {
         Ok(seed) => {
             let shape = args.size.shape();
-            let job = Job { level, from: seed, seeds: 1, shape, sales: sales.clone(), jobs: 1 };
+            let sales = sales.clone();
+            let job = Job { level, from: seed, seeds: 1, shape, sales, jobs: 1, fail_fast: false };
             runner::plan(&job, seed)
         }
         Err(_) => read_plan(Path::new(&args.what))?,

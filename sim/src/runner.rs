@@ -97,6 +97,9 @@ pub struct Job {
     pub sales: Option<Arc<Sales>>,
     /// On how many threads.
     pub jobs: usize,
+    /// Whether to begin no further seed once one has broken a law. All below it are finished, so
+    /// the first failure is the same on any number of threads.
+    pub fail_fast: bool,
 }
 
 /// Returns the plan of a seed of a job.
@@ -157,6 +160,7 @@ pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
                     let seed = job.from + index;
                     let outcome = run_plan(job.level, &plan(job, seed), job.sales.as_ref(), false);
                     if outcome.violation.is_some() {
+                        stop.fetch_or(job.fail_fast, Ordering::Relaxed);
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                     let ended = done.fetch_add(1, Ordering::Relaxed) + 1;

@@ -21,8 +21,15 @@ fn the_same_seed_gives_the_same_log() {
 
 #[test]
 fn the_number_of_threads_does_not_show() {
-    let job =
-        |jobs| Job { level: Level::Model, from: 40, seeds: 24, shape: SHAPE, sales: None, jobs };
+    let job = |jobs| Job {
+        level: Level::Model,
+        from: 40,
+        seeds: 24,
+        shape: SHAPE,
+        sales: None,
+        jobs,
+        fail_fast: false,
+    };
     let report = |jobs| {
         let mut summary = runner::run(&job(jobs), |_, _| {});
         summary.wall_ms = 0;

@@ -5,6 +5,7 @@
 //! | `test` | do all tests pass, and which were they? |
 //! | `audit` | which requirement is shown by which test, and did that test run? |
 //! | `demo` | do real processes keep every sale while they are killed and cut off? |
+//! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]
 
@@ -14,6 +15,7 @@ mod demo;
 mod proxy;
 mod random;
 mod record;
+mod zoo;
 
 use std::process::ExitCode;
 
@@ -35,6 +37,8 @@ enum Command {
     Audit(audit::Audit),
     /// Sell with real processes that are killed and cut off, then compare both sides to the cent
     Demo(demo::Demo),
+    /// Break the protocol on purpose, in each way that we know, and see it found
+    Zoo(zoo::Zoo),
     /// Measure, beside the limit of this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Test(test) => record::test(&test),
         Command::Audit(audit) => audit::run(&audit),
         Command::Demo(demo) => demo::run(demo),
+        Command::Zoo(zoo) => zoo::run(&zoo),
         Command::Bench(bench) => bench::run(&bench),
     };
     match result {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::identity::{BranchId, ShopId};
-use counterfoil_protocol::terminal;
+use counterfoil_protocol::terminal::{self, Identity};
 
 use super::{Checker, CloudWrites, TillRows, TillWrites};
 use crate::law::{Law, Violation};
@@ -47,6 +47,31 @@ impl History {
             };
         }
         seen
+    }
+
+    /// Whether a till that is at `version` has of each entity what it should: its last state, if
+    /// that is not younger. The feed has each entity once, at its last change, so what has changed
+    /// again since is not there yet.
+    fn stands(&self, site: &Identity, version: u64, held: &BTreeMap<EntityId, Arc<[u8]>>) -> bool {
+        let mut last: BTreeMap<EntityId, (u64, &Content)> = BTreeMap::new();
+        let all = self.commits.range((site.shop, 0)..=(site.shop, u64::MAX));
+        for ((_, at), commit) in all {
+            let own = commit.iter().filter(|(scope, ..)| scope.is_none_or(|s| s == site.branch));
+            last.extend(own.map(|(_, id, content)| (*id, (*at, content))));
+        }
+        last.iter()
+            .filter(|(_, (at, _))| *at <= version)
+            .all(|(id, (_, content))| held.get(id) == content.as_ref())
+    }
+
+    /// Whether an entity of a branch ever had this content there.
+    fn had(&self, site: &Identity, id: EntityId, content: &[u8]) -> bool {
+        let all = self.commits.range((site.shop, 0)..=(site.shop, u64::MAX));
+        all.flat_map(|(_, commit)| commit).any(|(scope, known, then)| {
+            *known == id
+                && scope.is_none_or(|scope| scope == site.branch)
+                && then.as_deref() == Some(content)
+        })
     }
 
     fn last(&self, shop: ShopId) -> u64 {
@@ -92,15 +117,29 @@ impl Checker {
             _ => None,
         });
         let Some(state) = state else { return Ok(()) };
+        self.till_items(at_ms, device, written)?;
         let before = self.devices[device].catalog.replace(state);
         let by_delta = before.is_some_and(|before| before.progress.is_none());
         let risen = !by_delta || before.and_then(|before| before.version) <= state.version;
         self.tally.check(Law::CatalogConverges, at_ms, risen, || {
             format!("a catalog went back from {before:?} to {state:?}")
         })?;
-        let (true, Some(version)) = (state.proven, state.version) else { return Ok(()) };
+        let Some(version) = state.version else { return Ok(()) };
         let held = items(rows);
         let site = self.devices[device].identity;
+        // A till that has what it should at one version has it after a delta too, and then no proof
+        // fails. A cloud that was restored may go another way: then the proof at the head tells.
+        let exact = state.progress.is_none() && self.catalog.stands(&site, version, &held);
+        let was_exact = std::mem::replace(&mut self.devices[device].exact, exact);
+        let drifted = before.is_some_and(|before| before.drifts < state.drifts);
+        let by_page = by_delta && (state.progress.is_none() || drifted);
+        let lost = was_exact && by_page && !exact && self.former_catalogs.is_empty();
+        self.tally.check(Law::CatalogConverges, at_ms, !lost, || {
+            format!("a delta to version {version} left the catalog of {} another", site.terminal)
+        })?;
+        if !state.proven {
+            return Ok(());
+        }
         let histories = std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev());
         let equal = histories
             .filter(|history| history.last(site.shop) >= version)
@@ -108,6 +147,29 @@ impl Checker {
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("a till proves a catalog at version {version} that the cloud never had")
         })
+    }
+
+    /// A till holds nothing that its branch never had.
+    fn till_items(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        written: &TillWrites,
+    ) -> Result<(), Violation> {
+        let site = self.devices[device].identity;
+        for (key, record) in written {
+            let (terminal::Key::Item(id), Some(terminal::Record::Item(item))) =
+                (key, record.as_deref())
+            else {
+                continue;
+            };
+            let histories = std::iter::once(&self.catalog).chain(&self.former_catalogs);
+            let own = histories.into_iter().any(|history| history.had(&site, *id, &item.content));
+            self.tally.check(Law::BranchIsolation, at_ms, own, || {
+                format!("{} has {id}, which {} never had", site.terminal, site.branch)
+            })?;
+        }
+        Ok(())
     }
 
     /// After everything has drained each till has the cloud's catalog.

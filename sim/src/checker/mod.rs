@@ -83,6 +83,8 @@ struct Device {
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     catalog: Option<CatalogState>,
+    /// Whether its catalog was the cloud's at its version, when it was last looked at.
+    exact: bool,
 }
 
 /// A device's obligations at the time of a backup.
@@ -108,6 +110,7 @@ impl Checker {
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
             catalog: None,
+            exact: false,
         });
         self.devices.len() - 1
     }

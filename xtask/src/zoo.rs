@@ -1,0 +1,221 @@
+//! `cargo xtask zoo`: wrong protocols, each of which must be found.
+//!
+//! A law that nobody can break shows nothing. Each file in `sim/zoo` describes a mistake that
+//! somebody could make: which text of our code becomes which, and what must notice. Each is made in
+//! a copy of the tree, built, and handed to the simulator (or to a named test); one that is not
+//! noticed within its seeds fails the command, and so does one whose text is not there any more.
+
+mod keep;
+mod show;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use counterfoil_sim::law::Law;
+use counterfoil_tests::binaries::root;
+use serde::Deserialize;
+
+use keep::Keep;
+
+/// Where they are described.
+const FOLDER: &str = "sim/zoo";
+/// How many seeds are tried if a description does not say.
+const SEEDS: u64 = 2_000;
+/// How long a hunt may take.
+const HUNT: Duration = Duration::from_secs(120);
+
+/// Break the protocol on purpose.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Zoo {
+    /// Only these (default: all)
+    names: Vec<String>,
+    /// Only say which there are
+    #[arg(long)]
+    list: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// A mistake, as `sim/zoo/NAME.toml` describes it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wrong {
+    #[serde(skip)]
+    name: String,
+    /// What is wrong, in words.
+    what: String,
+    /// The laws of which the first failure must break one.
+    #[serde(default)]
+    breaks: BTreeSet<String>,
+    /// Which simulator looks for it.
+    #[serde(default)]
+    level: Level,
+    /// How many seeds it may take.
+    seeds: Option<u64>,
+    /// A test that must fail, in place of the simulator: package::target::filter.
+    test: Option<String>,
+    edit: Vec<Edit>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Level {
+    #[default]
+    Model,
+    Network,
+}
+
+/// One change of a file: a text that is there once, and what stands there then.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    file: PathBuf,
+    from: String,
+    to: String,
+}
+
+/// What became of a mistake.
+#[derive(Debug)]
+struct Catch {
+    name: String,
+    what: String,
+    /// What noticed it; none if nothing did.
+    found: Option<Found>,
+    /// What else there is to say.
+    problem: Option<String>,
+    took: Duration,
+}
+
+#[derive(Debug)]
+struct Found {
+    by: String,
+    seed: Option<u64>,
+    said: String,
+}
+
+/// Hunts; `false` if a mistake was not found.
+pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
+    let all = load(&root().join(FOLDER))?;
+    let chosen: Vec<&Wrong> = all
+        .iter()
+        .filter(|wrong| zoo.names.is_empty() || zoo.names.contains(&wrong.name))
+        .collect();
+    for name in &zoo.names {
+        ensure!(all.iter().any(|wrong| wrong.name == *name), "there is no {FOLDER}/{name}.toml");
+    }
+    if zoo.list {
+        show::list(&chosen);
+        return Ok(true);
+    }
+    let keep = Keep::new(&root())?;
+    let progress = show::progress(chosen.len() as u64);
+    let mut catches = Vec::new();
+    for wrong in chosen {
+        progress.set_message(wrong.name.clone());
+        catches.push(hunt(&keep, wrong)?);
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    show::catches(&catches, zoo.json);
+    Ok(catches.iter().all(|catch| catch.problem.is_none()))
+}
+
+fn load(folder: &Path) -> anyhow::Result<Vec<Wrong>> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
+        let path = entry?.path();
+        let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        let text = fs::read_to_string(&path)?;
+        let wrong: Wrong = toml::from_str(&text).with_context(|| path.display().to_string())?;
+        let known = |law: &String| Law::ALL.iter().any(|known| known.as_str() == law);
+        if let Some(law) = wrong.breaks.iter().find(|law| !known(law)) {
+            bail!("{}: {law} is no law", path.display());
+        }
+        let watched = wrong.breaks.is_empty() == wrong.test.is_some();
+        ensure!(watched, "{}: name laws or a test, not both", path.display());
+        all.push(Wrong { name: name.to_owned(), ..wrong });
+    }
+    all.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(all)
+}
+
+/// Makes the mistake in the copy, and looks who notices.
+fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
+    let begun = Instant::now();
+    let mut catch = Catch {
+        name: wrong.name.clone(),
+        what: wrong.what.clone(),
+        found: None,
+        problem: None,
+        took: Duration::ZERO,
+    };
+    keep.restore()?;
+    if let Err(problem) = keep.spoil(&wrong.edit) {
+        catch.problem = Some(problem.to_string());
+        return Ok(catch);
+    }
+    let looked = match &wrong.test {
+        Some(test) => by_test(keep, test),
+        None => by_simulator(keep, wrong),
+    };
+    match looked {
+        Ok(Some(found)) => {
+            let expected = found.seed.is_none() || wrong.breaks.contains(&found.by);
+            catch.problem = (!expected).then(|| format!("found, but by {}", found.by));
+            catch.found = Some(found);
+        }
+        Ok(None) => catch.problem = Some("nothing noticed".to_owned()),
+        Err(problem) => catch.problem = Some(format!("{problem:#}")),
+    }
+    catch.took = begun.elapsed();
+    Ok(catch)
+}
+
+fn by_simulator(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Option<Found>> {
+    keep.cargo(&["build", "--quiet", "--package", "counterfoil-sim"])?;
+    let level = match wrong.level {
+        Level::Model => "model",
+        Level::Network => "network",
+    };
+    let seeds = wrong.seeds.unwrap_or(SEEDS).to_string();
+    let mut run = Command::new(keep.binary("sim"));
+    run.args(["run", "--fail-fast", "--no-shrink", "--json"]);
+    run.args(["--level", level, "--seeds", &seeds]).stdout(Stdio::piped()).stderr(Stdio::null());
+    let output = keep::within(run, HUNT)?;
+    let Some(output) = output else {
+        return Ok(Some(Found {
+            by: "QueueDrains".into(),
+            seed: Some(0),
+            said: format!("the simulator had not ended after {} s", HUNT.as_secs()),
+        }));
+    };
+    let report: serde_json::Value =
+        serde_json::from_slice(&output).context("the simulator prints JSON")?;
+    let Some(failure) = report["failures"].get(0) else { return Ok(None) };
+    Ok(Some(Found {
+        by: failure["law"].as_str().unwrap_or_default().to_owned(),
+        seed: failure["seed"].as_u64(),
+        said: failure["what"].as_str().unwrap_or_default().to_owned(),
+    }))
+}
+
+fn by_test(keep: &Keep, test: &str) -> anyhow::Result<Option<Found>> {
+    let mut parts = test.splitn(3, "::");
+    let (Some(package), Some(target), Some(name)) = (parts.next(), parts.next(), parts.next())
+    else {
+        bail!("{test} is no package::target::name");
+    };
+    let place = match target {
+        "lib" => vec!["--lib"],
+        target => vec!["--test", target],
+    };
+    let built = [&["test", "--quiet", "--package", package][..], &place].concat();
+    keep.cargo(&[&built[..], &["--no-run"]].concat())?;
+    let failed = keep.cargo(&[&built[..], &["--", "--exact", name]].concat());
+    Ok(failed.err().map(|said| Found { by: test.to_owned(), seed: None, said: said.to_string() }))
+}

@@ -1,0 +1,112 @@
+//! The copy of the tree in which mistakes are made.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+
+use super::Edit;
+
+/// A copy of the tree, with a build folder of its own that is kept from run to run.
+#[derive(Debug)]
+pub(super) struct Keep {
+    from: PathBuf,
+    tree: PathBuf,
+    built: PathBuf,
+}
+
+impl Keep {
+    pub(super) fn new(from: &Path) -> anyhow::Result<Self> {
+        let folder = from.join("target").join("zoo");
+        let keep =
+            Self { from: from.to_owned(), tree: folder.join("tree"), built: folder.join("built") };
+        fs::create_dir_all(&keep.tree)?;
+        fs::create_dir_all(&keep.built)?;
+        Ok(keep)
+    }
+
+    /// Makes the copy what the tree is. Files that are the same are left alone, so that little is
+    /// built anew.
+    pub(super) fn restore(&self) -> anyhow::Result<()> {
+        let listed = Command::new("git")
+            .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
+            .current_dir(&self.from)
+            .output()
+            .context("git lists the files")?;
+        ensure!(listed.status.success(), "git lists the files");
+        let names = String::from_utf8(listed.stdout).context("names are text")?;
+        for name in names.split_terminator('\0') {
+            let (from, to) = (self.from.join(name), self.tree.join(name));
+            // What is deleted but not committed is still listed.
+            let Ok(content) = fs::read(&from) else { continue };
+            if fs::read(&to).is_ok_and(|there| there == content) {
+                continue;
+            }
+            if let Some(folder) = to.parent() {
+                fs::create_dir_all(folder)?;
+            }
+            fs::write(&to, content).with_context(|| to.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// Makes a mistake in the copy.
+    pub(super) fn spoil(&self, edits: &[Edit]) -> anyhow::Result<()> {
+        for Edit { file, from, to } in edits {
+            let path = self.tree.join(file);
+            let text = fs::read_to_string(&path).with_context(|| file.display().to_string())?;
+            let places = text.matches(from.as_str()).count();
+            let start = from.trim().lines().next().unwrap_or_default();
+            ensure!(places == 1, "{}: {places} places for {start:?}", file.display());
+            fs::write(&path, text.replacen(from, to, 1))?;
+        }
+        Ok(())
+    }
+
+    /// Runs cargo in the copy; the error is the end of what it says.
+    pub(super) fn cargo(&self, args: &[&str]) -> anyhow::Result<()> {
+        let output = Command::new("cargo")
+            .args(args)
+            .current_dir(&self.tree)
+            .env("CARGO_TARGET_DIR", &self.built)
+            .output()
+            .context("cargo starts")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        let printed = String::from_utf8_lossy(&output.stdout);
+        let first = said.lines().chain(printed.lines()).find(|line| {
+            line.starts_with("error") || line.contains("panicked at") || line.contains("FAILED")
+        });
+        ensure!(output.status.success(), "{}", first.unwrap_or("cargo fails").trim());
+        Ok(())
+    }
+
+    /// Returns where a program of the copy is.
+    pub(super) fn binary(&self, name: &str) -> PathBuf {
+        self.built.join("debug").join(name)
+    }
+}
+
+/// Runs a command, and returns what it printed; none if it had to be killed.
+pub(super) fn within(mut command: Command, limit: Duration) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut child = command.stdin(Stdio::null()).spawn().context("the program starts")?;
+    let mut printed = child.stdout.take().context("its output is read")?;
+    let (send, ended) = mpsc::channel();
+    let reader = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let read = printed.read_to_end(&mut bytes);
+        let _gone = send.send(());
+        read.map(|_| bytes)
+    });
+    let in_time = ended.recv_timeout(limit).is_ok();
+    if !in_time {
+        child.kill()?;
+    }
+    child.wait()?;
+    let bytes = reader.join().ok().context("its output is read")??;
+    Ok(in_time.then_some(bytes))
+}
