@@ -45,6 +45,12 @@ pub trait Persist: Machine {
 /// The most bytes a key may have.
 pub const KEY_BYTES_MAX: usize = 256;
 
+/// The most that a stored number which counts something may say. Nothing is counted so far, and
+/// whatever is has a next one: a row with more is damaged.
+pub(crate) const COUNT_MAX: u64 = u64::MAX >> 1;
+/// The highest number of a stored history, likewise.
+pub(crate) const EPOCHS_MAX: u32 = u32::MAX >> 1;
+
 /// The bytes of a kind at the beginning of a key.
 pub(crate) const KIND_KEY_BYTES: usize = 1;
 /// The most bytes of a label in a key, its end mark included.
@@ -58,6 +64,8 @@ pub(crate) const HASH_KEY_BYTES: usize = size_of::<crate::hash::Hash>();
 
 const _: () =
     assert!(KIND_KEY_BYTES + LABEL_KEY_BYTES <= KEY_BYTES_MAX, "a kind and a name fit in a key");
+const _: () = assert!(COUNT_MAX < u64::MAX - 1, "what is counted has a next one, and an end");
+const _: () = assert!(EPOCHS_MAX < u32::MAX - 1, "a history has a next one");
 const _: () = assert!(HASH_KEY_BYTES == 32, "a hash has one width wherever it stands");
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "an engine can tell a key's length");
 

@@ -13,6 +13,7 @@
 //! till writes: tills never wait for each other.
 
 pub mod catalog;
+mod damage;
 mod greet;
 mod ingest;
 pub mod rollup;
@@ -352,10 +353,13 @@ impl Persist for Cloud {
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
         let record: Record = codec::decode(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "cloud record", why: "its bytes have another shape" })?;
-        if record.belongs_to(key) {
-            Ok(record)
-        } else {
-            Err(Damaged { what: "cloud record", why: "it stands under a key of another kind" })
+        if !record.belongs_to(key) {
+            let why = "it stands under a key of another kind";
+            return Err(Damaged { what: "cloud record", why });
+        }
+        match damage::contradiction(key, &record) {
+            Some(why) => Err(Damaged { what: "cloud record", why }),
+            None => Ok(record),
         }
     }
 }

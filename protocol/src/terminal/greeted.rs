@@ -65,7 +65,8 @@ fn parted(rows: &Rows<'_, Terminal>, meta: &Meta, lane: &WelcomeLane) -> Option<
         0 => Some(genesis(meta.identity.terminal, meta.epoch)),
         _ => rows.entry(meta.epoch, seq).map(|entry| entry.chain),
     };
-    assert!(own.is_some(), "a till keeps each entry of its current history");
+    // A till keeps each entry of its current history. If the row is gone all the same, nothing of
+    // the chain can be shown any more: what is left of it is carried over.
     if own == Some(hash) { None } else { Some(Parted::Forked) }
 }
 

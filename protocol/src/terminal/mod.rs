@@ -15,6 +15,7 @@
 mod adopt;
 mod answered;
 pub mod catalog;
+mod damage;
 mod greeted;
 mod open;
 pub mod pull;
@@ -299,10 +300,13 @@ impl Persist for Terminal {
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
         let record: Record = codec::decode(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "till record", why: "its bytes have another shape" })?;
-        if record.belongs_to(key) {
-            Ok(record)
-        } else {
-            Err(Damaged { what: "till record", why: "it stands under a key of another kind" })
+        if !record.belongs_to(key) {
+            let why = "it stands under a key of another kind";
+            return Err(Damaged { what: "till record", why });
+        }
+        match damage::contradiction(key, &record) {
+            Some(why) => Err(Damaged { what: "till record", why }),
+            None => Ok(record),
         }
     }
 }
