@@ -120,3 +120,5 @@ const fn is_place(number: u64) -> bool {
 
 const _: () = assert!(is_place(1) && !is_place(0), "entries and commits count from 1");
 const _: () = assert!(!is_place(u64::MAX), "an entry or a commit more has a number");
+const _: () = assert!(of_number(1, 0).is_none(), "the first commit changes something");
+const _: () = assert!(of_number(1, EDITS_MAX as u32).is_some(), "a commit has its bound");

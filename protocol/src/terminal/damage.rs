@@ -108,3 +108,6 @@ const fn is_epoch(epoch: Epoch) -> bool {
 
 const _: () = assert!(is_place(1) && !is_place(0), "a journal counts from 1");
 const _: () = assert!(!is_place(u64::MAX), "an entry more has a number");
+const _: () = assert!(!is_epoch(Epoch { number: 0, nonce: 7 }), "histories count from 1");
+const _: () = assert!(is_epoch(Epoch { number: 0, nonce: 7 }.next(7)), "the first one is one");
+const _: () = assert!(!is_epoch(Epoch { number: u32::MAX, nonce: 7 }), "a history more follows");

@@ -265,6 +265,7 @@ fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) 
     rows.remove(key);
     let queued = row::Queued { attempts: 0, due: now, code: None };
     rows.put(Key::Queue(place.epoch, place.seq), Record::Queue(queued));
+    assert!(rows.attention(place.epoch, place.seq).is_none(), "what waits needs no attention");
     Output::Settled(meta.backlog())
 }
 
@@ -272,6 +273,8 @@ fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) 
 fn settle(rows: &mut Rows<'_, Terminal>, meta: Meta, parted: Option<Parted>) -> Output {
     assert!(meta.acked <= meta.head, "only entries that exist are answered");
     let backlog = Backlog { parted, ..meta.backlog() };
+    assert!(backlog.fresh <= meta.head, "no more can be fresh than there is");
+    assert_eq!(backlog.fresh == 0, meta.acked == meta.head, "who has all answers has no backlog");
     assert!(parted.is_none() || meta.head == 0, "a history begins without entries");
     assert!(parted.is_none() || backlog.adopting, "what a parting left is to be carried over");
     assert!(parted.is_none() || meta.parent.is_some(), "who parts knows from where");
