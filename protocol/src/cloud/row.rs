@@ -36,7 +36,7 @@ const _: () = assert!(ROW_VERSION > 0, "versions count from 1");
 const _: () =
     assert!(crate::catalog::ENTITY_BYTES_MAX + 64 <= MESSAGE_BYTES_MAX, "any entity can be read");
 const _: () = assert!(
-    KIND_KEY_BYTES + 3 * LABEL_KEY_BYTES + 1 <= KEY_BYTES_MAX,
+    KIND_KEY_BYTES + 3 * LABEL_KEY_BYTES + size_of::<Kind>() <= KEY_BYTES_MAX,
     "an entity of a branch has a key"
 );
 const _: () = assert!(
