@@ -1,6 +1,11 @@
 //! A row whose bytes can be read may still be damaged: what contradicts itself is refused where it
 //! is read, so that no step meets it; what only several rows together show stops no step.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test's name is its documentation")]
+#![allow(
+    clippy::type_complexity,
+    clippy::wildcard_enum_match_arm,
+    reason = "a table of damages; what is not damaged here is damaged further down"
+)]
 
 mod support;
 
