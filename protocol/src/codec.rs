@@ -50,6 +50,7 @@ pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     encode_into(version, value, &mut out);
+    debug_assert!(is_encoded(version, value, &out), "what is written is recognised");
     out
 }
 
@@ -58,6 +59,7 @@ pub fn is_encoded<T: Serialize>(version: u8, value: &T, bytes: &[u8]) -> bool {
     let Some((&found, body)) = bytes.split_first() else { return false };
     let mut rest = Comparison(body);
     let same = bincode::serde::encode_into_writer(value, &mut rest, config()).is_ok();
+    assert!(rest.0.len() <= body.len(), "what is left to compare gets shorter");
     found == version && same && rest.0.is_empty()
 }
 
@@ -76,6 +78,7 @@ pub fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, Decod
     let (value, used) =
         bincode::serde::decode_from_slice(body, config()).map_err(|_| DecodeError::Shape)?;
     assert!(used <= body.len(), "a decoder reads only what it is given");
+    assert!(body.len() < MESSAGE_BYTES_MAX, "the version counts towards the bound");
     if used == body.len() { Ok(value) } else { Err(DecodeError::Trailing) }
 }
 

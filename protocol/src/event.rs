@@ -235,6 +235,7 @@ impl Event {
         let event = wire.into_event()?;
         event.check()?;
         assert!(canonical[0] == EVENT_VERSION, "an event's bytes begin with its version");
+        debug_assert!(event.canonical() == canonical, "what is sealed is the event's own form");
         Ok((event, canonical))
     }
 
@@ -254,13 +255,16 @@ impl Event {
         assert!(bytes[0] == EVENT_VERSION, "bytes of another version are not decoded");
         let event = wire.into_event()?;
         event.check()?;
+        debug_assert!(event.canonical() == bytes, "an event has one form only");
         Ok(event)
     }
 
     /// Returns the canonical bytes: version byte, then the binary form of `EventV1`.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        codec::encode(EVENT_VERSION, &EventV1::from_event(self))
+        let bytes = codec::encode(EVENT_VERSION, &EventV1::from_event(self));
+        assert!(bytes.len() <= EVENT_BYTES_MAX, "a checked event keeps its bound");
+        bytes
     }
 
     /// Returns the payload hash, and the bytes it was taken from.

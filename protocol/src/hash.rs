@@ -38,6 +38,7 @@ pub fn genesis(terminal: TerminalId, epoch: Epoch) -> Hash {
     let (number, nonce) = (epoch.number.to_le_bytes(), epoch.nonce.to_le_bytes());
     let name = terminal.0.as_bytes();
     assert!(!name.is_empty(), "a journal belongs to a till with a name");
+    assert!(1 + 4 + 8 + name.len() <= GENESIS_BYTES, "a genesis has its bound");
     digest(b'G', &[&number, &nonce, name])
 }
 
@@ -58,6 +59,8 @@ pub fn secret_hash(secret: &[u8]) -> Hash {
 #[must_use]
 pub fn content_hash(kind: u8, id: &[u8], canonical: &[u8]) -> Hash {
     // A name is text, so the zero ends it.
+    debug_assert!(!id.contains(&0), "a name has its end where it ends");
+    assert!(!id.is_empty(), "an entity has a name");
     digest(b'C', &[&[kind], id, &[0], canonical])
 }
 
@@ -106,7 +109,9 @@ impl Hash {
     /// Parses 64 hexadecimal digits.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()))
+        let hash = blake3::Hash::from_hex(text).ok().map(|hash| Self(*hash.as_bytes()));
+        assert!(hash.is_none() || text.len() == 2 * size_of::<Self>(), "two digits are a byte");
+        hash
     }
 }
 

@@ -63,7 +63,20 @@ impl Segment {
     /// Returns the first sequence number of segment `number`.
     #[must_use]
     pub const fn first(number: u64) -> u64 {
-        number * SEGMENT_ENTRIES + 1
+        // No journal reaches a segment whose first entry has no number.
+        number.saturating_mul(SEGMENT_ENTRIES).saturating_add(1)
+    }
+
+    /// Returns whether entry `seq`, with this chain hash, is the last one before what is to be
+    /// appended: the last of this segment, or what stands before it.
+    #[must_use]
+    pub fn ends_with(&self, seq: u64, chain: Hash) -> bool {
+        let held = self.payloads.len() as u64;
+        if held != seq % SEGMENT_ENTRIES {
+            return false;
+        }
+        assert!(held < SEGMENT_ENTRIES, "there is room for the next entry");
+        if held == 0 { self.start == chain } else { self.chain_at(seq) == Some(chain) }
     }
 
     /// Appends entry `seq`.

@@ -195,6 +195,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
 
     /// Writes the row, and returns whether its key was known before.
     fn set(&mut self, key: M::Key, record: Option<Row<M>>) -> bool {
+        assert_eq!(self.written.len(), self.loaded.len(), "each loaded row has its fate");
         match self.find(&key) {
             Some(index) => {
                 assert!(index < self.written.len(), "what is declared can be written");

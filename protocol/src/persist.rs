@@ -45,6 +45,12 @@ pub trait Persist: Machine {
 /// The most bytes a key may have.
 pub const KEY_BYTES_MAX: usize = 256;
 
+/// The most that a stored number which counts something may say. Nothing is counted so far, and
+/// whatever is has a next one: a row with more is damaged.
+pub(crate) const COUNT_MAX: u64 = u64::MAX >> 1;
+/// The highest number of a stored history, likewise.
+pub(crate) const EPOCHS_MAX: u32 = u32::MAX >> 1;
+
 /// The bytes of a kind at the beginning of a key.
 pub(crate) const KIND_KEY_BYTES: usize = 1;
 /// The most bytes of a label in a key, its end mark included.
@@ -58,6 +64,13 @@ pub(crate) const HASH_KEY_BYTES: usize = size_of::<crate::hash::Hash>();
 
 const _: () =
     assert!(KIND_KEY_BYTES + LABEL_KEY_BYTES <= KEY_BYTES_MAX, "a kind and a name fit in a key");
+const _: () = assert!(COUNT_MAX < u64::MAX - 1, "what is counted has a next one, and an end");
+const _: () = assert!(EPOCHS_MAX < u32::MAX - 1, "a history has a next one");
+const _: () = assert!(
+    size_of::<crate::identity::Epoch>() >= EPOCH_KEY_BYTES,
+    "nothing is in an epoch's key that is not in the epoch"
+);
+const _: () = assert!(LABEL_BYTES_MAX < LABEL_KEY_BYTES, "a name's end is beyond its bytes");
 const _: () = assert!(HASH_KEY_BYTES == 32, "a hash has one width wherever it stands");
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "an engine can tell a key's length");
 
@@ -78,6 +91,7 @@ impl KeyWriter<'_> {
         let name = label.as_bytes();
         assert!(!name.is_empty() && name[0] != 0, "a name does not begin with its end");
         assert!(name.len() < LABEL_KEY_BYTES, "a name has room for its end");
+        debug_assert!(!name.contains(&0), "a name ends where it is said to end");
         self.0.extend_from_slice(name);
         self.0.push(0);
         self
@@ -111,13 +125,18 @@ impl KeyWriter<'_> {
 
     /// Appends an epoch.
     pub fn epoch(self, epoch: crate::identity::Epoch) -> Self {
+        let before = self.0.len();
         self.0.extend_from_slice(&epoch.number.to_be_bytes());
-        self.number(epoch.nonce)
+        let to = self.number(epoch.nonce);
+        assert_eq!(to.0.len() - before, EPOCH_KEY_BYTES, "an epoch has a fixed width");
+        to
     }
 
     /// Appends a hash.
     pub fn hash(self, hash: crate::hash::Hash) -> Self {
+        let before = self.0.len();
         self.0.extend_from_slice(&hash.0);
+        assert_eq!(self.0.len() - before, HASH_KEY_BYTES, "a hash has a fixed width");
         self
     }
 }
@@ -146,6 +165,7 @@ impl<'a> KeyReader<'a> {
         let text = core::str::from_utf8(&self.0[..end]).map_err(|_| damaged.clone())?;
         let label = crate::label::Label::parse(text).map_err(|_| damaged)?;
         assert!(end > 0 && end < LABEL_KEY_BYTES, "what is read as a name has its length");
+        assert_eq!(label.as_bytes().len(), end, "a name is read whole");
         self.0 = &self.0[end + 1..];
         Ok(label)
     }
@@ -193,8 +213,11 @@ impl<'a> KeyReader<'a> {
     /// # Errors
     /// [`Damaged`] if the key is too short.
     pub fn epoch(&mut self) -> Result<crate::identity::Epoch, Damaged> {
+        let before = self.0.len();
         let number = u32::from_be_bytes(self.array()?);
-        Ok(crate::identity::Epoch { number, nonce: self.number()? })
+        let nonce = self.number()?;
+        assert_eq!(before - self.0.len(), EPOCH_KEY_BYTES, "an epoch is as wide as it is written");
+        Ok(crate::identity::Epoch { number, nonce })
     }
 
     /// Reads a hash.

@@ -26,6 +26,8 @@ impl Digest {
         let with =
             Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_add) };
         assert_ne!(with, self, "an entity more is another set");
+        let back = each_lane(with.lanes, lanes_of(entity), u64::wrapping_sub);
+        assert_eq!(back, self.lanes, "an entity that is taken out again leaves no trace");
         with
     }
 
@@ -36,6 +38,8 @@ impl Digest {
         let without =
             Self { count, lanes: each_lane(self.lanes, lanes_of(entity), u64::wrapping_sub) };
         assert_ne!(without, self, "an entity less is another set");
+        let back = each_lane(without.lanes, lanes_of(entity), u64::wrapping_add);
+        assert_eq!(back, self.lanes, "an entity that is taken in again was never away");
         without
     }
 
@@ -43,11 +47,16 @@ impl Digest {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         let count = self.count.wrapping_add(other.count);
-        Self { count, lanes: each_lane(self.lanes, other.lanes, u64::wrapping_add) }
+        let both = Self { count, lanes: each_lane(self.lanes, other.lanes, u64::wrapping_add) };
+        assert!(other != Self::default() || both == self, "nothing more is the same set");
+        assert!(self != Self::default() || both == other, "in whatever order they are added");
+        both
     }
 }
 
 const _: () = assert!(4 * 8 == size_of::<Hash>(), "the lanes are the whole hash");
+const _: () =
+    assert!(size_of::<Digest>() == 8 + size_of::<Hash>(), "a digest is a number and a sum");
 
 fn lanes_of(hash: Hash) -> [u64; 4] {
     let mut lanes = [0; 4];
@@ -56,6 +65,10 @@ fn lanes_of(hash: Hash) -> [u64; 4] {
         word.copy_from_slice(bytes);
         *lane = u64::from_le_bytes(word);
     }
+    debug_assert!(
+        lanes.iter().flat_map(|lane| lane.to_le_bytes()).eq(hash.0),
+        "each byte of the hash is in one lane"
+    );
     lanes
 }
 

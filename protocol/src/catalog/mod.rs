@@ -42,6 +42,13 @@ const _: () = assert!(
 const _: () = assert!(ENTITY_BYTES_MAX < codec::MESSAGE_BYTES_MAX, "an entity can be decoded");
 const _: () = assert!(BARCODES_MAX > 1, "a product may have more than one barcode");
 const _: () = assert!(MINOR_MAX > 0, "something may have a price");
+const _: () = assert!(ENTITY_VERSION > 0, "versions count from 1");
+const _: () = assert!(BARCODES_MAX <= 250, "the number of barcodes is one byte");
+const _: () = assert!(EntityId::FIRST.kind as usize == 0, "no name sorts before the first");
+const _: () =
+    assert!(EntityId::LAST.kind as usize + 1 == Kind::ALL.len(), "no kind sorts after the last");
+const _: () = assert!(!Kind::Product.of_branch(), "a product is the whole shop's");
+const _: () = assert!(Kind::BranchPrice.of_branch(), "an overlay is one branch's");
 
 /// The kinds of entities. Their numbers are stored and travel: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -258,6 +265,7 @@ impl Entity {
         }
         let entity = Self::parse(wire)?;
         assert!(!bytes.is_empty(), "nothing is not the form of anything");
+        debug_assert!(entity.canonical() == bytes, "an entity has one form only");
         if entity.id() == id { Ok(entity) } else { Err(EntityError::OtherEntity) }
     }
 
@@ -321,12 +329,16 @@ impl Product {
         };
         assert!(!product.name.is_empty(), "what is sold has a name to print");
         assert!(product.price.0 >= 0, "nobody is paid for taking goods");
+        assert!(product.price.0 <= MINOR_MAX, "a price is bounded");
+        assert!(product.name.len() <= TEXT_BYTES_MAX, "a name is a short text");
         Ok(product)
     }
 
     fn to_wire(&self) -> ProductV1 {
         assert!(self.barcodes.len() <= BARCODES_MAX, "a parsed product keeps its bounds");
         assert!(self.tax_ppm <= 1_000_000, "a tax is at most the whole price");
+        assert!(self.price.0 <= MINOR_MAX, "a parsed price keeps its bound");
+        debug_assert!(self.barcodes.is_sorted_by(|a, b| a < b), "barcodes rise, each once");
         ProductV1 {
             product_id: self.id,
             name: self.name.clone(),

@@ -103,6 +103,7 @@ impl Edits {
 pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {
     let shop = edits.shop;
     assert!(edits.edits.len() <= EDITS_MAX, "a commit is bounded");
+    assert!(!edits.edits.is_empty(), "a commit changes something");
     keys.insert(Key::Feed(shop));
     for Edit { branch, id, .. } in &edits.edits {
         keys.extend(branch.map(|branch| Key::BranchDigest(shop, branch)));
@@ -150,14 +151,22 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, edits: &Edits) -> Ou
 }
 
 fn replaced(digest: Digest, id: EntityId, held: Option<&Item>, content: Option<&[u8]>) -> Digest {
-    let digest = match held.and_then(|held| held.content.as_deref()) {
+    let old = held.and_then(|held| held.content.as_deref());
+    assert_ne!(old, content, "only what changes is replaced");
+    let less = match old {
         Some(old) => digest.without(entity_hash(id, old)),
         None => digest,
     };
-    match content {
-        Some(new) => digest.with(entity_hash(id, new)),
-        None => digest,
-    }
+    let after = match content {
+        Some(new) => less.with(entity_hash(id, new)),
+        None => less,
+    };
+    assert_eq!(
+        after.count.wrapping_add(u64::from(old.is_some())),
+        digest.count.wrapping_add(u64::from(content.is_some())),
+        "what comes is counted, and what goes"
+    );
+    after
 }
 
 /// Returns what a till of `branch` that has `from` needs next: whole commits, in at most `limit`
@@ -263,6 +272,7 @@ async fn contents<Q: Query<Cloud>>(
         bytes = changes.iter().filter_map(|change| change.content.as_ref()).map(|c| c.len()).sum();
     }
     changes.sort_unstable_by_key(|change| (change.version, change.id));
+    assert!(changes.len() <= 2 * (EDITS_MAX.max(PAGE_ENTITIES_MAX / 2)), "a page is bounded");
     assert!(changes.last().is_none_or(|last| last.version <= to), "a page ends where it says");
     Ok((changes, to))
 }
@@ -333,6 +343,9 @@ pub async fn snapshot<Q: Query<Cloud>>(
             }
         }
     }
+    assert!(entities.len() <= limit && bytes <= PAGE_BYTES_MAX, "a run keeps its bounds");
+    assert_eq!(entities.last().map(|change| change.id), last, "a run ends with its last entity");
+    debug_assert!(entities.is_sorted_by(|a, b| a.id < b.id), "a run rises");
     Ok(SnapshotPage { pinned, after, last: None, entities })
 }
 

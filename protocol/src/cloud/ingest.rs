@@ -147,7 +147,15 @@ impl Ingest<'_, '_> {
         if !linked {
             return Err(Stopped::Forked);
         }
-        self.segment(Segment::number(item.seq)).push(item.seq, item.payload_hash);
+        let number = Segment::number(item.seq);
+        self.segment(number);
+        // What this push has appended itself need not be shown again.
+        let whole = self.grown || self.segment(number).ends_with(item.seq - 1, before);
+        if !whole {
+            // The rows of the copy are damaged: it cannot be shown to continue, so it does not.
+            return Err(Stopped::Forked);
+        }
+        self.segment(number).push(item.seq, item.payload_hash);
         self.grown = true;
         self.lane.head = item.seq;
         self.lane.hash = item.chain;

@@ -13,6 +13,7 @@
 //! till writes: tills never wait for each other.
 
 pub mod catalog;
+mod damage;
 mod greet;
 mod ingest;
 pub mod rollup;
@@ -152,7 +153,8 @@ impl Offer {
         assert!(!push.items.is_empty(), "a checked push has items");
         assert!(push.items.len() <= PUSH_ITEMS_MAX, "a checked push has so many items");
         let (mut before, mut last) = (None, 0);
-        let mut items = Vec::with_capacity(push.items.len());
+        let offered = push.items.len();
+        let mut items = Vec::with_capacity(offered);
         for item in push.items {
             assert!(item.seq > last, "a checked push rises from 1");
             assert!(item.payload.len() <= EVENT_BYTES_MAX, "a checked push bounds its payloads");
@@ -169,6 +171,7 @@ impl Offer {
             items.push(Offered { seq, chain, payload_hash, payload, continues, event });
         }
         assert!(items[0].continues.is_none(), "before the first entry none was offered");
+        assert_eq!(items.len(), offered, "each item is read, whatever its bytes are");
         Self { terminal: push.terminal_id, shop, epoch: push.epoch, items }
     }
 
@@ -352,10 +355,13 @@ impl Persist for Cloud {
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
         let record: Record = codec::decode(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "cloud record", why: "its bytes have another shape" })?;
-        if record.belongs_to(key) {
-            Ok(record)
-        } else {
-            Err(Damaged { what: "cloud record", why: "it stands under a key of another kind" })
+        if !record.belongs_to(key) {
+            let why = "it stands under a key of another kind";
+            return Err(Damaged { what: "cloud record", why });
+        }
+        match damage::contradiction(key, &record) {
+            Some(why) => Err(Damaged { what: "cloud record", why }),
+            None => Ok(record),
         }
     }
 }

@@ -33,6 +33,16 @@ const EVENT_KEY_BYTES: usize = 3 * LABEL_KEY_BYTES;
 const LANE_KEY_BYTES: usize = LABEL_KEY_BYTES + EPOCH_KEY_BYTES;
 
 const _: () = assert!(ROW_VERSION > 0, "versions count from 1");
+const _: () =
+    assert!(crate::catalog::ENTITY_BYTES_MAX + 64 <= MESSAGE_BYTES_MAX, "any entity can be read");
+const _: () = assert!(
+    KIND_KEY_BYTES + 3 * LABEL_KEY_BYTES + size_of::<Kind>() <= KEY_BYTES_MAX,
+    "an entity of a branch has a key"
+);
+const _: () = assert!(
+    KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES + NUMBER_KEY_BYTES + size_of::<u32>() <= KEY_BYTES_MAX,
+    "a change has a key"
+);
 const _: () = assert!(
     KIND_KEY_BYTES + EVENT_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX,
     "a conflict has a key"

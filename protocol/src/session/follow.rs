@@ -81,6 +81,7 @@ impl Follower {
 
     /// Takes in what happened.
     pub fn handle_input(&mut self, now: Millis, input: Input) {
+        let asked = self.request;
         match (input, self.phase) {
             (Input::Wake, Phase::Resting) if now >= self.wake_at => self.ask(now),
             // An answer, or the report of a commit, that never came.
@@ -107,6 +108,9 @@ impl Follower {
         }
         assert!(self.output.is_none() || self.phase != Phase::Resting, "who rests wants nothing");
         assert!(self.wake_at.since(now) <= self.longest_wait(), "no phase sleeps for ever");
+        assert!(!self.nudged || self.phase != Phase::Resting, "who rests owes no question");
+        assert!(self.request > 0 || self.phase == Phase::Resting, "questions count from 1");
+        assert!(self.request - asked <= 1, "one input asks one question at most");
     }
 
     /// Returns the longest time that it may sleep.
@@ -156,6 +160,8 @@ impl Follower {
             Some(Fault::Transport | Fault::Server | Fault::TooLarge | Fault::RateLimited(None))
             | None => wait,
         };
+        assert!(wait > Millis::ZERO, "what has failed is not tried again at once");
+        assert!(wait <= self.longest_wait(), "no failure makes it wait for ever");
         self.rest(now, wait);
     }
 
@@ -173,6 +179,7 @@ impl Follower {
             // The wait is spread over its second half: tills that started together part.
             let half = self.config.idle_greeting.0 / 2;
             let spread = self.backoff.spread(half.max(1));
+            assert!(half + spread <= self.config.idle_greeting.0, "it asks as often as it should");
             self.rest(now, Millis(half + spread));
         } else if further {
             self.backoff.reset();
@@ -187,9 +194,11 @@ impl Follower {
         self.phase = Phase::Resting;
         self.wake_at = now.after(wait);
         self.output = None;
+        assert!(self.wake_at >= now, "nobody is woken in the past");
         if self.nudged {
             self.ask(now);
         }
+        assert!(!self.nudged, "a question that was announced is asked");
     }
 }
 

@@ -58,7 +58,12 @@ impl Cell {
     /// Returns the cell that takes away what `self` adds.
     #[must_use]
     pub fn negated(&self) -> Self {
-        Self(self.0.map(field::negate))
+        let negated = Self(self.0.map(field::negate));
+        debug_assert!(
+            self.0.iter().zip(negated.0).all(|(sum, less)| field::add(*sum, less) == 0),
+            "a cell and what takes it away leave nothing"
+        );
+        negated
     }
 
     /// Returns the key of the only item and its value, if the cell looks like that of one item.
@@ -89,7 +94,9 @@ impl Cell {
             u32::try_from(sum).expect("28 bits fit in 32")
         });
         assert!(packed >> (4 * BITS) == 0, "four sums are the whole cell");
-        sums.iter().all(|sum| *sum < PRIME).then_some(Self(sums))
+        let cell = sums.iter().all(|sum| *sum < PRIME).then_some(Self(sums));
+        debug_assert!(cell.is_none_or(|cell| cell.bytes() == *bytes), "a cell has one form only");
+        cell
     }
 
     /// Returns the four sums in order, 28 bits each, the first in the lowest bits, little endian.

@@ -157,6 +157,7 @@ impl Peeling {
 
     fn take_out(&mut self, key: KeyDigest, value: u32) -> Result<(), Exhausted> {
         assert!(value != 0, "what is taken out was there");
+        let before = self.steps;
         let term = Cell::weighted(key, value).negated();
         for at in Indices::of(key, self.cells.len() as u64) {
             self.step()?;
@@ -169,6 +170,7 @@ impl Peeling {
             }
         }
         assert!(self.waiting.len() <= self.cells.len(), "a cell waits once");
+        assert!(self.steps > before, "every item is in the first cell at least");
         Ok(())
     }
 

@@ -38,7 +38,9 @@ pub(super) const fn add(a: u32, b: u32) -> u32 {
 #[must_use]
 pub(super) const fn negate(a: u32) -> u32 {
     assert!(a < PRIME, "an element has a negative");
-    if a == 0 { 0 } else { PRIME - a }
+    let negative = if a == 0 { 0 } else { PRIME - a };
+    debug_assert!(add(a, negative) == 0, "a number and its negative are nothing");
+    negative
 }
 
 /// Returns the product.
@@ -88,7 +90,9 @@ const fn shifted(mut a: u32, times: u32, b: u32) -> u32 {
 /// Returns `value`, which is below twice [`PRIME`], modulo it.
 const fn less(value: u32) -> u32 {
     assert!(value < 2 * PRIME, "one subtraction is enough");
-    if value >= PRIME { value - PRIME } else { value }
+    let element = if value >= PRIME { value - PRIME } else { value };
+    debug_assert!(element < PRIME, "what is left is an element");
+    element
 }
 
 #[cfg(test)]

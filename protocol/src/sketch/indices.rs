@@ -13,6 +13,7 @@ use super::item::KeyDigest;
 
 /// The increment of SplitMix64: 2^64 divided by the golden ratio, made odd.
 const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+const _: () = assert!(GOLDEN % 2 == 1, "no two words of a stream are made of the same number");
 
 /// Returns word `number` of the stream that begins at `seed`: SplitMix64 (Steele, Lea, Flood,
 /// OOPSLA 2014).
@@ -85,6 +86,7 @@ const fn after(i: u64, word: u64) -> u64 {
     assert!(i < Indices::END_MAX, "an index and 32 bits fit in 64");
     let first = ((i + 1) << 32).div_ceil(a) - 1;
     let second = ((i + 2) << 32).div_ceil(b) - 2;
+    debug_assert!(first > i && second > i, "either event lies ahead");
     if first < second { first } else { second }
 }
 

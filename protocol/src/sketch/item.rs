@@ -5,6 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::field::{self, BITS, PRIME};
 use super::siphash::siphash24;
 
+const _: () = assert!(2 * BITS < u64::BITS, "two halves of a digest are one number");
+const _: () = assert!(PRIME < 1 << BITS, "a half of a digest has so many bits");
+const _: () = assert!(PRIME > 1 << (BITS - 1), "and needs them all");
+
 /// The 128-bit key of a sketch: both sides have it, the authors of the items do not.
 ///
 /// Under a key that they do not know, nobody can choose items that collide or that share their
@@ -41,6 +45,7 @@ impl SketchKey {
         // Zero would be an item that no cell shows.
         let version = Version(field::element(word).max(1));
         assert!(version.0 < PRIME, "a version is an element of the field");
+        assert!(version.0 > 0, "an item leaves a trace in its cells");
         Item { key, version }
     }
 
@@ -76,11 +81,15 @@ impl KeyDigest {
 
     pub(super) const fn join(low: u32, high: u32) -> Self {
         assert!(low < PRIME && high < PRIME, "both halves are elements of the field");
-        Self((high as u64) << BITS | low as u64)
+        let digest = Self((high as u64) << BITS | low as u64);
+        assert!(digest.0 >> BITS == high as u64, "the halves do not overlap");
+        digest
     }
 
     pub(super) const fn split(self) -> (u32, u32) {
-        (field::element(self.0), field::element(self.0 >> BITS))
+        let (low, high) = (field::element(self.0), field::element(self.0 >> BITS));
+        debug_assert!((high as u64) << BITS | low as u64 == self.0, "both halves are the digest");
+        (low, high)
     }
 }
 

@@ -8,8 +8,10 @@ use super::pull::ADOPTION_MAX;
 use super::record::{chain, enter};
 use super::row::{Entry, Known, Meta, Place, Queued, State};
 use super::{Adoption, Key, Output, Record, Terminal, settle};
+use crate::event::Event;
 use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
+use crate::wire::event::ReceiptV1;
 
 pub(super) fn reads(adoption: &Adoption, keys: &mut ReadSet<Key>) {
     for (seq, pos, local_id) in &adoption.entries {
@@ -71,7 +73,14 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
     assert_eq!(place.epoch, meta.epoch, "what is carried over joins the current history");
     let local = Key::Local(entry.pos, entry.local_id);
     let known = rows.local(entry.pos, entry.local_id).copied();
-    let known = known.expect("each entry's event is known by its name");
+    // The row of its name is lost: the event itself says the same.
+    let known = known.unwrap_or_else(|| Known {
+        place: old,
+        payload_hash: entry.payload_hash,
+        receipt: Event::from_canonical(&entry.payload).ok().and_then(|event| {
+            event.receipt().map(|r| ReceiptV1 { series: r.series, number: r.number })
+        }),
+    });
     let moved = Entry { state: State::Moved(place), ..entry.clone() };
     rows.put(local, Record::Local(Known { place, ..known }));
     rows.put(Key::Entry(old.epoch, old.seq), Record::Entry(moved));

@@ -60,7 +60,9 @@ pub(super) fn step(
     }
     let before = meta.acked;
     for result in &answer.results {
-        let Some(entry) = rows.entry(epoch, result.seq).cloned() else {
+        // What the books do not know of has no answer, even if a row of it is there.
+        let known = rows.entry(epoch, result.seq).filter(|_| result.seq <= meta.head);
+        let Some(entry) = known.cloned() else {
             continue;
         };
         take(rows, now, epoch, result.seq, entry, result.verdict);

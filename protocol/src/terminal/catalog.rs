@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::row::{CatalogItem, CatalogState, Progress};
 use super::{Key, Output, Record, Terminal};
-use crate::catalog::{Digest, Entity, EntityId, entity_hash};
+use crate::catalog::{Digest, ENTITY_BYTES_MAX, Entity, EntityId, entity_hash};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::wire::catalog::{ChangeV1, DeltaAnswer, DeltaPage, PAGE_ENTITIES_MAX, SnapshotPage};
 
@@ -88,6 +88,8 @@ pub async fn beside<Q: Query<Terminal>>(
     }
     present.extend(page.last.filter(|last| present.last() != Some(last)));
     assert!(present.len() <= PRESENT_MAX + 1, "a run is bounded");
+    assert!(!cut || page.last.is_some(), "what was made shorter goes on");
+    debug_assert!(present.is_sorted_by(|a, b| a < b), "what is there is named once, in order");
     Ok(Run { page, present })
 }
 
@@ -112,6 +114,8 @@ pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
 
 pub(super) fn reads_run(run: &Run, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Catalog);
+    assert!(run.page.entities.len() <= PAGE_ENTITIES_MAX, "a checked page is bounded");
+    assert!(run.present.len() <= PRESENT_MAX + 1, "a run is put beside so much at most");
     keys.extend(run.page.entities.iter().map(|change| Key::Item(change.id)));
     keys.extend(run.present.iter().map(|id| Key::Item(*id)));
 }
@@ -146,6 +150,8 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
 
 /// At the head the whole catalog must add up to what the cloud's does.
 fn conclude(state: &mut CatalogState, page: &DeltaPage) {
+    assert!(state.progress.is_none(), "a delta ends no snapshot that is under way");
+    assert_eq!(state.version, Some(page.to), "a proof is of where the page ends");
     let Some(head) = page.head else {
         state.proven = false;
         return;
@@ -155,6 +161,7 @@ fn conclude(state: &mut CatalogState, page: &DeltaPage) {
         state.drifts = state.drifts.saturating_add(1);
         state.progress = Some(Progress::default());
     }
+    assert_ne!(state.proven, state.progress.is_some(), "what is not proven is compared anew");
 }
 
 pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
@@ -194,6 +201,8 @@ pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
         state.digest = digest;
     }
     assert_eq!(state.progress.is_some(), page.last.is_some(), "the last run ends the snapshot");
+    assert!(page.last.is_none() || page.last > page.after, "each run gets on");
+    assert!(state.progress.is_some() || state.version.is_some(), "a snapshot leads to a version");
     stand(rows, state)
 }
 
@@ -226,6 +235,8 @@ fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &Cha
     }
     state.digest = state.digest.with(entity_hash(change.id, content));
     let item = CatalogItem { version: change.version, content: content.clone() };
+    assert!(!item.content.is_empty(), "nothing is not the form of anything");
+    assert!(item.content.len() <= ENTITY_BYTES_MAX, "what was read as an entity has its bound");
     rows.put(Key::Item(change.id), Record::Item(item));
 }
 
@@ -241,6 +252,7 @@ fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {
     if rows.catalog() != Some(&state) {
         rows.put(Key::Catalog, Record::Catalog(state));
     }
+    assert_eq!(rows.catalog(), Some(&state), "what is told is what is kept");
     let (version, wanted, proven) = (state.version, state.wanted(), state.proven);
     Output::Catalogued(Standing { version, wanted, proven })
 }

@@ -57,6 +57,7 @@ pub(super) fn step(
 
 fn parted(rows: &Rows<'_, Terminal>, meta: &Meta, lane: &WelcomeLane) -> Option<Parted> {
     let (seq, hash) = (lane.head.seq, lane.head.hash);
+    assert_eq!(lane.epoch, meta.epoch, "only the current history is left");
     if seq > meta.head {
         let prefix = lane.common == meta.head;
         return Some(if prefix { Parted::LostTail } else { Parted::Forked });
@@ -65,18 +66,21 @@ fn parted(rows: &Rows<'_, Terminal>, meta: &Meta, lane: &WelcomeLane) -> Option<
         0 => Some(genesis(meta.identity.terminal, meta.epoch)),
         _ => rows.entry(meta.epoch, seq).map(|entry| entry.chain),
     };
-    assert!(own.is_some(), "a till keeps each entry of its current history");
+    // A till keeps each entry of its current history. If the row is gone all the same, nothing of
+    // the chain can be shown any more: what is left of it is carried over.
     if own == Some(hash) { None } else { Some(Parted::Forked) }
 }
 
 /// A closed history is never offered again; what the cloud lacks of it is carried over.
 fn reconsider(closed: &mut Closed, lane: &WelcomeLane) {
     let held = lane.common.min(closed.head);
+    assert_eq!(closed.epoch, lane.epoch, "a history is compared with its own copy");
     if held < closed.kept {
         closed.kept = held;
         closed.next = closed.next.min(held + 1);
         closed.queue = true;
         assert!(closed.unsettled(), "what the cloud lacks is carried over");
         assert!(closed.kept <= closed.head, "only entries that exist are kept");
+        assert!(closed.next > closed.kept, "what is kept is not carried over");
     }
 }

@@ -15,6 +15,7 @@
 mod adopt;
 mod answered;
 pub mod catalog;
+mod damage;
 mod greeted;
 mod open;
 pub mod pull;
@@ -264,6 +265,7 @@ fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) 
     rows.remove(key);
     let queued = row::Queued { attempts: 0, due: now, code: None };
     rows.put(Key::Queue(place.epoch, place.seq), Record::Queue(queued));
+    assert!(rows.attention(place.epoch, place.seq).is_none(), "what waits needs no attention");
     Output::Settled(meta.backlog())
 }
 
@@ -271,6 +273,8 @@ fn retry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &Meta, place: Place) 
 fn settle(rows: &mut Rows<'_, Terminal>, meta: Meta, parted: Option<Parted>) -> Output {
     assert!(meta.acked <= meta.head, "only entries that exist are answered");
     let backlog = Backlog { parted, ..meta.backlog() };
+    assert!(backlog.fresh <= meta.head, "no more can be fresh than there is");
+    assert_eq!(backlog.fresh == 0, meta.acked == meta.head, "who has all answers has no backlog");
     assert!(parted.is_none() || meta.head == 0, "a history begins without entries");
     assert!(parted.is_none() || backlog.adopting, "what a parting left is to be carried over");
     assert!(parted.is_none() || meta.parent.is_some(), "who parts knows from where");
@@ -299,10 +303,13 @@ impl Persist for Terminal {
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
         let record: Record = codec::decode(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "till record", why: "its bytes have another shape" })?;
-        if record.belongs_to(key) {
-            Ok(record)
-        } else {
-            Err(Damaged { what: "till record", why: "it stands under a key of another kind" })
+        if !record.belongs_to(key) {
+            let why = "it stands under a key of another kind";
+            return Err(Damaged { what: "till record", why });
+        }
+        match damage::contradiction(key, &record) {
+            Some(why) => Err(Damaged { what: "till record", why }),
+            None => Ok(record),
         }
     }
 }

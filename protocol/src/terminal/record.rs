@@ -72,10 +72,11 @@ pub(super) fn step(
 
 /// Gives the journal its next entry.
 pub(super) fn chain(meta: &mut Meta, payload_hash: Hash) -> Place {
-    let before = meta.head;
+    let (before, tip) = (meta.head, meta.hash);
     meta.head += 1;
     meta.hash = link(meta.hash, meta.head, payload_hash);
     assert!(meta.head > before && meta.acked < meta.head, "a new entry is not answered yet");
+    assert_ne!(meta.hash, tip, "each entry moves the chain on");
     Place { epoch: meta.epoch, seq: meta.head }
 }
 

@@ -32,6 +32,8 @@ const ENTRY_KEY_BYTES: usize = EPOCH_KEY_BYTES + NUMBER_KEY_BYTES;
 const CLOSED_BYTES_MAX: usize = 128;
 
 const _: () = assert!(ROW_VERSION > 0, "versions count from 1");
+const _: () =
+    assert!(crate::catalog::ENTITY_BYTES_MAX + 64 <= MESSAGE_BYTES_MAX, "any entity can be read");
 const _: () = assert!(CLOSED_MAX > 0, "a till remembers the history that it continues");
 const _: () =
     assert!(KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES <= KEY_BYTES_MAX, "an event's name is a key");
@@ -301,6 +303,14 @@ impl Meta {
         self.head = 0;
         self.acked = 0;
         assert!(self.epoch.number > left.number, "histories are counted");
+        debug_assert!(
+            self.closed.is_sorted_by(|a, b| a.epoch.number < b.epoch.number),
+            "histories are closed in their order"
+        );
+        assert!(
+            self.closed.last().map(|last| last.epoch) == self.parent.map(|parent| parent.epoch),
+            "what is continued was closed last"
+        );
         self.hash = crate::hash::genesis(self.identity.terminal, self.epoch);
     }
 }

@@ -25,6 +25,15 @@ pub const ENTITIES_USUAL: usize = 1_000;
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 const _: () = assert!(ENTITIES_USUAL <= PAGE_ENTITIES_MAX, "a usual page is a page");
+const _: () = assert!(
+    2 * ENTITIES_USUAL <= PAGE_ENTITIES_MAX,
+    "as much of the shop and of the branch as is usual fits into a page"
+);
+const _: () = assert!(
+    size_of::<EntityId>() + 2 * (size_of::<u64>() + 1) <= 128,
+    "beside its content a change is short"
+);
+const _: () = assert!(WIRE_VERSION > 0, "versions count from 1");
 const _: () = assert!(ENTITY_BYTES_MAX <= PAGE_BYTES_MAX, "any entity fits into a page");
 const _: () = assert!(
     PAGE_BYTES_MAX + PAGE_ENTITIES_MAX * 128 < codec::MESSAGE_BYTES_MAX,

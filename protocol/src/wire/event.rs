@@ -210,7 +210,8 @@ impl TradeV1 {
         if self.payments.len() > PAYMENTS_MAX {
             return Err(EventError::Payments);
         }
-        Ok(Trade {
+        let (lines, payments) = (self.lines.len(), self.payments.len());
+        let trade = Trade {
             currency: Currency::parse(&self.currency).map_err(|_| EventError::Name)?,
             lines: self.lines.into_iter().map(LineV1::into_line).collect(),
             payments: self
@@ -218,11 +219,14 @@ impl TradeV1 {
                 .into_iter()
                 .map(PaymentV1::into_payment)
                 .collect::<Result<_, _>>()?,
-        })
+        };
+        assert_eq!(trade.lines.len(), lines, "each line that came is one of the trade");
+        assert_eq!(trade.payments.len(), payments, "each payment that came counts");
+        Ok(trade)
     }
 
     fn from_trade(trade: &Trade) -> Self {
-        Self {
+        let wire = Self {
             currency: trade.currency.to_string(),
             lines: trade.lines.iter().map(LineV1::from_line).collect(),
             payments: trade
@@ -233,7 +237,10 @@ impl TradeV1 {
                     amount_minor: payment.amount.0,
                 })
                 .collect(),
-        }
+        };
+        assert_eq!(wire.lines.len(), trade.lines.len(), "each line of the trade travels");
+        assert_eq!(wire.payments.len(), trade.payments.len(), "each payment travels");
+        wire
     }
 }
 
