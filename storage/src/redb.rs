@@ -241,9 +241,12 @@ fn format_version(database: &Database) -> Result<Option<u64>, StoreError> {
         }
         Err(TableError::TableDoesNotExist(_)) => {
             let mut tables = transaction.list_tables().map_err(reading)?;
-            match tables.next() {
-                None => Ok(None),
-                Some(_) => Err(StoreError::damaged_part(PART, "it belongs to another program")),
+            let mut multimaps = transaction.list_multimap_tables().map_err(reading)?;
+            match (tables.next(), multimaps.next()) {
+                (None, None) => Ok(None),
+                (Some(_), _) | (_, Some(_)) => {
+                    Err(StoreError::damaged_part(PART, "it belongs to another program"))
+                }
             }
         }
         Err(error) => Err(tabling(error)),

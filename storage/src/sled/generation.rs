@@ -20,6 +20,8 @@ pub(super) const PART: &str = "sled store";
 
 const CACHE_BYTES: u64 = 64 << 20;
 const FORMAT_VERSION: &[u8] = &[1];
+/// The most commits that a store opens with: as many more can follow before the count ends.
+const COMMITS_MAX: u64 = u64::MAX / 2;
 
 const _: () = assert!(CACHE_BYTES >= VALUE_BYTES_MAX as u64, "the cache holds any one value");
 const _: () = assert!(FORMAT_VERSION.len() == 1, "a version is one byte");
@@ -144,6 +146,8 @@ impl Generation {
         stored: &[u8],
         give: impl FnOnce(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        // Before anything is made of the key: a chunk's key has no room for a longer one.
+        expect_within_limits(key, &[])?;
         match Stored::decode(key, stored)? {
             Stored::Inline(value) => {
                 expect_within_limits(key, value)?;
@@ -254,6 +258,9 @@ fn check_tally(db: &::sled::Db) -> Result<Tally, StoreError> {
     let tally = stored
         .and_then(|stored| Tally::decode(&stored))
         .ok_or_else(|| StoreError::damaged_part(PART, "it has no tally of its rows"))?;
+    if tally.commits > COMMITS_MAX {
+        return Err(StoreError::damaged_part(PART, "it counts more commits than can have been"));
+    }
     tally.compare(add_up(db)?)?;
     Ok(tally)
 }
@@ -337,5 +344,46 @@ fn reading(error: ::sled::Error) -> StoreError {
         ::sled::Error::Corruption { .. }
         | ::sled::Error::ReportableBug(_)
         | ::sled::Error::CollectionNotFound(_) => StoreError::damaged_part(PART, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::field_reassign_with_default, reason = "the sum is the tally's own")]
+
+    use super::super::chunks::{Stored, TALLY_KEY};
+    use super::super::hard_sync;
+    use super::super::tally::Tally;
+    use super::Generation;
+    use crate::StoreError;
+    use crate::engine::{AFTER_LAST_KEY, Read as _};
+
+    #[test]
+    fn a_key_longer_than_any_that_was_written_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let hard_sync = hard_sync::install().unwrap();
+        let generation = Generation::open(&directory.path().join("store-1"), hard_sync).unwrap();
+        let row_key = [&b"r"[..], &[b'k'; 70_000]].concat();
+        for value in [&[7_u8; 10][..], &[7; 5_000]] {
+            generation.db.insert(&row_key, Stored::of(value).encode()).unwrap();
+            let read = generation.visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |_, _| Ok(()));
+            assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_commits_that_nobody_can_have_made_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store-1");
+        let hard_sync = hard_sync::install().unwrap();
+        let generation = Generation::open(&path, hard_sync).unwrap();
+        let mut tally = Tally::default();
+        tally.commits = u64::MAX;
+        generation.db.insert(TALLY_KEY, &tally.encode()).unwrap();
+        generation.db.flush().unwrap();
+        drop(generation);
+        let refused = Generation::open(&path, hard_sync).err();
+        assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{refused:?}");
     }
 }
