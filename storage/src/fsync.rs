@@ -23,6 +23,11 @@ pub(crate) fn missing(path: &Path) -> Vec<PathBuf> {
     let mut missing: Vec<PathBuf> =
         named.take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
     missing.reverse();
+    assert!(missing.last().is_none_or(|last| last == path), "the last that is made is the path");
+    assert!(
+        missing.is_sorted_by(|outer, inner| inner.starts_with(outer) && outer != inner),
+        "each lies in the one before it, so it is made and synced in a directory that is there"
+    );
     missing
 }
 

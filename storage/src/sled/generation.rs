@@ -24,6 +24,9 @@ const FORMAT_VERSION: &[u8] = &[1];
 const COMMITS_MAX: u64 = u64::MAX / 2;
 
 const _: () = assert!(CACHE_BYTES >= VALUE_BYTES_MAX as u64, "the cache holds any one value");
+const _: () = assert!(COMMITS_MAX <= u64::MAX - COMMITS_MAX, "as many commits can follow");
+const _: () = assert!(CACHE_BYTES <= 1 << 30, "a cache is a part of a small server's memory");
+const _: () = assert!(FORMAT_VERSION.len() <= CHUNK_BYTES, "the format lies in the log");
 const _: () = assert!(FORMAT_VERSION.len() == 1, "a version is one byte");
 const _: () = assert!(FORMAT_VERSION[0] != 0, "a version is not what a page of zeroes says");
 
@@ -53,6 +56,7 @@ impl Generation {
             fsync::entry(&path.join(part))?;
         }
         fsync::parent(path)?;
+        assert_eq!(witness.commits, tally.commits, "the witness begins where the tally stands");
         Ok(Self { db, log, path: path.to_owned(), tally, witness })
     }
 
@@ -63,15 +67,19 @@ impl Generation {
             return Ok(());
         }
         assert!(batch.len() <= BATCH_ROWS_MAX, "a batch is within the limit of every engine");
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw every commit");
+        assert!(self.tally.commits < u64::MAX, "there is a next commit, since so few led here");
+        let (mut appeared, mut vanished) = (0_u64, 0_u64);
         let mut writes = ::sled::Batch::default();
         let mut tally = self.tally;
         let mut row_key = Vec::with_capacity(64);
         for (key, value) in batch.iter() {
             chunks::row_key(key, &mut row_key);
-            let mut before = 0;
+            let (mut before, mut replaces) = (0, false);
             if let Some(replaced) = contain(PART, || self.db.get(&row_key))?.map_err(reading)? {
                 before = Stored::decode(key, &replaced)?.chunks();
                 tally.subtract(&row_key, &replaced);
+                replaces = true;
             }
             let now = match value {
                 Some(value) => {
@@ -87,13 +95,19 @@ impl Generation {
                     0
                 }
             };
+            appeared += u64::from(value.is_some() && !replaces);
+            vanished += u64::from(value.is_none() && replaces);
             for index in now..before {
                 writes.remove(chunks::chunk_key(key, index));
             }
         }
         let changes = batch.len() as u64;
-        assert!(tally.rows <= self.tally.rows + changes, "a change adds at most one row");
-        assert!(tally.rows + changes >= self.tally.rows, "a change removes at most one row");
+        assert!(appeared + vanished <= changes, "a change adds or removes at most one row");
+        assert_eq!(
+            tally.rows + vanished,
+            self.tally.rows + appeared,
+            "the tally has what was there, what came, and not what went"
+        );
         tally.commits += 1;
         writes.insert(TALLY_KEY, &tally.encode());
         apply(&self.db, &self.log, writes);
@@ -101,10 +115,12 @@ impl Generation {
             end_process(&error.to_string());
         }
         self.tally = tally;
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw this commit");
         Ok(())
     }
 
     pub(super) fn check(&self) -> Result<Integrity, StoreError> {
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw every commit");
         self.tally.compare(add_up(&self.db)?)?;
         let mut chunks = 0_u64;
         let mut found = self.db.scan_prefix(chunks::chunk_prefix());
@@ -132,6 +148,11 @@ impl Generation {
     /// Returns how many rows there are, as of the last commit.
     pub(super) const fn rows(&self) -> u64 {
         self.tally.rows
+    }
+
+    /// Returns the directory in which the database lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(super) fn blob_files(&self) -> Result<usize, StoreError> {
@@ -227,11 +248,14 @@ fn insert_chunks(writes: &mut ::sled::Batch, key: &[u8], value: &[u8], count: u3
     }
     assert!(value.len() > CHUNK_BYTES, "a row with chunks is large");
     assert_eq!(value.chunks(CHUNK_BYTES).len(), count as usize, "the head counts the chunks");
+    let mut bytes = 0;
     for (index, chunk) in (0..count).zip(value.chunks(CHUNK_BYTES)) {
+        bytes += chunk.len();
         assert!(!chunk.is_empty(), "a chunk holds a part of the value");
         assert!(chunk.len() <= CHUNK_BYTES, "sled keeps small values in its log");
         writes.insert(chunks::chunk_key(key, index), chunk);
     }
+    assert_eq!(bytes, value.len(), "the chunks are the whole value");
 }
 
 /// Refuses a store of another format; begins a new one with a format and an empty tally.
@@ -338,13 +362,15 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
 }
 
 fn reading(error: ::sled::Error) -> StoreError {
-    match error {
+    let refusal = match error {
         ::sled::Error::Io(error) => StoreError::before_write("sled", &error),
         ::sled::Error::Unsupported(why) => StoreError::unsupported(why),
         ::sled::Error::Corruption { .. }
         | ::sled::Error::ReportableBug(_)
         | ::sled::Error::CollectionNotFound(_) => StoreError::damaged_part(PART, error),
-    }
+    };
+    assert!(!matches!(refusal, StoreError::Unknown { .. }), "a read leaves no commit in doubt");
+    refusal
 }
 
 #[cfg(test)]

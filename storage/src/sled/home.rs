@@ -54,6 +54,7 @@ impl Home {
             Err(error) => return Err(failed(error)),
         };
         let home = Self { path: path.to_owned(), current, confirmed, _lock: lock };
+        assert!(home.confirmed || home.current == FIRST, "a store that no file names is a first");
         home.expect_current()?;
         Ok(home)
     }
@@ -92,6 +93,7 @@ impl Home {
 
     /// Returns the directory in which a compaction writes.
     pub(super) fn next(&self) -> PathBuf {
+        assert!(self.current < u64::MAX, "there is a next database, since so few led here");
         self.path.join(name(self.current + 1))
     }
 
@@ -103,6 +105,7 @@ impl Home {
         self.current += 1;
         self.confirmed = true;
         assert_eq!(self.current(), next, "what was next counts");
+        assert_ne!(self.next(), next, "the next compaction does not write over what counts");
         self.remove_others()
     }
 
@@ -159,6 +162,11 @@ const CURRENT_MAX: u64 = u64::MAX / 2;
 const PREFIX: &str = "store-";
 
 const _: () = assert!(FIRST < u64::MAX, "there is a next database after the first");
+const _: () = assert!(FIRST <= CURRENT_MAX, "a new store opens again");
+const _: () = assert!(CURRENT_MAX <= u64::MAX - CURRENT_MAX, "as many databases can follow");
+const _: () = assert!(LOCK.as_bytes()[0] != CURRENT.as_bytes()[0], "the lock names no database");
+const _: () = assert!(CURRENT_NEW.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the next name");
+const _: () = assert!(PREFIX.as_bytes()[PREFIX.len() - 1] == b'-', "a number begins behind it");
 const _: () = assert!(LOCK.as_bytes()[0] != PREFIX.as_bytes()[0], "the lock is no database");
 const _: () = assert!(CURRENT.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the name of one");
 const _: () = assert!(CURRENT.len() < CURRENT_NEW.len(), "a name is replaced, not written over");
