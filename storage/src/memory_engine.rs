@@ -64,6 +64,7 @@ impl MemoryEngine {
         assert!(whole > 0 || rows.is_empty(), "every row comes from a record");
         log.truncate(whole);
         let state = State { durable: whole, log, rows, ..State::default() };
+        assert!(state.readable().is_ok(), "what opens can be read");
         Ok(Self { state: Arc::new(RwLock::new(state)) })
     }
 

@@ -80,6 +80,7 @@ impl Home {
     /// Makes the database that was opened the one that counts, if none did before.
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
         expect_database(&self.current())?;
+        assert!(self.confirmed || self.current == FIRST, "only a first database has no name yet");
         match self.confirmed {
             true => Ok(()),
             false => write_current(&self.path, self.current),
