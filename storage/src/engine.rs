@@ -35,6 +35,11 @@ const _: () = assert!(
     "the keys of a full batch fit into memory"
 );
 
+const _: () = assert!(
+    size_of::<usize>() * BATCH_ROWS_MAX <= 8 << 20,
+    "the ends of a full list take little memory"
+);
+
 /// Reads committed state, and only that: what is returned here survives a power cut.
 pub trait Read: Send + Sync {
     /// Visits the value of each key, in their order, as of one moment.
@@ -62,6 +67,7 @@ pub trait Read: Send + Sync {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let mut keys = KeyList::default();
         keys.push_with(|out| out.extend_from_slice(key));
+        assert_eq!(keys.key(0), key, "what is asked for is what was given");
         let mut visits = 0_usize;
         let mut found = None;
         self.load(&keys, &mut |index, value| {
@@ -172,6 +178,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.changes.clear();
+        assert_eq!(self.last_key(), None, "no key is compared with one of before");
     }
 
     /// Sets the key that `key` appends to the value that `value` appends; `value` is told where the
@@ -186,10 +193,13 @@ impl Batch {
     ) {
         let key = self.append_key(key);
         let key_end = key.end;
-        value(&mut self.bytes, key);
+        let written = cfg!(debug_assertions).then(|| self.bytes[key.clone()].to_vec());
+        value(&mut self.bytes, key.clone());
         let value_end = self.bytes.len();
         assert!(value_end >= key_end, "a value is appended");
+        debug_assert_eq!(written.as_deref(), Some(&self.bytes[key.clone()]), "its key stays");
         self.push(Change { key_end, value_end: Some(value_end) });
+        assert_eq!(self.last_key(), Some(key), "the next key is compared with this one");
     }
 
     /// Removes the key that `key` appends.
@@ -197,8 +207,9 @@ impl Batch {
     /// # Panics
     /// If the key is not above the one before.
     pub fn remove_with(&mut self, key: impl FnOnce(&mut Vec<u8>)) {
-        let key_end = self.append_key(key).end;
-        self.push(Change { key_end, value_end: None });
+        let key = self.append_key(key);
+        self.push(Change { key_end: key.end, value_end: None });
+        assert_eq!(self.last_key(), Some(key), "the next key is compared with this one");
     }
 
     /// Returns how many keys change.
@@ -219,6 +230,7 @@ impl Batch {
         self.changes.iter().map(move |change| {
             assert!(start <= change.key_end, "a key begins where the change before it ends");
             assert!(change.key_end <= change.end(), "a value lies behind its key");
+            assert!(change.end() <= self.bytes.len(), "a change lies within the batch");
             let key = &self.bytes[start..change.key_end];
             let value = change.value_end.map(|end| &self.bytes[change.key_end..end]);
             start = change.end();
@@ -244,6 +256,8 @@ impl Batch {
         assert!(before <= change.key_end, "changes do not overlap");
         assert_eq!(change.end(), self.bytes.len(), "every byte belongs to a change");
         self.changes.push(change);
+        let bytes = self.bytes.len();
+        assert!(self.changes.len() <= bytes + 1, "only the first of ascending keys can be empty");
     }
 
     fn last_key(&self) -> Option<Range<usize>> {
@@ -251,6 +265,7 @@ impl Batch {
         let key = before.last().map_or(0, |change| change.end())..last.key_end;
         assert!(key.start <= key.end, "a key ends behind its beginning");
         assert!(last.end() <= self.bytes.len(), "a change lies within the batch");
+        assert!(key.len() <= KEY_BYTES_MAX, "no longer key was let in");
         Some(key)
     }
 }
@@ -270,6 +285,8 @@ impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
             }
         }
         assert_eq!(batch.len(), sorted.len(), "each key changes once");
+        let given = sorted.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+        debug_assert!(batch.iter().eq(given), "a batch says what it was made of");
         batch
     }
 }
@@ -310,6 +327,9 @@ impl KeyList {
         self.ends.push(self.bytes.len());
         let bytes_max = self.ends.len().saturating_mul(KEY_BYTES_MAX);
         assert!(self.bytes.len() <= bytes_max, "every byte of the list belongs to a key");
+        let bytes = self.bytes.len();
+        assert_eq!(start + self.key(self.len() - 1).len(), bytes, "the key is the last one");
+        assert!(self.ends.len() <= bytes + 1, "only the first of ascending keys can be empty");
     }
 
     /// Returns how many keys there are.
@@ -334,6 +354,7 @@ impl KeyList {
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
         let end = self.ends[index];
         assert!(start <= end && end <= self.bytes.len(), "a key lies within the list");
+        assert!(end - start <= KEY_BYTES_MAX, "no longer key was let in");
         &self.bytes[start..end]
     }
 
@@ -365,7 +386,7 @@ pub(crate) fn copy_pages(
     const PAGE_ROWS: usize = 256;
     const { assert!(PAGE_ROWS > 0, "a page moves the copy forward") };
     const { assert!(PAGE_ROWS <= BATCH_ROWS_MAX, "a page is one commit") };
-    let mut rows = 0_u64;
+    let (mut rows, mut pages) = (0_u64, 0_u64);
     let mut next = Vec::new();
     loop {
         let page = from.scan(&next, &AFTER_LAST_KEY, PAGE_ROWS)?;
@@ -378,9 +399,13 @@ pub(crate) fn copy_pages(
         let copied = page.len();
         let batch: Batch = page.into_iter().map(|(key, value)| (key, Some(value))).collect();
         assert_eq!(batch.len(), copied, "a page has each key once");
+        debug_assert!(batch.iter().all(|(_, value)| value.is_some()), "a copy removes nothing");
         put(&batch)?;
         rows += copied as u64;
+        pages += 1;
+        assert!(rows <= pages * PAGE_ROWS as u64, "no row is counted on two pages");
     }
+    assert_eq!(rows == 0, next.is_empty(), "a copy moved if, and only if, it met a row");
     Ok(rows)
 }
 
@@ -417,6 +442,7 @@ macro_rules! read_through {
                     visit(key, value)
                 })?;
                 assert!(rows <= limit, "a scan keeps its limit");
+                assert!(from < until || rows == 0, "no row lies between crossed bounds");
                 Ok(())
             }
         }
@@ -440,6 +466,11 @@ pub(crate) fn assert_within_limits(batch: &Batch) {
     assert!(batch.len() <= BATCH_ROWS_MAX, "a batch has at most {BATCH_ROWS_MAX} rows");
     let end = batch.changes.last().map_or(0, |change| change.end());
     assert_eq!(end, batch.bytes.len(), "every byte of a batch belongs to a change");
+    let ascends = |a: &[u8], b: &[u8]| a < b;
+    debug_assert!(
+        batch.iter().is_sorted_by(|(a, _), (b, _)| ascends(a, b)),
+        "keys ascend, so no change undoes another"
+    );
     for (key, value) in batch.iter() {
         assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
         let bytes = value.map_or(0, <[u8]>::len);

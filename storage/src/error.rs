@@ -94,7 +94,9 @@ impl StoreError {
     /// Names a place in a store that is not a row.
     pub(crate) fn damaged_part(part: &str, why: impl ToString) -> Self {
         assert!(!part.is_empty(), "damage has a place");
-        Self::Damaged { key: part.to_owned(), why: why.to_string() }
+        let why = why.to_string();
+        assert!(!why.is_empty(), "an error says why");
+        Self::Damaged { key: part.to_owned(), why }
     }
 
     pub(crate) fn damaged_row(key: &[u8], why: impl ToString) -> Self {
@@ -104,7 +106,9 @@ impl StoreError {
             write!(hex, "{byte:02x}").expect("a string takes every write");
         }
         assert_eq!(hex.len(), key.len() * 2, "two digits name a byte");
-        Self::Damaged { key: hex, why: why.to_string() }
+        let why = why.to_string();
+        assert!(!why.is_empty(), "an error says why");
+        Self::Damaged { key: hex, why }
     }
 
     /// An I/O error on the way to a file, before any row of a batch was written.

@@ -28,15 +28,21 @@ const _: () = assert!(HEAD_BYTES < VALUE_BYTES_MAX, "a frame leaves room for a b
 /// Appends the framed body that `write` appends, for the key that lies at `key` in `out`.
 pub(crate) fn seal(out: &mut Vec<u8>, key: Range<usize>, write: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
+    assert!(key.start <= key.end, "a key ends behind its beginning");
     assert!(key.end <= start, "the key lies before its value");
     assert!(key.len() <= KEY_BYTES_MAX, "the key is one that a store takes");
     out.extend_from_slice(&[VERSION, 0, 0, 0, 0]);
     write(out);
     assert!(out.len() >= start + HEAD_BYTES, "a record is appended");
     assert!(out.len() - start <= VALUE_BYTES_MAX, "a record and its frame are one value");
-    let sum = checksum(&out[key], &out[start + HEAD_BYTES..]);
+    let sum = checksum(&out[key.clone()], &out[start + HEAD_BYTES..]);
     out[start + 1..start + HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
     assert_eq!(out[start], VERSION, "a record is appended, not written over the head");
+    debug_assert_eq!(
+        unseal(&out[key], &out[start..]),
+        Ok(&out[start + HEAD_BYTES..]),
+        "what is sealed opens again"
+    );
 }
 
 /// Returns the body of a framed value.

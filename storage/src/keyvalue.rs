@@ -66,6 +66,7 @@ where
             rows += 1;
             Ok(())
         })?;
+        assert_eq!(rows == 0, last.is_none(), "each row that was counted had a key");
         Ok(Checked { rows, structure })
     }
 }
@@ -206,6 +207,7 @@ fn load<M: Persist>(reads: &impl Read, keys: Vec<M::Key>) -> Result<Loaded<M>, S
     for key in &keys {
         list.push_with(|out| M::key_bytes(key, out));
     }
+    debug_assert!(list.iter().all(|key| !key.is_empty()), "a key says its kind");
     let mut typed = keys.into_iter();
     let mut rows = Loaded::<M>::with_capacity(asked);
     reads.load(&list, &mut |index, framed| {
@@ -219,20 +221,33 @@ fn load<M: Persist>(reads: &impl Read, keys: Vec<M::Key>) -> Result<Loaded<M>, S
         Ok(())
     })?;
     assert_eq!(rows.len(), asked, "an engine visits each key, absent or not");
+    debug_assert!(
+        rows.is_sorted_by(|(a, _), (b, _)| a < b),
+        "the order of the bytes is the order of the keys"
+    );
     Ok(rows)
 }
 
 fn encode<M: Persist>(writes: &Writes<M>, batch: &mut Batch) {
     batch.clear();
-    for (key, record) in writes {
-        let key = |out: &mut Vec<u8>| M::key_bytes(key, out);
+    debug_assert!(writes.is_sorted_by(|(a, _), (b, _)| a < b), "a row is written once, in order");
+    for (typed, record) in writes {
+        let key = |out: &mut Vec<u8>| M::key_bytes(typed, out);
         match record {
             Some(record) => batch.put_with(key, |out, key| {
                 assert!(!key.is_empty(), "a key says its kind");
+                debug_assert!(
+                    M::key_from_bytes(&out[key.clone()]).is_ok_and(|read| read == *typed),
+                    "a key is read as it is written, so a scan finds the row"
+                );
                 frame::seal(out, key, |out| {
                     let start = out.len();
                     M::record_bytes(record, out);
                     assert!(out.len() > start, "a record says its version");
+                    debug_assert!(
+                        M::record_from_bytes(typed, &out[start..]).is_ok(),
+                        "who wrote a record can read it, so no commit makes a damaged store"
+                    );
                 });
             }),
             None => batch.remove_with(key),
@@ -244,6 +259,7 @@ fn encode<M: Persist>(writes: &Writes<M>, batch: &mut Batch) {
 fn get<M: Persist>(reads: &impl Read, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
     let mut list = KeyList::with_capacity(1);
     list.push_with(|out| M::key_bytes(key, out));
+    assert!(!list.key(0).is_empty(), "a key says its kind");
     let mut visits = 0_usize;
     let mut found = None;
     reads.load(&list, &mut |index, framed| {
@@ -269,11 +285,13 @@ fn scan<M: Persist>(
     let mut end = Vec::with_capacity(32);
     M::key_bytes(until, &mut end);
     assert_eq!(from < until, first < end, "the order of the bytes is the order of the keys");
+    assert!(!first.is_empty() && !end.is_empty(), "a key says its kind");
     assert!(first.len() <= KEY_BYTES_MAX, "a scan begins at a key");
     assert!(end.len() <= KEY_BYTES_MAX, "a scan ends before a key");
     let page = collect::<M>(reads, &first, &end, limit)?;
     assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
     assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");
+    assert!(page.len() <= limit, "a scan keeps its limit");
     Ok(page)
 }
 

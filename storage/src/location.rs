@@ -4,7 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::engine::{Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit};
+use crate::engine::{
+    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, VALUE_BYTES_MAX,
+};
 use crate::redb::CACHE_BYTES_DEFAULT;
 use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, StoreError};
 
@@ -13,6 +15,7 @@ use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, Stor
 const SERVER_CACHE_BYTES: usize = 256 << 20;
 
 const _: () = assert!(SERVER_CACHE_BYTES > CACHE_BYTES_DEFAULT, "a server has more than a till");
+const _: () = assert!(SERVER_CACHE_BYTES >= VALUE_BYTES_MAX, "the cache holds any one value");
 const _: () = assert!(
     SERVER_CACHE_BYTES <= 1 << 30,
     "a cache is a part of a small server's memory, not all of it"
@@ -66,6 +69,8 @@ impl FromStr for Location {
             Some(("memory", path)) => return Err(LocationError::Path(path.to_owned())),
             Some(_) | None => return Err(LocationError::Engine(text.to_owned())),
         };
+        let kept = !text.starts_with("memory");
+        assert_eq!(location != Self::Memory, kept, "files are kept if, and only if, so named");
         assert_eq!(location.to_string(), text, "a location is shown as it was written");
         Ok(location)
     }
@@ -87,13 +92,14 @@ impl Location {
     /// # Errors
     /// That of the engine.
     pub fn open(&self) -> Result<AnyEngine, StoreError> {
-        match self {
-            Self::Sled(path) => Sled::open(path).map(AnyEngine::Sled),
-            Self::Redb(path) => {
-                Redb::open_with_cache(path, SERVER_CACHE_BYTES).map(AnyEngine::Redb)
-            }
-            Self::Memory => Ok(AnyEngine::Memory(MemoryEngine::new())),
-        }
+        let engine = match self {
+            Self::Sled(path) => AnyEngine::Sled(Sled::open(path)?),
+            Self::Redb(path) => AnyEngine::Redb(Redb::open_with_cache(path, SERVER_CACHE_BYTES)?),
+            Self::Memory => AnyEngine::Memory(MemoryEngine::new()),
+        };
+        let in_memory = matches!(engine, AnyEngine::Memory(_));
+        assert_eq!(in_memory, *self == Self::Memory, "files are kept if, and only if, so named");
+        Ok(engine)
     }
 }
 

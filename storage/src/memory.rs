@@ -6,6 +6,7 @@ use std::sync::Arc;
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 
 use crate::StoreError;
+use crate::engine::BATCH_ROWS_MAX;
 
 /// A role's rows in a map, with the failures of a real store on demand.
 ///
@@ -99,6 +100,7 @@ impl<M: Machine> Memory<M> {
     pub fn restore(&mut self, image: Image<M>) {
         self.rows = image.0;
         self.reopen();
+        assert!(self.readable().is_ok(), "a restored store is open, whatever failed before");
     }
 
     /// Returns the committed rows.
@@ -156,12 +158,15 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Memory<M> {
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
         self.readable()?;
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "a row is asked for once, in order");
         let load = |key| {
             let row = self.rows.get(&key).cloned();
             (key, row)
         };
         let loaded: Loaded<M> = keys.into_iter().map(load).collect();
         let writes = decide(&loaded);
+        assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch, as on a disk");
+        debug_assert!(writes.is_sorted_by(|(a, _), (b, _)| a < b), "a row is written once");
         self.commit(writes)
     }
 }

@@ -64,6 +64,7 @@ impl MemoryEngine {
         assert!(whole > 0 || rows.is_empty(), "every row comes from a record");
         log.truncate(whole);
         let state = State { durable: whole, log, rows, ..State::default() };
+        assert!(state.readable().is_ok(), "what opens can be read");
         Ok(Self { state: Arc::new(RwLock::new(state)) })
     }
 
@@ -93,6 +94,8 @@ impl MemoryEngine {
     #[must_use]
     pub fn crash(self, keep_bytes: usize) -> Vec<u8> {
         let mut state = write(&self.state);
+        let in_doubt = state.durable < state.log.len();
+        assert!(!in_doubt || state.refuses, "only a failure leaves what is not acknowledged");
         state.refuses = true;
         let durable = std::mem::take(&mut state.durable);
         let mut log = std::mem::take(&mut state.log);
@@ -135,7 +138,9 @@ impl Engine for MemoryEngine {
             assert!(state.refuses, "a lost answer closes the store");
             return Err(StoreError::unknown("a planned failure"));
         }
+        let durable_before = state.durable;
         state.durable = state.log.len();
+        assert_eq!(state.durable, durable_before + record.len(), "one commit is one record");
         let rows_before = state.rows.len();
         for (key, value) in batch.iter() {
             match value {
@@ -145,6 +150,7 @@ impl Engine for MemoryEngine {
         }
         assert!(state.rows.len() <= rows_before + batch.len(), "a write adds at most one row");
         assert!(state.rows.len() + batch.len() >= rows_before, "a write removes at most one row");
+        assert!(state.readable().is_ok(), "a commit that succeeded leaves the store open");
         Ok(())
     }
 
@@ -166,7 +172,10 @@ impl State {
             return Err(StoreError::unknown("the store was closed by a failure; reopen it"));
         }
         assert!(self.durable == self.log.len(), "an open store has acknowledged all it wrote");
-        assert!(self.durable > 0 || self.rows.is_empty(), "every row is in the log");
+        let bytes = self.log.len();
+        assert!(bytes == 0 || bytes >= RECORD_HEAD, "what is in the log is in a record");
+        let writes_max = self.log.len() / WRITE_BYTES_MIN;
+        assert!(self.rows.len() <= writes_max, "every row is in the log");
         Ok(())
     }
 }
@@ -218,6 +227,10 @@ const RECORD_HEAD: usize = 8;
 const REMOVE: u8 = 0;
 const PUT: u8 = 1;
 
+/// Length of a key, tag, length of a value.
+const WRITE_BYTES_MIN: usize = 9;
+
+const _: () = assert!(WRITE_BYTES_MIN == 2 * size_of::<u32>() + 1, "a write without bytes");
 const _: () = assert!(REMOVE != PUT, "a tag says one thing");
 const _: () = assert!(usize::BITS >= u32::BITS, "a length on the disk is one in memory");
 const _: () = assert!(RECORD_HEAD == 2 * size_of::<u32>(), "a head is a length and a checksum");
@@ -234,17 +247,31 @@ fn record(batch: &Batch) -> Vec<u8> {
         put_bytes(&mut out, value.unwrap_or_default());
     }
     let len = u32::try_from(out.len() - RECORD_HEAD).expect("a commit is under 4 GiB");
-    assert!(len > 0, "a record has a payload");
+    let writes_max = len as usize / WRITE_BYTES_MIN;
+    assert!(batch.len() <= writes_max, "each write has its lengths and its tag");
     let sum = crc32fast::hash(&out[RECORD_HEAD..]);
     out[..4].copy_from_slice(&len.to_le_bytes());
     out[4..RECORD_HEAD].copy_from_slice(&sum.to_le_bytes());
+    debug_assert_eq!(
+        record_at(&out, 0),
+        Ok(Some(&out[RECORD_HEAD..])),
+        "a record is found as it is written"
+    );
+    debug_assert!(
+        replay(&out[RECORD_HEAD..], &mut BTreeMap::new()).is_ok(),
+        "a record replays, so what is acknowledged opens again"
+    );
     out
 }
 
 fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     let len = u32::try_from(bytes.len()).expect("keys and values are under 4 GiB");
+    let start = out.len();
     out.extend_from_slice(&len.to_le_bytes());
     out.extend_from_slice(bytes);
+    let mut written = &out[start..];
+    assert_eq!(take_bytes(&mut written), Some(bytes), "bytes are read as they are written");
+    assert!(written.is_empty(), "nothing lies behind them, so the next write begins there");
 }
 
 /// Returns the payload of the record at `start`, or none if the log ends there or is torn there.
@@ -270,6 +297,7 @@ fn record_at(log: &[u8], start: usize) -> Result<Option<&[u8]>, StoreError> {
 }
 
 fn replay(mut payload: &[u8], rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(), StoreError> {
+    let rows_max = rows.len() + payload.len() / WRITE_BYTES_MIN;
     while !payload.is_empty() {
         let before = payload.len();
         let write = take_bytes(&mut payload).and_then(|key| {
@@ -288,6 +316,7 @@ fn replay(mut payload: &[u8], rows: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Result<(
             }
         };
     }
+    assert!(rows.len() <= rows_max, "a write adds at most one row");
     Ok(())
 }
 

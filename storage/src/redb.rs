@@ -39,6 +39,9 @@ pub const CACHE_BYTES_DEFAULT: usize = 32 << 20;
 
 const _: () = assert!(FORMAT_VERSION > 0, "a version is not what a page of zeroes says");
 const _: () = assert!(CACHE_BYTES_DEFAULT >= VALUE_BYTES_MAX, "the cache holds any one value");
+const _: () = assert!(CACHE_BYTES_DEFAULT <= 64 << 20, "a till has little memory to spare");
+const _: () = assert!(!PART.is_empty(), "damage has a place");
+const _: () = assert!(!FORMAT_KEY.is_empty(), "the version has a name");
 const _: () = assert!((VALUE_BYTES_MAX as u64) < 3 << 30, "redb takes values of less than 3 GiB");
 
 /// A redb file, open for writing by this process alone.
@@ -135,6 +138,9 @@ impl Engine for Redb {
             self.shared.close(StoreError::unknown(error));
             let next = self.shared.with(|_| Ok(()));
             assert!(matches!(next, Err(StoreError::Unknown { .. })), "who lost a commit refuses");
+        } else {
+            let next = self.shared.with(|_| Ok(()));
+            assert!(next.is_ok(), "a commit that succeeded leaves the store open");
         }
         outcome
     }
@@ -166,6 +172,8 @@ impl Shared {
             "who meets a closed store may open it again"
         );
         let mut handle = self.handle.write().unwrap_or_else(PoisonError::into_inner);
+        let last = matches!(refusal, StoreError::Unavailable { .. });
+        assert!(handle.is_ok() || last, "what is closed is closed again by its end alone");
         let before = std::mem::replace(&mut *handle, Err(refusal));
         if let Err(error) = contain(PART, || drop(before)) {
             tracing::error!(%error, "redb panicked while it closed");
@@ -241,9 +249,12 @@ fn format_version(database: &Database) -> Result<Option<u64>, StoreError> {
         }
         Err(TableError::TableDoesNotExist(_)) => {
             let mut tables = transaction.list_tables().map_err(reading)?;
-            match tables.next() {
-                None => Ok(None),
-                Some(_) => Err(StoreError::damaged_part(PART, "it belongs to another program")),
+            let mut multimaps = transaction.list_multimap_tables().map_err(reading)?;
+            match (tables.next(), multimaps.next()) {
+                (None, None) => Ok(None),
+                (Some(_), _) | (_, Some(_)) => {
+                    Err(StoreError::damaged_part(PART, "it belongs to another program"))
+                }
             }
         }
         Err(error) => Err(tabling(error)),

@@ -45,7 +45,7 @@ fn redb_never_serves_a_row_that_was_not_written() {
         let mut bad = good.clone();
         match round % 3 {
             0 => {
-                let at = random.below(4096) as usize;
+                let at = random.below(bad.len() as u64) as usize;
                 bad[at] ^= 1 << random.below(8);
             }
             1 => {
@@ -133,6 +133,16 @@ fn a_foreign_file_is_refused() {
         transaction.commit().unwrap();
     }
     let refused = Redb::open(&other).unwrap_err();
+    assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
+    let multimap = directory.path().join("multimap");
+    {
+        let database = redb::Database::create(&multimap).unwrap();
+        let transaction = database.begin_write().unwrap();
+        let table = redb::MultimapTableDefinition::<u64, u64>::new("theirs");
+        transaction.open_multimap_table(table).unwrap().insert(1, 2).unwrap();
+        transaction.commit().unwrap();
+    }
+    let refused = Redb::open(&multimap).unwrap_err();
     assert!(matches!(refused, StoreError::Damaged { .. }), "{refused}");
 }
 

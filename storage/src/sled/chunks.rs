@@ -50,6 +50,10 @@ const _: () = assert!(HEAD_BYTES < CHUNK_BYTES, "a head is smaller than what it 
 const _: () = assert!(KEY_BYTES_MAX <= u16::MAX as usize, "two bytes hold the length of a key");
 const _: () = assert!(VALUE_BYTES_MAX <= u32::MAX as usize, "four bytes hold that of a value");
 const _: () = assert!(CHUNKS_MAX as usize * CHUNK_BYTES >= VALUE_BYTES_MAX, "chunks hold a value");
+const _: () = assert!(VALUE_BYTES_MAX.is_multiple_of(CHUNK_BYTES), "the largest fills its chunks");
+const _: () = assert!(CHUNKS_MAX > 1, "what is chunked has more than one chunk");
+const _: () = assert!(CHUNKS_MAX as usize * CHUNK_BYTES < VALUE_BYTES_MAX + CHUNK_BYTES, "no more");
+const _: () = assert!(FORMAT_KEY.len() == 1 && TALLY_KEY.len() == 1, "our own keys are their kind");
 const _: () = assert!(
     LEAF_ROWS_MAX * (CHUNK_BYTES + 1 + KEY_BYTES_MAX + CHUNK_KEY_BYTES) < LOG_VALUE_BYTES_MAX,
     "a leaf of the largest chunks stays in the log, which is synced"
@@ -71,6 +75,8 @@ pub(super) fn row_key(key: &[u8], out: &mut Vec<u8>) {
     out.push(ROW);
     out.extend_from_slice(key);
     assert_eq!(key_of_row(out), Some(key), "a row's key is read as it is written");
+    assert!(FORMAT_KEY < out.as_slice(), "rows lie behind the format: a scan does not meet it");
+    assert!(out.as_slice() < TALLY_KEY, "rows lie before the tally: a scan does not meet it");
 }
 
 /// Returns the row's key, given the tree's.
@@ -81,6 +87,7 @@ pub(super) fn key_of_row(stored: &[u8]) -> Option<&[u8]> {
 /// Returns the tree's key of one chunk.
 pub(super) fn chunk_key(key: &[u8], index: u32) -> Vec<u8> {
     assert!(index < CHUNKS_MAX, "a value has at most {CHUNKS_MAX} chunks");
+    assert!(key.len() <= KEY_BYTES_MAX, "the key is one that a store takes");
     let len = u16::try_from(key.len()).expect("a key is short");
     let mut out = Vec::with_capacity(key.len() + CHUNK_KEY_BYTES);
     out.push(CHUNK);
@@ -88,6 +95,8 @@ pub(super) fn chunk_key(key: &[u8], index: u32) -> Vec<u8> {
     out.extend_from_slice(key);
     out.extend_from_slice(&index.to_be_bytes());
     assert_eq!(out.len(), key.len() + CHUNK_KEY_BYTES, "a chunk's key has no other parts");
+    assert!(out.starts_with(&chunk_prefix()), "a check that counts the chunks meets this one");
+    assert!(key_of_row(&out).is_none(), "a chunk is not counted as a row");
     out
 }
 
@@ -106,6 +115,8 @@ pub(super) struct Head {
     sum: u32,
 }
 
+const _: () = assert!(HEAD_BYTES == 1 + size_of::<Head>(), "every field is written");
+
 impl<'a> Stored<'a> {
     /// Returns how `value` is to be stored.
     pub(super) fn of(value: &'a [u8]) -> Self {
@@ -114,7 +125,9 @@ impl<'a> Stored<'a> {
         }
         assert!(value.len() <= VALUE_BYTES_MAX, "a value is within the limit of every engine");
         let len = u32::try_from(value.len()).expect("a value is under 4 GiB");
-        Self::Chunked(Head { len, sum: crc32fast::hash(value) })
+        let stored = Self::Chunked(Head { len, sum: crc32fast::hash(value) });
+        assert!(stored.chunks() > 1, "what fits into one chunk is stored whole");
+        stored
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -125,6 +138,11 @@ impl<'a> Stored<'a> {
                 out.push(INLINE);
                 out.extend_from_slice(value);
                 assert!(out.len() <= 1 + CHUNK_BYTES, "no value in the tree is large");
+                let read = Stored::decode(&[], &out);
+                assert!(
+                    matches!(read, Ok(Stored::Inline(read)) if read == *value),
+                    "a small row is read as it is written"
+                );
                 out
             }
             Self::Chunked(head) => {
@@ -134,6 +152,11 @@ impl<'a> Stored<'a> {
                 out.extend_from_slice(&head.len.to_le_bytes());
                 out.extend_from_slice(&head.sum.to_le_bytes());
                 assert_eq!(out.len(), HEAD_BYTES, "a head has no other parts");
+                let read = Stored::decode(&[], &out);
+                assert!(
+                    matches!(read, Ok(Stored::Chunked(read)) if read == *head),
+                    "a head is read as it is written"
+                );
                 out
             }
         }
@@ -160,6 +183,8 @@ impl<'a> Stored<'a> {
             Self::Chunked(head) => {
                 let chunks = head.len.div_ceil(CHUNK_BYTES as u32);
                 assert!(chunks <= CHUNKS_MAX, "a value has at most {CHUNKS_MAX} chunks");
+                let room = chunks as usize * CHUNK_BYTES;
+                assert!(room >= head.len as usize, "the chunks have room for the value");
                 chunks
             }
         }
@@ -179,7 +204,11 @@ impl Head {
             let Some(chunk) = next(index)? else {
                 return Err(StoreError::damaged_row(key, format!("chunk {index} is missing")));
             };
+            if chunk.as_ref().len() > CHUNK_BYTES {
+                return Err(StoreError::damaged_row(key, format!("chunk {index} is too large")));
+            }
             value.extend_from_slice(chunk.as_ref());
+            assert!(value.len() <= VALUE_BYTES_MAX, "so many chunks are no more than a value");
         }
         if value.len() != self.len as usize || crc32fast::hash(&value) != self.sum {
             return Err(StoreError::damaged_row(key, "the chunks are not what was written"));

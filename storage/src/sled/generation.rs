@@ -20,8 +20,13 @@ pub(super) const PART: &str = "sled store";
 
 const CACHE_BYTES: u64 = 64 << 20;
 const FORMAT_VERSION: &[u8] = &[1];
+/// The most commits that a store opens with: as many more can follow before the count ends.
+const COMMITS_MAX: u64 = u64::MAX / 2;
 
 const _: () = assert!(CACHE_BYTES >= VALUE_BYTES_MAX as u64, "the cache holds any one value");
+const _: () = assert!(COMMITS_MAX <= u64::MAX - COMMITS_MAX, "as many commits can follow");
+const _: () = assert!(CACHE_BYTES <= 1 << 30, "a cache is a part of a small server's memory");
+const _: () = assert!(FORMAT_VERSION.len() <= CHUNK_BYTES, "the format lies in the log");
 const _: () = assert!(FORMAT_VERSION.len() == 1, "a version is one byte");
 const _: () = assert!(FORMAT_VERSION[0] != 0, "a version is not what a page of zeroes says");
 
@@ -51,6 +56,7 @@ impl Generation {
             fsync::entry(&path.join(part))?;
         }
         fsync::parent(path)?;
+        assert_eq!(witness.commits, tally.commits, "the witness begins where the tally stands");
         Ok(Self { db, log, path: path.to_owned(), tally, witness })
     }
 
@@ -61,15 +67,19 @@ impl Generation {
             return Ok(());
         }
         assert!(batch.len() <= BATCH_ROWS_MAX, "a batch is within the limit of every engine");
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw every commit");
+        assert!(self.tally.commits < u64::MAX, "there is a next commit, since so few led here");
+        let (mut appeared, mut vanished) = (0_u64, 0_u64);
         let mut writes = ::sled::Batch::default();
         let mut tally = self.tally;
         let mut row_key = Vec::with_capacity(64);
         for (key, value) in batch.iter() {
             chunks::row_key(key, &mut row_key);
-            let mut before = 0;
+            let (mut before, mut replaces) = (0, false);
             if let Some(replaced) = contain(PART, || self.db.get(&row_key))?.map_err(reading)? {
                 before = Stored::decode(key, &replaced)?.chunks();
                 tally.subtract(&row_key, &replaced);
+                replaces = true;
             }
             let now = match value {
                 Some(value) => {
@@ -85,13 +95,19 @@ impl Generation {
                     0
                 }
             };
+            appeared += u64::from(value.is_some() && !replaces);
+            vanished += u64::from(value.is_none() && replaces);
             for index in now..before {
                 writes.remove(chunks::chunk_key(key, index));
             }
         }
         let changes = batch.len() as u64;
-        assert!(tally.rows <= self.tally.rows + changes, "a change adds at most one row");
-        assert!(tally.rows + changes >= self.tally.rows, "a change removes at most one row");
+        assert!(appeared + vanished <= changes, "a change adds or removes at most one row");
+        assert_eq!(
+            tally.rows + vanished,
+            self.tally.rows + appeared,
+            "the tally has what was there, what came, and not what went"
+        );
         tally.commits += 1;
         writes.insert(TALLY_KEY, &tally.encode());
         apply(&self.db, &self.log, writes);
@@ -99,10 +115,12 @@ impl Generation {
             end_process(&error.to_string());
         }
         self.tally = tally;
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw this commit");
         Ok(())
     }
 
     pub(super) fn check(&self) -> Result<Integrity, StoreError> {
+        assert_eq!(self.witness.commits, self.tally.commits, "the witness saw every commit");
         self.tally.compare(add_up(&self.db)?)?;
         let mut chunks = 0_u64;
         let mut found = self.db.scan_prefix(chunks::chunk_prefix());
@@ -132,6 +150,11 @@ impl Generation {
         self.tally.rows
     }
 
+    /// Returns the directory in which the database lies.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     pub(super) fn blob_files(&self) -> Result<usize, StoreError> {
         fs::read_dir(self.path.join("blobs"))
             .map(Iterator::count)
@@ -144,6 +167,8 @@ impl Generation {
         stored: &[u8],
         give: impl FnOnce(&[u8]) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
+        // Before anything is made of the key: a chunk's key has no room for a longer one.
+        expect_within_limits(key, &[])?;
         match Stored::decode(key, stored)? {
             Stored::Inline(value) => {
                 expect_within_limits(key, value)?;
@@ -223,11 +248,14 @@ fn insert_chunks(writes: &mut ::sled::Batch, key: &[u8], value: &[u8], count: u3
     }
     assert!(value.len() > CHUNK_BYTES, "a row with chunks is large");
     assert_eq!(value.chunks(CHUNK_BYTES).len(), count as usize, "the head counts the chunks");
+    let mut bytes = 0;
     for (index, chunk) in (0..count).zip(value.chunks(CHUNK_BYTES)) {
+        bytes += chunk.len();
         assert!(!chunk.is_empty(), "a chunk holds a part of the value");
         assert!(chunk.len() <= CHUNK_BYTES, "sled keeps small values in its log");
         writes.insert(chunks::chunk_key(key, index), chunk);
     }
+    assert_eq!(bytes, value.len(), "the chunks are the whole value");
 }
 
 /// Refuses a store of another format; begins a new one with a format and an empty tally.
@@ -254,6 +282,9 @@ fn check_tally(db: &::sled::Db) -> Result<Tally, StoreError> {
     let tally = stored
         .and_then(|stored| Tally::decode(&stored))
         .ok_or_else(|| StoreError::damaged_part(PART, "it has no tally of its rows"))?;
+    if tally.commits > COMMITS_MAX {
+        return Err(StoreError::damaged_part(PART, "it counts more commits than can have been"));
+    }
     tally.compare(add_up(db)?)?;
     Ok(tally)
 }
@@ -331,11 +362,54 @@ fn remove_unfinished_snapshots(path: &Path) -> Result<(), StoreError> {
 }
 
 fn reading(error: ::sled::Error) -> StoreError {
-    match error {
+    let refusal = match error {
         ::sled::Error::Io(error) => StoreError::before_write("sled", &error),
         ::sled::Error::Unsupported(why) => StoreError::unsupported(why),
         ::sled::Error::Corruption { .. }
         | ::sled::Error::ReportableBug(_)
         | ::sled::Error::CollectionNotFound(_) => StoreError::damaged_part(PART, error),
+    };
+    assert!(!matches!(refusal, StoreError::Unknown { .. }), "a read leaves no commit in doubt");
+    refusal
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    #![allow(clippy::field_reassign_with_default, reason = "the sum is the tally's own")]
+
+    use super::super::chunks::{Stored, TALLY_KEY};
+    use super::super::hard_sync;
+    use super::super::tally::Tally;
+    use super::Generation;
+    use crate::StoreError;
+    use crate::engine::{AFTER_LAST_KEY, Read as _};
+
+    #[test]
+    fn a_key_longer_than_any_that_was_written_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let hard_sync = hard_sync::install().unwrap();
+        let generation = Generation::open(&directory.path().join("store-1"), hard_sync).unwrap();
+        let row_key = [&b"r"[..], &[b'k'; 70_000]].concat();
+        for value in [&[7_u8; 10][..], &[7; 5_000]] {
+            generation.db.insert(&row_key, Stored::of(value).encode()).unwrap();
+            let read = generation.visit(&[], &AFTER_LAST_KEY, usize::MAX, &mut |_, _| Ok(()));
+            assert!(matches!(read, Err(StoreError::Damaged { .. })), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn a_count_of_commits_that_nobody_can_have_made_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store-1");
+        let hard_sync = hard_sync::install().unwrap();
+        let generation = Generation::open(&path, hard_sync).unwrap();
+        let mut tally = Tally::default();
+        tally.commits = u64::MAX;
+        generation.db.insert(TALLY_KEY, &tally.encode()).unwrap();
+        generation.db.flush().unwrap();
+        drop(generation);
+        let refused = Generation::open(&path, hard_sync).err();
+        assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{refused:?}");
     }
 }

@@ -104,6 +104,10 @@ mod platform {
     /// The most instructions that the kernel takes.
     const FILTER_MAX: usize = 4096;
 
+    const _: () = assert!(MODE_FILTER > 1, "one is the strict mode, which has no filters");
+
+    const _: () = assert!(FILTER_MAX <= u16::MAX as usize, "the kernel counts in sixteen bits");
+
     struct Filters {
         mode: u64,
         count: u64,
@@ -111,6 +115,7 @@ mod platform {
 
     /// Reads what the kernel says of one thread.
     fn filters(status: &str) -> Result<Filters, StoreError> {
+        assert!(status.starts_with("/proc/"), "only the kernel says what is in force");
         let text = match fs::read_to_string(status) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -29,7 +29,10 @@ impl Home {
     /// Takes the lock, and creates what is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::before_write("the store's directory", &error);
-        fs::create_dir_all(path).map_err(failed)?;
+        for missing in fsync::missing(path) {
+            fs::create_dir_all(&missing).map_err(failed)?;
+            fsync::parent(&missing)?;
+        }
         fsync::parent(path)?;
         let lock = File::create(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
@@ -41,7 +44,8 @@ impl Home {
         }
         let (current, confirmed) = match fs::read_to_string(path.join(CURRENT)) {
             Ok(text) => {
-                let current = number(text.trim_end()).ok_or_else(|| {
+                let named = number(text.trim_end()).filter(|number| *number <= CURRENT_MAX);
+                let current = named.ok_or_else(|| {
                     StoreError::damaged_part(CURRENT, format!("{text:?} names no database"))
                 })?;
                 (current, true)
@@ -50,6 +54,7 @@ impl Home {
             Err(error) => return Err(failed(error)),
         };
         let home = Self { path: path.to_owned(), current, confirmed, _lock: lock };
+        assert!(home.confirmed || home.current == FIRST, "a store that no file names is a first");
         home.expect_current()?;
         Ok(home)
     }
@@ -58,6 +63,9 @@ impl Home {
     fn expect_current(&self) -> Result<(), StoreError> {
         if self.confirmed {
             expect_database(&self.current())?;
+            // A crash may have come between a rename and its sync: what that name replaced is
+            // removed only when the name cannot go back.
+            fsync::entry(&self.path)?;
             return self.remove_others();
         }
         // A crash in the first open leaves at most the first database, which nobody wrote to.
@@ -72,6 +80,7 @@ impl Home {
     /// Makes the database that was opened the one that counts, if none did before.
     pub(super) fn confirm(&self) -> Result<(), StoreError> {
         expect_database(&self.current())?;
+        assert!(self.confirmed || self.current == FIRST, "only a first database has no name yet");
         match self.confirmed {
             true => Ok(()),
             false => write_current(&self.path, self.current),
@@ -85,6 +94,7 @@ impl Home {
 
     /// Returns the directory in which a compaction writes.
     pub(super) fn next(&self) -> PathBuf {
+        assert!(self.current < u64::MAX, "there is a next database, since so few led here");
         self.path.join(name(self.current + 1))
     }
 
@@ -96,6 +106,7 @@ impl Home {
         self.current += 1;
         self.confirmed = true;
         assert_eq!(self.current(), next, "what was next counts");
+        assert_ne!(self.next(), next, "the next compaction does not write over what counts");
         self.remove_others()
     }
 
@@ -147,9 +158,16 @@ const LOCK: &str = "lock";
 const CURRENT: &str = "current";
 const CURRENT_NEW: &str = "current.new";
 const FIRST: u64 = 1;
+/// The highest number that a store opens with: there are as many after it.
+const CURRENT_MAX: u64 = u64::MAX / 2;
 const PREFIX: &str = "store-";
 
 const _: () = assert!(FIRST < u64::MAX, "there is a next database after the first");
+const _: () = assert!(FIRST <= CURRENT_MAX, "a new store opens again");
+const _: () = assert!(CURRENT_MAX <= u64::MAX - CURRENT_MAX, "as many databases can follow");
+const _: () = assert!(LOCK.as_bytes()[0] != CURRENT.as_bytes()[0], "the lock names no database");
+const _: () = assert!(CURRENT_NEW.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the next name");
+const _: () = assert!(PREFIX.as_bytes()[PREFIX.len() - 1] == b'-', "a number begins behind it");
 const _: () = assert!(LOCK.as_bytes()[0] != PREFIX.as_bytes()[0], "the lock is no database");
 const _: () = assert!(CURRENT.as_bytes()[0] != PREFIX.as_bytes()[0], "nor is the name of one");
 const _: () = assert!(CURRENT.len() < CURRENT_NEW.len(), "a name is replaced, not written over");
@@ -158,8 +176,11 @@ fn name(number: u64) -> String {
     format!("{PREFIX}{number}")
 }
 
-fn number(name: &str) -> Option<u64> {
-    name.strip_prefix(PREFIX)?.parse().ok()
+/// Returns the number of a database, given its name as [`name`] writes it: "store-07" is somebody
+/// else's, and is not taken for "store-7".
+fn number(given: &str) -> Option<u64> {
+    let number = given.strip_prefix(PREFIX)?.parse().ok()?;
+    (name(number) == given).then_some(number)
 }
 
 /// Refuses a database that is not there: sled would begin an empty one in its place.
@@ -180,4 +201,51 @@ fn write_current(path: &Path, current: u64) -> Result<(), StoreError> {
     file.sync_all().map_err(failed)?;
     fs::rename(&new, path.join(CURRENT)).map_err(failed)?;
     fsync::entry(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::fs;
+    use std::path::Path;
+
+    use super::{CURRENT, Home, name, number};
+    use crate::StoreError;
+
+    #[test]
+    fn a_name_is_a_databases_if_it_is_written_as_one() {
+        for any in [0, 1, 7, 10, u64::MAX] {
+            assert_eq!(number(&name(any)), Some(any));
+        }
+        for other in ["store-", "store-07", "store-+7", "store-7 ", "store-18446744073709551616"] {
+            assert_eq!(number(other), None, "{other}");
+        }
+    }
+
+    fn database(home: &Path, name: &str) {
+        fs::create_dir_all(home.join(name)).unwrap();
+        fs::write(home.join(name).join("db"), "").unwrap();
+    }
+
+    #[test]
+    fn a_directory_of_somebody_else_neither_counts_nor_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = directory.path().join("home");
+        database(&home, "store-8");
+        database(&home, "store-07");
+        fs::write(home.join(CURRENT), "store-8").unwrap();
+        drop(Home::open(&home).unwrap());
+        assert!(home.join("store-07").exists());
+    }
+
+    #[test]
+    fn a_database_after_which_there_is_none_is_damage() {
+        let directory = tempfile::tempdir().unwrap();
+        let last = name(u64::MAX);
+        database(directory.path(), &last);
+        fs::write(directory.path().join(CURRENT), last).unwrap();
+        let refused = Home::open(directory.path()).err();
+        assert!(matches!(refused, Some(StoreError::Damaged { .. })), "{refused:?}");
+    }
 }

@@ -74,6 +74,7 @@ impl Sled {
         let home = Home::open(path)?;
         let generation = Generation::open(&home.current(), hard_sync)?;
         home.confirm()?;
+        assert_eq!(generation.path(), home.current(), "what is open is what counts");
         let open = Open { generation, _home: home };
         Ok(Self { shared: Arc::new(Shared { open: RwLock::new(Some(open)) }) })
     }
@@ -97,6 +98,8 @@ impl Sled {
             let mut to = Generation::open(&new, hard_sync)?;
             let rows = copy_pages(&from, |batch| to.commit(batch))?;
             assert_eq!(to.rows(), rows, "a copy has each row that was copied, once");
+            assert!(to.rows() <= from.rows(), "a copy makes no rows");
+            assert_ne!(from.path(), to.path(), "a compaction does not write over what it reads");
             rows
         };
         home.switch_to_next()?;
@@ -139,6 +142,8 @@ impl Engine for Sled {
             Some(open) => open.generation.commit(batch),
             None => Err(StoreError::closed()),
         };
+        let locked = matches!(outcome, Err(StoreError::Locked { .. }));
+        assert!(!locked, "an open store is this process's alone");
         let in_doubt = matches!(outcome, Err(StoreError::Unknown { .. }));
         assert!(!in_doubt, "a commit that is in doubt ends the process");
         outcome

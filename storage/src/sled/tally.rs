@@ -29,6 +29,8 @@ const _: () = assert!(WITNESS_BYTES <= 512, "a witness lies within one sector: i
 const MIX_ONE: u64 = 0xbf58_476d_1ce4_e5b9;
 const MIX_TWO: u64 = 0x94d0_49bb_1331_11eb;
 
+const _: () = assert!(MIX_ONE != MIX_TWO, "the second mixing is not the first again");
+const _: () = assert!(WITNESS_BYTES != TALLY_BYTES, "neither is taken for the other");
 const _: () = assert!(MIX_ONE % 2 == 1, "an odd factor maps no two weights to one");
 const _: () = assert!(MIX_TWO % 2 == 1, "an odd factor maps no two weights to one");
 const _: () = assert!(CHUNK_BYTES < u32::MAX as usize, "a length lies above its checksum");
@@ -43,6 +45,8 @@ pub(super) struct Tally {
     sum: u64,
 }
 
+const _: () = assert!(size_of::<Tally>() == TALLY_BYTES, "every field is written");
+
 impl Tally {
     /// Counts a row in, as it lies in the tree.
     pub(super) fn add(&mut self, row_key: &[u8], stored: &[u8]) {
@@ -55,6 +59,7 @@ impl Tally {
         assert!(self.rows > 0, "only a row that was counted is replaced");
         self.rows -= 1;
         self.sum = self.sum.wrapping_sub(weight(row_key, stored));
+        assert!(self.rows > 0 || self.sum == 0, "no rows add up to nothing");
     }
 
     pub(super) fn encode(self) -> [u8; TALLY_BYTES] {
@@ -105,7 +110,7 @@ fn weight(row_key: &[u8], stored: &[u8]) -> u64 {
 pub(super) struct Witness {
     file: File,
     /// The number that was recorded last, or is the first to be.
-    commits: u64,
+    pub(super) commits: u64,
 }
 
 impl Witness {
@@ -150,6 +155,7 @@ impl Witness {
         let mut bytes = [0; WITNESS_BYTES];
         bytes[..8].copy_from_slice(&number);
         bytes[8..].copy_from_slice(&crc32fast::hash(&number).to_le_bytes());
+        assert_eq!(Self::decode(&bytes), Some(commits), "a witness is read as it is written");
         self.file.seek(SeekFrom::Start(0))?;
         self.file.write_all(&bytes)
     }
@@ -158,11 +164,14 @@ impl Witness {
         let mut bytes = Vec::with_capacity(WITNESS_BYTES);
         self.file.seek(SeekFrom::Start(0))?;
         self.file.read_to_end(&mut bytes)?;
-        let Some((number, sum)) = bytes.split_first_chunk::<8>() else {
-            return Ok(None);
-        };
+        Ok(Self::decode(&bytes))
+    }
+
+    /// Returns the number, if the bytes are one and its checksum, and nothing else.
+    fn decode(bytes: &[u8]) -> Option<u64> {
+        let (number, sum) = bytes.split_first_chunk::<8>()?;
         let intact = crc32fast::hash(number).to_le_bytes() == *sum;
-        Ok(intact.then(|| u64::from_le_bytes(*number)))
+        intact.then(|| u64::from_le_bytes(*number))
     }
 }
 
