@@ -11,6 +11,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io::Read as _;
 
 use bytes::Bytes;
 use counterfoil_protocol::catalog::EntityId;
@@ -27,10 +28,13 @@ use serde::Deserialize;
 use tokio::task::AbortHandle;
 use tower::ServiceExt as _;
 
-/// The most bytes of an answer that are read.
+/// The most bytes of an answer that are read, on the wire and after decompression.
 pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Request bodies below this size are never compressed.
 pub const COMPRESS_FROM: usize = 1024;
+/// The most memory that a compressed answer may ask of the decoder, as a power of two.
+const WINDOW_LOG_MAX: u32 = 23;
+const ZSTD: &str = "zstd";
 
 /// Something that connects to the host and port of a URI.
 pub trait Connector: Clone + Send + Sync + 'static {
@@ -293,6 +297,7 @@ impl<C: Connector> Transport<C> {
             .header(header::AUTHORIZATION, self.bearer.clone())
             .header(header::CONTENT_TYPE, MEDIA_TYPE)
             .header(header::ACCEPT, MEDIA_TYPE)
+            .header(header::ACCEPT_ENCODING, ZSTD)
             .header(header::USER_AGENT, crate::sync::APP)
             .header("x-sync-attempt", attempt)
             .header("x-request-id", format!("{request_id:016x}"));
@@ -300,7 +305,7 @@ impl<C: Connector> Transport<C> {
             && body.len() >= COMPRESS_FROM
             && let Ok(smaller) = zstd::encode_all(body.as_slice(), 3)
         {
-            builder = builder.header(header::CONTENT_ENCODING, "zstd");
+            builder = builder.header(header::CONTENT_ENCODING, ZSTD);
             body = smaller;
         }
         builder.body(Full::from(body)).map_err(|error| unreadable(&error))
@@ -339,12 +344,28 @@ async fn exchange(
         connection.sender.send_request(request).await.map_err(|error| unreadable(&error))?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
+    let compressed = response.headers().get(header::CONTENT_ENCODING).is_some();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
     let body = body.collect().await.map_err(|error| {
         tracing::debug!(%error, "the answer was cut off, or too long");
         Fault::Transport
     })?;
-    Ok((connection, RawAnswer { status, retry_after, body: body.to_bytes() }))
+    let body = body.to_bytes();
+    let body = if compressed { unpack(&body)? } else { body };
+    Ok((connection, RawAnswer { status, retry_after, body }))
+}
+
+/// Decompresses an answer; no other encoding than zstd was asked for.
+fn unpack(wire: &[u8]) -> Result<Bytes, Fault> {
+    let cannot = |error: std::io::Error| unreadable(&error);
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(wire).map_err(cannot)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(cannot)?;
+    let mut plain = Vec::with_capacity(wire.len().saturating_mul(4).min(ANSWER_BYTES_MAX));
+    decoder.take(ANSWER_BYTES_MAX as u64 + 1).read_to_end(&mut plain).map_err(cannot)?;
+    if plain.len() > ANSWER_BYTES_MAX {
+        return Err(unreadable(&"it is too long"));
+    }
+    Ok(plain.into())
 }
 
 fn retry_after(headers: &http::HeaderMap) -> Option<Millis> {

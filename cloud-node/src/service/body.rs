@@ -77,6 +77,21 @@ impl Manner {
         Self { form, compressed: false, compress: accepts_zstd(headers) }
     }
 
+    /// Returns whether the caller takes a compressed frame as it is kept.
+    pub(super) fn takes_packed(self) -> bool {
+        self.compress && self.form == Form::Binary
+    }
+
+    /// Answers with a frame that is compressed already.
+    pub(super) fn packed(self, frame: Bytes) -> Response {
+        assert!(self.takes_packed(), "the caller can read it");
+        let mut response = Response::new(frame.into());
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(ZSTD));
+        response
+    }
+
     /// Answers in JSON whatever was asked: requests without a body.
     pub(super) const fn plain_json() -> Self {
         Self { form: Form::Json, compressed: false, compress: false }

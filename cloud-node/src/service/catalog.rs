@@ -8,18 +8,20 @@ use axum::extract::{Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
-use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::catalog::{delta, head, snapshot};
 use counterfoil_protocol::cloud::{Edit, Edits, Input, Output};
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::catalog::{
-    CatalogHead, ChangeV1, DeltaAnswer, ENTITIES_USUAL, EntityV1, SnapshotPage,
+    CatalogHead, ChangeV1, DELTA_ENTITIES_USUAL, DeltaAnswer, EntityV1, RUN_ENTITIES_USUAL,
+    SnapshotPage,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, from_json};
+use super::packed::Name;
 use super::{Node, Reads, Shared, auth, wrong_output};
 use crate::problem::Problem;
 
@@ -70,10 +72,23 @@ async fn answer_delta<Q: Reads>(
         Problem::new(ErrorCode::EventInvalid, "say which version the till has: `?from=17`")
     })?;
     let reads = &node.parts.reads;
-    let answer = delta(reads, site.shop, site.branch, from, ENTITIES_USUAL).await;
-    let answer = answer.map_err(|error| failed(ErrorCode::DeltaFailed, &error))?;
-    tracing::debug!(from, "catalog delta");
+    let cannot = |error: &dyn std::fmt::Display| failed(ErrorCode::DeltaFailed, error);
     let manner = Manner::accepted(headers);
+    let head = head(reads, site.shop).await.map_err(|error| cannot(&error))?;
+    let name = Name::Delta { site, from, head };
+    if manner.takes_packed()
+        && let Some(frame) = node.packed.get(&name)
+    {
+        return Ok(manner.packed(frame));
+    }
+    let answer = delta(reads, site.shop, site.branch, from, DELTA_ENTITIES_USUAL).await;
+    let answer = answer.map_err(|error| cannot(&error))?;
+    tracing::debug!(from, "catalog delta");
+    if manner.takes_packed()
+        && let Some(frame) = node.packed.pack(name, &answer.encode())
+    {
+        return Ok(manner.packed(frame));
+    }
     Ok(match &answer {
         DeltaAnswer::Page(page) => {
             let told = Told {
@@ -108,14 +123,35 @@ async fn answer_run<Q: Reads>(
         }
     };
     let reads = &node.parts.reads;
-    let page = snapshot(reads, site.shop, site.branch, pinned, after, ENTITIES_USUAL).await;
-    let page: SnapshotPage = page.map_err(|error| failed(ErrorCode::SnapshotFailed, &error))?;
+    let cannot = |error: &dyn std::fmt::Display| failed(ErrorCode::SnapshotFailed, error);
+    let manner = Manner::accepted(headers);
+    let pinned = match pinned {
+        Some(pinned) => pinned,
+        None => {
+            let head = head(reads, site.shop).await.map_err(|error| cannot(&error))?;
+            node.packed.pinned(site, head)
+        }
+    };
+    let name = Name::Run { site, pinned, after };
+    if manner.takes_packed()
+        && let Some(frame) = node.packed.get(&name)
+    {
+        return Ok(manner.packed(frame));
+    }
+    let page =
+        snapshot(reads, site.shop, site.branch, Some(pinned), after, RUN_ENTITIES_USUAL).await;
+    let page: SnapshotPage = page.map_err(|error| cannot(&error))?;
+    if manner.takes_packed()
+        && let Some(frame) = node.packed.pack(name, &page.encode())
+    {
+        return Ok(manner.packed(frame));
+    }
     let told = ToldRun {
         pinned: page.pinned,
         last: page.last,
         entities: page.entities.iter().map(Shown::of).collect(),
     };
-    Ok(Manner::accepted(headers).answer(StatusCode::OK, &told, |_| page.encode()))
+    Ok(manner.answer(StatusCode::OK, &told, |_| page.encode()))
 }
 
 fn failed(code: ErrorCode, error: &dyn std::fmt::Display) -> Problem {

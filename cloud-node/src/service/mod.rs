@@ -26,6 +26,7 @@ mod frame;
 mod handshake;
 mod health;
 mod json;
+mod packed;
 mod rollup;
 mod sales_events;
 
@@ -117,6 +118,7 @@ struct Node<Q> {
     seen: auth::Seen,
     limiter: Option<Limiter>,
     pending: rollup::Pending,
+    packed: packed::Packed,
     places: Semaphore,
     requests: AtomicU64,
 }
@@ -137,6 +139,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         seen: auth::Seen::default(),
         limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
+        packed: packed::Packed::default(),
         places: Semaphore::new(parts.limits.concurrent.max(1)),
         requests: AtomicU64::new(0),
         parts,

@@ -169,6 +169,14 @@ fn replaced(digest: Digest, id: EntityId, held: Option<&Item>, content: Option<&
     after
 }
 
+/// Returns the version of a shop's catalog.
+///
+/// # Errors
+/// The query's.
+pub async fn head<Q: Query<Cloud>>(query: &Q, shop: ShopId) -> Result<u64, Q::Error> {
+    Ok(feed(query, shop).await?.version)
+}
+
 /// Returns what a till of `branch` that has `from` needs next: whole commits, in at most `limit`
 /// entities (but at least one commit).
 ///

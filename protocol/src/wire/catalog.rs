@@ -18,17 +18,17 @@ use crate::label::Label;
 use super::message::{MessageError, WIRE_VERSION};
 
 /// The most entities in one page. A page may have as many as one commit changes.
-pub const PAGE_ENTITIES_MAX: usize = 2_000;
-/// How many entities a page has, if no commit is larger.
-pub const ENTITIES_USUAL: usize = 1_000;
+pub const PAGE_ENTITIES_MAX: usize = 7_000;
+/// How many entities a delta has at most, if no commit is larger.
+pub const DELTA_ENTITIES_USUAL: usize = 2_000;
+/// How many entities a run of a snapshot has at most: each is one commit of the till, so a few
+/// large ones cost less than many small ones.
+pub const RUN_ENTITIES_USUAL: usize = 5_000;
 /// The most entity bytes in one page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
-const _: () = assert!(ENTITIES_USUAL <= PAGE_ENTITIES_MAX, "a usual page is a page");
-const _: () = assert!(
-    2 * ENTITIES_USUAL <= PAGE_ENTITIES_MAX,
-    "as much of the shop and of the branch as is usual fits into a page"
-);
+const _: () = assert!(2 * DELTA_ENTITIES_USUAL <= PAGE_ENTITIES_MAX, "a usual delta is a page");
+const _: () = assert!(RUN_ENTITIES_USUAL <= PAGE_ENTITIES_MAX, "a usual run is a page");
 const _: () = assert!(
     size_of::<EntityId>() + 2 * (size_of::<u64>() + 1) <= 128,
     "beside its content a change is short"

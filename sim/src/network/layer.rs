@@ -181,6 +181,8 @@ async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -
     let (answer, body) = next.run(request).await.into_parts();
     let body = body.collect().await.expect("an answer is in memory").to_bytes();
     let status = answer.status;
+    let wire = body.clone();
+    let body = plain(&answer.headers, body);
     layer.scene.trace(3, &[&status.as_u16().to_le_bytes(), &body]);
     layer.scene.say(|| {
         let path = head.uri.path();
@@ -200,7 +202,15 @@ async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -
         }
         _ => {}
     }
-    Response::from_parts(answer, Body::from(body))
+    Response::from_parts(answer, Body::from(wire))
+}
+
+/// What an answer says, compressed or not.
+fn plain(headers: &http::HeaderMap, body: Bytes) -> Bytes {
+    if headers.get(header::CONTENT_ENCODING).is_none() {
+        return body;
+    }
+    zstd::decode_all(&*body).expect("the cloud answers what it should").into()
 }
 
 fn cover_denial(scene: &Scene, body: &[u8]) {

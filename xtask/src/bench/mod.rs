@@ -2,17 +2,21 @@
 //!
 //! Nothing here passes or fails: a machine that is busy would make a liar of it.
 
+mod catalog;
 mod ceiling;
+mod delta;
 mod disk;
 mod driver;
 mod frames;
 mod ingest;
 mod node;
 mod sim;
+mod snapshot;
 
 use std::process::Stdio;
 
 use anyhow::Context as _;
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use counterfoil_tests::binaries::cargo;
 
 /// What to measure.
@@ -22,6 +26,10 @@ pub(crate) enum Bench {
     Ingest(ingest::Ingest),
     /// The simulator: transitions a second, and simulated time in real time
     Sim(sim::Sim),
+    /// A new till's catalog of 100,000 products, against a bare download and load
+    Snapshot(snapshot::Snapshot),
+    /// 1,000 changed prices on twenty tills, against a bare download and load
+    Delta(delta::Delta),
 }
 
 /// Runs a benchmark.
@@ -32,6 +40,8 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
     match bench {
         Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
         Bench::Sim(sim) => sim::run(sim).map(|()| true),
+        Bench::Snapshot(snapshot) => snapshot::run(snapshot).map(|()| true),
+        Bench::Delta(delta) => delta::run(delta).map(|()| true),
     }
 }
 
@@ -48,6 +58,24 @@ pub(crate) fn median<T: Ord + Copy>(mut values: Vec<T>) -> T {
     assert!(values.len() % 2 == 1, "a middle exists");
     values.sort_unstable();
     values[values.len() / 2]
+}
+
+/// A line of a table: what was measured, and what it should be at most.
+pub(crate) type Row = (&'static str, u64, Option<u64>);
+
+pub(crate) const fn row(what: &'static str, measured: u64, limit: Option<u64>) -> Row {
+    (what, measured, limit)
+}
+
+pub(crate) fn print_rows(rows: &[Row]) {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.set_header(["", "measured", "at most"]);
+    for (what, measured, limit) in rows {
+        let limit = limit.map(|limit| limit.to_string()).unwrap_or_default();
+        table.add_row([(*what).to_owned(), measured.to_string(), limit]);
+    }
+    println!("{table}");
 }
 
 /// Returns `part` of `whole` in thousandths.

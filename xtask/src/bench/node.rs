@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
-use counterfoil_cloud::committer;
+use counterfoil_cloud::committer::{self, Submit};
 use counterfoil_cloud::metrics::Metrics;
 use counterfoil_cloud::server;
 use counterfoil_cloud::service::{Limits, Parts, router};
@@ -25,6 +25,7 @@ use super::frames::Client;
 pub(crate) struct Node {
     pub(crate) address: SocketAddr,
     counts: Arc<Counts>,
+    submit: Submit,
     runtime: Runtime,
     committer: JoinHandle<anyhow::Result<()>>,
 }
@@ -94,7 +95,7 @@ impl Node {
             assert_eq!(output, Output::Enrolled, "a new terminal is enrolled");
         }
         let router = router(Parts {
-            submit,
+            submit: submit.clone(),
             reads,
             clock: Arc::new(SystemClock),
             entropy: Arc::new(SystemEntropy),
@@ -108,7 +109,7 @@ impl Node {
             let _unsupported = socket.set_nodelay(true);
         });
         runtime.spawn(server::serve(listener, router, std::future::pending()));
-        Ok(Self { address, counts, runtime, committer })
+        Ok(Self { address, counts, submit, runtime, committer })
     }
 
     /// Returns how many groups were answered, and how many of them wrote something.
@@ -117,9 +118,15 @@ impl Node {
         (read(&self.counts.groups), read(&self.counts.commits))
     }
 
+    /// Hands an input to the committer, as a route does.
+    pub(crate) fn ask(&self, input: Input) -> anyhow::Result<Output> {
+        Ok(self.runtime.block_on(self.submit.ask(input, 0))?)
+    }
+
     /// Ends it; every commit that was begun is done then.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         drop(self.runtime);
+        drop(self.submit);
         self.committer.join().ok().context("the committer panicked")?
     }
 }
