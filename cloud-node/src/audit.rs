@@ -6,10 +6,13 @@
 //! | `NoPhantom` | each payload against its hash, and its hash against its place in the journal |
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
+//! | `NoDuplicate` | each register session against its posted events ([`sessions`]) |
 //! | `StockIsSum` | each stock row against the movements of posted events |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
+
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +25,7 @@ use counterfoil_protocol::journal::{SEGMENT_ENTRIES, Segment};
 use counterfoil_protocol::machine::Query;
 use serde::Serialize;
 
+use self::sessions::Recount;
 use crate::pages::{Kind, OF_TERMINALS, Pages, all, of_terminal, terminal_after};
 
 /// The most problems that are told one by one; the others are counted.
@@ -49,6 +53,8 @@ pub struct Report {
     pub forks: u64,
     /// Stock rows.
     pub stock: u64,
+    /// Register sessions.
+    pub sessions: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -76,7 +82,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 10] {
+    pub const fn counts(&self) -> [(&'static str, u64); 11] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -87,6 +93,7 @@ impl Report {
             ("opaque entries", self.opaque),
             ("forks", self.forks),
             ("stock rows", self.stock),
+            ("register sessions", self.sessions),
             ("problems", self.problems_found),
         ]
     }
@@ -106,12 +113,14 @@ impl Report {
 pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
     let mut report = Report::default();
     let mut movements = Movements::new();
+    let mut recount = Recount::default();
     let mut after = None;
     while let Some(terminal) = next_terminal(reads, after).await? {
-        check_terminal(reads, terminal, &mut report, &mut movements).await?;
+        check_terminal(reads, terminal, &mut report, &mut movements, &mut recount).await?;
         after = Some(terminal);
     }
     check_stock(reads, &mut report, movements).await?;
+    sessions::check(reads, &mut report, recount).await?;
     Ok(report)
 }
 
@@ -152,6 +161,7 @@ async fn check_terminal<Q: Query<Cloud>>(
     terminal: TerminalId,
     report: &mut Report,
     movements: &mut Movements,
+    recount: &mut Recount,
 ) -> Result<(), Q::Error> {
     let mut scope = Scope {
         terminal,
@@ -169,7 +179,7 @@ async fn check_terminal<Q: Query<Cloud>>(
     pages(Kind::Ledger)
         .each(|key, record| {
             if let (Key::Ledger(key), Record::Ledger(ledger)) = (key, record) {
-                originals.extend(scope.ledger(key, &ledger, movements));
+                originals.extend(scope.ledger(key, &ledger, movements, recount));
             }
         })
         .await?;
@@ -287,6 +297,7 @@ impl Scope<'_> {
         key: EventKey,
         ledger: &Ledger,
         movements: &mut Movements,
+        recount: &mut Recount,
     ) -> Option<(EventKey, ShopId)> {
         let hash = self.payload(&key, ledger.epoch, ledger.seq, &ledger.payload);
         if hash != ledger.payload_hash {
@@ -310,6 +321,7 @@ impl Scope<'_> {
             Fate::Posted => self.report.posted += 1,
         }
         self.posted = self.posted.plus(event.figures());
+        recount.count(ledger.site, self.terminal, &event);
         for movement in event.movements() {
             let place = (ledger.site.shop, ledger.site.branch, movement.product);
             let sum = movements.entry(place).or_default();

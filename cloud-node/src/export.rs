@@ -10,7 +10,7 @@ use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, EventKey, ShopId, TerminalId};
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
-use counterfoil_protocol::wire::event::EventV1;
+use counterfoil_protocol::wire::event::EventAny;
 use counterfoil_protocol::wire::message::ServerId;
 use serde::Serialize;
 
@@ -47,7 +47,7 @@ struct Line {
     payload_hash: Hash,
     #[serde(flatten)]
     fate: FateJson,
-    event: EventV1,
+    event: EventAny,
 }
 
 #[derive(Debug, Serialize)]
@@ -95,7 +95,7 @@ pub async fn export<Q: Query<Cloud>>(
                 Fate::Posted => FateJson::Posted { server_id: server_id(ledger.site.shop, key) },
                 Fate::Parked(error_code) => FateJson::Parked { error_code },
             },
-            event: EventV1::from_event(event),
+            event: EventAny::from_event(event),
         };
         let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
         text.push(b'\n');

@@ -4,20 +4,26 @@
 //! left to forget. Quantities and amounts of sales and refunds are positive facts; the kind of
 //! the event gives their sign.
 
+mod error;
 mod figures;
+mod rules;
+pub mod session;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::hash::{Hash, payload_hash};
-use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
+use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, TerminalId};
 use crate::label::LABEL_BYTES_MAX;
 use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
 use crate::time::Millis;
-use crate::wire::event::EventV1;
+use crate::wire::event::{EventAny, EventV1, EventV2};
 
+pub use error::EventError;
 pub use figures::Figures;
+use rules::{check_amount, check_text};
+pub use session::{CashMoved, SessionClosed, SessionOpened};
 
 /// The most lines in one event.
 pub const LINES_MAX: usize = 2_000;
@@ -27,17 +33,20 @@ pub const PAYMENTS_MAX: usize = 16;
 pub const TEXT_BYTES_MAX: usize = 128;
 /// The most canonical bytes one event may have.
 pub const EVENT_BYTES_MAX: usize = 512 * 1024;
-/// The version byte of canonical event bytes.
+/// The version byte of the canonical bytes of an event that no register session counts.
 pub const EVENT_VERSION: u8 = 1;
+/// The version byte of the canonical bytes of an event that names its register session.
+pub const EVENT_VERSION_IN_SESSION: u8 = 2;
 
 /// The most bytes of a line beside its texts: four numbers, and the lengths of two texts.
 const LINE_NUMBER_BYTES: usize = 3 * 9 + 5 + 2;
 /// The most bytes of a line.
 const LINE_BYTES_MAX: usize = LABEL_BYTES_MAX + TEXT_BYTES_MAX + LINE_NUMBER_BYTES;
 /// The most bytes of an event beside its lines: payments, and a few names and numbers.
-const FRAME_BYTES_MAX: usize = PAYMENTS_MAX * 10 + 5 * LABEL_BYTES_MAX + TEXT_BYTES_MAX + 64;
+const FRAME_BYTES_MAX: usize = PAYMENTS_MAX * 10 + 6 * LABEL_BYTES_MAX + TEXT_BYTES_MAX + 64;
 
 const _: () = assert!(EVENT_VERSION > 0, "versions count from 1");
+const _: () = assert!(EVENT_VERSION_IN_SESSION > EVENT_VERSION, "a version is one form");
 const _: () = assert!(LINES_MAX > 0 && PAYMENTS_MAX > 0, "a trade has lines, and can be paid");
 const _: () = assert!(
     LINES_MAX * LINE_BYTES_MAX + FRAME_BYTES_MAX <= EVENT_BYTES_MAX,
@@ -61,6 +70,9 @@ pub struct Event {
     pub(crate) at: Millis,
     pub(crate) receipt: Option<Receipt>,
     pub(crate) reference: String,
+    /// The register session that counts it. It is part of the event, and not of the journal that
+    /// brings it, so that no epoch, restore or late arrival can move it to another day.
+    pub(crate) session: Option<SessionId>,
     pub(crate) body: Body,
 }
 
@@ -87,6 +99,12 @@ pub enum Body {
     },
     /// Stock was counted, found or written off.
     Adjustment(Adjustment),
+    /// A register's session began, with money in its drawer.
+    SessionOpened(SessionOpened),
+    /// Cash was put into the drawer or taken out of it, for no goods.
+    CashMoved(CashMoved),
+    /// A register's session ended: what it has counted, and what was counted in the drawer.
+    SessionClosed(SessionClosed),
 }
 
 /// Goods against money.
@@ -136,7 +154,10 @@ pub struct Payment {
 }
 
 /// A way to pay. Its numbers are stored: never reuse one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(try_from = "u8", into = "u8")]
 #[repr(u8)]
 pub enum Tender {
     /// Notes and coins.
@@ -176,44 +197,6 @@ pub struct Movement {
     pub delta: Milli,
 }
 
-/// An event that breaks a rule. The caller shows it to whoever made the event; nothing changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EventError {
-    /// The bytes have no readable form, or not the one canonical form.
-    #[error("the event's bytes are not in canonical form: {0}")]
-    Form(#[from] codec::DecodeError),
-    /// The bytes decode, but another encoder would write them differently.
-    #[error("the event's bytes are not the shortest form of their content")]
-    NotCanonical,
-    /// More than [`EVENT_BYTES_MAX`].
-    #[error("an event has at most {EVENT_BYTES_MAX} bytes")]
-    TooLarge,
-    /// No line, or more than [`LINES_MAX`].
-    #[error("an event has 1 to {LINES_MAX} lines")]
-    Lines,
-    /// More than [`PAYMENTS_MAX`].
-    #[error("a trade has at most {PAYMENTS_MAX} payments")]
-    Payments,
-    /// A text above [`TEXT_BYTES_MAX`], or one with control characters.
-    #[error("a text has at most {TEXT_BYTES_MAX} bytes and no control characters")]
-    Text,
-    /// A quantity that is zero, of the wrong sign, or above its bound.
-    #[error("a quantity is out of bounds")]
-    Quantity,
-    /// A price, discount or amount of the wrong sign or above its bound.
-    #[error("an amount is out of bounds")]
-    Amount,
-    /// The payments do not add up to the lines.
-    #[error("the payments do not add up to the lines")]
-    Unbalanced,
-    /// An identifier or code that cannot be read.
-    #[error("an identifier, currency or tender cannot be read")]
-    Name,
-    /// A trade without receipt, an adjustment with one, or a number zero.
-    #[error("sales and refunds carry a receipt number from 1, adjustments none")]
-    Receipt,
-}
-
 impl Event {
     /// Parses an event from its parts.
     ///
@@ -228,15 +211,26 @@ impl Event {
     /// # Errors
     /// [`EventError`] names the rule that is broken.
     pub fn sealed(wire: EventV1) -> Result<(Self, Vec<u8>), EventError> {
-        let canonical = codec::encode(EVENT_VERSION, &wire);
+        wire.into_event()?.seal()
+    }
+
+    /// Parses an event of a register session from its parts.
+    ///
+    /// # Errors
+    /// [`EventError`] names the rule that is broken.
+    pub fn parse_in_session(wire: EventV2) -> Result<Self, EventError> {
+        wire.into_event()?.seal().map(|(event, _)| event)
+    }
+
+    /// Checks every rule, and returns the canonical bytes with the event.
+    pub(crate) fn seal(self) -> Result<(Self, Vec<u8>), EventError> {
+        self.check()?;
+        let canonical = self.canonical();
+        assert!(canonical[0] == self.version(), "an event's bytes begin with its version");
         if canonical.len() > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge);
         }
-        let event = wire.into_event()?;
-        event.check()?;
-        assert!(canonical[0] == EVENT_VERSION, "an event's bytes begin with its version");
-        debug_assert!(event.canonical() == canonical, "what is sealed is the event's own form");
-        Ok((event, canonical))
+        Ok((self, canonical))
     }
 
     /// Parses canonical bytes; `docs/wire.md` specifies them.
@@ -248,23 +242,39 @@ impl Event {
         if bytes.len() > EVENT_BYTES_MAX {
             return Err(EventError::TooLarge);
         }
-        let wire: EventV1 = codec::decode(EVENT_VERSION, bytes)?;
-        if !codec::is_encoded(EVENT_VERSION, &wire, bytes) {
-            return Err(EventError::NotCanonical);
-        }
-        assert!(bytes[0] == EVENT_VERSION, "bytes of another version are not decoded");
-        let event = wire.into_event()?;
+        let event = if bytes.first() == Some(&EVENT_VERSION_IN_SESSION) {
+            let wire: EventV2 = codec::decode(EVENT_VERSION_IN_SESSION, bytes)?;
+            if !codec::is_encoded(EVENT_VERSION_IN_SESSION, &wire, bytes) {
+                return Err(EventError::NotCanonical);
+            }
+            wire.into_event()?
+        } else {
+            let wire: EventV1 = codec::decode(EVENT_VERSION, bytes)?;
+            if !codec::is_encoded(EVENT_VERSION, &wire, bytes) {
+                return Err(EventError::NotCanonical);
+            }
+            wire.into_event()?
+        };
+        assert!(bytes[0] == event.version(), "bytes of another version are not decoded");
         event.check()?;
         debug_assert!(event.canonical() == bytes, "an event has one form only");
         Ok(event)
     }
 
-    /// Returns the canonical bytes: version byte, then the binary form of `EventV1`.
+    /// Returns the canonical bytes: the version byte, then the binary form of `EventV1`, or that
+    /// of `EventV2` if it names a session.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        let bytes = codec::encode(EVENT_VERSION, &EventV1::from_event(self));
-        assert!(bytes.len() <= EVENT_BYTES_MAX, "a checked event keeps its bound");
+        let bytes = match EventAny::from_event(self) {
+            EventAny::V1(wire) => codec::encode(EVENT_VERSION, &wire),
+            EventAny::V2(wire) => codec::encode(EVENT_VERSION_IN_SESSION, &wire),
+        };
+        assert_eq!(bytes.first(), Some(&self.version()), "the version comes first");
         bytes
+    }
+
+    const fn version(&self) -> u8 {
+        if self.session.is_some() { EVENT_VERSION_IN_SESSION } else { EVENT_VERSION }
     }
 
     /// Returns the payload hash, and the bytes it was taken from.
@@ -310,6 +320,12 @@ impl Event {
         &self.reference
     }
 
+    /// Returns the register session that counts it, if one does.
+    #[must_use]
+    pub const fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
     /// Returns what happened.
     #[must_use]
     pub const fn body(&self) -> &Body {
@@ -321,7 +337,11 @@ impl Event {
     pub const fn original(&self) -> Option<EventKey> {
         match &self.body {
             Body::Refund { original, .. } => *original,
-            Body::Sale(_) | Body::Adjustment(_) => None,
+            Body::Sale(_)
+            | Body::Adjustment(_)
+            | Body::SessionOpened(_)
+            | Body::CashMoved(_)
+            | Body::SessionClosed(_) => None,
         }
     }
 
@@ -330,14 +350,25 @@ impl Event {
         let (trade, sign): (&[Line], i64) = match &self.body {
             Body::Sale(trade) => (&trade.lines, -1),
             Body::Refund { trade, .. } => (&trade.lines, 1),
-            Body::Adjustment(_) => (&[], 0),
+            Body::Adjustment(_)
+            | Body::SessionOpened(_)
+            | Body::CashMoved(_)
+            | Body::SessionClosed(_) => (&[], 0),
         };
         let adjusted: &[AdjustmentLine] = match &self.body {
             Body::Adjustment(adjustment) => &adjustment.lines,
-            Body::Sale(_) | Body::Refund { .. } => &[],
+            Body::Sale(_)
+            | Body::Refund { .. }
+            | Body::SessionOpened(_)
+            | Body::CashMoved(_)
+            | Body::SessionClosed(_) => &[],
         };
         assert!(trade.is_empty() || adjusted.is_empty(), "an event trades or adjusts, never both");
-        assert!(trade.len() + adjusted.len() > 0, "an event moves something");
+        assert_eq!(
+            trade.len() + adjusted.len() > 0,
+            !self.body.is_of_session(),
+            "an event moves something, unless it is about the money of a register"
+        );
         assert!(trade.len() + adjusted.len() <= LINES_MAX, "an event moves so much and no more");
         trade
             .iter()
@@ -359,13 +390,13 @@ impl Event {
             Body::Sale(trade) => (trade.lines.len(), trade.total().0),
             Body::Refund { trade, .. } => (trade.lines.len(), -trade.total().0),
             Body::Adjustment(adjustment) => (adjustment.lines.len(), 0),
+            // Cash that is put in or taken out is no turnover.
+            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => (0, 0),
         };
         // Goods that leave count up, as on an invoice; an adjustment counts as the stock moves.
-        let quantity = match &self.body {
-            Body::Sale(_) | Body::Refund { .. } => -moved,
-            Body::Adjustment(_) => moved,
-        };
-        assert!(lines > 0 && lines <= LINES_MAX, "an event has lines, and a bounded number");
+        let quantity = if matches!(self.body, Body::Adjustment(_)) { moved } else { -moved };
+        assert_eq!(lines > 0, !self.body.is_of_session(), "what moves goods has lines");
+        assert!(lines <= LINES_MAX, "an event has a bounded number of lines");
         assert!(
             quantity.unsigned_abs() <= lines as u64 * MILLI_MAX.unsigned_abs(),
             "no line counts more than its bound"
@@ -377,6 +408,9 @@ impl Event {
                 assert!(quantity < 0 && money <= 0, "a refund gives money for goods");
             }
             Body::Adjustment(_) => assert!(money == 0, "an adjustment moves no money"),
+            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
+                assert!(quantity == 0 && money == 0, "a drawer's cash is not what was sold");
+            }
         }
         Figures { events: 1, lines: lines as u64, quantity: Milli(quantity), money: Minor(money) }
     }
@@ -388,103 +422,68 @@ impl Event {
             Body::Sale(_) => "sale",
             Body::Refund { .. } => "refund",
             Body::Adjustment(_) => "adjustment",
+            Body::SessionOpened(_) => "session opened",
+            Body::CashMoved(_) => "cash moved",
+            Body::SessionClosed(_) => "session closed",
         }
     }
 
     fn check(&self) -> Result<(), EventError> {
         check_text(&self.reference)?;
-        let trade = match &self.body {
-            Body::Sale(trade) | Body::Refund { trade, .. } => Some(trade),
-            Body::Adjustment(_) => None,
-        };
-        if self.receipt.map(|receipt| receipt.number > 0) != trade.map(|_| true) {
+        if self.receipt.map(|receipt| receipt.number > 0) != self.body.trade().map(|_| true) {
             return Err(EventError::Receipt);
+        }
+        let session = match &self.body {
+            Body::Sale(_) | Body::Refund { .. } => self.session,
+            Body::Adjustment(_) => None,
+            // A session is named by the event that opens it: no two sessions of a register have
+            // one name, as no two of its events have.
+            Body::SessionOpened(_) => Some(self.local_id),
+            Body::CashMoved(_) | Body::SessionClosed(_) => {
+                Some(self.session.ok_or(EventError::Session)?)
+            }
+        };
+        if self.session != session {
+            return Err(EventError::Session);
         }
         match &self.body {
             Body::Sale(trade) | Body::Refund { trade, .. } => trade.check(),
             Body::Adjustment(adjustment) => adjustment.check(),
+            Body::SessionOpened(opened) => opened.check(),
+            Body::CashMoved(moved) => moved.check(),
+            Body::SessionClosed(closed) => closed.check(),
         }
     }
 }
 
-impl Trade {
-    /// Returns the sum of the lines.
+impl Body {
+    /// Returns the trade, if goods were traded.
     #[must_use]
-    pub fn total(&self) -> Minor {
-        let amounts = self.lines.iter().map(|line| line.amount().0);
-        Minor(amounts.fold(0, i64::saturating_add))
+    pub const fn trade(&self) -> Option<&Trade> {
+        match self {
+            Self::Sale(trade) | Self::Refund { trade, .. } => Some(trade),
+            Self::Adjustment(_)
+            | Self::SessionOpened(_)
+            | Self::CashMoved(_)
+            | Self::SessionClosed(_) => None,
+        }
     }
 
-    /// Makes a trade of `lines` paid in full by one `tender`.
+    /// Returns the currency of its amounts; an adjustment has none.
     #[must_use]
-    pub fn paid(currency: Currency, lines: Vec<Line>, tender: Tender) -> Self {
-        let mut trade = Self { currency, lines, payments: Vec::new() };
-        let amount = trade.total();
-        if amount.0 > 0 {
-            trade.payments.push(Payment { tender, amount });
+    pub const fn currency(&self) -> Option<Currency> {
+        match self {
+            Self::Sale(trade) | Self::Refund { trade, .. } => Some(trade.currency),
+            Self::Adjustment(_) => None,
+            Self::SessionOpened(opened) => Some(opened.currency),
+            Self::CashMoved(moved) => Some(moved.currency),
+            Self::SessionClosed(closed) => Some(closed.currency),
         }
-        trade
     }
 
-    fn check(&self) -> Result<(), EventError> {
-        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
-            return Err(EventError::Lines);
-        }
-        if self.payments.len() > PAYMENTS_MAX {
-            return Err(EventError::Payments);
-        }
-        self.lines.iter().try_for_each(Line::check)?;
-        for payment in &self.payments {
-            check_amount(payment.amount, 1)?;
-        }
-        let paid: i64 = self.payments.iter().map(|payment| payment.amount.0).sum();
-        assert!(paid >= self.payments.len() as i64, "each payment is above zero");
-        assert!(paid <= self.payments.len() as i64 * MINOR_MAX, "each payment is bounded");
-        check_amount(self.total(), 0)?;
-        if paid == self.total().0 { Ok(()) } else { Err(EventError::Unbalanced) }
+    /// Returns whether it is about a register's session, and not about goods.
+    #[must_use]
+    pub const fn is_of_session(&self) -> bool {
+        matches!(self, Self::SessionOpened(_) | Self::CashMoved(_) | Self::SessionClosed(_))
     }
-}
-
-impl Line {
-    fn check(&self) -> Result<(), EventError> {
-        check_text(&self.name)?;
-        if self.quantity.0 <= 0 || self.quantity.0 > MILLI_MAX {
-            return Err(EventError::Quantity);
-        }
-        check_amount(self.unit_price, 0)?;
-        check_amount(self.discount, 0)?;
-        let gross = self.quantity.price(self.unit_price).ok_or(EventError::Amount)?;
-        assert!(gross.0 >= 0, "goods at a price that is not negative cost no less than nothing");
-        assert!(gross.0 <= MINOR_MAX, "a price is bounded");
-        if self.tax_ppm > 1_000_000 || self.discount > gross {
-            return Err(EventError::Amount);
-        }
-        Ok(())
-    }
-}
-
-impl Adjustment {
-    fn check(&self) -> Result<(), EventError> {
-        check_text(&self.reason)?;
-        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
-            return Err(EventError::Lines);
-        }
-        for line in &self.lines {
-            check_text(&line.name)?;
-            if line.delta.0 == 0 || line.delta.0.unsigned_abs() > MILLI_MAX.unsigned_abs() {
-                return Err(EventError::Quantity);
-            }
-        }
-        Ok(())
-    }
-}
-
-fn check_text(text: &str) -> Result<(), EventError> {
-    let fits = text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control);
-    if fits { Ok(()) } else { Err(EventError::Text) }
-}
-
-fn check_amount(amount: Minor, least: i64) -> Result<(), EventError> {
-    assert!(least == 0 || least == 1, "an amount is never negative, and some are above zero");
-    if (least..=MINOR_MAX).contains(&amount.0) { Ok(()) } else { Err(EventError::Amount) }
 }

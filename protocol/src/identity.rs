@@ -72,6 +72,9 @@ ids! {
     CategoryId;
 }
 
+/// The name of a register session: that of the event that opened it, on its register.
+pub type SessionId = LocalEventId;
+
 /// The idempotency key of S4.8: the same key and the same payload count once, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EventKey {

@@ -1,5 +1,6 @@
 //! Money and quantities as integers.
 
+use alloc::string::{String, ToString};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -66,7 +67,8 @@ impl Milli {
 }
 
 /// An ISO 4217 currency code.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Currency([u8; 3]);
 
 /// A text that is no currency code: three capital letters are.
@@ -93,6 +95,20 @@ impl Currency {
     #[must_use]
     pub fn as_str(&self) -> &str {
         core::str::from_utf8(&self.0).expect("a code is capital letters")
+    }
+}
+
+impl TryFrom<String> for Currency {
+    type Error = CurrencyError;
+
+    fn try_from(text: String) -> Result<Self, CurrencyError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Currency> for String {
+    fn from(currency: Currency) -> Self {
+        currency.to_string()
     }
 }
 

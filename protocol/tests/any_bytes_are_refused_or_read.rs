@@ -4,15 +4,18 @@
 
 mod support;
 
+use counterfoil_protocol::cloud::sessions::session_report;
 use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::codec::{DecodeError, MESSAGE_BYTES_MAX};
 use counterfoil_protocol::event::{Event, EventError};
+use counterfoil_protocol::money::{Currency, Minor};
 use counterfoil_protocol::persist::Persist;
 use counterfoil_protocol::terminal::pull::Batch;
-use counterfoil_protocol::terminal::{self, Terminal};
+use counterfoil_protocol::terminal::{self, SessionAct, SessionDraft, Terminal};
 use counterfoil_protocol::wire::message::{Hello, MessageError, Push, PushAnswer, Welcome};
+use counterfoil_protocol::wire::session::SessionReport;
 use proptest::prelude::*;
-use support::{Pair, adjustment, key_of, refund, sale, site};
+use support::{Pair, adjustment, block_on, key_of, local, pos, refund, sale, site, terminal_id};
 
 /// Frames and rows as they are on an ordinary day.
 struct Day {
@@ -21,8 +24,29 @@ struct Day {
     push: Vec<u8>,
     welcome: Vec<u8>,
     answer: Vec<u8>,
+    report: Vec<u8>,
     till_records: Vec<(terminal::Key, Vec<u8>)>,
     cloud_records: Vec<(cloud::Key, Vec<u8>)>,
+}
+
+/// A register's session, one event of each kind.
+fn sell_in_a_session(pair: &mut Pair) {
+    let draft = |id: &str, act| {
+        let (at, reference) = (pair.now, String::new());
+        SessionDraft { pos: pos("1"), local_id: local(id), at, reference, act }
+    };
+    let float = Minor(10_000);
+    let acts = [
+        draft("d", SessionAct::Open { currency: Currency::GBP, float }),
+        draft("e", SessionAct::Cash { delta: Minor(-500), reason: "bank".into() }),
+        draft("f", SessionAct::Close { counted: Vec::new() }),
+    ];
+    for act in acts {
+        if act.local_id == local("f") {
+            pair.sell(sale("g", "tea"));
+        }
+        pair.till.run(pair.now, terminal::Input::Session(act));
+    }
 }
 
 fn day() -> Day {
@@ -30,6 +54,7 @@ fn day() -> Day {
     pair.sell(sale("a", "tea"));
     pair.sell(refund("b", "tea", Some(key_of("1", "a"))));
     pair.sell(adjustment("c", "tea", -300));
+    sell_in_a_session(&mut pair);
     let hello = pair.till.hello(pair.now);
     let cloud::Output::Welcome(welcome) = pair.node.greet(pair.now, &hello) else { panic!() };
     let Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };
@@ -39,8 +64,12 @@ fn day() -> Day {
         Terminal::record_bytes(record, &mut bytes);
         bytes
     };
+    let report = session_report(&pair.node.store, site().shop, terminal_id(), pos("1"), local("d"));
+    let report = block_on(report).unwrap().unwrap();
+    pair.till.run(pair.now, terminal::Input::SessionVerdict(report.clone()));
     let till = &pair.till.store.rows;
     Day {
+        report: report.encode(),
         events: push.items.iter().map(|item| item.payload.to_vec()).collect(),
         hello: hello.encode(),
         push: push.encode(),
@@ -79,6 +108,9 @@ fn read_all(day: &Day, bytes: &[u8]) {
     if let Ok(answer) = PushAnswer::decode(bytes) {
         assert_eq!(PushAnswer::decode(&answer.encode()), Ok(answer));
     }
+    if let Ok(report) = SessionReport::decode(bytes) {
+        assert_eq!(SessionReport::decode(&report.encode()), Ok(report));
+    }
     if let Ok(key) = Terminal::key_from_bytes(bytes) {
         let mut again = Vec::new();
         Terminal::key_bytes(&key, &mut again);
@@ -99,7 +131,8 @@ fn read_all(day: &Day, bytes: &[u8]) {
 
 fn frames(day: &Day) -> Vec<Vec<u8>> {
     let mut frames = day.events.clone();
-    frames.extend([&day.hello, &day.push, &day.welcome, &day.answer].map(Clone::clone));
+    frames
+        .extend([&day.hello, &day.push, &day.welcome, &day.answer, &day.report].map(Clone::clone));
     frames.extend(day.till_records.iter().map(|(_, bytes)| bytes.clone()));
     frames.extend(day.cloud_records.iter().map(|(_, bytes)| bytes.clone()));
     frames
@@ -154,14 +187,20 @@ fn each_cut_and_each_byte_too_many_is_refused() {
     let push: Refuses = |bytes| Push::decode(bytes).is_err();
     let welcome: Refuses = |bytes| Welcome::decode(bytes).is_err();
     let answer: Refuses = |bytes| PushAnswer::decode(bytes).is_err();
+    let report: Refuses = |bytes| SessionReport::decode(bytes).is_err();
     for (name, bytes, refuses) in [
         ("sale", &day.events[0], event),
         ("refund", &day.events[1], event),
         ("adjustment", &day.events[2], event),
+        ("opening", &day.events[3], event),
+        ("cash moved", &day.events[4], event),
+        ("sale of a session", &day.events[5], event),
+        ("closing", &day.events[6], event),
         ("hello", &day.hello, hello),
         ("push", &day.push, push),
         ("welcome", &day.welcome, welcome),
         ("answer", &day.answer, answer),
+        ("report", &day.report, report),
     ] {
         assert!(!refuses(bytes), "{name} as written is read");
         for length in 0..bytes.len() {
@@ -170,7 +209,7 @@ fn each_cut_and_each_byte_too_many_is_refused() {
         for byte in 0..=255 {
             assert!(refuses(&[bytes.as_slice(), &[byte]].concat()), "{name} and {byte}");
         }
-        for version in (0..=255).filter(|version| *version != 1) {
+        for version in (0..=255).filter(|version| *version != bytes[0]) {
             assert!(refuses(&[&[version], &bytes[1..]].concat()), "{name} of version {version}");
         }
     }

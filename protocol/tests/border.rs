@@ -238,7 +238,8 @@ fn bytes_that_are_no_canonical_event_are_refused_by_name() {
     for (name, bytes, expected) in [
         ("as written", good.clone(), Ok(())),
         ("empty", Vec::new(), form(DecodeError::Length)),
-        ("another version", with(|b| b[0] = 2), form(DecodeError::Version(2))),
+        ("another version", with(|b| b[0] = 3), form(DecodeError::Version(3))),
+        ("of a session, and names none", with(|b| b[0] = 2), form(DecodeError::Shape)),
         ("cut short", with(|b| b.truncate(b.len() - 1)), form(DecodeError::Shape)),
         ("one byte more", with(|b| b.push(0)), form(DecodeError::Trailing)),
         ("an empty label", with(|b| b[1] = 0), form(DecodeError::Shape)),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use counterfoil_protocol::cloud::row::server_id;
 use counterfoil_protocol::codec::{self, MESSAGE_BYTES_MAX};
+use counterfoil_protocol::event::session::TAX_RATES_MAX;
 use counterfoil_protocol::event::{
     EVENT_BYTES_MAX, Event, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX,
 };
@@ -15,10 +16,11 @@ use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::label::LABEL_BYTES_MAX;
 use counterfoil_protocol::money::{MILLI_MAX, MINOR_MAX};
 use counterfoil_protocol::problem::ErrorCode;
-use counterfoil_protocol::wire::event::EventV1;
+use counterfoil_protocol::wire::event::EventAny;
 use counterfoil_protocol::wire::message::{
     HELLO_LANES_MAX, HELLO_POINTS_MAX, MEDIA_TYPE, PUSH_BYTES_MAX, PUSH_ITEMS_MAX,
 };
+use counterfoil_protocol::wire::session::{CLOSINGS_MAX, LATE_MAX};
 use support::{key_of, site, terminal_id};
 
 const PAGE: &str = include_str!("../../docs/wire.md");
@@ -63,10 +65,10 @@ fn the_test_vectors_are_what_the_code_writes() {
     let vectors = vectors();
     let mut chain = genesis(terminal_id(), Epoch { number: 1, nonce: 7 });
     assert_eq!(chain, hash(&vectors["genesis"]));
-    for seq in 1..=3 {
+    for seq in 1..=7 {
         let vector = |name: &str| vectors[&format!("{name} {seq}")].as_str();
-        let wire: EventV1 = serde_json::from_str(vector("json")).unwrap();
-        let event = Event::parse(wire).unwrap();
+        let wire: EventAny = serde_json::from_str(vector("json")).unwrap();
+        let event = wire.parse().unwrap();
         let canonical = hex(vector("canonical"));
         assert_eq!(event.canonical(), canonical, "event {seq}");
         assert_eq!(Event::from_canonical(&canonical), Ok(event), "event {seq}");
@@ -77,7 +79,7 @@ fn the_test_vectors_are_what_the_code_writes() {
     }
     let server = server_id(site().shop, &key_of("1", "a"));
     assert_eq!(server.0, hash(&vectors["server 1"]));
-    assert_eq!(vectors.len(), 1 + 3 * 4 + 1, "each vector was looked at");
+    assert_eq!(vectors.len(), 1 + 7 * 4 + 1, "each vector was looked at");
 }
 
 #[test]
@@ -106,6 +108,9 @@ fn the_bounds_are_those_of_the_code() {
         ("canonical bytes of an event", EVENT_BYTES_MAX),
         ("thousandths, either way", MILLI_MAX as usize),
         ("minor units", MINOR_MAX as usize),
+        ("tax rates counted apart", TAX_RATES_MAX),
+        ("closings in a report", CLOSINGS_MAX),
+        ("late arrivals in a report", LATE_MAX),
         ("lanes in a greeting", HELLO_LANES_MAX),
         ("points in a lane", HELLO_POINTS_MAX),
         ("bytes of `app`", TEXT_BYTES_MAX),

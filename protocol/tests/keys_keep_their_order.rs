@@ -50,6 +50,8 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         label().prop_map(|product| Key::Stock(ProductId(product))),
         Just(Key::Catalog),
         entity_id().prop_map(Key::Item),
+        label().prop_map(|pos| Key::Register(PosId(pos))),
+        (label(), label()).prop_map(|(pos, id)| Key::Closing(PosId(pos), LocalEventId(id))),
     ]
 }
 
@@ -99,6 +101,12 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             b,
             version,
             index
+        )),
+        (label(), label(), label(), label()).prop_map(|(shop, terminal, pos, id)| Key::Session(
+            ShopId(shop),
+            TerminalId(terminal),
+            PosId(pos),
+            LocalEventId(id)
         )),
     ]
 }

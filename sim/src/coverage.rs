@@ -74,6 +74,16 @@ counted! {
         TillDelta = "till.delta",
         TillRun = "till.snapshot run",
         FollowerInput = "follower.input",
+        TillSession = "till.session",
+        SessionOpened = "till.session/opened",
+        SessionCash = "till.session/cash moved",
+        SessionClosed = "till.session/closed",
+        SessionRefused = "till.session/refused",
+        CloudSession = "cloud.session asked for",
+        TillVerdict = "till.verdict",
+        SessionConfirmed = "till.verdict/confirmed",
+        SessionDifference = "till.verdict/difference",
+        SessionLate = "till.verdict/late",
     }
 }
 
@@ -203,6 +213,13 @@ impl Transition {
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
                 | Self::CatalogProven
+                | Self::SessionOpened
+                | Self::SessionCash
+                | Self::SessionClosed
+                | Self::SessionRefused
+                | Self::SessionConfirmed
+                | Self::SessionDifference
+                | Self::SessionLate
         )
     }
 

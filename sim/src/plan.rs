@@ -23,6 +23,10 @@ pub struct Plan {
     /// The mean time between two commits of the catalog, in milliseconds; 0 if nobody edits it.
     #[serde(default)]
     pub catalog_edit_every_ms: u64,
+    /// The mean time between two acts on a till's register sessions, in milliseconds; 0 if none
+    /// is ever opened.
+    #[serde(default)]
+    pub session_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -204,6 +208,9 @@ impl Plan {
         let mut catalog = Stream::new(seed, "plan/catalog", 0);
         let edited = catalog.happens(500_000);
         let catalog_edit_every_ms = if edited { catalog.between(200, 8_000) } else { 0 };
+        let mut sessions = Stream::new(seed, "plan/sessions", 0);
+        let counted = sessions.happens(500_000);
+        let session_every_ms = if counted { sessions.between(500, 8_000) } else { 0 };
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -214,6 +221,7 @@ impl Plan {
             sale_every_ms,
             park_unknown,
             catalog_edit_every_ms,
+            session_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,

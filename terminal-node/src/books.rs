@@ -13,7 +13,7 @@ use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::terminal::row::{Closed, Entry, Meta, State};
 use counterfoil_protocol::terminal::{Identity, Key, Place, Record, pull};
 use counterfoil_protocol::time::Millis;
-use counterfoil_protocol::wire::event::EventV1;
+use counterfoil_protocol::wire::event::EventAny;
 use counterfoil_protocol::wire::message::ServerId;
 use serde::{Deserialize, Serialize};
 
@@ -102,7 +102,7 @@ pub struct Exported {
     /// The cloud's name for it.
     pub server_id: Option<ServerId>,
     /// The event.
-    pub event: EventV1,
+    pub event: EventAny,
 }
 
 /// Where an event stands on its way to the cloud: always in exactly one of these.
@@ -234,7 +234,7 @@ impl<S: TillStore> Till<S> {
                 payload_hash: entry.payload_hash,
                 state,
                 server_id,
-                event: EventV1::from_event(&event_of(place, &entry)?),
+                event: EventAny::from_event(&event_of(place, &entry)?),
             });
         }
         Ok((exported, last))

@@ -165,7 +165,8 @@ where
             | terminal::Output::Taken(_)
             | terminal::Output::Invalid(_)
             | terminal::Output::Settled(_)
-            | terminal::Output::NothingToRetry) => {
+            | terminal::Output::NothingToRetry
+            | terminal::Output::Session(_)) => {
                 unreachable!("a page of the catalog is not answered by {output:?}")
             }
         }

@@ -7,6 +7,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`till`] | how do callers share one database and one commit? |
+//! | [`drawer`] | what has a register counted since its drawer was opened? |
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
@@ -24,6 +25,7 @@ pub mod books;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+pub mod drawer;
 pub mod follow;
 pub mod import;
 pub mod ports;

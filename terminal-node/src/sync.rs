@@ -48,6 +48,8 @@ pub struct SyncLoop<S, C> {
     session: Session,
     config: Config,
     limits: pull::Limits,
+    /// Something was pushed since the till last asked what the cloud makes of its closings.
+    asks: bool,
     start: Instant,
     link: watch::Sender<Link>,
 }
@@ -67,6 +69,7 @@ where
             session,
             config,
             limits: pull::Limits::default(),
+            asks: true,
             start: Instant::now(),
             link: watch::Sender::new(Link::default()),
         }
@@ -144,10 +147,36 @@ where
             self.session.handle_input(self.now(), input);
         }
         let reason = self.session.wake_at().reason;
+        let rests = matches!(reason, Reason::Idle | Reason::Retry);
+        if rests && std::mem::take(&mut self.asks) {
+            self.ask_for_sessions().await?;
+        }
         self.link.send_modify(|link| {
             link.rests += u64::from(reason != Reason::Start);
             link.drained = reason == Reason::Idle;
         });
+        Ok(())
+    }
+
+    /// Asks what the cloud makes of the sessions that it has not confirmed yet, after everything
+    /// was pushed. Who gets no answer asks again after the next push, or at the next start.
+    async fn ask_for_sessions(&mut self) -> Result<(), TillError> {
+        for (pos, session) in self.till.unsettled_sessions().await? {
+            let request_id = self.till.draw();
+            let asking = self.transport.session(pos, session, request_id);
+            match within(self.config.request_timeout, asking).await {
+                Ok(report) if report.pos_id == pos && report.session_id == session => {
+                    self.till.note_session(report).await?;
+                }
+                // The cloud posts nothing of a session whose events all wait.
+                Ok(_) | Err(Fault::Rejected) => {}
+                Err(fault) => {
+                    self.asks = true;
+                    self.drop_connection_after(Some(&fault));
+                    return Ok(());
+                }
+            }
+        }
         Ok(())
     }
 
@@ -208,12 +237,15 @@ where
         pull::batch(&*reading, &meta, now, limits).await.map_err(storage_failed)
     }
 
-    async fn commit(&self, commit: Commit) -> Result<Backlog, TillError> {
+    async fn commit(&mut self, commit: Commit) -> Result<Backlog, TillError> {
         let input = match commit {
             Commit::Welcomed(welcome) => {
                 terminal::Input::Welcomed { welcome, nonce: self.till.draw() }
             }
-            Commit::Answered(epoch, answer) => terminal::Input::Answered { epoch, answer },
+            Commit::Answered(epoch, answer) => {
+                self.asks = true;
+                terminal::Input::Answered { epoch, answer }
+            }
             Commit::Denied(denial) => terminal::Input::Denied(denial),
             Commit::Adopt => match self.adoption().await? {
                 Ok(adoption) => terminal::Input::Adopt(adoption),
@@ -234,7 +266,8 @@ where
             | terminal::Output::Invalid(_)
             | terminal::Output::NothingToRetry
             | terminal::Output::Catalogued(_)
-            | terminal::Output::CatalogUnreadable(_)) => {
+            | terminal::Output::CatalogUnreadable(_)
+            | terminal::Output::Session(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
 use counterfoil_protocol::session::Nudge;
-use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
+use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
 };
@@ -277,10 +277,8 @@ impl<S: TillStore> Till<S> {
     ) -> Result<Option<Known>, TillError> {
         let reading = self.reading().await?;
         let row = Query::get(&*reading, &Key::Local(pos, local_id)).await;
-        match row.map_err(storage_failed)? {
-            Some(Record::Local(known)) => Ok(Some(known)),
-            Some(_) | None => Ok(None),
-        }
+        let row = row.map_err(storage_failed)?;
+        Ok(row.as_ref().and_then(Seen::of).map(|seen| seen.known))
     }
 
     /// Returns the journal entry at `place`.
@@ -448,7 +446,8 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_) => unreachable!("an opening is not answered by {output:?}"),
+        | Output::CatalogUnreadable(_)
+        | Output::Session(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

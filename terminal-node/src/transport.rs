@@ -15,11 +15,13 @@ use std::io::Read as _;
 
 use bytes::Bytes;
 use counterfoil_protocol::catalog::EntityId;
+use counterfoil_protocol::identity::{PosId, SessionId};
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
+use counterfoil_protocol::wire::session::SessionReport;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -239,6 +241,22 @@ impl<C: Connector> Transport<C> {
         SnapshotPage::decode(&answer).map_err(|error| unreadable(&error))
     }
 
+    /// Asks what the cloud makes of a register session.
+    ///
+    /// # Errors
+    /// As in the table above; [`Fault::Rejected`] if it has no event of that session.
+    pub async fn session(
+        &mut self,
+        pos: PosId,
+        session: SessionId,
+        request_id: u64,
+    ) -> Result<SessionReport, Fault> {
+        let (pos, session) = (segment(pos.as_str()), segment(session.as_str()));
+        let ask = Ask::Get(format!("/v1/sessions/{pos}/{session}"));
+        let answer = self.send(ask, 0, request_id).await?;
+        SessionReport::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
     /// Drops the connection; the next request makes a new one.
     pub fn disconnect(&mut self) {
         self.connection = None;
@@ -321,6 +339,18 @@ fn run_query(pinned: Option<u64>, after: Option<EntityId>) -> String {
         query.append_pair("kind", after.kind.word()).append_pair("id", after.id.as_str());
     }
     query.finish()
+}
+
+/// Writes a name so that it can stand between two slashes.
+fn segment(name: &str) -> String {
+    name.bytes().fold(String::new(), |mut path, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path += &format!("%{byte:02X}");
+        }
+        path
+    })
 }
 
 /// A request before it has its headers.

@@ -46,6 +46,9 @@ fn the_published_file_adds_up_to_its_ground_truth() {
             Body::Sale(trade) => trade.total().0,
             Body::Refund { trade, .. } => -trade.total().0,
             Body::Adjustment(_) => 0,
+            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
+                unreachable!("a file has no sessions")
+            }
         })
         .sum();
     assert_eq!(sold, 18_424_833, "without cancellations");
@@ -83,6 +86,9 @@ fn fate(line: &[u8]) -> String {
             format!("{} [{name}] {}", draft.local_id, trade.total().0)
         }
         Body::Refund { .. } => unreachable!("the file names no originals"),
+        Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
+            unreachable!("a file has no sessions")
+        }
         Body::Adjustment(adjustment) => {
             format!("{} [{}]", draft.local_id, adjustment.lines[0].name)
         }
@@ -168,7 +174,11 @@ fn a_mixed_invoice_becomes_one_event_of_each_kind() {
     assert_eq!((report.sales, report.refunds, report.adjustments), (2, 1, 1));
     let paid = documents.iter().map(|document| match &document.drafts[0].body {
         Body::Sale(trade) => trade.payments[0].tender,
-        other @ (Body::Refund { .. } | Body::Adjustment(_)) => panic!("{other:?}"),
+        other @ (Body::Refund { .. }
+        | Body::Adjustment(_)
+        | Body::SessionOpened(_)
+        | Body::CashMoved(_)
+        | Body::SessionClosed(_)) => panic!("{other:?}"),
     });
     assert!(paid.eq([Tender::Cash, Tender::Card]), "a known customer pays by card");
 }

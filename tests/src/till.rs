@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use counterfoil_protocol::terminal::Draft;
 use counterfoil_terminal::api::body::{BatchBody, EventBody};
 use counterfoil_terminal::books::{Status, TillFigures};
+use counterfoil_terminal::drawer::Drawer;
 use serde::de::DeserializeOwned;
 
 use crate::figures::{Figures, whole};
@@ -203,6 +204,27 @@ impl Door {
     /// If there is no answer.
     pub async fn sync(&self) -> anyhow::Result<()> {
         self.ask("POST", "/sync", Vec::new()).await.map(drop)
+    }
+
+    /// Does something to a register's session: `open`, `cash` or `close`.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is a refusal.
+    pub async fn session(
+        &self,
+        act: &str,
+        body: &serde_json::Value,
+    ) -> anyhow::Result<serde_json::Value> {
+        let body = serde_json::to_vec(body)?;
+        self.ask("POST", &format!("/sessions/{act}"), body).await?.json()
+    }
+
+    /// Returns what a register's drawer should hold, was found to hold, and what the cloud says.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn drawer(&self, pos: &str) -> anyhow::Result<Drawer> {
+        self.get(&format!("/sessions/current?posId={pos}")).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {

@@ -18,11 +18,10 @@
 //! - `nonce` is a 64-bit number and travels as a JSON number. JavaScript rounds numbers above
 //!   2^53: choose the nonce below that, or keep its digits as text on your side.
 
-use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, TerminalId};
 use counterfoil_protocol::problem::ErrorCode;
-use counterfoil_protocol::wire::event::EventV1;
+use counterfoil_protocol::wire::event::EventAny;
 use counterfoil_protocol::wire::message::{PUSH_ITEMS_MAX, Push, PushItem};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -76,7 +75,7 @@ fn item(item: ItemJson<'_>) -> Result<PushItem, Problem> {
 }
 
 fn canonical(event: &str) -> Vec<u8> {
-    let parsed = serde_json::from_str::<EventV1>(event).ok().and_then(|v1| Event::parse(v1).ok());
+    let parsed = serde_json::from_str::<EventAny>(event).ok().and_then(|wire| wire.parse().ok());
     parsed.map_or_else(|| event.as_bytes().to_vec(), |event| event.canonical())
 }
 

@@ -5,6 +5,8 @@
 //! | `POST /v1/handshake` | where the till's journals stand |
 //! | `POST /v1/sales-events` | what became of each offered entry |
 //! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
+//! | `GET /v1/sessions/{pos}/{session}` | whether the cloud has what a till states of its day |
+//! | `GET /v1/admin/sessions` | operator: the days of a shop's registers |
 //! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
@@ -29,6 +31,7 @@ mod json;
 mod packed;
 mod rollup;
 mod sales_events;
+mod sessions;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -149,6 +152,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
+        .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
+        .route("/v1/admin/sessions", get(sessions::list::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))

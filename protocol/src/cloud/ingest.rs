@@ -12,10 +12,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
+use super::sessions::Session;
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
-use crate::identity::{EventKey, ProductId};
+use crate::identity::{EventKey, ProductId, SessionId};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
 use crate::problem::ErrorCode;
@@ -41,11 +42,16 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         let key = event.key(id);
         keys.insert(Key::Ledger(key));
         keys.extend(event.original().map(Key::Ledger));
+        keys.extend(event.session().map(|session| session_key(caller, event, session)));
         if cloud.unknown_products == UnknownProducts::Park {
             let products = event.movements().map(|movement| movement.product);
             keys.extend(products.map(|product| Key::Product(caller.site.shop, product)));
         }
     }
+}
+
+fn session_key(caller: &Caller, event: &Event, session: SessionId) -> Key {
+    Key::Session(caller.site.shop, caller.terminal, event.pos(), session)
 }
 
 pub(super) fn step(
@@ -64,8 +70,9 @@ pub(super) fn step(
     };
     let before = lane.clone();
     let moved = BTreeMap::new();
-    let (open, grown, shown) = (None, false, None);
-    let mut ingest = Ingest { cloud, rows, now, caller, offer, lane, open, grown, shown, moved };
+    let (open, grown, shown, counting) = (None, false, None, None);
+    let mut ingest =
+        Ingest { cloud, rows, now, caller, offer, lane, open, grown, shown, moved, counting };
     let mut first = None;
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
@@ -84,6 +91,7 @@ pub(super) fn step(
         }
     }
     ingest.close();
+    ingest.keep_session();
     ingest.keep_movements(first);
     let lane = ingest.lane;
     let whole = results.len() == offer.items.len();
@@ -116,6 +124,8 @@ struct Ingest<'a, 'r> {
     shown: Option<(u64, Hash)>,
     /// What this push moves.
     moved: BTreeMap<ProductId, Stock>,
+    /// The register session that was counted last; it is written back when another is.
+    counting: Option<(Key, Session)>,
 }
 
 impl Ingest<'_, '_> {
@@ -274,15 +284,45 @@ impl Ingest<'_, '_> {
             *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
             assert!(sum.movements > 0, "what moves is counted");
         }
-        assert!(!self.moved.is_empty(), "an event moves something");
+        let of_session = event.body().is_of_session();
+        assert!(of_session || !self.moved.is_empty(), "an event moves something");
+        self.count(event);
         self.lane.posted = self.lane.posted.plus(event.figures());
+    }
+
+    /// Counts an event in the register session that it names, if it names one.
+    fn count(&mut self, event: &Event) {
+        let (Some(session), Some(currency)) = (event.session(), event.body().currency()) else {
+            return;
+        };
+        let key = session_key(self.caller, event, session);
+        if self.counting.as_ref().is_none_or(|(counting, _)| *counting != key) {
+            self.keep_session();
+            let shop = self.caller.site.shop;
+            let held = self.rows.session(shop, self.caller.terminal, event.pos(), session);
+            let held = held.cloned();
+            let row = held.unwrap_or_else(|| Session::new(self.caller.site, currency));
+            self.counting = Some((key, row));
+        }
+        let (counting, row) = self.counting.as_mut().expect("read above");
+        assert_eq!(*counting, key, "an event counts in the session that it names");
+        row.take(self.now, event);
+    }
+
+    /// Writes the session that was counted last.
+    fn keep_session(&mut self) {
+        if let Some((key, row)) = self.counting.take() {
+            assert!(matches!(key, Key::Session(..)), "a session has a key of its kind");
+            self.rows.put(key, Record::Session(row));
+        }
+        assert!(self.counting.is_none(), "what was counted is written");
     }
 
     /// Writes what this push has moved. The row cannot be declared, as nobody knows yet what will
     /// be posted; it is new, as an event is posted once.
     fn keep_movements(&mut self, first: Option<ServerId>) {
-        assert_eq!(first.is_none(), self.moved.is_empty(), "what is posted moves something");
-        let Some(first) = first else { return };
+        assert!(first.is_some() || self.moved.is_empty(), "what moves something was posted");
+        let Some(first) = first.filter(|_| !self.moved.is_empty()) else { return };
         assert!(self.lane.posted.events > 0, "what is posted is in the books of its history");
         let moved = core::mem::take(&mut self.moved);
         let moved = moved.into_iter().map(|(product, by)| Moved { product, by }).collect();

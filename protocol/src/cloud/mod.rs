@@ -9,6 +9,8 @@
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
+//! What was posted of a register's session is kept by [`sessions`].
+//!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
 //! till writes: tills never wait for each other.
 
@@ -18,6 +20,7 @@ mod greet;
 mod ingest;
 pub mod rollup;
 pub mod row;
+pub mod sessions;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;

@@ -5,13 +5,14 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::sessions::Session;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
 use crate::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId,
+    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, ShopId, TerminalId,
 };
 use crate::journal::Segment;
 use crate::machine::Rows;
@@ -57,6 +58,8 @@ const _: () = assert!(
     KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX,
     "movements have a key"
 );
+const _: () =
+    assert!(KIND_KEY_BYTES + 4 * LABEL_KEY_BYTES <= KEY_BYTES_MAX, "a register session has a key");
 const _: () = assert!(size_of::<ServerId>() == HASH_KEY_BYTES, "a name is a hash in a key");
 // A line of a push is longer than the movement that is kept of it.
 const _: () = assert!(PUSH_BYTES_MAX < MESSAGE_BYTES_MAX, "what a push moves is one row");
@@ -97,6 +100,8 @@ pub enum Key {
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
+    /// A session of a register. From the first of its events that is posted, for ever.
+    Session(ShopId, TerminalId, PosId, SessionId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -130,6 +135,8 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
+    /// Of [`Key::Session`].
+    Session(Session),
 }
 
 /// An enrolled till.
@@ -350,6 +357,9 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
+            Self::Session(shop, terminal, pos, session) => {
+                to.kind(15).label(shop.0).label(terminal.0).label(pos.0).label(session.0)
+            }
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -388,6 +398,12 @@ impl Key {
                 from.scope()?.map(BranchId),
                 from.number()?,
                 from.index()?,
+            ),
+            15 => Self::Session(
+                ShopId(from.label()?),
+                TerminalId(from.label()?),
+                PosId(from.label()?),
+                LocalEventId(from.label()?),
             ),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
@@ -433,6 +449,7 @@ impl Record {
                 | (Self::BranchDigest(_), Key::BranchDigest(..))
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
+                | (Self::Session(_), Key::Session(..))
         )
     }
 }
@@ -459,6 +476,7 @@ typed! {
     ledger(key: EventKey) -> Ledger;
     stock(shop: ShopId, branch: BranchId, product: ProductId) -> Stock;
     feed(shop: ShopId) -> Feed;
+    session(shop: ShopId, terminal: TerminalId, pos: PosId, session: SessionId) -> Session;
     item(shop: ShopId, branch: Option<BranchId>, id: EntityId) -> Item;
 }
 

@@ -6,12 +6,10 @@
 use super::answered::ATTEMPTS_MAX;
 use super::pull::ADOPTION_MAX;
 use super::record::{chain, enter};
-use super::row::{Entry, Known, Meta, Place, Queued, State};
+use super::row::{Entry, Known, Meta, Place, Queued, Seen, State};
 use super::{Adoption, Key, Output, Record, Terminal, settle};
-use crate::event::Event;
 use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
-use crate::wire::event::ReceiptV1;
 
 pub(super) fn reads(adoption: &Adoption, keys: &mut ReadSet<Key>) {
     for (seq, pos, local_id) in &adoption.entries {
@@ -72,17 +70,11 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
     assert_ne!(place, old, "what is carried over gets a new place");
     assert_eq!(place.epoch, meta.epoch, "what is carried over joins the current history");
     let local = Key::Local(entry.pos, entry.local_id);
-    let known = rows.local(entry.pos, entry.local_id).copied();
-    // The row of its name is lost: the event itself says the same.
-    let known = known.unwrap_or_else(|| Known {
-        place: old,
-        payload_hash: entry.payload_hash,
-        receipt: Event::from_canonical(&entry.payload).ok().and_then(|event| {
-            event.receipt().map(|r| ReceiptV1 { series: r.series, number: r.number })
-        }),
-    });
+    // If the row of its name is lost, the event itself says the same.
+    let seen = rows.seen(entry.pos, entry.local_id).unwrap_or_else(|| Seen::again(&entry, old));
+    let known = Known { place, ..seen.known };
     let moved = Entry { state: State::Moved(place), ..entry.clone() };
-    rows.put(local, Record::Local(Known { place, ..known }));
+    rows.put(local, Seen { known, ..seen }.record());
     rows.put(Key::Entry(old.epoch, old.seq), Record::Entry(moved));
     let carried = Entry { chain: meta.hash, state: State::Open, ..entry };
     assert!(carried.state == State::Open, "what is carried over waits for an answer again");

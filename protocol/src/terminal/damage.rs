@@ -4,7 +4,10 @@
 //! the database is not used any further. What only several rows together could show is not looked
 //! for here; the steps take it as it is.
 
-use super::row::{CatalogItem, CatalogState, Closed, Entry, Key, Meta, Record, State};
+use super::register::{Register, UNSETTLED_MAX};
+use super::row::{
+    CatalogItem, CatalogState, Closed, Entry, Key, KnownInSession, Meta, Record, State,
+};
 use crate::catalog::ENTITY_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::identity::Epoch;
@@ -21,14 +24,21 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
     match record {
         Record::Meta(meta) => of_meta(meta),
         Record::Entry(entry) => of_entry(entry),
-        Record::Local(known) if !is_place(known.place.seq) => Some("its event is in no journal"),
+        Record::Local(known) | Record::LocalInSession(KnownInSession { known, .. })
+            if !is_place(known.place.seq) =>
+        {
+            Some("its event is in no journal")
+        }
         Record::Series(series) if series.last > COUNT_MAX => Some("no series counts so far"),
         Record::Stock(stock) if stock.movements > COUNT_MAX => Some("nothing moves so often"),
         Record::Catalog(state) => of_catalog(state),
         Record::Item(item) => of_item(item),
+        Record::Register(register) => of_register(register),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)
+        | Record::LocalInSession(_)
+        | Record::Closing(_)
         | Record::Series(_)
         | Record::Stock(_) => None,
     }
@@ -93,6 +103,18 @@ fn of_catalog(state: &CatalogState) -> Option<&'static str> {
 fn of_item(item: &CatalogItem) -> Option<&'static str> {
     if item.content.is_empty() || item.content.len() > ENTITY_BYTES_MAX {
         Some("no entity has so many bytes")
+    } else {
+        None
+    }
+}
+
+fn of_register(register: &Register) -> Option<&'static str> {
+    let counted =
+        register.open.as_ref().map_or(0, |open| open.totals.sales.max(open.totals.refunds));
+    if register.unsettled.len() > UNSETTLED_MAX {
+        Some("so many closings are not asked for")
+    } else if counted > COUNT_MAX {
+        Some("no session counts so far")
     } else {
         None
     }

@@ -6,6 +6,7 @@
 //! | `record` | [`Input::Record`] | one commit: event, receipt, stock, journal, queue |
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
+//! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | register sessions, close of day |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
@@ -20,7 +21,9 @@ mod greeted;
 mod open;
 pub mod pull;
 mod record;
+pub mod register;
 pub mod row;
+mod seen;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -35,8 +38,10 @@ use crate::problem::Denial;
 use crate::time::Millis;
 use crate::wire::catalog::DeltaAnswer;
 use crate::wire::message::{PushAnswer, Welcome};
+use crate::wire::session::SessionReport;
 
 pub use answered::{ATTEMPTS_MAX, RETRY_BASE, RETRY_CAP};
+pub use register::{SessionAct, SessionDraft, SessionOutput};
 pub use row::{Key, Meta, Place, Record};
 
 /// The till's role.
@@ -111,6 +116,10 @@ pub enum Input {
     Delta(DeltaAnswer),
     /// The cloud has answered the question for a run of its catalog.
     CatalogRun(catalog::Run),
+    /// Something happens to a register's session. The same again is harmless.
+    Session(SessionDraft),
+    /// The cloud has said what it makes of a session; checked.
+    SessionVerdict(SessionReport),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -173,6 +182,8 @@ pub enum Output {
     Catalogued(catalog::Standing),
     /// This program cannot read that entity: it took nothing of the page, and needs an update.
     CatalogUnreadable(EntityId),
+    /// Nothing was recorded for a register's session, or the cloud's word on it was noted.
+    Session(SessionOutput),
 }
 
 /// Why a till has opened a new epoch.
@@ -217,6 +228,8 @@ impl Machine for Terminal {
             Input::Adopt(adoption) => adopt::reads(adoption, keys),
             Input::Delta(answer) => catalog::reads_delta(answer, keys),
             Input::CatalogRun(run) => catalog::reads_run(run, keys),
+            Input::Session(draft) => register::reads(draft, keys),
+            Input::SessionVerdict(report) => register::reads_told(report, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -244,6 +257,8 @@ impl Machine for Terminal {
             Input::Retry { place, .. } => retry(rows, now, &meta, *place),
             Input::Delta(answer) => catalog::delta(rows, answer),
             Input::CatalogRun(run) => catalog::run(rows, run),
+            Input::Session(draft) => register::step(rows, now, meta, draft),
+            Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
         }
     }
 }

@@ -5,69 +5,85 @@
 
 use alloc::vec::Vec;
 
-use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
-use super::{Draft, Key, Output, Record, Terminal};
+use super::row::{Entry, Known, Meta, Place, Queued, Seen, Series, State, Stock};
+use super::{Draft, Key, Output, Record, Terminal, register};
 use crate::event::{Body, EVENT_BYTES_MAX, Event, EventError, Receipt};
 use crate::hash::{Hash, link, payload_hash};
+use crate::identity::SessionId;
 use crate::machine::{ReadSet, Rows};
 use crate::money::Milli;
 use crate::time::Millis;
-use crate::wire::event::{EventV1, ReceiptV1};
+use crate::wire::event::ReceiptV1;
 
 pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Local(draft.pos, draft.local_id));
     keys.insert(Key::Series(draft.pos));
     match &draft.body {
         Body::Sale(trade) | Body::Refund { trade, .. } => {
+            keys.insert(Key::Register(draft.pos));
             keys.extend(trade.lines.iter().map(|line| Key::Stock(line.product)));
         }
         Body::Adjustment(adjustment) => {
             keys.extend(adjustment.lines.iter().map(|line| Key::Stock(line.product)));
         }
+        // Refused: the machine itself makes these, of a `SessionDraft`.
+        Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {}
     }
 }
 
 pub(super) fn step(
     rows: &mut Rows<'_, Terminal>,
     now: Millis,
-    mut meta: Meta,
+    meta: Meta,
     draft: &Draft,
 ) -> Output {
-    if let Some(known) = rows.local(draft.pos, draft.local_id) {
-        return recognise(*known, draft);
+    if let Some(seen) = rows.seen(draft.pos, draft.local_id) {
+        return recognise(seen, draft);
+    }
+    if draft.body.is_of_session() {
+        return Output::Invalid(EventError::Session);
     }
     let series = next_number(rows, &meta, draft);
     let receipt = series.map(|series| Receipt { series: series.epoch, number: series.last });
-    let (event, payload) = match event_of(draft, receipt) {
+    let session = register::session_of(rows, draft.pos, &draft.body);
+    let (event, payload) = match event_of(draft, receipt, session).seal() {
         Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
     assert_eq!(event.receipt(), receipt, "the number that is printed is the one that is kept");
     assert!(receipt.is_none_or(|receipt| receipt.number > 0), "receipts count from 1");
-    assert!(payload.len() <= EVENT_BYTES_MAX, "what is recorded can be pushed");
-    assert!(event.pos() == draft.pos && event.local_id() == draft.local_id, "a name is kept");
-    let payload_hash = payload_hash(&payload);
-    let place = chain(&mut meta, payload_hash);
-    assert_eq!(place.seq, meta.head, "what is recorded is the last entry");
+    let place = enter_event(rows, now, meta, &event, payload);
     assert!(receipt.is_none_or(|r| r.series == place.epoch), "a series is one of its history");
-    let entry = Entry {
-        pos: draft.pos,
-        local_id: draft.local_id,
-        payload_hash,
-        chain: meta.hash,
-        payload: payload.into(),
-        state: State::Open,
-    };
-    enter(rows, place, entry, Queued { attempts: 0, due: now, code: None });
-    let receipt_v1 = receipt.map(|r| ReceiptV1 { series: r.series, number: r.number });
-    let known = Known { place, payload_hash, receipt: receipt_v1 };
-    rows.put(Key::Local(draft.pos, draft.local_id), Record::Local(known));
     if let Some(series) = series {
         rows.put(Key::Series(draft.pos), Record::Series(series));
     }
     move_stock(rows, &event);
-    rows.put(Key::Meta, Record::Meta(meta));
+    register::count(rows, &event);
     Output::Recorded { place, receipt, again: false }
+}
+
+/// Writes a new event: its name, its journal entry, its place in the queue, and the books.
+pub(super) fn enter_event(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    mut meta: Meta,
+    event: &Event,
+    payload: Vec<u8>,
+) -> Place {
+    assert!(payload.len() <= EVENT_BYTES_MAX, "what is recorded can be pushed");
+    let payload_hash = payload_hash(&payload);
+    let place = chain(&mut meta, payload_hash);
+    assert_eq!(place.seq, meta.head, "what is recorded is the last entry");
+    let (pos, local_id) = (event.pos(), event.local_id());
+    let (chain, payload) = (meta.hash, payload.into());
+    let entry = Entry { pos, local_id, payload_hash, chain, payload, state: State::Open };
+    enter(rows, place, entry, Queued { attempts: 0, due: now, code: None });
+    let receipt = event.receipt().map(|r| ReceiptV1 { series: r.series, number: r.number });
+    let known = Known { place, payload_hash, receipt };
+    let counted_by = event.session().zip(event.body().currency());
+    rows.put(Key::Local(pos, local_id), Seen { known, counted_by }.record());
+    rows.put(Key::Meta, Record::Meta(meta));
+    place
 }
 
 /// Gives the journal its next entry.
@@ -89,20 +105,25 @@ pub(super) fn enter(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, q
 }
 
 /// The same name with the same content is the same event; with another, the caller is told (B.2).
-fn recognise(known: Known, draft: &Draft) -> Output {
+fn recognise(seen: Seen, draft: &Draft) -> Output {
+    let Seen { known, counted_by } = seen;
     let receipt = known.receipt.map(|r| Receipt { series: r.series, number: r.number });
-    match event_of(draft, receipt) {
+    let session = counted_by.map(|(session, _)| session);
+    match event_of(draft, receipt, session).seal() {
         Ok((_, payload)) if payload_hash(&payload) == known.payload_hash => {
             Output::Recorded { place: known.place, receipt, again: true }
         }
-        Ok(_) | Err(EventError::Receipt) => Output::Taken(known.place),
+        Ok(_) | Err(EventError::Receipt | EventError::Session) => Output::Taken(known.place),
         Err(error) => Output::Invalid(error),
     }
 }
 
 fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
     match draft.body {
-        Body::Adjustment(_) => return None,
+        Body::Adjustment(_)
+        | Body::SessionOpened(_)
+        | Body::CashMoved(_)
+        | Body::SessionClosed(_) => return None,
         Body::Sale(_) | Body::Refund { .. } => {}
     }
     let series = rows.series(draft.pos).copied().unwrap_or_default();
@@ -110,16 +131,16 @@ fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<
     Some(Series { epoch: meta.epoch, last: last + 1 })
 }
 
-fn event_of(draft: &Draft, receipt: Option<Receipt>) -> Result<(Event, Vec<u8>), EventError> {
-    let event = Event {
+fn event_of(draft: &Draft, receipt: Option<Receipt>, session: Option<SessionId>) -> Event {
+    Event {
         pos: draft.pos,
         local_id: draft.local_id,
         at: draft.at,
         receipt,
         reference: draft.reference.clone(),
+        session,
         body: draft.body.clone(),
-    };
-    Event::sealed(EventV1::from_event(&event))
+    }
 }
 
 fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {

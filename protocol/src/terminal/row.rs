@@ -5,6 +5,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::register::{ClosedSession, Register};
+pub use super::seen::{KnownInSession, Seen};
 use super::{Backlog, Identity, Terminal};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
@@ -66,6 +68,10 @@ pub enum Key {
     Catalog,
     /// An entity of the catalog, as the cloud has it.
     Item(EntityId),
+    /// A register's session: what is open, and which closings wait for the cloud's word.
+    Register(PosId),
+    /// A closed session, by its closing event. For ever.
+    Closing(PosId, LocalEventId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -89,6 +95,12 @@ pub enum Record {
     Catalog(CatalogState),
     /// Of [`Key::Item`].
     Item(CatalogItem),
+    /// Of [`Key::Local`], for an event that a register session counts.
+    LocalInSession(KnownInSession),
+    /// Of [`Key::Register`].
+    Register(Register),
+    /// Of [`Key::Closing`].
+    Closing(ClosedSession),
 }
 
 /// The till's books.
@@ -337,6 +349,8 @@ impl Key {
             Self::Stock(product) => to.kind(7).label(product.0),
             Self::Catalog => to.kind(8),
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
+            Self::Register(pos) => to.kind(10).label(pos.0),
+            Self::Closing(pos, local_id) => to.kind(11).label(pos.0).label(local_id.0),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
@@ -360,6 +374,8 @@ impl Key {
                 let kind = Kind::from_number(from.byte()?).ok_or(damaged)?;
                 Self::Item(EntityId { kind, id: from.label()? })
             }
+            10 => Self::Register(PosId(from.label()?)),
+            11 => Self::Closing(PosId(from.label()?), LocalEventId(from.label()?)),
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -383,6 +399,9 @@ impl Record {
                 | (Self::Stock(_), Key::Stock(_))
                 | (Self::Catalog(_), Key::Catalog)
                 | (Self::Item(_), Key::Item(_))
+                | (Self::LocalInSession(_), Key::Local(..))
+                | (Self::Register(_), Key::Register(_))
+                | (Self::Closing(_), Key::Closing(..))
         )
     }
 }
@@ -425,7 +444,8 @@ typed! {
     entry(epoch: Epoch, seq: u64) -> Entry in Entry;
     queued(epoch: Epoch, seq: u64) -> Queued in Queue;
     attention(epoch: Epoch, seq: u64) -> Attention in Attention;
-    local(pos: PosId, local_id: LocalEventId) -> Known in Local;
+    register(pos: PosId) -> Register in Register;
+    closing(pos: PosId, local_id: LocalEventId) -> ClosedSession in Closing;
     series(pos: PosId) -> Series in Series;
     stock(product: ProductId) -> Stock in Stock;
     catalog_item(id: EntityId) -> CatalogItem in Item;

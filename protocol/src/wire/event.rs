@@ -1,4 +1,4 @@
-//! The wire form of an event, version 1: plain numbers and texts, nothing checked.
+//! The wire forms of an event, versions 1 and 2: plain numbers and texts, nothing checked.
 //!
 //! The canonical bytes of an event are its version byte and the binary form of this structure, so
 //! fields and variants are never reordered, removed or reused. JSON has the same fields in
@@ -10,10 +10,10 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Adjustment, AdjustmentLine, Body, Event, EventError, LINES_MAX, Line, PAYMENTS_MAX, Payment,
-    Receipt, Tender, Trade,
+    Adjustment, AdjustmentLine, Body, CashMoved, Event, EventError, LINES_MAX, Line, PAYMENTS_MAX,
+    Payment, Receipt, SessionClosed, SessionOpened, Tender, Trade,
 };
-use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
+use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, TerminalId};
 use crate::money::{Currency, Milli, Minor};
 use crate::time::Millis;
 
@@ -33,6 +33,36 @@ pub struct EventV1 {
     pub reference: String,
     /// What happened.
     pub body: BodyV1,
+}
+
+/// An event of a register session as it travels: version 2.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EventV2 {
+    /// The register.
+    pub pos_id: PosId,
+    /// The caller's name for the event.
+    pub local_event_id: LocalEventId,
+    /// The till's time, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The printed number, if there is one.
+    pub receipt: Option<ReceiptV1>,
+    /// The caller's document number; may be empty.
+    pub reference: String,
+    /// What happened.
+    pub body: BodyV1,
+    /// The session that counts it.
+    pub session_id: SessionId,
+}
+
+/// An event of either version, as JSON shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum EventAny {
+    /// Of no session.
+    V1(EventV1),
+    /// Of a session.
+    V2(EventV2),
 }
 
 /// A receipt number as it travels.
@@ -55,6 +85,12 @@ pub enum BodyV1 {
     Refund(RefundV1),
     /// A stock adjustment.
     Adjustment(AdjustmentV1),
+    /// A register session begins; in version 2 only, as the next two.
+    SessionOpened(SessionOpened),
+    /// Cash in or out.
+    CashMoved(CashMoved),
+    /// A register session ends.
+    SessionClosed(SessionClosed),
 }
 
 /// A refund as it travels.
@@ -145,25 +181,19 @@ impl EventV1 {
     /// Names the fields as the domain does; the caller then checks the rules.
     pub(crate) fn into_event(self) -> Result<Event, EventError> {
         let receipt = self.receipt.map(|wire| Receipt { series: wire.series, number: wire.number });
-        let body = match self.body {
-            BodyV1::Sale(trade) => Body::Sale(trade.into_trade()?),
-            BodyV1::Refund(refund) => Body::Refund {
-                original: refund.original.map(EventKeyV1::into_key),
-                trade: refund.trade.into_trade()?,
-            },
-            BodyV1::Adjustment(adjustment) => Body::Adjustment(adjustment.into_adjustment()?),
-        };
         Ok(Event {
             pos: self.pos_id,
             local_id: self.local_event_id,
             at: Millis(self.at_ms),
             receipt,
             reference: self.reference,
-            body,
+            session: None,
+            body: self.body.into_body()?,
         })
     }
 
-    /// Returns the wire form of `event`.
+    /// Returns the wire form of `event`, which names no session: if it does, the name is left
+    /// out, and [`EventAny`] is what shows it whole.
     #[must_use]
     pub fn from_event(event: &Event) -> Self {
         Self {
@@ -174,16 +204,70 @@ impl EventV1 {
                 .receipt
                 .map(|receipt| ReceiptV1 { series: receipt.series, number: receipt.number }),
             reference: event.reference.clone(),
-            body: match &event.body {
-                Body::Sale(trade) => BodyV1::Sale(TradeV1::from_trade(trade)),
-                Body::Refund { original, trade } => BodyV1::Refund(RefundV1 {
-                    original: original.map(EventKeyV1::from_key),
-                    trade: TradeV1::from_trade(trade),
-                }),
-                Body::Adjustment(adjustment) => {
-                    BodyV1::Adjustment(AdjustmentV1::from_adjustment(adjustment))
-                }
+            body: BodyV1::from_body(&event.body),
+        }
+    }
+}
+
+impl EventV2 {
+    /// Names the fields as the domain does; the caller then checks the rules.
+    pub(crate) fn into_event(self) -> Result<Event, EventError> {
+        let Self { pos_id, local_event_id, at_ms, receipt, reference, body, session_id } = self;
+        let fields = EventV1 { pos_id, local_event_id, at_ms, receipt, reference, body };
+        Ok(Event { session: Some(session_id), ..fields.into_event()? })
+    }
+}
+
+impl EventAny {
+    /// Returns the wire form of `event`.
+    #[must_use]
+    pub fn from_event(event: &Event) -> Self {
+        let fields = EventV1::from_event(event);
+        let Some(session_id) = event.session else { return Self::V1(fields) };
+        let EventV1 { pos_id, local_event_id, at_ms, receipt, reference, body } = fields;
+        Self::V2(EventV2 { pos_id, local_event_id, at_ms, receipt, reference, body, session_id })
+    }
+
+    /// Parses the event.
+    ///
+    /// # Errors
+    /// [`EventError`] names the rule that is broken.
+    pub fn parse(self) -> Result<Event, EventError> {
+        match self {
+            Self::V1(wire) => Event::parse(wire),
+            Self::V2(wire) => Event::parse_in_session(wire),
+        }
+    }
+}
+
+impl BodyV1 {
+    fn into_body(self) -> Result<Body, EventError> {
+        Ok(match self {
+            Self::Sale(trade) => Body::Sale(trade.into_trade()?),
+            Self::Refund(refund) => Body::Refund {
+                original: refund.original.map(EventKeyV1::into_key),
+                trade: refund.trade.into_trade()?,
             },
+            Self::Adjustment(adjustment) => Body::Adjustment(adjustment.into_adjustment()?),
+            Self::SessionOpened(opened) => Body::SessionOpened(opened),
+            Self::CashMoved(moved) => Body::CashMoved(moved),
+            Self::SessionClosed(closed) => Body::SessionClosed(closed),
+        })
+    }
+
+    fn from_body(body: &Body) -> Self {
+        match body {
+            Body::Sale(trade) => Self::Sale(TradeV1::from_trade(trade)),
+            Body::Refund { original, trade } => Self::Refund(RefundV1 {
+                original: original.map(EventKeyV1::from_key),
+                trade: TradeV1::from_trade(trade),
+            }),
+            Body::Adjustment(adjustment) => {
+                Self::Adjustment(AdjustmentV1::from_adjustment(adjustment))
+            }
+            Body::SessionOpened(opened) => Self::SessionOpened(*opened),
+            Body::CashMoved(moved) => Self::CashMoved(moved.clone()),
+            Body::SessionClosed(closed) => Self::SessionClosed(closed.clone()),
         }
     }
 }
@@ -270,13 +354,10 @@ impl LineV1 {
 
 impl PaymentV1 {
     const fn into_payment(self) -> Result<Payment, EventError> {
-        let tender = match self.tender {
-            1 => Tender::Cash,
-            2 => Tender::Card,
-            3 => Tender::Other,
-            _ => return Err(EventError::Name),
-        };
-        Ok(Payment { tender, amount: Minor(self.amount_minor) })
+        match Tender::from_number(self.tender) {
+            Some(tender) => Ok(Payment { tender, amount: Minor(self.amount_minor) }),
+            None => Err(EventError::Name),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod sessions;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
 use self::catalog::History;
+use self::sessions::{InSession, Name, Posted};
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -55,6 +57,8 @@ struct Committed {
     site: Site,
     /// Its stock movements.
     moves: Vec<(ProductId, i64)>,
+    /// What it means for the register session that it names.
+    session: Option<InSession>,
 }
 
 /// What tills have committed, what the cloud has held, and how often each law was put to the test.
@@ -70,6 +74,8 @@ pub struct Checker {
     item_failures: BTreeMap<Fact, u64>,
     devices: Vec<Device>,
     lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
+    /// What the cloud has posted of each register session.
+    sessions: BTreeMap<Name, Posted>,
     catalog: History,
     /// Those that a restore of the cloud has ended.
     former_catalogs: Vec<History>,
@@ -93,7 +99,12 @@ pub struct DeviceBackup(Device);
 
 /// The cloud's journals at the time of a backup.
 #[derive(Clone, Debug)]
-pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>, History);
+pub struct CloudBackup {
+    lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
+    posted: BTreeSet<Fact>,
+    sessions: BTreeMap<Name, Posted>,
+    catalog: History,
+}
 
 /// The checkers' own copy of a journal's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,14 +146,20 @@ impl Checker {
     /// Notes the cloud's journals when its disk is copied.
     #[must_use]
     pub fn backup_cloud(&self) -> CloudBackup {
-        CloudBackup(self.lanes.clone(), self.posted.clone(), self.catalog.clone())
+        CloudBackup {
+            lanes: self.lanes.clone(),
+            posted: self.posted.clone(),
+            sessions: self.sessions.clone(),
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// The cloud's disk was replaced.
     pub fn restore_cloud(&mut self, backup: &CloudBackup) {
-        self.lanes = backup.0.clone();
-        self.posted = backup.1.clone();
-        self.restore_catalog(&backup.2);
+        self.lanes = backup.lanes.clone();
+        self.posted = backup.posted.clone();
+        self.sessions = backup.sessions.clone();
+        self.restore_catalog(&backup.catalog);
     }
 
     /// A till has committed what is `written`.
@@ -193,13 +210,16 @@ impl Checker {
             let what = || format!("{key} is stored as bytes that are no event");
             return self.tally.check(Law::NoPhantom, at_ms, false, what);
         };
+        let session = self.noted_in_session(at_ms, device, &event)?;
         let committed = Committed {
+            session,
             key,
             payload: entry.payload_hash,
             site: Site { shop, branch },
             moves: event.movements().map(|moved| (moved.product, moved.delta.0)).collect(),
         };
         self.committed.insert(fact, committed);
+        let owner = &mut self.devices[device];
         let Some(receipt) = event.receipt() else { return Ok(()) };
         let series = (entry.pos, receipt.series);
         let last = owner.receipts.entry(series).or_default();
@@ -238,10 +258,11 @@ impl Checker {
         written: &CloudWrites,
     ) -> Result<(), Violation> {
         self.catalog_committed(at_ms, written)?;
+        let mut posted = Vec::new();
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
-                    self.ledger(at_ms, *key, row)?;
+                    posted.extend(self.ledger(at_ms, *key, row)?);
                 }
                 (cloud::Key::Segment(terminal, epoch, number), Some(record)) => {
                     self.segment(at_ms, (*terminal, *epoch), *number, record)?;
@@ -259,10 +280,16 @@ impl Checker {
                 _ => {}
             }
         }
-        Ok(())
+        self.sessions_committed(at_ms, &posted, written)
     }
 
-    fn ledger(&mut self, at_ms: u64, key: EventKey, row: &Ledger) -> Result<(), Violation> {
+    /// Returns the event if it is posted.
+    fn ledger(
+        &mut self,
+        at_ms: u64,
+        key: EventKey,
+        row: &Ledger,
+    ) -> Result<Option<Fact>, Violation> {
         let fact = Fact::new(key.terminal, payload_hash(&row.payload));
         let known = self.committed.get(&fact);
         let holds =
@@ -275,11 +302,12 @@ impl Checker {
             format!("{key} was committed at {site:?} and is held under {:?}", row.site)
         })?;
         if row.fate != Fate::Posted {
-            return Ok(());
+            return Ok(None);
         }
         self.posted_ever.insert(fact);
         let first = self.posted.insert(fact);
-        self.tally.check(Law::NoDuplicate, at_ms, first, || format!("{key} is posted twice"))
+        self.tally.check(Law::NoDuplicate, at_ms, first, || format!("{key} is posted twice"))?;
+        Ok(Some(fact))
     }
 
     fn segment(

@@ -9,6 +9,7 @@ use counterfoil_protocol::event::Figures;
 use counterfoil_protocol::hash::genesis;
 use counterfoil_protocol::identity::{ProductId, TerminalId};
 use counterfoil_protocol::terminal;
+use counterfoil_protocol::terminal::row::Seen;
 
 use super::{Checker, CloudRows, Fact, Mirror, TillRows, states};
 use crate::law::{Law, Violation};
@@ -33,10 +34,8 @@ impl Checker {
             let Some(committed) = self.committed.get(fact) else { continue };
             let key = committed.key;
             let known = rows.get(&terminal::Key::Local(key.pos, key.local_id)).map(Arc::as_ref);
-            let place = match known {
-                Some(terminal::Record::Local(known)) if known.payload_hash == committed.payload => {
-                    known.place
-                }
+            let place = match known.and_then(Seen::of).map(|seen| seen.known) {
+                Some(known) if known.payload_hash == committed.payload => known.place,
                 _ => {
                     return self.tally.check(Law::NeverForgotten, at_ms, false, || {
                         format!("{key} was committed here and is not known any more")

@@ -120,6 +120,10 @@ impl World {
                 self.reply(&request, reply);
                 return Ok(());
             }
+            Kind::Session(pos, session) => {
+                self.serve_session(&request, site, id, (pos, session));
+                return Ok(());
+            }
             Kind::Hello => match Hello::decode(&request.bytes) {
                 Ok(hello) => (Input::Hello { caller, hello }, Epoch::default(), Vec::new()),
                 Err(_) => return self.reject(&request),

@@ -101,7 +101,9 @@ impl World {
             host.witness = backup.witness;
         }
         host.unsure = None;
+        host.unsure_act = None;
         host.last_draft = None;
+        host.last_act = None;
         self.crash_till(till, 500);
     }
 
@@ -128,6 +130,7 @@ impl World {
         self.start_till(number)?;
         let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
         self.after(first, Happening::Sell(number));
+        self.start_sessions(number);
         Ok(())
     }
 
@@ -198,6 +201,7 @@ impl World {
     /// Staff looks at what needs attention, and has it tried again.
     pub(super) fn staff(&mut self) -> Result<(), Violation> {
         for till in 0..self.tills.len() {
+            self.ask_for_session(till)?;
             for place in self.attention(till) {
                 let rows = self.tills[till].store.memory.rows();
                 let Some(counterfoil_protocol::terminal::Record::Entry(entry)) =
@@ -225,7 +229,9 @@ impl World {
                 | Key::Series(_)
                 | Key::Stock(_)
                 | Key::Catalog
-                | Key::Item(_) => None,
+                | Key::Item(_)
+                | Key::Register(_)
+                | Key::Closing(..) => None,
             })
             .collect()
     }

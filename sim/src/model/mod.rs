@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 mod cloud;
 mod faults;
 mod link;
+mod sessions;
 mod till;
 pub(crate) mod work;
 
@@ -16,7 +17,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{RollUp, Site};
-use counterfoil_protocol::identity::{BranchId, ShopId};
+use counterfoil_protocol::identity::{BranchId, PosId, SessionId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
@@ -133,6 +134,7 @@ enum Happening {
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
     FollowWake(usize, u32),
+    Drawer(usize),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -157,6 +159,7 @@ enum Kind {
     Hello,
     Push,
     Catalog(Wanted),
+    Session(PosId, SessionId),
 }
 
 /// What comes back.
@@ -166,6 +169,7 @@ enum Reply {
     Pushed(counterfoil_protocol::identity::Epoch, Vec<u8>),
     Delta(Vec<u8>),
     Run(Vec<u8>),
+    Session(Vec<u8>),
     Fault(Fault),
 }
 
@@ -252,6 +256,7 @@ impl World {
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
+            Happening::Drawer(till) => self.drawer(till),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -295,6 +300,7 @@ impl World {
             Happening::Staff => (12, 0, 0),
             Happening::EditCatalog => (14, 0, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
+            Happening::Drawer(till) => (16, *till, 0),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
         let mut line = [0; 25];
@@ -312,6 +318,7 @@ impl World {
                 Happening::Answer { till, request, reply, .. } => match reply {
                     Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
                     Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
+                    Reply::Session(_) => format!("till {till} hears: a word on a session"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -333,6 +340,7 @@ impl World {
                 Happening::Staff => "staff looks at what needs attention".into(),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
+                Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
             };
             self.say(&text);
         }
@@ -356,6 +364,7 @@ impl World {
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
         let rows = self.cloud.store.memory.rows();
         self.checker.drained(at, rows)?;
+        self.checker.sessions_drained(at, rows)?;
         match &self.sales {
             Some(sales) => self.checker.sums(at, rows, sales.figures),
             None => Ok(()),

@@ -10,13 +10,14 @@ use counterfoil_protocol::session::{Commit, Input as Heard, Output as Wanted, Se
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::Meta;
 use counterfoil_protocol::terminal::{
-    Backlog, Draft, Identity, Input, Key, Output, Parted, Record, Terminal,
+    Backlog, Draft, Identity, Input, Key, Output, Parted, Record, SessionDraft, Terminal,
 };
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
 use super::catalog::{FOLLOWS_FROM, Told};
+use super::sessions::ASKS_FROM;
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
@@ -57,6 +58,12 @@ pub(super) struct TillHost {
     /// The cashier does not know whether this was recorded: the till died meanwhile.
     pub(super) unsure: Option<Draft>,
     pub(super) greeted_since_heal: bool,
+    /// The cashier does not know whether this happened to a drawer.
+    pub(super) unsure_act: Option<SessionDraft>,
+    pub(super) last_act: Option<SessionDraft>,
+    /// How often the till has asked for the cloud's word on a session.
+    pub(super) asked: u64,
+    pub(super) drawer: Stream,
     pub(super) work: Stream,
     pub(super) link: Stream,
     pub(super) luck: Stream,
@@ -101,6 +108,10 @@ impl TillHost {
             sold: 0,
             unsure: None,
             greeted_since_heal: false,
+            unsure_act: None,
+            last_act: None,
+            asked: 0,
+            drawer: stream("till/drawer"),
             work: stream("till/work"),
             link: stream("till/link"),
             luck: stream("till/luck"),
@@ -128,6 +139,7 @@ impl TillHost {
         self.up
             && self.greeted_since_heal
             && self.unsure.is_none()
+            && self.unsure_act.is_none()
             && backlog.fresh == 0
             && !backlog.adopting
             && backlog.quarantined.is_none()
@@ -176,6 +188,7 @@ impl World {
             }
             let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
             self.after(first, Happening::Sell(till));
+            self.start_sessions(till);
         }
         Ok(())
     }
@@ -208,6 +221,11 @@ impl World {
         self.start_following(till)?;
         if let Some(draft) = self.tills[till].unsure.take() {
             self.record(till, draft)?;
+        }
+        if self.tills[till].up
+            && let Some(draft) = self.tills[till].unsure_act.take()
+        {
+            self.act_on_session(till, draft)?;
         }
         Ok(())
     }
@@ -335,6 +353,8 @@ impl World {
             | Input::Adopt(_)
             | Input::Delta(_)
             | Input::CatalogRun(_)
+            | Input::Session(_)
+            | Input::SessionVerdict(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -351,12 +371,15 @@ impl World {
         if self.tills[till].life != life || !self.tills[till].up {
             return Ok(());
         }
+        if request >= ASKS_FROM {
+            return self.hear_session(till, reply);
+        }
         if request >= FOLLOWS_FROM {
             return self.hear_catalog(till, request, reply);
         }
         let answer = match reply {
             Reply::Fault(fault) => Err(fault),
-            Reply::Delta(_) | Reply::Run(_) => Err(Fault::Transport),
+            Reply::Delta(_) | Reply::Run(_) | Reply::Session(_) => Err(Fault::Transport),
             Reply::Welcome(bytes) => {
                 Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
             }
@@ -456,5 +479,7 @@ fn kind(input: &Input) -> Transition {
         Input::Retry { .. } => Transition::TillRetry,
         Input::Delta(_) => Transition::TillDelta,
         Input::CatalogRun(_) => Transition::TillRun,
+        Input::Session(_) => Transition::TillSession,
+        Input::SessionVerdict(_) => Transition::TillVerdict,
     }
 }

@@ -430,6 +430,7 @@ fn sold_products(sales: &Sales) -> BTreeSet<ProductId> {
             Body::Adjustment(adjustment) => {
                 products.extend(adjustment.lines.iter().map(|line| line.product));
             }
+            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {}
         }
     }
     products

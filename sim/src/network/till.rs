@@ -234,7 +234,8 @@ async fn record(
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_) => unreachable!("none of them answers a record"),
+        | Output::CatalogUnreadable(_)
+        | Output::Session(_) => unreachable!("none of them answers a record"),
     }
     Ok(())
 }

@@ -215,6 +215,10 @@ impl EventBody {
     }
 
     /// Returns the body that makes this draft again.
+    ///
+    /// # Panics
+    /// For what happens to a session: that is a [`SessionBody`](crate::drawer::SessionBody), and
+    /// a till refuses it as a draft.
     #[must_use]
     pub fn of(draft: &Draft) -> Self {
         match &draft.body {
@@ -222,6 +226,9 @@ impl EventBody {
             Body::Refund { original, trade } => {
                 let original = original.map(EventKeyV1::from_key);
                 Self::Refund(TradeBody::of(draft, trade, original))
+            }
+            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
+                unreachable!("a session is no draft")
             }
             Body::Adjustment(adjustment) => Self::Adjustment(AdjustmentBody {
                 pos_id: draft.pos,
@@ -281,12 +288,17 @@ impl LineBody {
 
 impl PaymentBody {
     fn of(payment: &Payment) -> Self {
-        let tender = match payment.tender {
-            Tender::Cash => TenderWord::Cash,
-            Tender::Card => TenderWord::Card,
-            Tender::Other => TenderWord::Other,
-        };
-        Self { tender, amount_minor: payment.amount.0 }
+        Self { tender: payment.tender.into(), amount_minor: payment.amount.0 }
+    }
+}
+
+impl From<Tender> for TenderWord {
+    fn from(tender: Tender) -> Self {
+        match tender {
+            Tender::Cash => Self::Cash,
+            Tender::Card => Self::Card,
+            Tender::Other => Self::Other,
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 //! | `POST /sales` `/refunds` `/adjustments` | records one event; 201, or 200 if it was known |
 //! | `POST /events` | records up to 256 events of any kind, [`body::EventBody`] each |
 //! | `POST /import?posId=&tillIndex=&tills=` | sells the invoices of a published file |
+//! | `POST /sessions/open` `/cash` `/close` | a register's session: float, cash in/out, counted cash |
+//! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
 //! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
@@ -17,6 +19,7 @@
 pub mod body;
 mod export;
 mod problem;
+pub(crate) mod sessions;
 
 use std::sync::Arc;
 
@@ -27,7 +30,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
-use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
 use counterfoil_protocol::session::Nudge;
@@ -132,6 +134,10 @@ pub fn router<S: TillStore + 'static>(
         .route("/refunds", post(refund::<S>))
         .route("/adjustments", post(adjustment::<S>))
         .route("/events", post(events::<S>))
+        .route("/sessions/open", post(sessions::open::<S>))
+        .route("/sessions/cash", post(sessions::cash::<S>))
+        .route("/sessions/close", post(sessions::close::<S>))
+        .route("/sessions/current", get(sessions::current::<S>))
         .route("/retry", post(retry::<S>))
         .route("/sync", post(sync::<S>))
         .route("/status", get(status::<S>))
@@ -205,7 +211,8 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
+        | Output::CatalogUnreadable(_)
+        | Output::Session(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -217,20 +224,9 @@ async fn record_once<S: TillStore>(api: &Api<S>, body: EventBody) -> Result<Outp
     }
 }
 
-/// Returns the time of an event: the caller's, or that of its first recording, or now. Without
-/// the second, a caller that gives no time could not ask again.
 async fn stamp<S: TillStore>(api: &Api<S>, body: &EventBody) -> Result<Millis, Problem> {
-    if let Some(at) = body.at() {
-        return Ok(at);
-    }
     let (pos, id) = body.name();
-    let known = api.till.known(pos, id).await?;
-    let entry = match known {
-        Some(known) => api.till.entry(known.place).await?,
-        None => None,
-    };
-    let event = entry.and_then(|entry| Event::from_canonical(&entry.payload).ok());
-    Ok(event.map_or_else(|| api.till.clock().now(), |event| event.at()))
+    Ok(api.till.stamp(body.at(), pos, id).await?)
 }
 
 async fn events<S: TillStore>(
@@ -276,7 +272,8 @@ impl BatchBody {
                 | Output::Settled(_)
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_) => {
+                | Output::CatalogUnreadable(_)
+                | Output::Session(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }
             }

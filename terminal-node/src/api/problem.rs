@@ -41,6 +41,10 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, ErrorCode::EventInvalid, &detail)
     }
 
+    pub(super) fn session(detail: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::EventInvalid, detail)
+    }
+
     pub(super) fn too_large(detail: &str) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
     }

@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use super::Failure;
 use crate::api::StatusBody;
 use crate::api::body::{BatchBody, EventBody, RecordedBody};
+use crate::api::sessions::explain;
 use crate::books::{QueueItem, TillFigures};
 use crate::client::Client;
 use crate::config::{Config, Home};
 use crate::daemon::{self, Disk};
+use crate::drawer::{Drawer, SessionBody};
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -82,11 +84,58 @@ impl Access {
                     | Output::Settled(_)
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
-                    | Output::CatalogUnreadable(_)) => {
+                    | Output::CatalogUnreadable(_)
+                    | Output::Session(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }
                 }
             }
+        }
+    }
+
+    pub(super) async fn session(&self, body: SessionBody) -> Result<RecordedBody, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                let (path, json) = match &body {
+                    SessionBody::Open(body) => ("/sessions/open", json!(body)),
+                    SessionBody::Cash(body) => ("/sessions/cash", json!(body)),
+                    SessionBody::Close(body) => ("/sessions/close", json!(body)),
+                };
+                Ok(client.post(path, json.to_string()).await?)
+            }
+            Way::Direct(till) => {
+                let (pos, id) = body.name();
+                let at = till.stamp(body.at(), pos, id).await?;
+                match till.session(body.draft(at)).await? {
+                    Output::Recorded { place, receipt, again } => {
+                        Ok(RecordedBody::new(id, place, receipt, again))
+                    }
+                    Output::Taken(_) => Err(Failure::Refused(format!(
+                        "another event stands under this register and id: {id}"
+                    ))),
+                    Output::Invalid(error) => Err(Failure::Refused(error.to_string())),
+                    Output::Session(refused) => Err(Failure::Refused(explain(refused))),
+                    output @ (Output::Opened { .. }
+                    | Output::NotInstalled(_)
+                    | Output::Settled(_)
+                    | Output::NothingToRetry
+                    | Output::Catalogued(_)
+                    | Output::CatalogUnreadable(_)) => {
+                        unreachable!("a session does not answer {output:?}")
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) async fn drawer(&self, pos: PosId) -> Result<Drawer, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                let mut query = form_urlencoded::Serializer::new(String::new());
+                query.append_pair("posId", pos.as_str());
+                Ok(client.get(&format!("/sessions/current?{}", query.finish())).await?)
+            }
+            Way::Direct(till) => Ok(till.drawer(pos).await?),
         }
     }
 

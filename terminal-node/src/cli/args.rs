@@ -52,6 +52,9 @@ pub(super) enum Command {
     Figures(At),
     /// Writes all events with their state as JSON lines.
     Export(At),
+    /// Opens and closes a register's session, and shows what the cloud says of it.
+    #[command(subcommand)]
+    Session(super::sessions::Session),
 }
 
 /// Which till.

@@ -6,6 +6,7 @@
 mod access;
 mod args;
 mod commands;
+mod sessions;
 mod show;
 
 use std::process::ExitCode;
@@ -147,5 +148,6 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Sync(sync) => commands::sync(output, sync).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
+        Command::Session(session) => sessions::run(output, session).await,
     }
 }

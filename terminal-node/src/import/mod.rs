@@ -236,6 +236,9 @@ impl Gathering {
                     Body::Sale(_) => self.report.sales += 1,
                     Body::Refund { .. } => self.report.refunds += 1,
                     Body::Adjustment(_) => self.report.adjustments += 1,
+                    Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
+                        unreachable!("invoices become trades and adjustments")
+                    }
                 }
             }
             documents.push(Document { number, drafts });
