@@ -1,14 +1,16 @@
-//! What happened at a till: sales, refunds, stock adjustments, parsed at the border.
+//! What happened at a till: sales, refunds, stock adjustments, edits, parsed at the border.
 //!
 //! An [`Event`] can only be made by [`Event::parse`], so inside the protocol there are no checks
 //! left to forget. Quantities and amounts of sales and refunds are positive facts; the kind of
 //! the event gives their sign.
 
+mod adjustment;
 mod figures;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::catalog::{CatalogEdit, EditError};
 use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::hash::{Hash, payload_hash};
 use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId};
@@ -17,6 +19,7 @@ use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
 use crate::time::Millis;
 use crate::wire::event::EventV1;
 
+pub use adjustment::{Adjustment, AdjustmentLine};
 pub use figures::Figures;
 
 /// The most lines in one event.
@@ -87,6 +90,8 @@ pub enum Body {
     },
     /// Stock was counted, found or written off.
     Adjustment(Adjustment),
+    /// Somebody at a till wants something of the catalog to be otherwise.
+    CatalogEdited(CatalogEdit),
 }
 
 /// Goods against money.
@@ -147,26 +152,6 @@ pub enum Tender {
     Other = 3,
 }
 
-/// Stock movements without a trade.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adjustment {
-    /// Why; may be empty.
-    pub reason: String,
-    /// At least one, at most [`LINES_MAX`].
-    pub lines: Vec<AdjustmentLine>,
-}
-
-/// One product's part of an adjustment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdjustmentLine {
-    /// Which product.
-    pub product: ProductId,
-    /// What was noted; may be empty.
-    pub name: String,
-    /// How much came (above zero) or went (below zero); never zero.
-    pub delta: Milli,
-}
-
 /// A change of stock that follows from an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Movement {
@@ -210,8 +195,11 @@ pub enum EventError {
     #[error("an identifier, currency or tender cannot be read")]
     Name,
     /// A trade without receipt, an adjustment with one, or a number zero.
-    #[error("sales and refunds carry a receipt number from 1, adjustments none")]
+    #[error("sales and refunds carry a receipt number from 1, other events none")]
     Receipt,
+    /// An edit of the catalog that breaks a rule.
+    #[error(transparent)]
+    Edit(#[from] EditError),
 }
 
 impl Event {
@@ -317,23 +305,33 @@ impl Event {
     pub const fn original(&self) -> Option<EventKey> {
         match &self.body {
             Body::Refund { original, .. } => *original,
-            Body::Sale(_) | Body::Adjustment(_) => None,
+            Body::Sale(_) | Body::Adjustment(_) | Body::CatalogEdited(_) => None,
         }
     }
 
-    /// Returns the stock movements that follow from it.
+    /// Returns the edit of the catalog, if it is one.
+    #[must_use]
+    pub const fn edit(&self) -> Option<&CatalogEdit> {
+        match &self.body {
+            Body::CatalogEdited(edit) => Some(edit),
+            Body::Sale(_) | Body::Refund { .. } | Body::Adjustment(_) => None,
+        }
+    }
+
+    /// Returns the stock movements that follow from it; none from an edit of the catalog.
     pub fn movements(&self) -> impl Iterator<Item = Movement> + '_ {
         let (trade, sign): (&[Line], i64) = match &self.body {
             Body::Sale(trade) => (&trade.lines, -1),
             Body::Refund { trade, .. } => (&trade.lines, 1),
-            Body::Adjustment(_) => (&[], 0),
+            Body::Adjustment(_) | Body::CatalogEdited(_) => (&[], 0),
         };
         let adjusted: &[AdjustmentLine] = match &self.body {
             Body::Adjustment(adjustment) => &adjustment.lines,
-            Body::Sale(_) | Body::Refund { .. } => &[],
+            Body::Sale(_) | Body::Refund { .. } | Body::CatalogEdited(_) => &[],
         };
         assert!(trade.is_empty() || adjusted.is_empty(), "an event trades or adjusts, never both");
-        assert!(trade.len() + adjusted.len() > 0, "an event moves something");
+        let moves = trade.len() + adjusted.len() > 0;
+        assert_eq!(moves, self.edit().is_none(), "what is no edit of the catalog moves something");
         assert!(trade.len() + adjusted.len() <= LINES_MAX, "an event moves so much and no more");
         trade
             .iter()
@@ -355,13 +353,15 @@ impl Event {
             Body::Sale(trade) => (trade.lines.len(), trade.total().0),
             Body::Refund { trade, .. } => (trade.lines.len(), -trade.total().0),
             Body::Adjustment(adjustment) => (adjustment.lines.len(), 0),
+            Body::CatalogEdited(_) => (0, 0),
         };
         // Goods that leave count up, as on an invoice; an adjustment counts as the stock moves.
         let quantity = match &self.body {
             Body::Sale(_) | Body::Refund { .. } => -moved,
-            Body::Adjustment(_) => moved,
+            Body::Adjustment(_) | Body::CatalogEdited(_) => moved,
         };
-        assert!(lines > 0 && lines <= LINES_MAX, "an event has lines, and a bounded number");
+        assert_eq!(lines > 0, self.edit().is_none(), "what is no edit has lines");
+        assert!(lines <= LINES_MAX, "an event has a bounded number of lines");
         assert!(
             quantity.unsigned_abs() <= lines as u64 * MILLI_MAX.unsigned_abs(),
             "no line counts more than its bound"
@@ -373,6 +373,7 @@ impl Event {
                 assert!(quantity < 0 && money <= 0, "a refund gives money for goods");
             }
             Body::Adjustment(_) => assert!(money == 0, "an adjustment moves no money"),
+            Body::CatalogEdited(_) => assert!(money == 0 && quantity == 0, "an edit moves nothing"),
         }
         Figures { events: 1, lines: lines as u64, quantity: Milli(quantity), money: Minor(money) }
     }
@@ -384,6 +385,7 @@ impl Event {
             Body::Sale(_) => "sale",
             Body::Refund { .. } => "refund",
             Body::Adjustment(_) => "adjustment",
+            Body::CatalogEdited(_) => "catalogEdit",
         }
     }
 
@@ -391,7 +393,7 @@ impl Event {
         check_text(&self.reference)?;
         let trade = match &self.body {
             Body::Sale(trade) | Body::Refund { trade, .. } => Some(trade),
-            Body::Adjustment(_) => None,
+            Body::Adjustment(_) | Body::CatalogEdited(_) => None,
         };
         if self.receipt.map(|receipt| receipt.number > 0) != trade.map(|_| true) {
             return Err(EventError::Receipt);
@@ -399,6 +401,7 @@ impl Event {
         match &self.body {
             Body::Sale(trade) | Body::Refund { trade, .. } => trade.check(),
             Body::Adjustment(adjustment) => adjustment.check(),
+            Body::CatalogEdited(_) => Ok(()), // an edit is checked when it is made
         }
     }
 }
@@ -454,22 +457,6 @@ impl Line {
         assert!(gross.0 <= MINOR_MAX, "a price is bounded");
         if self.tax_ppm > 1_000_000 || self.discount > gross {
             return Err(EventError::Amount);
-        }
-        Ok(())
-    }
-}
-
-impl Adjustment {
-    fn check(&self) -> Result<(), EventError> {
-        check_text(&self.reason)?;
-        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
-            return Err(EventError::Lines);
-        }
-        for line in &self.lines {
-            check_text(&line.name)?;
-            if line.delta.0 == 0 || line.delta.0.unsigned_abs() > MILLI_MAX.unsigned_abs() {
-                return Err(EventError::Quantity);
-            }
         }
         Ok(())
     }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edited::EditNote;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
@@ -47,6 +48,10 @@ const _: () = assert!(
     KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES + HASH_KEY_BYTES <= KEY_BYTES_MAX,
     "movements have a key"
 );
+const _: () = assert!(
+    KIND_KEY_BYTES + LABEL_KEY_BYTES + EVENT_KEY_BYTES <= KEY_BYTES_MAX,
+    "a note has a key"
+);
 const _: () = assert!(size_of::<ServerId>() == HASH_KEY_BYTES, "a name is a hash in a key");
 // A line of a push is longer than the movement that is kept of it.
 const _: () = assert!(PUSH_BYTES_MAX < MESSAGE_BYTES_MAX, "what a push moves is one row");
@@ -87,6 +92,8 @@ pub enum Key {
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
+    /// What became of a till's edit of the catalog. From ingest, for ever.
+    EditNote(ShopId, EventKey),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -120,6 +127,8 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
+    /// Of [`Key::EditNote`].
+    EditNote(EditNote),
 }
 
 /// An enrolled till.
@@ -340,6 +349,7 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
+            Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -379,6 +389,7 @@ impl Key {
                 from.number()?,
                 from.index()?,
             ),
+            23 => Self::EditNote(ShopId(from.label()?), read_event_key(&mut from)?),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -423,6 +434,7 @@ impl Record {
                 | (Self::BranchDigest(_), Key::BranchDigest(..))
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
+                | (Self::EditNote(_), Key::EditNote(..))
         )
     }
 }
@@ -456,6 +468,14 @@ impl Rows<'_, Cloud> {
     pub(super) fn branch_digest(&self, shop: ShopId, branch: BranchId) -> Option<&Digest> {
         match self.get(&Key::BranchDigest(shop, branch)) {
             Some(Record::BranchDigest(digest)) => Some(digest),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+
+    pub(super) fn edit_note(&self, shop: ShopId, key: EventKey) -> Option<&EditNote> {
+        match self.get(&Key::EditNote(shop, key)) {
+            Some(Record::EditNote(note)) => Some(note),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

@@ -6,6 +6,7 @@
 //! | `record` | [`Input::Record`] | one commit: event, receipt, stock, journal, queue |
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
+//! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
@@ -15,6 +16,7 @@
 mod adopt;
 mod answered;
 pub mod catalog;
+pub mod edits;
 mod greeted;
 mod open;
 pub mod pull;
@@ -36,6 +38,7 @@ use crate::wire::catalog::DeltaAnswer;
 use crate::wire::message::{PushAnswer, Welcome};
 
 pub use answered::{ATTEMPTS_MAX, RETRY_BASE, RETRY_CAP};
+pub use edits::LocalEdits;
 pub use row::{Key, Meta, Place, Record};
 
 /// The till's role.

@@ -265,7 +265,8 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Series(_)
                 | Key::Stock(_)
                 | Key::Catalog
-                | Key::Item(_) => {}
+                | Key::Item(_)
+                | Key::LocalEdits => {}
             }
         }
     }

@@ -1,10 +1,11 @@
-//! Checkout: one commit for the event, its receipt number, its stock movements, its journal entry
+//! Checkout (and any other event): one commit for the event, its receipt number, its stock movements, its journal entry
 //! and its queue entry (S4.3). It asks nobody; a till sells from the first second.
 //!
 //! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
 
 use alloc::vec::Vec;
 
+use super::edits;
 use super::row::{Entry, Known, Meta, Place, Queued, Series, State, Stock};
 use super::{Draft, Key, Output, Record, Terminal};
 use crate::event::{Body, EVENT_BYTES_MAX, Event, EventError, Receipt};
@@ -24,6 +25,7 @@ pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
         Body::Adjustment(adjustment) => {
             keys.extend(adjustment.lines.iter().map(|line| Key::Stock(line.product)));
         }
+        Body::CatalogEdited(_) => keys.insert(Key::LocalEdits),
     }
 }
 
@@ -42,6 +44,9 @@ pub(super) fn step(
         Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
+    if let Err(error) = edits::record(rows, draft) {
+        return Output::Invalid(error.into());
+    }
     assert_eq!(event.receipt(), receipt, "the number that is printed is the one that is kept");
     assert!(receipt.is_none_or(|receipt| receipt.number > 0), "receipts count from 1");
     assert!(payload.len() <= EVENT_BYTES_MAX, "what is recorded can be pushed");
@@ -101,7 +106,7 @@ fn recognise(known: Known, draft: &Draft) -> Output {
 
 fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
     match draft.body {
-        Body::Adjustment(_) => return None,
+        Body::Adjustment(_) | Body::CatalogEdited(_) => return None,
         Body::Sale(_) | Body::Refund { .. } => {}
     }
     let series = rows.series(draft.pos).copied().unwrap_or_default();

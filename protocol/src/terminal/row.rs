@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edits::LocalEdits;
 use super::{Backlog, Identity, Terminal};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
@@ -64,6 +65,8 @@ pub enum Key {
     Catalog,
     /// An entity of the catalog, as the cloud has it.
     Item(EntityId),
+    /// What was edited here and is not in the catalog yet. One row, while there is anything.
+    LocalEdits,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -87,6 +90,8 @@ pub enum Record {
     Catalog(CatalogState),
     /// Of [`Key::Item`].
     Item(CatalogItem),
+    /// Of [`Key::LocalEdits`].
+    LocalEdits(LocalEdits),
 }
 
 /// The till's books.
@@ -327,10 +332,11 @@ impl Key {
             Self::Stock(product) => to.kind(7).label(product.0),
             Self::Catalog => to.kind(8),
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
+            Self::LocalEdits => to.kind(14),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog);
+        let alone = matches!(self, Self::Meta | Self::Catalog | Self::LocalEdits);
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -350,11 +356,12 @@ impl Key {
                 let kind = Kind::from_number(from.byte()?).ok_or(damaged)?;
                 Self::Item(EntityId { kind, id: from.label()? })
             }
+            14 => Self::LocalEdits,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog);
+        let alone = matches!(key, Self::Meta | Self::Catalog | Self::LocalEdits);
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -373,6 +380,7 @@ impl Record {
                 | (Self::Stock(_), Key::Stock(_))
                 | (Self::Catalog(_), Key::Catalog)
                 | (Self::Item(_), Key::Item(_))
+                | (Self::LocalEdits(_), Key::LocalEdits)
         )
     }
 }
@@ -391,6 +399,16 @@ impl Rows<'_, Terminal> {
     pub(super) fn catalog(&self) -> Option<&CatalogState> {
         match self.get(&Key::Catalog) {
             Some(Record::Catalog(state)) => Some(state),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+}
+
+impl Rows<'_, Terminal> {
+    pub(super) fn local_edits(&self) -> Option<&LocalEdits> {
+        match self.get(&Key::LocalEdits) {
+            Some(Record::LocalEdits(edits)) => Some(edits),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

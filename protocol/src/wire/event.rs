@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edit::CatalogEditV1;
+use crate::catalog::CatalogEdit;
 use crate::event::{
     Adjustment, AdjustmentLine, Body, Event, EventError, LINES_MAX, Line, PAYMENTS_MAX, Payment,
     Receipt, Tender, Trade,
@@ -55,6 +57,8 @@ pub enum BodyV1 {
     Refund(RefundV1),
     /// A stock adjustment.
     Adjustment(AdjustmentV1),
+    /// An edit of the catalog.
+    CatalogEdited(CatalogEditV1),
 }
 
 /// A refund as it travels.
@@ -152,6 +156,7 @@ impl EventV1 {
                 trade: refund.trade.into_trade()?,
             },
             BodyV1::Adjustment(adjustment) => Body::Adjustment(adjustment.into_adjustment()?),
+            BodyV1::CatalogEdited(edit) => Body::CatalogEdited(CatalogEdit::parse(edit)?),
         };
         Ok(Event {
             pos: self.pos_id,
@@ -183,6 +188,7 @@ impl EventV1 {
                 Body::Adjustment(adjustment) => {
                     BodyV1::Adjustment(AdjustmentV1::from_adjustment(adjustment))
                 }
+                Body::CatalogEdited(edit) => BodyV1::CatalogEdited(edit.to_wire()),
             },
         }
     }

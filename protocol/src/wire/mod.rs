@@ -2,5 +2,6 @@
 //! versioned, and checked when they become domain types.
 
 pub mod catalog;
+pub mod edit;
 pub mod event;
 pub mod message;
