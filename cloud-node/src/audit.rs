@@ -6,10 +6,13 @@
 //! | `NoPhantom` | each payload against its hash, and its hash against its place in the journal |
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
+//! | `OwnershipHolds` | each posted edit against what was noted of it, and each note |
 //! | `StockIsSum` | each stock row against the movements of posted events |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
+
+mod edits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +52,8 @@ pub struct Report {
     pub forks: u64,
     /// Stock rows.
     pub stock: u64,
+    /// Edits of the catalog from tills.
+    pub edits: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -76,7 +81,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 10] {
+    pub const fn counts(&self) -> [(&'static str, u64); 11] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -87,6 +92,7 @@ impl Report {
             ("opaque entries", self.opaque),
             ("forks", self.forks),
             ("stock rows", self.stock),
+            ("edits of tills", self.edits),
             ("problems", self.problems_found),
         ]
     }
@@ -112,6 +118,7 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
         after = Some(terminal);
     }
     check_stock(reads, &mut report, movements).await?;
+    edits::noted(reads, &mut report).await?;
     Ok(report)
 }
 
@@ -145,6 +152,8 @@ struct Scope<'a> {
     said: Figures,
     /// What its posted events add up to.
     posted: Figures,
+    /// Its posted edits of the catalog.
+    edits: Vec<edits::Posted>,
 }
 
 async fn check_terminal<Q: Query<Cloud>>(
@@ -160,6 +169,7 @@ async fn check_terminal<Q: Query<Cloud>>(
         kept: BTreeSet::new(),
         said: Figures::default(),
         posted: Figures::default(),
+        edits: Vec::new(),
     };
     let lanes = scope.lanes(reads).await?;
     scope.enrolment(reads, lanes.len()).await?;
@@ -174,6 +184,8 @@ async fn check_terminal<Q: Query<Cloud>>(
         })
         .await?;
     scope.originals(reads, originals).await?;
+    let posted = std::mem::take(&mut scope.edits);
+    edits::decided(reads, scope.report, posted).await?;
     for kind in [Kind::Conflict, Kind::Opaque] {
         pages(kind).each(|key, record| scope.kept(&key, &record)).await?;
     }
@@ -310,6 +322,7 @@ impl Scope<'_> {
             Fate::Posted => self.report.posted += 1,
         }
         self.posted = self.posted.plus(event.figures());
+        self.edits.extend(event.edit().map(|edit| (key, ledger.site.shop, edit.clone())));
         for movement in event.movements() {
             let place = (ledger.site.shop, ledger.site.branch, movement.product);
             let sum = movements.entry(place).or_default();

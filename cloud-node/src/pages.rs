@@ -29,6 +29,7 @@ pub(crate) enum Kind {
     Stock,
     Fork,
     Movements,
+    EditNote,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -148,6 +149,10 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Stock => Key::Stock(ShopId(name), BranchId(label), ProductId(label)),
             Kind::Fork => Key::Fork(terminal, epoch, hash),
             Kind::Movements => Key::Movements(ShopId(name), BranchId(label), ServerId(hash)),
+            Kind::EditNote => {
+                let terminal = TerminalId(label);
+                Key::EditNote(ShopId(name), EventKey { terminal, ..event })
+            }
         }
     };
     Span { from: end(from, true), last: end(last, false) }
@@ -167,7 +172,8 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Feed(_)
         | Key::BranchDigest(..)
         | Key::Item(..)
-        | Key::Change(..) => None,
+        | Key::Change(..)
+        | Key::EditNote(..) => None,
     }
 }
 

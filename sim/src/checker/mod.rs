@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod ownership;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,7 @@ use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::machine::Slot;
+use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
@@ -83,6 +85,8 @@ struct Device {
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     catalog: Option<CatalogState>,
+    /// What lies over its catalog.
+    edits: Vec<Waiting>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -108,6 +112,7 @@ impl Checker {
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
             catalog: None,
+            edits: Vec::new(),
         });
         self.devices.len() - 1
     }
@@ -235,6 +240,7 @@ impl Checker {
         written: &CloudWrites,
     ) -> Result<(), Violation> {
         self.catalog_committed(at_ms, written)?;
+        self.cloud_edits(at_ms, !sites.is_empty(), written)?;
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
@@ -321,6 +327,7 @@ impl Checker {
         written: &TillWrites,
     ) -> Result<(), Violation> {
         self.till_catalog(at_ms, device, rows, written)?;
+        self.till_edits(at_ms, device, rows, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

@@ -128,6 +128,9 @@ impl World {
         self.start_till(number)?;
         let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
         self.after(first, Happening::Sell(number));
+        if self.plan.till_edit_every_ms > 0 {
+            self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(number));
+        }
         Ok(())
     }
 
@@ -225,7 +228,8 @@ impl World {
                 | Key::Series(_)
                 | Key::Stock(_)
                 | Key::Catalog
-                | Key::Item(_) => None,
+                | Key::Item(_)
+                | Key::LocalEdits => None,
             })
             .collect()
     }

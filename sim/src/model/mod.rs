@@ -5,6 +5,7 @@
 
 mod catalog;
 mod cloud;
+mod edits;
 mod faults;
 mod link;
 mod till;
@@ -132,6 +133,7 @@ enum Happening {
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
+    EditAtTill(usize),
     FollowWake(usize, u32),
     RestartTill(usize),
     RestartCloud,
@@ -251,6 +253,7 @@ impl World {
             Happening::CloudCommit(life) => self.cloud_commit(life),
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
+            Happening::EditAtTill(till) => self.edit_at_till(till),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
@@ -294,6 +297,7 @@ impl World {
             Happening::Heal => (11, 0, 0),
             Happening::Staff => (12, 0, 0),
             Happening::EditCatalog => (14, 0, 0),
+            Happening::EditAtTill(till) => (16, *till, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
@@ -331,6 +335,7 @@ impl World {
                 Happening::DefineProducts(_) => "cloud defines products".into(),
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
+                Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
             };
@@ -351,6 +356,7 @@ impl World {
             self.checker.till_whole(at, till.device, till.store.memory.rows())?;
             if self.plan.catalog_edit_every_ms > 0 {
                 self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
+                self.checker.edits_drained(at, till.device, till.store.memory.rows())?;
             }
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
@@ -367,7 +373,9 @@ impl World {
         let followed = |till: &TillHost| {
             let state = till.catalog();
             let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
-            at_head && till.proven_since_heal
+            // What is decided goes with the proof that comes after.
+            let settled = till.local_edits().waiting.iter().all(|edit| edit.decided.is_none());
+            at_head && till.proven_since_heal && settled
         };
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)

@@ -417,6 +417,7 @@ fn sold_products(sales: &Sales) -> BTreeSet<ProductId> {
             Body::Adjustment(adjustment) => {
                 products.extend(adjustment.lines.iter().map(|line| line.product));
             }
+            Body::CatalogEdited(_) => {}
         }
     }
     products

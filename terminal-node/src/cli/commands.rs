@@ -29,7 +29,7 @@ const GROUP: usize = 64;
 const TOKEN_BYTES_MAX: u64 = 4096;
 
 impl At {
-    fn home(self) -> Home {
+    pub(super) fn home(self) -> Home {
         Home::new(self.dir)
     }
 }
@@ -132,7 +132,7 @@ pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
     })
 }
 
-fn random_id() -> LocalEventId {
+pub(super) fn random_id() -> LocalEventId {
     let id = format!("cli-{:016x}", SystemEntropy.draw());
     LocalEventId::parse(&id).expect("twenty printable characters are a name")
 }

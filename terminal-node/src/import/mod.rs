@@ -236,6 +236,7 @@ impl Gathering {
                     Body::Sale(_) => self.report.sales += 1,
                     Body::Refund { .. } => self.report.refunds += 1,
                     Body::Adjustment(_) => self.report.adjustments += 1,
+                    Body::CatalogEdited(_) => unreachable!("a file of sales edits nothing"),
                 }
             }
             documents.push(Document { number, drafts });
