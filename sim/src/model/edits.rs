@@ -24,6 +24,12 @@ impl TillHost {
         }
     }
 
+    /// Returns the entity of the till's catalog that stands there or follows.
+    fn nearest(&self, id: EntityId) -> Option<EntityId> {
+        let mut rows = self.store.memory.rows().range(Key::Item(id)..);
+        rows.next().and_then(|(key, _)| if let Key::Item(id) = key { Some(*id) } else { None })
+    }
+
     /// Returns what somebody at the till sees of an entity, and its version.
     fn sees(&self, id: EntityId) -> Option<(Entity, u64)> {
         let Record::Item(item) = self.store.memory.rows().get(&Key::Item(id))?.as_ref() else {
@@ -54,12 +60,15 @@ impl World {
         let at = self.wall(till);
         let mut rng = self.tills[till].edits.clone();
         let name = Label::parse(&format!("sku-{}", rng.below(ENTITIES))).expect("a short name");
-        let kind = match rng.below(8) {
+        let drawn_kind = match rng.below(8) {
             0 | 1 => Kind::Category,
             2 => Kind::BranchPrice,
             _ => Kind::Product,
         };
-        let id = EntityId { kind, id: name };
+        let by_chance = EntityId { kind: drawn_kind, id: name };
+        let (nearest, known) = (self.tills[till].nearest(by_chance), rng.happens(850_000));
+        let id = nearest.filter(|_| known).unwrap_or(by_chance);
+        let kind = id.kind;
         let seen = self.tills[till].sees(id);
         let version = seen.as_ref().map_or(0, |(_, version)| *version);
         let entity = seen.map(|(entity, _)| entity);
