@@ -50,6 +50,7 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         label().prop_map(|product| Key::Stock(ProductId(product))),
         Just(Key::Catalog),
         entity_id().prop_map(Key::Item),
+        Just(Key::LocalEdits),
     ]
 }
 
@@ -100,6 +101,7 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             version,
             index
         )),
+        (label(), event_key()).prop_map(|(shop, key)| Key::EditNote(ShopId(shop), key)),
     ]
 }
 
