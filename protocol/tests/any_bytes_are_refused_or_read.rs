@@ -4,15 +4,17 @@
 
 mod support;
 
+use counterfoil_protocol::catalog::{CatalogEdit, EntityId, FieldChange, FieldValue};
 use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::codec::{DecodeError, MESSAGE_BYTES_MAX};
-use counterfoil_protocol::event::{Event, EventError};
+use counterfoil_protocol::event::{Body, Event, EventError};
+use counterfoil_protocol::money::Minor;
 use counterfoil_protocol::persist::Persist;
 use counterfoil_protocol::terminal::pull::Batch;
 use counterfoil_protocol::terminal::{self, Terminal};
 use counterfoil_protocol::wire::message::{Hello, MessageError, Push, PushAnswer, Welcome};
 use proptest::prelude::*;
-use support::{Pair, adjustment, key_of, refund, sale, site};
+use support::{Pair, adjustment, draft, key_of, product, refund, sale, site};
 
 /// Frames and rows as they are on an ordinary day.
 struct Day {
@@ -25,11 +27,22 @@ struct Day {
     cloud_records: Vec<(cloud::Key, Vec<u8>)>,
 }
 
+fn edit() -> CatalogEdit {
+    let name = |text: &str| FieldValue::Name(text.into());
+    let price = |minor| FieldValue::Price(Minor(minor));
+    let changes = vec![
+        FieldChange::new(name("Tea"), name("Green tea")).unwrap(),
+        FieldChange::new(price(149), price(1)).unwrap(),
+    ];
+    CatalogEdit::new(EntityId::product(product("tea")), 7, changes).unwrap()
+}
+
 fn day() -> Day {
     let mut pair = Pair::new(Cloud::default());
     pair.sell(sale("a", "tea"));
     pair.sell(refund("b", "tea", Some(key_of("1", "a"))));
     pair.sell(adjustment("c", "tea", -300));
+    pair.sell(draft("1", "d", Body::CatalogEdited(edit())));
     let hello = pair.till.hello(pair.now);
     let cloud::Output::Welcome(welcome) = pair.node.greet(pair.now, &hello) else { panic!() };
     let Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };

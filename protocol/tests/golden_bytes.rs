@@ -407,14 +407,14 @@ fn cloud_rows() {
 fn stored_numbers_of_codes_and_denials() {
     let mut text = String::new();
     for code in ErrorCode::ALL {
-        let bytes = counterfoil_protocol::codec::encode(1, code);
+        let bytes = codec::encode(1, code);
         assert_eq!(bytes, [1, *code as u8], "{code}: the number and its place are the same");
         writeln!(text, "{} {} {}", *code as u8, code, code.status()).unwrap();
     }
     for denial in
         [Denial::UnknownTerminal, Denial::Revoked, Denial::Expired, Denial::WrongCredential]
     {
-        let bytes = counterfoil_protocol::codec::encode(1, &denial);
+        let bytes = codec::encode(1, &denial);
         let json = serde_json::to_string(&denial).unwrap();
         writeln!(text, "{} {json} quarantines: {}", hex(&bytes), denial.quarantines()).unwrap();
     }

@@ -19,12 +19,17 @@ use serde_json::Value;
 use crate::shelf;
 use crate::till::{Till, TillError, TillStore};
 
-/// What a caller wishes to change of a product: `PATCH /products/{id}`.
+/// What a caller wishes to change of a product: `PATCH /products/{id}`. The same name and wish
+/// again is harmless.
 ///
 /// The fields of the cloud's are read to be refused by name, and never taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Wish {
+pub struct EditBody {
+    /// The register.
+    pub pos_id: PosId,
+    /// The caller's name for the edit.
+    pub local_event_id: LocalEventId,
     /// What is to be printed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -49,19 +54,6 @@ pub struct Wish {
     /// Of the cloud's.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
     pub barcodes: Option<Value>,
-}
-
-/// A wish with the name that its event has: the same name and wish again is harmless.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct EditBody {
-    /// The register.
-    pub pos_id: PosId,
-    /// The caller's name for the edit.
-    pub local_event_id: LocalEventId,
-    /// What is to be changed.
-    #[serde(flatten)]
-    pub wish: Wish,
 }
 
 /// Why a product was not edited. Nothing was recorded.
@@ -91,7 +83,24 @@ fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Opti
     T::deserialize(from).map(Some)
 }
 
-impl Wish {
+impl EditBody {
+    /// Names an edit that wishes nothing yet.
+    #[must_use]
+    pub const fn new(pos_id: PosId, local_event_id: LocalEventId) -> Self {
+        Self {
+            pos_id,
+            local_event_id,
+            name: None,
+            unit: None,
+            category: None,
+            price_minor: None,
+            currency: None,
+            tax_ppm: None,
+            active: None,
+            barcodes: None,
+        }
+    }
+
     /// Returns what is wished, rising by field.
     fn values(&self) -> Result<Vec<FieldValue>, Refused> {
         let of_the_cloud = [
@@ -128,7 +137,7 @@ pub async fn product<S: TillStore>(
     product: ProductId,
     body: &EditBody,
 ) -> Result<(Place, bool), Refused> {
-    let wished = body.wish.values()?;
+    let wished = body.values()?;
     if let Some((place, event)) = known(till, body).await? {
         return if says(&event, product, &wished) {
             Ok((place, true))

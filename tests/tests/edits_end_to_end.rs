@@ -106,6 +106,8 @@ async fn a_name_that_is_corrected_at_a_till_reaches_everybody() {
         ("tea", "e2", json!({ "name": "Tea" }), 422, "POS_SYNC_EVENT_INVALID"),
         ("tea", "e2", json!({ "name": "" }), 422, "POS_SYNC_EVENT_INVALID"),
         ("tea", "e2", json!({}), 422, "POS_SYNC_EVENT_INVALID"),
+        ("tea", "e2", json!({ "category": null }), 422, "POS_SYNC_EVENT_INVALID"),
+        ("tea", "e2", json!({ "colour": "red" }), 422, "POS_SYNC_EVENT_INVALID"),
         ("tea", "e1", json!({ "name": "Coffee" }), 409, "POS_SYNC_EVENT_INVALID"),
         ("milk", "e2", json!({ "name": "Milk" }), 404, "POS_SYNC_NOT_FOUND"),
     ] {

@@ -84,7 +84,6 @@ pub struct Told {
 impl LocalEdits {
     /// Lays what waits over an entity as the cloud has it; returns whether anything did.
     pub fn lay_over(&self, entity: &mut Entity) -> bool {
-        assert!(self.waiting.len() <= WAITING_MAX, "what waits is bounded");
         let id = entity.id();
         let mut laid = false;
         for waiting in self.waiting.iter().filter(|waiting| waiting.entity == id) {
@@ -97,7 +96,7 @@ impl LocalEdits {
         laid
     }
 
-    /// Returns whether every field has been decided: the catalog has to come, and all is settled.
+    /// Returns how many fields the cloud has not decided yet.
     #[must_use]
     pub fn undecided(&self) -> usize {
         self.waiting.iter().filter(|waiting| waiting.decided.is_none()).count()
@@ -142,6 +141,11 @@ pub(super) fn record(rows: &mut Rows<'_, Terminal>, draft: &Draft) -> Result<(),
     if edits.waiting.len() > WAITING_MAX {
         return Err(EditError::Waiting);
     }
+    assert!(
+        edits.waiting.iter().any(|waiting| waiting.local_id == draft.local_id)
+            || simple(edit).next().is_none(),
+        "what the last writer may write lies over"
+    );
     assert!(edits.waiting.len() >= before, "an edit takes nothing away");
     assert!(edits.waiting.len() - before <= edit.changes().len(), "each field waits once");
     keep(rows, edits);
@@ -200,7 +204,6 @@ fn held(rows: &Rows<'_, Terminal>) -> LocalEdits {
 }
 
 fn keep(rows: &mut Rows<'_, Terminal>, edits: LocalEdits) {
-    assert!(edits.waiting.len() <= WAITING_MAX, "what waits is bounded");
     if edits == LocalEdits::default() {
         rows.remove(Key::LocalEdits);
     } else {

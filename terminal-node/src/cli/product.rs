@@ -10,7 +10,7 @@ use super::access::Access;
 use super::args::At;
 use super::commands::random_id;
 use super::show::Show;
-use crate::edit::{EditBody, Wish};
+use crate::edit::EditBody;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Product {
@@ -67,15 +67,14 @@ pub(super) async fn product(show: Show, product: Product) -> Result<(), Failure>
         }
         Product::Edit(edit) => {
             let category = edit.category.map(Some).or(edit.no_category.then_some(None));
-            let wish = Wish {
+            let local_event_id = edit.id.unwrap_or_else(random_id);
+            let body = EditBody {
                 name: edit.name,
                 unit: edit.unit,
                 category,
                 price_minor: edit.price.map(Value::String),
-                ..Wish::default()
+                ..EditBody::new(edit.pos, local_event_id)
             };
-            let local_event_id = edit.id.unwrap_or_else(random_id);
-            let body = EditBody { pos_id: edit.pos, local_event_id, wish };
             let access = Access::to_sell(edit.which.at.home()).await?;
             let recorded = access.edit_product(edit.which.product, &body).await?;
             show.result(&json!(recorded), || {
