@@ -45,7 +45,7 @@ fn the_published_file_adds_up_to_its_ground_truth() {
         .map(|draft| match &draft.body {
             Body::Sale(trade) => trade.total().0,
             Body::Refund { trade, .. } => -trade.total().0,
-            Body::Adjustment(_) => 0,
+            Body::Adjustment(_) | Body::CatalogEdited(_) => 0,
         })
         .sum();
     assert_eq!(sold, 18_424_833, "without cancellations");
@@ -83,6 +83,7 @@ fn fate(line: &[u8]) -> String {
             format!("{} [{name}] {}", draft.local_id, trade.total().0)
         }
         Body::Refund { .. } => unreachable!("the file names no originals"),
+        Body::CatalogEdited(_) => unreachable!("the file edits nothing"),
         Body::Adjustment(adjustment) => {
             format!("{} [{}]", draft.local_id, adjustment.lines[0].name)
         }
@@ -168,7 +169,9 @@ fn a_mixed_invoice_becomes_one_event_of_each_kind() {
     assert_eq!((report.sales, report.refunds, report.adjustments), (2, 1, 1));
     let paid = documents.iter().map(|document| match &document.drafts[0].body {
         Body::Sale(trade) => trade.payments[0].tender,
-        other @ (Body::Refund { .. } | Body::Adjustment(_)) => panic!("{other:?}"),
+        other @ (Body::Refund { .. } | Body::Adjustment(_) | Body::CatalogEdited(_)) => {
+            panic!("{other:?}")
+        }
     });
     assert!(paid.eq([Tender::Cash, Tender::Card]), "a known customer pays by card");
 }
