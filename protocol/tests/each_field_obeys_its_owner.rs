@@ -130,6 +130,8 @@ fn each_field_of_an_edit_goes_the_way_of_its_owner() {
     let unit = || (Unit(label("pcs")), Unit(label("kg")));
     let listed = || (Category(None), Category(Some(drinks)));
     let price = || (PriceMinor(149), PriceMinor(1));
+    let currency = (Currency("GBP".into()), Currency("EUR".into()));
+    let barcodes = (Barcodes(vec![label("400")]), Barcodes(vec![]));
     let rows: Vec<Row<'_>> = vec![
         ("name", &keep, vec![name()], vec![Taken], Some(tea_named("Green tea")), 2),
         (
@@ -149,24 +151,10 @@ fn each_field_of_an_edit_goes_the_way_of_its_owner() {
             2,
         ),
         ("price", &keep, vec![price()], vec![ServerOwned], Some(tea()), 1),
-        (
-            "currency",
-            &keep,
-            vec![(Currency("GBP".into()), Currency("EUR".into()))],
-            vec![ServerOwned],
-            Some(tea()),
-            1,
-        ),
+        ("currency", &keep, vec![currency], vec![ServerOwned], Some(tea()), 1),
         ("tax", &keep, vec![(TaxPpm(200_000), TaxPpm(0))], vec![ServerOwned], Some(tea()), 1),
         ("active", &keep, vec![(Active(true), Active(false))], vec![ServerOwned], Some(tea()), 1),
-        (
-            "barcodes",
-            &keep,
-            vec![(Barcodes(vec![label("400")]), Barcodes(vec![]))],
-            vec![ServerOwned],
-            Some(tea()),
-            1,
-        ),
+        ("barcodes", &keep, vec![barcodes], vec![ServerOwned], Some(tea()), 1),
         (
             "name and price: the name alone is taken",
             &keep,

@@ -1,5 +1,6 @@
-//! Checkout (and any other event): one commit for the event, its receipt number, its stock movements, its journal entry
-//! and its queue entry (S4.3). It asks nobody; a till sells from the first second.
+//! Checkout: one commit for the event, its receipt number, its stock movements, its journal entry
+//! and its queue entry (S4.3). It asks nobody; a till sells from the first second. An edit of the
+//! catalog is recorded the same way, with what it lays over.
 //!
 //! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
 
