@@ -166,12 +166,15 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
         Verdict::Created(_) | Verdict::Existing(_) => (EditOutcome::Taken, 0),
         Verdict::Parked(_) | Verdict::Refused(_) => return,
     };
+    let of_it = |held: &Waiting| held.pos == entry.pos && held.local_id == entry.local_id;
+    let waits = rows.local_edits().is_some_and(|edits| edits.waiting.iter().any(of_it));
+    if !waits && outcome == EditOutcome::Taken {
+        return; // a sale, mostly
+    }
     let before = held(rows);
     let mut edits = before.clone();
-    for waiting in &mut edits.waiting {
-        if waiting.pos == entry.pos && waiting.local_id == entry.local_id {
-            waiting.decided = Some(version);
-        }
+    for waiting in edits.waiting.iter_mut().filter(|waiting| of_it(waiting)) {
+        waiting.decided = Some(version);
     }
     if outcome > EditOutcome::Taken {
         let told = Told { pos: entry.pos, local_id: entry.local_id, outcome, version };
