@@ -7,12 +7,15 @@
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
 //! | `NoDuplicate` | each register session against its posted events ([`sessions`]) |
+//! | `OwnershipHolds` | each posted edit against what was noted of it, and each note |
 //! | `StockIsSum` | each stock row against the movements of posted events |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
 
 mod sessions;
+
+mod edits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -55,6 +58,8 @@ pub struct Report {
     pub stock: u64,
     /// Register sessions.
     pub sessions: u64,
+    /// Edits of the catalog from tills.
+    pub edits: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -82,7 +87,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 11] {
+    pub const fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -94,6 +99,7 @@ impl Report {
             ("forks", self.forks),
             ("stock rows", self.stock),
             ("register sessions", self.sessions),
+            ("edits of tills", self.edits),
             ("problems", self.problems_found),
         ]
     }
@@ -121,6 +127,7 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
     }
     check_stock(reads, &mut report, movements).await?;
     sessions::check(reads, &mut report, recount).await?;
+    edits::noted(reads, &mut report).await?;
     Ok(report)
 }
 
@@ -154,6 +161,8 @@ struct Scope<'a> {
     said: Figures,
     /// What its posted events add up to.
     posted: Figures,
+    /// Its posted edits of the catalog.
+    edits: Vec<edits::Posted>,
 }
 
 async fn check_terminal<Q: Query<Cloud>>(
@@ -170,6 +179,7 @@ async fn check_terminal<Q: Query<Cloud>>(
         kept: BTreeSet::new(),
         said: Figures::default(),
         posted: Figures::default(),
+        edits: Vec::new(),
     };
     let lanes = scope.lanes(reads).await?;
     scope.enrolment(reads, lanes.len()).await?;
@@ -184,6 +194,8 @@ async fn check_terminal<Q: Query<Cloud>>(
         })
         .await?;
     scope.originals(reads, originals).await?;
+    let posted = std::mem::take(&mut scope.edits);
+    edits::decided(reads, scope.report, posted).await?;
     for kind in [Kind::Conflict, Kind::Opaque] {
         pages(kind).each(|key, record| scope.kept(&key, &record)).await?;
     }
@@ -322,6 +334,7 @@ impl Scope<'_> {
         }
         self.posted = self.posted.plus(event.figures());
         recount.count(ledger.site, self.terminal, &event);
+        self.edits.extend(event.edit().map(|edit| (key, ledger.site.shop, edit.clone())));
         for movement in event.movements() {
             let place = (ledger.site.shop, ledger.site.branch, movement.product);
             let sum = movements.entry(place).or_default();

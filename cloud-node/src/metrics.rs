@@ -11,7 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
 
-const VERDICTS: [&str; 4] = ["created", "existing", "parked", "refused"];
+const VERDICTS: [&str; 5] = ["created", "existing", "parked", "refused", "edited"];
 const STANDINGS: [&str; 5] = ["inStep", "tillAhead", "cloudLostTail", "tillLostTail", "forked"];
 const DENIALS: [&str; 4] = ["unknownTerminal", "revoked", "expired", "wrongCredential"];
 const CODES: [&str; ErrorCode::ALL.len()] = {
@@ -32,7 +32,7 @@ const SECONDS: [f64; 12] =
 pub struct Metrics {
     registry: Registry,
     synced_events: Counter,
-    ingest: Labelled<4>,
+    ingest: Labelled<5>,
     handshakes: Labelled<5>,
     denied: Labelled<4>,
     problems: Labelled<{ ErrorCode::ALL.len() }>,
@@ -196,6 +196,7 @@ const fn verdict_index(verdict: Verdict) -> usize {
         Verdict::Existing(_) => 1,
         Verdict::Parked(_) => 2,
         Verdict::Refused(_) => 3,
+        Verdict::Edited(_) => 4,
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) enum Kind {
     Fork,
     Movements,
     Session,
+    EditNote,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -152,6 +153,10 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Session => {
                 Key::Session(ShopId(name), TerminalId(label), PosId(label), LocalEventId(label))
             }
+            Kind::EditNote => {
+                let terminal = TerminalId(label);
+                Key::EditNote(ShopId(name), EventKey { terminal, ..event })
+            }
         }
     };
     Span { from: end(from, true), last: end(last, false) }
@@ -172,6 +177,7 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::BranchDigest(..)
         | Key::Item(..)
         | Key::Change(..)
+        | Key::EditNote(..)
         | Key::Session(..) => None,
     }
 }

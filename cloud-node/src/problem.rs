@@ -161,6 +161,7 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::VersionUnsupported => "The form of the message is not spoken here",
         ErrorCode::TooLarge => "The message is too large",
         ErrorCode::NotFound => "There is nothing at this address",
+        ErrorCode::ServerOwned => "Only the cloud decides that",
         ErrorCode::Unavailable => "The node cannot take the request now",
     }
 }

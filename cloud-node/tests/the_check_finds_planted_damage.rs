@@ -6,11 +6,15 @@ use std::collections::BTreeMap;
 
 use counterfoil_cloud::audit::{self, Report};
 use counterfoil_protocol::cloud::row::Fate;
-use counterfoil_protocol::cloud::{Cloud, Key, Record};
+use counterfoil_protocol::cloud::{Cloud, EditNote, Key, Record};
+use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{EventKey, PosId};
 use counterfoil_protocol::machine::{Page, Query};
 use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::wire::edit::FieldValueV1;
+use counterfoil_protocol::wire::message::EditOutcome;
 use support::{sale, start};
 
 #[derive(Clone)]
@@ -48,6 +52,8 @@ async fn honest() -> Rows {
         if name == "T-1" {
             items.push(till.enter(sale("s0", "tea", 1_000, 1).canonical()));
             items.push(till.enter(b"no event".to_vec()));
+        } else {
+            items.push(till.enter(edit("e0").canonical()));
         }
         node.push(&till, items).await;
         if name == "T-1" {
@@ -70,12 +76,66 @@ async fn an_honest_database_is_clean_and_counted() {
     let (report, laws) = laws(&honest().await).await;
     assert_eq!(laws, [""; 0], "{:?}", report.problems);
     let counts: Vec<u64> = report.counts().into_iter().map(|(_, count)| count).collect();
-    assert_eq!(counts, [2, 2, 82, 80, 0, 1, 1, 0, 1, 0, 0]);
+    assert_eq!(counts, [2, 2, 83, 81, 0, 1, 1, 0, 1, 1, 0, 0]);
 }
 
 fn is(kind: fn(&Key) -> bool, rows: &Rows) -> Key {
     rows.0.keys().find(|key| kind(key)).cloned().expect("a row of the kind")
 }
+
+/// An edit of a name, and of a price that is not the till's.
+fn edit(name: &str) -> Event {
+    let wire = serde_json::json!({
+        "posId": "P-1", "localEventId": name, "atMs": 1_000, "receipt": null, "reference": "",
+        "body": {"catalogEdited": {
+            "entity": {"kind": "product", "id": "tea"}, "baseVersion": 0,
+            "changes": [
+                {"from": {"name": "Taet"}, "to": {"name": "Tea"}},
+                {"from": {"priceMinor": 2}, "to": {"priceMinor": 1}},
+            ],
+        }},
+    });
+    Event::parse(serde_json::from_value(wire).expect("the shape of an event")).expect("an edit")
+}
+
+fn noted(rows: &mut Rows) -> &mut EditNote {
+    let key = is(|key| matches!(key, Key::EditNote(..)), rows);
+    let Some(Record::EditNote(note)) = rows.0.get_mut(&key) else { panic!("a note") };
+    note
+}
+
+const EDITS: &[Case] = &[
+    (
+        "note gone",
+        |rows| {
+            rows.0.retain(|key, _| !matches!(key, Key::EditNote(..)));
+        },
+        &["OwnershipHolds"],
+    ),
+    ("decided in the future", |rows| noted(rows).version = 9, &["OwnershipHolds"]),
+    (
+        "another wish",
+        |rows| noted(rows).fields[0].to = FieldValueV1::Name("Coffee".into()),
+        &["OwnershipHolds"],
+    ),
+    (
+        "a price taken from a till",
+        |rows| noted(rows).fields[1].outcome = EditOutcome::Taken,
+        &["OwnershipHolds"],
+    ),
+    (
+        "a note of an edit that nobody made",
+        |rows| {
+            let note = noted(rows).clone();
+            let key = is(|key| matches!(key, Key::EditNote(..)), rows);
+            let Key::EditNote(shop, event) = key else { panic!("a note") };
+            let pos = "P-9".parse().expect("a name");
+            let event = EventKey { pos: PosId(pos), ..event };
+            rows.0.insert(Key::EditNote(shop, event), Record::EditNote(note));
+        },
+        &["OwnershipHolds"],
+    ),
+];
 
 /// A name, the damage, and the laws that it breaks.
 type Case = (&'static str, fn(&mut Rows), &'static [&'static str]);
@@ -234,7 +294,7 @@ const LEDGER: &[Case] = &[
 #[tokio::test]
 async fn each_kind_of_damage_breaks_its_law() {
     let honest = honest().await;
-    for (name, damage, expected) in [STOCK, JOURNAL, LEDGER].concat() {
+    for (name, damage, expected) in [STOCK, JOURNAL, LEDGER, EDITS].concat() {
         let mut rows = honest.clone();
         damage(&mut rows);
         let (report, laws) = laws(&rows).await;

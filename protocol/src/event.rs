@@ -1,9 +1,10 @@
-//! What happened at a till: sales, refunds, stock adjustments, parsed at the border.
+//! What happened at a till: sales, refunds, stock adjustments, edits, parsed at the border.
 //!
 //! An [`Event`] can only be made by [`Event::parse`], so inside the protocol there are no checks
 //! left to forget. Quantities and amounts of sales and refunds are positive facts; the kind of
 //! the event gives their sign.
 
+mod adjustment;
 mod error;
 mod figures;
 mod rules;
@@ -12,6 +13,7 @@ pub mod session;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::catalog::CatalogEdit;
 use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::hash::{Hash, payload_hash};
 use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, TerminalId};
@@ -20,6 +22,7 @@ use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
 use crate::time::Millis;
 use crate::wire::event::{EventAny, EventV1, EventV2};
 
+pub use adjustment::{Adjustment, AdjustmentLine};
 pub use error::EventError;
 pub use figures::Figures;
 use rules::{check_amount, check_text};
@@ -105,6 +108,8 @@ pub enum Body {
     CashMoved(CashMoved),
     /// A register's session ended: what it has counted, and what was counted in the drawer.
     SessionClosed(SessionClosed),
+    /// Somebody at a till wants something of the catalog to be otherwise.
+    CatalogEdited(CatalogEdit),
 }
 
 /// Goods against money.
@@ -166,26 +171,6 @@ pub enum Tender {
     Card = 2,
     /// Anything else: voucher, account.
     Other = 3,
-}
-
-/// Stock movements without a trade.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adjustment {
-    /// Why; may be empty.
-    pub reason: String,
-    /// At least one, at most [`LINES_MAX`].
-    pub lines: Vec<AdjustmentLine>,
-}
-
-/// One product's part of an adjustment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdjustmentLine {
-    /// Which product.
-    pub product: ProductId,
-    /// What was noted; may be empty.
-    pub name: String,
-    /// How much came (above zero) or went (below zero); never zero.
-    pub delta: Milli,
 }
 
 /// A change of stock that follows from an event.
@@ -341,11 +326,26 @@ impl Event {
             | Body::Adjustment(_)
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => None,
+        }
+    }
+
+    /// Returns the edit of the catalog, if it is one.
+    #[must_use]
+    pub const fn edit(&self) -> Option<&CatalogEdit> {
+        match &self.body {
+            Body::CatalogEdited(edit) => Some(edit),
+            Body::Sale(_)
+            | Body::Refund { .. }
+            | Body::Adjustment(_)
+            | Body::SessionOpened(_)
+            | Body::CashMoved(_)
             | Body::SessionClosed(_) => None,
         }
     }
 
-    /// Returns the stock movements that follow from it.
+    /// Returns the stock movements that follow from it; none from an edit of the catalog.
     pub fn movements(&self) -> impl Iterator<Item = Movement> + '_ {
         let (trade, sign): (&[Line], i64) = match &self.body {
             Body::Sale(trade) => (&trade.lines, -1),
@@ -353,7 +353,8 @@ impl Event {
             Body::Adjustment(_)
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
-            | Body::SessionClosed(_) => (&[], 0),
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => (&[], 0),
         };
         let adjusted: &[AdjustmentLine] = match &self.body {
             Body::Adjustment(adjustment) => &adjustment.lines,
@@ -361,13 +362,14 @@ impl Event {
             | Body::Refund { .. }
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
-            | Body::SessionClosed(_) => &[],
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => &[],
         };
         assert!(trade.is_empty() || adjusted.is_empty(), "an event trades or adjusts, never both");
         assert_eq!(
             trade.len() + adjusted.len() > 0,
-            !self.body.is_of_session(),
-            "an event moves something, unless it is about the money of a register"
+            self.body.moves_goods(),
+            "an event about goods moves some, and no other does"
         );
         assert!(trade.len() + adjusted.len() <= LINES_MAX, "an event moves so much and no more");
         trade
@@ -392,10 +394,11 @@ impl Event {
             Body::Adjustment(adjustment) => (adjustment.lines.len(), 0),
             // Cash that is put in or taken out is no turnover.
             Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => (0, 0),
+            Body::CatalogEdited(_) => (0, 0),
         };
         // Goods that leave count up, as on an invoice; an adjustment counts as the stock moves.
         let quantity = if matches!(self.body, Body::Adjustment(_)) { moved } else { -moved };
-        assert_eq!(lines > 0, !self.body.is_of_session(), "what moves goods has lines");
+        assert_eq!(lines > 0, self.body.moves_goods(), "what moves goods has lines");
         assert!(lines <= LINES_MAX, "an event has a bounded number of lines");
         assert!(
             quantity.unsigned_abs() <= lines as u64 * MILLI_MAX.unsigned_abs(),
@@ -411,6 +414,7 @@ impl Event {
             Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
                 assert!(quantity == 0 && money == 0, "a drawer's cash is not what was sold");
             }
+            Body::CatalogEdited(_) => assert!(money == 0 && quantity == 0, "an edit moves nothing"),
         }
         Figures { events: 1, lines: lines as u64, quantity: Milli(quantity), money: Minor(money) }
     }
@@ -425,6 +429,7 @@ impl Event {
             Body::SessionOpened(_) => "session opened",
             Body::CashMoved(_) => "cash moved",
             Body::SessionClosed(_) => "session closed",
+            Body::CatalogEdited(_) => "catalogEdit",
         }
     }
 
@@ -435,7 +440,7 @@ impl Event {
         }
         let session = match &self.body {
             Body::Sale(_) | Body::Refund { .. } => self.session,
-            Body::Adjustment(_) => None,
+            Body::Adjustment(_) | Body::CatalogEdited(_) => None,
             // A session is named by the event that opens it: no two sessions of a register have
             // one name, as no two of its events have.
             Body::SessionOpened(_) => Some(self.local_id),
@@ -452,6 +457,7 @@ impl Event {
             Body::SessionOpened(opened) => opened.check(),
             Body::CashMoved(moved) => moved.check(),
             Body::SessionClosed(closed) => closed.check(),
+            Body::CatalogEdited(_) => Ok(()), // an edit is checked when it is made
         }
     }
 }
@@ -465,20 +471,27 @@ impl Body {
             Self::Adjustment(_)
             | Self::SessionOpened(_)
             | Self::CashMoved(_)
-            | Self::SessionClosed(_) => None,
+            | Self::SessionClosed(_)
+            | Self::CatalogEdited(_) => None,
         }
     }
 
-    /// Returns the currency of its amounts; an adjustment has none.
+    /// Returns the currency of its amounts; an adjustment or an edit has none.
     #[must_use]
     pub const fn currency(&self) -> Option<Currency> {
         match self {
             Self::Sale(trade) | Self::Refund { trade, .. } => Some(trade.currency),
-            Self::Adjustment(_) => None,
+            Self::Adjustment(_) | Self::CatalogEdited(_) => None,
             Self::SessionOpened(opened) => Some(opened.currency),
             Self::CashMoved(moved) => Some(moved.currency),
             Self::SessionClosed(closed) => Some(closed.currency),
         }
+    }
+
+    /// Returns whether it moves goods: any other event is about money or the catalog.
+    #[must_use]
+    pub const fn moves_goods(&self) -> bool {
+        matches!(self, Self::Sale(_) | Self::Refund { .. } | Self::Adjustment(_))
     }
 
     /// Returns whether it is about a register's session, and not about goods.

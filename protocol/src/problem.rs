@@ -63,6 +63,8 @@ codes! {
     NotFound = 13, "POS_SYNC_NOT_FOUND", 404;
     /// The node is starting, stopping or overloaded: try again.
     Unavailable = 14, "POS_SYNC_UNAVAILABLE", 503;
+    /// Only the cloud decides what stands in that field: ask the head office.
+    ServerOwned = 15, "POS_CATALOG_SERVER_OWNED", 403;
 }
 
 const _: () = {

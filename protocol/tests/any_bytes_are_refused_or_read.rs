@@ -4,10 +4,11 @@
 
 mod support;
 
+use counterfoil_protocol::catalog::{CatalogEdit, EntityId, FieldChange, FieldValue};
 use counterfoil_protocol::cloud::sessions::session_report;
 use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::codec::{DecodeError, MESSAGE_BYTES_MAX};
-use counterfoil_protocol::event::{Event, EventError};
+use counterfoil_protocol::event::{Body, Event, EventError};
 use counterfoil_protocol::money::{Currency, Minor};
 use counterfoil_protocol::persist::Persist;
 use counterfoil_protocol::terminal::pull::Batch;
@@ -15,7 +16,9 @@ use counterfoil_protocol::terminal::{self, SessionAct, SessionDraft, Terminal};
 use counterfoil_protocol::wire::message::{Hello, MessageError, Push, PushAnswer, Welcome};
 use counterfoil_protocol::wire::session::SessionReport;
 use proptest::prelude::*;
-use support::{Pair, adjustment, block_on, key_of, local, pos, refund, sale, site, terminal_id};
+use support::{
+    Pair, adjustment, block_on, draft, key_of, local, pos, product, refund, sale, site, terminal_id,
+};
 
 /// Frames and rows as they are on an ordinary day.
 struct Day {
@@ -49,12 +52,23 @@ fn sell_in_a_session(pair: &mut Pair) {
     }
 }
 
+fn edit() -> CatalogEdit {
+    let name = |text: &str| FieldValue::Name(text.into());
+    let price = |minor| FieldValue::Price(Minor(minor));
+    let changes = vec![
+        FieldChange::new(name("Tea"), name("Green tea")).unwrap(),
+        FieldChange::new(price(149), price(1)).unwrap(),
+    ];
+    CatalogEdit::new(EntityId::product(product("tea")), 7, changes).unwrap()
+}
+
 fn day() -> Day {
     let mut pair = Pair::new(Cloud::default());
     pair.sell(sale("a", "tea"));
     pair.sell(refund("b", "tea", Some(key_of("1", "a"))));
     pair.sell(adjustment("c", "tea", -300));
     sell_in_a_session(&mut pair);
+    pair.sell(draft("1", "d", Body::CatalogEdited(edit())));
     let hello = pair.till.hello(pair.now);
     let cloud::Output::Welcome(welcome) = pair.node.greet(pair.now, &hello) else { panic!() };
     let Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };

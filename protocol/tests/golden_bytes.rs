@@ -6,33 +6,46 @@ mod support;
 
 use std::fmt::Write as _;
 
-use counterfoil_protocol::catalog::{Digest, EntityId};
+use counterfoil_protocol::catalog::{CatalogEdit, Digest, EntityId, FieldChange, FieldValue};
 use counterfoil_protocol::cloud::row as cloud_row;
 use counterfoil_protocol::cloud::{self, Cloud, row::server_id};
-use counterfoil_protocol::event::{Event, Figures};
+use counterfoil_protocol::codec;
+use counterfoil_protocol::event::{Body, Event, Figures};
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash, secret_hash};
 use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::journal::Segment;
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::money::{Milli, Minor};
 use counterfoil_protocol::persist::Persist;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
+use counterfoil_protocol::terminal::edits::{Told, Waiting};
 use counterfoil_protocol::terminal::row as till_row;
 use counterfoil_protocol::terminal::{self, Identity, Terminal};
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::edit::FieldValueV1;
 use counterfoil_protocol::wire::event::{EventV1, ReceiptV1};
 use counterfoil_protocol::wire::message::{
-    Hello, HelloLane, ItemResult, ParentV1, Point, Push, PushAnswer, PushItem, ServerId, Standing,
-    Stopped, Verdict, Welcome, WelcomeLane,
+    EditOutcome, Edited, Hello, HelloLane, ItemResult, ParentV1, Point, Push, PushAnswer, PushItem,
+    ServerId, Standing, Stopped, Verdict, Welcome, WelcomeLane,
 };
 use insta::assert_snapshot;
 use support::rows::{entries, event};
-use support::{Till, adjustment, key_of, local, pos, product, refund, sale, site, terminal_id};
+use support::{
+    Till, adjustment, draft, key_of, local, pos, product, refund, sale, site, terminal_id,
+};
 
 const EPOCH: Epoch = Epoch { number: 2, nonce: 0x0102_0304_0506_0708 };
 const PARENT: ParentV1 = ParentV1 { epoch: Epoch { number: 1, nonce: 7 }, common: 300 };
 const HASH: Hash = Hash([0xab; 32]);
 const DIGEST: Digest = Digest { count: 2, lanes: [1, 2, 3, u64::MAX] };
 const CONTENT: [u8; 3] = [1, 2, 3];
+const OUTCOMES: [EditOutcome; 5] = [
+    EditOutcome::Taken,
+    EditOutcome::Overwrote,
+    EditOutcome::ServerOwned,
+    EditOutcome::Deleted,
+    EditOutcome::Unknown,
+];
 const AT: Millis = Millis(1_700_000_000_000);
 
 fn hex(bytes: &[u8]) -> String {
@@ -49,6 +62,52 @@ fn events() -> Vec<Event> {
     till.sell(AT, refund("b", "tea", Some(key_of("1", "a"))));
     till.sell(AT, adjustment("c", "tea", -300));
     entries(&till).values().map(|entry| event(&entry.payload)).collect()
+}
+
+/// An edit with a field of each owner.
+fn catalog_edit() -> Event {
+    let value = |wire| FieldValue::parse(wire).unwrap();
+    let change = |from, to| FieldChange::new(value(from), value(to)).unwrap();
+    let changes = vec![
+        change(FieldValueV1::Name("Tea".into()), FieldValueV1::Name("Green tea".into())),
+        change(FieldValueV1::PriceMinor(149), FieldValueV1::PriceMinor(1)),
+    ];
+    let edit = CatalogEdit::new(EntityId::product(product("tea")), 7, changes).unwrap();
+    let mut till = Till::install(7);
+    till.sell(AT, draft("1", "d", Body::CatalogEdited(edit)));
+    entries(&till).values().map(|entry| event(&entry.payload)).next().unwrap()
+}
+
+/// Edits came later: they have a snapshot of their own.
+#[test]
+fn catalog_edits() {
+    let event = catalog_edit();
+    let mut text = String::new();
+    writeln!(text, "{} {}", event.kind(), hex(&event.canonical())).unwrap();
+    writeln!(text, "payload {}", payload_hash(&event.canonical())).unwrap();
+    writeln!(text, "{}", serde_json::to_string(&EventV1::from_event(&event)).unwrap()).unwrap();
+    let values = [
+        FieldValueV1::Name("Tea".into()),
+        FieldValueV1::Unit(Label::parse("kg").unwrap()),
+        FieldValueV1::Category(None),
+        FieldValueV1::PriceMinor(149),
+        FieldValueV1::Currency("GBP".into()),
+        FieldValueV1::TaxPpm(200_000),
+        FieldValueV1::Active(true),
+        FieldValueV1::Barcodes(vec![Label::parse("400").unwrap()]),
+    ];
+    for value in values {
+        let json = serde_json::to_string(&value).unwrap();
+        writeln!(text, "{} {json}", hex(&codec::encode(1, &value))).unwrap();
+    }
+    for outcome in OUTCOMES {
+        let edited = Edited { server_id: ServerId(HASH), version: 300, outcome };
+        let results = vec![ItemResult { seq: 300, verdict: Verdict::Edited(edited) }];
+        let answer = PushAnswer { head: 300, results, stopped: None };
+        let json = serde_json::to_string(&answer).unwrap();
+        writeln!(text, "{} {json}", hex(&answer.encode())).unwrap();
+    }
+    assert_snapshot!("catalog_edits", text);
 }
 
 #[test]
@@ -204,6 +263,19 @@ fn meta() -> till_row::Meta {
     }
 }
 
+fn local_edits() -> terminal::LocalEdits {
+    let waiting = Waiting {
+        entity: EntityId::product(product("tea")),
+        value: FieldValueV1::Name("Green tea".into()),
+        pos: pos("1"),
+        local_id: local("d"),
+        decided: Some(300),
+    };
+    let outcome = EditOutcome::Overwrote;
+    let told = Told { pos: pos("1"), local_id: local("d"), outcome, version: 300 };
+    terminal::LocalEdits { waiting: vec![waiting], told: vec![told] }
+}
+
 #[test]
 fn till_rows() {
     use terminal::{Key, Place, Record};
@@ -252,6 +324,7 @@ fn till_rows() {
                 Key::Item(EntityId::product(product("tea"))),
                 Record::Item(till_row::CatalogItem { version: 7, content: CONTENT.into() }),
             ),
+            (Key::LocalEdits, Record::LocalEdits(local_edits())),
         ])
     );
 }
@@ -297,6 +370,13 @@ fn cloud_rows() {
     let item = |content| Record::Item(cloud_row::Item { version: 7, index: 1, content, at: AT });
     let tea = EntityId::product(product("tea"));
     let tea_price = EntityId::branch_price(product("tea"));
+    let taken = cloud::FieldNote {
+        to: FieldValueV1::Name("Green tea".into()),
+        stood: Some(FieldValueV1::Name("Tea".into())),
+        outcome: EditOutcome::Overwrote,
+    };
+    let fields = vec![taken];
+    let note = cloud::EditNote { entity: tea, base_version: 7, version: 300, at: AT, fields };
     let moved = Record::Movements([cloud_row::Moved { product: product("tea"), by: stock }].into());
     assert_snapshot!(
         "cloud_rows",
@@ -318,6 +398,7 @@ fn cloud_rows() {
             (Key::Item(site().shop, Some(site().branch), tea_price), item(None)),
             (Key::Change(site().shop, None, 7, 1), Record::Change(tea)),
             (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
+            (Key::EditNote(site().shop, key), Record::EditNote(note)),
         ])
     );
 }
@@ -326,14 +407,14 @@ fn cloud_rows() {
 fn stored_numbers_of_codes_and_denials() {
     let mut text = String::new();
     for code in ErrorCode::ALL {
-        let bytes = counterfoil_protocol::codec::encode(1, code);
+        let bytes = codec::encode(1, code);
         assert_eq!(bytes, [1, *code as u8], "{code}: the number and its place are the same");
         writeln!(text, "{} {} {}", *code as u8, code, code.status()).unwrap();
     }
     for denial in
         [Denial::UnknownTerminal, Denial::Revoked, Denial::Expired, Denial::WrongCredential]
     {
-        let bytes = counterfoil_protocol::codec::encode(1, &denial);
+        let bytes = codec::encode(1, &denial);
         let json = serde_json::to_string(&denial).unwrap();
         writeln!(text, "{} {json} quarantines: {}", hex(&bytes), denial.quarantines()).unwrap();
     }

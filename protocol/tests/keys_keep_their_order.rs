@@ -52,6 +52,7 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         entity_id().prop_map(Key::Item),
         label().prop_map(|pos| Key::Register(PosId(pos))),
         (label(), label()).prop_map(|(pos, id)| Key::Closing(PosId(pos), LocalEventId(id))),
+        Just(Key::LocalEdits),
     ]
 }
 
@@ -108,6 +109,7 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             PosId(pos),
             LocalEventId(id)
         )),
+        (label(), event_key()).prop_map(|(shop, key)| Key::EditNote(ShopId(shop), key)),
     ]
 }
 

@@ -37,6 +37,7 @@ fn words(answer: Option<PushAnswer>) -> Vec<(u64, &'static str)> {
     let word = |verdict| match verdict {
         Verdict::Created(_) => "created",
         Verdict::Existing(_) => "existing",
+        Verdict::Edited(_) => "edited",
         Verdict::Parked(code) | Verdict::Refused(code) => code.as_str(),
     };
     verdicts(answer).into_iter().map(|(seq, verdict)| (seq, word(verdict))).collect()

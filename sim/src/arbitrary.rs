@@ -28,6 +28,8 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 park_unknown,
                 catalog_edit_every_ms,
                 session_every_ms,
+                // Beside operators, and in half of the plans: drawn from the plan's own seed.
+                till_edit_every_ms: if seed % 2 == 0 { catalog_edit_every_ms } else { 0 },
                 link,
                 crash_ppm,
                 storage_error_ppm,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use counterfoil_protocol::wire::message::EditOutcome;
+
 macro_rules! counted {
     ($(#[$doc:meta])* $name:ident { $($variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -84,6 +86,14 @@ counted! {
         SessionConfirmed = "till.verdict/confirmed",
         SessionDifference = "till.verdict/difference",
         SessionLate = "till.verdict/late",
+        EditAtTill = "till.edit",
+        ItemEdited = "cloud.item/edited",
+        EditTaken = "cloud.edit/taken",
+        EditOverwrote = "cloud.edit/overwrote",
+        EditServerOwned = "cloud.edit/server-owned",
+        EditDeleted = "cloud.edit/deleted",
+        EditUnknown = "cloud.edit/unknown",
+        OverlayDropped = "till.edit/in the catalog",
     }
 }
 
@@ -199,6 +209,18 @@ impl Coverage {
 }
 
 impl Transition {
+    /// Returns what an edit of this outcome is counted as.
+    #[must_use]
+    pub const fn of_edit(outcome: EditOutcome) -> Self {
+        match outcome {
+            EditOutcome::Taken => Self::EditTaken,
+            EditOutcome::Overwrote => Self::EditOverwrote,
+            EditOutcome::ServerOwned => Self::EditServerOwned,
+            EditOutcome::Deleted => Self::EditDeleted,
+            EditOutcome::Unknown => Self::EditUnknown,
+        }
+    }
+
     /// Returns whether this only says more about a transition that is counted too. A decision
     /// about one item is a transition of that item, beside that of the machine it was handed to.
     const fn refines(self) -> bool {
@@ -220,6 +242,13 @@ impl Transition {
                 | Self::SessionConfirmed
                 | Self::SessionDifference
                 | Self::SessionLate
+                | Self::EditAtTill
+                | Self::EditTaken
+                | Self::EditOverwrote
+                | Self::EditServerOwned
+                | Self::EditDeleted
+                | Self::EditUnknown
+                | Self::OverlayDropped
         )
     }
 
@@ -231,6 +260,7 @@ impl Transition {
                 | Self::ItemExisting
                 | Self::ItemParked
                 | Self::ItemRefused
+                | Self::ItemEdited
                 | Self::TillSynced
                 | Self::TillWaits
                 | Self::TillAttention

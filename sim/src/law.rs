@@ -41,6 +41,8 @@ laws! {
     /// At catalog version V a terminal's cloud-owned fields equal the cloud's at V; versions never
     /// go back.
     CatalogConverges,
+    /// Server-owned fields come from the cloud, branch-owned from the branch, sales never change.
+    OwnershipHolds,
     /// Nothing of one branch (or shop) is ever visible to another.
     BranchIsolation,
     /// Receipt numbers of one register are unique and without gaps.

@@ -27,6 +27,9 @@ pub struct Plan {
     /// is ever opened.
     #[serde(default)]
     pub session_every_ms: u64,
+    /// The mean time between two edits of the catalog at a till, in milliseconds; 0 for none.
+    #[serde(default)]
+    pub till_edit_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -211,6 +214,9 @@ impl Plan {
         let mut sessions = Stream::new(seed, "plan/sessions", 0);
         let counted = sessions.happens(500_000);
         let session_every_ms = if counted { sessions.between(500, 8_000) } else { 0 };
+        let mut edits = Stream::new(seed, "plan/edits", 0);
+        let at_tills = edits.happens(600_000) && edited;
+        let till_edit_every_ms = if at_tills { edits.between(400, 6_000) } else { 0 };
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -222,6 +228,7 @@ impl Plan {
             park_unknown,
             catalog_edit_every_ms,
             session_every_ms,
+            till_edit_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,

@@ -62,7 +62,8 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     push(&|plan| plan.crash_ppm = 0);
     push(&|plan| plan.storage_error_ppm = 0);
     push(&|plan| plan.park_unknown = false);
-    push(&|plan| plan.catalog_edit_every_ms = 0);
+    push(&|plan| plan.till_edit_every_ms = 0);
+    push(&|plan| (plan.catalog_edit_every_ms, plan.till_edit_every_ms) = (0, 0));
     push(&|plan| plan.session_every_ms = 0);
     push(&|plan| plan.tills = (plan.tills / 2).max(1));
     push(&|plan| plan.tills = (plan.tills - 1).max(1));

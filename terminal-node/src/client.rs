@@ -60,6 +60,15 @@ impl Client {
         self.ask(Method::POST, path, body.into()).await
     }
 
+    /// Sends what is to be changed as JSON and reads the answer.
+    pub(crate) async fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: impl Into<Bytes>,
+    ) -> Result<T, ClientError> {
+        self.ask(Method::PATCH, path, body.into()).await
+    }
+
     /// Posts a JSON body whose answer has no content.
     pub(crate) async fn order(
         &self,

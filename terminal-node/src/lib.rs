@@ -11,6 +11,7 @@
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
+//! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -26,6 +27,7 @@ pub mod cli;
 pub mod config;
 pub mod daemon;
 pub mod drawer;
+pub mod edit;
 pub mod follow;
 pub mod import;
 pub mod ports;

@@ -1,9 +1,13 @@
-//! What the till can sell: products of its catalog, with the branch's price laid over the shop's.
+//! What the till can sell: products of its catalog, with the branch's price laid over the shop's,
+//! and over both what was edited here and is not in the catalog yet.
 
 use counterfoil_protocol::catalog::{BranchPrice, Entity, EntityId, Kind, Product};
+use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
+use counterfoil_protocol::terminal::edits::{Told, local_edits};
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
+use counterfoil_protocol::wire::message::EditOutcome;
 use serde::Serialize;
 
 use crate::till::{Till, TillError, TillStore, storage_failed};
@@ -36,6 +40,87 @@ pub struct OnSale {
     pub unit: String,
     /// The category's name for programs.
     pub category: Option<String>,
+    /// Whether something of it was edited here and is not in the catalog yet.
+    pub pending_edit: bool,
+}
+
+/// One product, with what a person at this till may want to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ProductBody {
+    /// How it is sold.
+    #[serde(flatten)]
+    pub on_sale: OnSale,
+    /// Whether it is sold.
+    pub active: bool,
+    /// The version of the catalog that made it what it is, but for what was edited here.
+    pub version: u64,
+    /// The last edits of this till that the cloud did not simply take, of whatever product.
+    pub last_edits: Vec<ToldBody>,
+}
+
+/// What the cloud has made of an edit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ToldBody {
+    /// The register.
+    pub pos_id: PosId,
+    /// The caller's name for the edit.
+    pub local_event_id: LocalEventId,
+    /// The worst that became of its fields.
+    pub outcome: EditOutcome,
+}
+
+/// An entity as a person at this till sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// With what was edited here laid over.
+    pub entity: Entity,
+    /// The version of the cloud's row.
+    pub version: u64,
+    /// Whether anything lies over it.
+    pub pending: bool,
+}
+
+/// Returns an entity as a person at this till sees it; none if its catalog has none.
+///
+/// # Errors
+/// The store's.
+pub async fn seen<S: TillStore>(till: &Till<S>, id: EntityId) -> Result<Option<Seen>, TillError> {
+    let reading = till.reading().await?;
+    let edits = local_edits(&*reading).await.map_err(storage_failed)?;
+    let row = Query::get(&*reading, &Key::Item(id)).await.map_err(storage_failed)?;
+    let Some(Record::Item(item)) = row else { return Ok(None) };
+    let Ok(mut entity) = Entity::from_canonical(id, &item.content) else { return Ok(None) };
+    let pending = edits.lay_over(&mut entity);
+    Ok(Some(Seen { entity, version: item.version, pending }))
+}
+
+/// Returns one product, sold or not; none if the till's catalog has none.
+///
+/// # Errors
+/// The store's.
+pub async fn product<S: TillStore>(
+    till: &Till<S>,
+    product: ProductId,
+) -> Result<Option<ProductBody>, TillError> {
+    let id = EntityId::product(product);
+    let Some(Seen { entity: Entity::Product(product), version, pending }) = seen(till, id).await?
+    else {
+        return Ok(None);
+    };
+    let reading = till.reading().await?;
+    let own = own_price(&*reading, id).await?;
+    let edits = local_edits(&*reading).await.map_err(storage_failed)?;
+    let told = |told: &Told| ToldBody {
+        pos_id: told.pos,
+        local_event_id: told.local_id,
+        outcome: told.outcome,
+    };
+    let last_edits = edits.told.iter().map(told).collect();
+    let active = product.active;
+    let on_sale = shown(product, own, pending);
+    Ok(Some(ProductBody { on_sale, active, version, last_edits }))
 }
 
 /// Returns the active products whose SKU, barcode or name contains `text`, in the order of their
@@ -51,6 +136,7 @@ pub async fn products<S: TillStore>(
     assert!(limit <= PRODUCTS_MAX, "an answer is bounded");
     let wanted = text.to_lowercase();
     let reading = till.reading().await?;
+    let edits = local_edits(&*reading).await.map_err(storage_failed)?;
     let mut found = Vec::new();
     let mut next = EntityId { kind: Kind::Product, id: Label::FIRST };
     let end = Key::Item(EntityId { kind: Kind::Category, id: Label::FIRST });
@@ -61,17 +147,18 @@ pub async fn products<S: TillStore>(
             let (Key::Item(id), Record::Item(item)) = (key, record) else { continue };
             let seen = id == next && id.id != Label::FIRST;
             next = id;
-            let entity = Entity::from_canonical(id, &item.content);
-            let (false, Ok(Entity::Product(product))) = (seen, entity) else { continue };
+            let Ok(mut entity) = Entity::from_canonical(id, &item.content) else { continue };
+            let pending = edits.lay_over(&mut entity);
+            let (false, Entity::Product(product)) = (seen, entity) else { continue };
             if !product.active {
                 continue;
             }
             if is_exactly(&product, text) {
-                return Ok(vec![shown(product, own_price(&*reading, id).await?)]);
+                return Ok(vec![shown(product, own_price(&*reading, id).await?, pending)]);
             }
             if found.len() < limit && matches(&product, &wanted) {
                 let own = own_price(&*reading, id).await?;
-                found.push(shown(product, own));
+                found.push(shown(product, own, pending));
             }
         }
         if whole {
@@ -104,7 +191,7 @@ where
     }
 }
 
-fn shown(product: Product, own: Option<BranchPrice>) -> OnSale {
+fn shown(product: Product, own: Option<BranchPrice>, pending_edit: bool) -> OnSale {
     OnSale {
         product_id: product.id.to_string(),
         price_minor: own.map_or(product.price, |own| own.price).0,
@@ -115,5 +202,6 @@ fn shown(product: Product, own: Option<BranchPrice>) -> OnSale {
         unit: product.unit.to_string(),
         category: product.category.map(|category| category.to_string()),
         name: product.name,
+        pending_edit,
     }
 }

@@ -11,7 +11,7 @@ use counterfoil_protocol::session::{
 use counterfoil_protocol::terminal::{self, Backlog, pull};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{
-    Hello, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, Push, PushAnswer, Welcome,
+    Hello, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, Push, PushAnswer, Verdict, Welcome,
 };
 use serde::Serialize;
 use tokio::sync::watch;
@@ -252,8 +252,12 @@ where
                 Err(backlog) => return Ok(backlog),
             },
         };
+        let edited = is_about_edits(&input);
         match self.till.apply(input).await? {
             terminal::Output::Settled(backlog) => {
+                if edited {
+                    self.till.nudge_follower();
+                }
                 if let Some(parted) = backlog.parted {
                     tracing::warn!(?parted, "a new epoch was opened");
                 }
@@ -362,4 +366,10 @@ pub const fn explain(fault: Fault) -> &'static str {
 #[expect(clippy::ref_option, reason = "the signature is serde's")]
 fn fault_word<S: serde::Serializer>(fault: &Option<Fault>, to: S) -> Result<S::Ok, S::Error> {
     fault.map(explain).serialize(to)
+}
+
+/// Returns whether an answer decides edits of the catalog: then the catalog has news.
+fn is_about_edits(input: &terminal::Input) -> bool {
+    matches!(input, terminal::Input::Answered { answer, .. }
+        if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Edited(_))))
 }

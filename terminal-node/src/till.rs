@@ -302,6 +302,11 @@ impl<S: TillStore> Till<S> {
         }
     }
 
+    /// Tells the loop that follows the catalog that there is news of this till's own making.
+    pub fn nudge_follower(&self) {
+        self.shared.follower.announce(Nudge::Manual);
+    }
+
     /// Waits for the next nudge that is about the catalog too.
     pub async fn nudged_to_follow(&self) -> Nudge {
         self.shared.follower.next().await

@@ -46,9 +46,10 @@ fn the_published_file_adds_up_to_its_ground_truth() {
             Body::Sale(trade) => trade.total().0,
             Body::Refund { trade, .. } => -trade.total().0,
             Body::Adjustment(_) => 0,
-            Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
-                unreachable!("a file has no sessions")
-            }
+            Body::SessionOpened(_)
+            | Body::CashMoved(_)
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => unreachable!("a file has sales and adjustments only"),
         })
         .sum();
     assert_eq!(sold, 18_424_833, "without cancellations");
@@ -89,6 +90,7 @@ fn fate(line: &[u8]) -> String {
         Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
             unreachable!("a file has no sessions")
         }
+        Body::CatalogEdited(_) => unreachable!("the file edits nothing"),
         Body::Adjustment(adjustment) => {
             format!("{} [{}]", draft.local_id, adjustment.lines[0].name)
         }
@@ -178,7 +180,8 @@ fn a_mixed_invoice_becomes_one_event_of_each_kind() {
         | Body::Adjustment(_)
         | Body::SessionOpened(_)
         | Body::CashMoved(_)
-        | Body::SessionClosed(_)) => panic!("{other:?}"),
+        | Body::SessionClosed(_)
+        | Body::CatalogEdited(_)) => panic!("{other:?}"),
     });
     assert!(paid.eq([Tender::Cash, Tender::Card]), "a known customer pays by card");
 }

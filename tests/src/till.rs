@@ -113,6 +113,19 @@ impl Door {
         self.ask("GET", &format!("/products?search={search}"), Vec::new()).await?.json()
     }
 
+    /// Asks anything, and returns whatever is answered.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn raw(
+        &self,
+        method: &str,
+        path: &str,
+        body: Vec<u8>,
+    ) -> anyhow::Result<http::Answer> {
+        http::ask(&self.address, method, path, &self.token, body).await
+    }
+
     /// Sells. Harmless to repeat: the till knows each event by its name.
     ///
     /// # Errors

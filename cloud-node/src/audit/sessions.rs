@@ -45,7 +45,11 @@ impl Recount {
         match event.body() {
             Body::SessionOpened(opened) => share.float = Some(opened.float),
             Body::SessionClosed(_) => share.closings.push(event.local_id()),
-            Body::Sale(_) | Body::Refund { .. } | Body::Adjustment(_) | Body::CashMoved(_) => {}
+            Body::Sale(_)
+            | Body::Refund { .. }
+            | Body::Adjustment(_)
+            | Body::CashMoved(_)
+            | Body::CatalogEdited(_) => {}
         }
     }
 }

@@ -24,6 +24,7 @@ mod admin;
 mod auth;
 mod body;
 mod catalog;
+mod edits;
 mod frame;
 mod handshake;
 mod health;
@@ -155,6 +156,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
         .route("/v1/admin/sessions", get(sessions::list::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
+        .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))

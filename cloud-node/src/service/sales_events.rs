@@ -57,6 +57,10 @@ fn log_answer(answer: &PushAnswer) {
     for result in &answer.results {
         match result.verdict {
             Verdict::Created(_) | Verdict::Existing(_) => {}
+            Verdict::Edited(edited) => {
+                let (version, outcome) = (edited.version, edited.outcome);
+                tracing::debug!(seq = result.seq, version, ?outcome, "edit decided");
+            }
             Verdict::Parked(code) => {
                 tracing::debug!(seq = result.seq, errorCode = code.as_str(), "parked");
             }

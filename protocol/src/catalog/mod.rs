@@ -10,6 +10,7 @@
 //! price is one row, however many branches there are.
 
 mod digest;
+pub mod edit;
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -25,6 +26,7 @@ use crate::money::{Currency, MINOR_MAX, Minor};
 use crate::wire::catalog::{BranchPriceV1, CategoryV1, CustomerV1, EntityV1, ProductV1};
 
 pub use digest::Digest;
+pub use edit::{CatalogEdit, EditError, Field, FieldChange, FieldValue, Owner};
 
 /// The version byte of canonical entity bytes.
 pub const ENTITY_VERSION: u8 = 1;

@@ -112,42 +112,77 @@ pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {
 }
 
 pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, edits: &Edits) -> Output {
-    let shop = edits.shop;
-    let mut feed = rows.feed(shop).copied().unwrap_or_default();
-    let version = feed.version + 1;
-    let mut changed = 0_u32;
-    for edit in &edits.edits {
-        let content = edit.entity.as_ref().map(|entity| Arc::from(entity.canonical()));
-        let held = rows.item(shop, edit.branch, edit.id).cloned();
+    let mut commit = Commit::begin(rows, now, edits.shop);
+    for Edit { branch, id, entity } in &edits.edits {
+        let content = entity.as_ref().map(|entity| Arc::from(entity.canonical()));
+        commit.write(rows, *branch, *id, content);
+    }
+    let (version, changed) = commit.end(rows);
+    assert!(changed as usize <= edits.edits.len(), "each edit changes one entity at most");
+    Output::Edited { version, changed }
+}
+
+/// One commit of a shop's catalog, whoever makes it: it takes the feed's next version if it
+/// changes anything. Its caller has declared the feed and the entities.
+pub(super) struct Commit {
+    shop: ShopId,
+    now: Millis,
+    feed: Feed,
+    changed: u32,
+}
+
+impl Commit {
+    pub(super) fn begin(rows: &Rows<'_, Cloud>, now: Millis, shop: ShopId) -> Self {
+        let feed = rows.feed(shop).copied().unwrap_or_default();
+        Self { shop, now, feed, changed: 0 }
+    }
+
+    /// Gives an entity its content from now on; none deletes it. What is so already stays as it
+    /// is: no till need hear of it.
+    pub(super) fn write(
+        &mut self,
+        rows: &mut Rows<'_, Cloud>,
+        branch: Option<BranchId>,
+        id: EntityId,
+        content: Option<Arc<[u8]>>,
+    ) {
+        assert_eq!(branch.is_some(), id.kind.of_branch(), "an entity stands where its kind does");
+        let Self { shop, now: at, .. } = *self;
+        let held = rows.item(shop, branch, id).cloned();
         if held.as_ref().and_then(|held| held.content.as_ref()) == content.as_ref() {
-            continue; // it is so already: no till need hear of it
+            return;
         }
-        let digest = match edit.branch {
-            None => feed.digest,
+        let digest = match branch {
+            None => self.feed.digest,
             Some(branch) => rows.branch_digest(shop, branch).copied().unwrap_or_default(),
         };
-        let digest = replaced(digest, edit.id, held.as_ref(), content.as_deref());
-        match edit.branch {
-            None => feed.digest = digest,
+        let digest = replaced(digest, id, held.as_ref(), content.as_deref());
+        match branch {
+            None => self.feed.digest = digest,
             Some(branch) => {
                 rows.put(Key::BranchDigest(shop, branch), Record::BranchDigest(digest));
             }
         }
         if let Some(held) = held {
-            rows.retract(Key::Change(shop, edit.branch, held.version, held.index));
+            rows.retract(Key::Change(shop, branch, held.version, held.index));
         }
-        let item = Item { version, index: changed, content, at: now };
-        rows.append(Key::Change(shop, edit.branch, version, changed), Record::Change(edit.id));
-        rows.put(Key::Item(shop, edit.branch, edit.id), Record::Item(item));
-        changed += 1;
+        let (version, index) = (self.feed.version + 1, self.changed);
+        rows.append(Key::Change(shop, branch, version, index), Record::Change(id));
+        rows.put(Key::Item(shop, branch, id), Record::Item(Item { version, index, content, at }));
+        self.changed += 1;
     }
-    if changed > 0 {
-        feed.version = version;
-        rows.put(Key::Feed(shop), Record::Feed(feed));
+
+    /// Returns the version of the catalog now, and how many entities were changed.
+    pub(super) fn end(mut self, rows: &mut Rows<'_, Cloud>) -> (u64, u32) {
+        assert!(self.changed as usize <= EDITS_MAX, "a commit is bounded");
+        if self.changed > 0 {
+            self.feed.version += 1;
+            rows.put(Key::Feed(self.shop), Record::Feed(self.feed));
+        }
+        let feed = rows.feed(self.shop).copied().unwrap_or_default();
+        assert_eq!(feed, self.feed, "what changes something has a version");
+        (self.feed.version, self.changed)
     }
-    assert!(changed as usize <= edits.edits.len(), "each edit changes one entity at most");
-    assert_eq!(changed > 0, feed.version == version, "what changes something has a version");
-    Output::Edited { version: feed.version, changed }
 }
 
 fn replaced(digest: Digest, id: EntityId, held: Option<&Item>, content: Option<&[u8]>) -> Digest {

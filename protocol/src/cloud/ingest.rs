@@ -11,6 +11,7 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::edited;
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::sessions::Session;
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
@@ -43,6 +44,9 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         keys.insert(Key::Ledger(key));
         keys.extend(event.original().map(Key::Ledger));
         keys.extend(event.session().map(|session| session_key(caller, event, session)));
+        if let Some(edit) = event.edit() {
+            edited::reads(caller.site.shop, key, edit, keys);
+        }
         if cloud.unknown_products == UnknownProducts::Park {
             let products = event.movements().map(|movement| movement.product);
             keys.extend(products.map(|product| Key::Product(caller.site.shop, product)));
@@ -100,7 +104,7 @@ pub(super) fn step(
     assert!(lane.head - before.head <= results.len() as u64, "each new entry has its result");
     let posted = lane.posted.events - before.posted.events;
     assert!(posted <= results.len() as u64, "each result posts one event at most");
-    assert!(first.is_some() || posted == 0, "what is posted has a name");
+    assert!(first.is_none() || posted > 0, "what has a name is posted");
     assert!(lane.head > before.head || lane.hash == before.hash, "no entry is exchanged");
     assert!(lane.parent == before.parent && lane.since == before.since, "a beginning stays");
     let head = lane.head;
@@ -228,7 +232,7 @@ impl Ingest<'_, '_> {
                 return Verdict::Refused(ErrorCode::EventInvalid);
             }
             if known.fate == Fate::Posted {
-                return Verdict::Existing(name);
+                return self.posted(event, name).unwrap_or(Verdict::Existing(name));
             }
         }
         let first = known.map(|known| (known.epoch, known.seq, known.at));
@@ -251,10 +255,17 @@ impl Ingest<'_, '_> {
         match fate {
             Fate::Posted => {
                 self.apply(event);
-                Verdict::Created(name)
+                self.posted(event, name).unwrap_or(Verdict::Created(name))
             }
             Fate::Parked(code) => Verdict::Parked(code),
         }
+    }
+
+    /// Returns the answer to a posted edit of the catalog; other events have theirs.
+    fn posted(&self, event: &Event, name: ServerId) -> Option<Verdict> {
+        event.edit()?;
+        let (shop, key) = (self.caller.site.shop, event.key(self.caller.terminal));
+        edited::answer(self.rows, shop, key, name).map(Verdict::Edited)
     }
 
     /// Decides whether the event can have its effects now.
@@ -277,15 +288,19 @@ impl Ingest<'_, '_> {
         Fate::Posted
     }
 
-    /// Gives the event its effects: stock movements and totals.
+    /// Gives the event its effects: stock movements, what a till's edit may change, totals.
     fn apply(&mut self, event: &Event) {
+        if let Some(edit) = event.edit() {
+            let (shop, key) = (self.caller.site.shop, event.key(self.caller.terminal));
+            edited::decide(self.rows, self.now, shop, key, edit);
+        }
         for movement in event.movements() {
             let sum = self.moved.entry(movement.product).or_default();
             *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
             assert!(sum.movements > 0, "what moves is counted");
         }
-        let of_session = event.body().is_of_session();
-        assert!(of_session || !self.moved.is_empty(), "an event moves something");
+        let moves = event.body().moves_goods();
+        assert!(!moves || !self.moved.is_empty(), "an event moves something");
         self.count(event);
         self.lane.posted = self.lane.posted.plus(event.figures());
     }

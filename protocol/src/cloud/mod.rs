@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Input::Enrol`], [`Input::Revoke`] | who may speak | here |
 //! | [`Input::Hello`] | where a till's journals stand | `greet` |
-//! | [`Input::Push`] | journal, ledger, stock | `ingest` |
+//! | [`Input::Push`] | journal, ledger, stock; edits of tills | `ingest`, [`edited`] |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
@@ -12,10 +12,12 @@
 //! What was posted of a register's session is kept by [`sessions`].
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
-//! till writes: tills never wait for each other.
+//! till writes: tills never wait for each other. Only a push that edits the catalog takes the
+//! shop's feed, as an operator does.
 
 pub mod catalog;
 mod damage;
+pub mod edited;
 mod greet;
 mod ingest;
 pub mod rollup;
@@ -36,6 +38,7 @@ use crate::time::Millis;
 use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
 pub use catalog::{Edit, Edits};
+pub use edited::{EditNote, FieldNote};
 pub use rollup::RollUp;
 pub use row::{Key, Record};
 

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edited::EditNote;
 use super::sessions::Session;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
@@ -60,6 +61,10 @@ const _: () = assert!(
 );
 const _: () =
     assert!(KIND_KEY_BYTES + 4 * LABEL_KEY_BYTES <= KEY_BYTES_MAX, "a register session has a key");
+const _: () = assert!(
+    KIND_KEY_BYTES + LABEL_KEY_BYTES + EVENT_KEY_BYTES <= KEY_BYTES_MAX,
+    "a note has a key"
+);
 const _: () = assert!(size_of::<ServerId>() == HASH_KEY_BYTES, "a name is a hash in a key");
 // A line of a push is longer than the movement that is kept of it.
 const _: () = assert!(PUSH_BYTES_MAX < MESSAGE_BYTES_MAX, "what a push moves is one row");
@@ -102,6 +107,8 @@ pub enum Key {
     Change(ShopId, Option<BranchId>, u64, u32),
     /// A session of a register. From the first of its events that is posted, for ever.
     Session(ShopId, TerminalId, PosId, SessionId),
+    /// What became of a till's edit of the catalog. From ingest, for ever.
+    EditNote(ShopId, EventKey),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -137,6 +144,8 @@ pub enum Record {
     Change(EntityId),
     /// Of [`Key::Session`].
     Session(Session),
+    /// Of [`Key::EditNote`].
+    EditNote(EditNote),
 }
 
 /// An enrolled till.
@@ -360,6 +369,7 @@ impl Key {
             Self::Session(shop, terminal, pos, session) => {
                 to.kind(15).label(shop.0).label(terminal.0).label(pos.0).label(session.0)
             }
+            Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -405,6 +415,7 @@ impl Key {
                 PosId(from.label()?),
                 LocalEventId(from.label()?),
             ),
+            23 => Self::EditNote(ShopId(from.label()?), read_event_key(&mut from)?),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -450,6 +461,7 @@ impl Record {
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
                 | (Self::Session(_), Key::Session(..))
+                | (Self::EditNote(_), Key::EditNote(..))
         )
     }
 }
@@ -484,6 +496,14 @@ impl Rows<'_, Cloud> {
     pub(super) fn branch_digest(&self, shop: ShopId, branch: BranchId) -> Option<&Digest> {
         match self.get(&Key::BranchDigest(shop, branch)) {
             Some(Record::BranchDigest(digest)) => Some(digest),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+
+    pub(super) fn edit_note(&self, shop: ShopId, key: EventKey) -> Option<&EditNote> {
+        match self.get(&Key::EditNote(shop, key)) {
+            Some(Record::EditNote(note)) => Some(note),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

@@ -98,7 +98,7 @@ impl Session {
                     self.adjust(now, event);
                 }
             }
-            Body::Adjustment(_) => {}
+            Body::Adjustment(_) | Body::CatalogEdited(_) => {}
         }
     }
 
@@ -181,7 +181,10 @@ fn taken_by(event: &Event) -> Minor {
         Body::Sale(trade) => trade.total(),
         Body::Refund { trade, .. } => Minor(-trade.total().0),
         Body::CashMoved(moved) => moved.delta,
-        Body::Adjustment(_) | Body::SessionOpened(_) | Body::SessionClosed(_) => Minor(0),
+        Body::Adjustment(_)
+        | Body::SessionOpened(_)
+        | Body::SessionClosed(_)
+        | Body::CatalogEdited(_) => Minor(0),
     }
 }
 

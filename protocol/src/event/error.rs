@@ -1,6 +1,7 @@
 //! What is wrong with an event.
 
 use super::{EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX};
+use crate::catalog::EditError;
 use crate::codec;
 
 /// An event that breaks a rule. The caller shows it to whoever made the event; nothing changed.
@@ -37,11 +38,14 @@ pub enum EventError {
     #[error("an identifier, currency or tender cannot be read")]
     Name,
     /// A trade without receipt, an adjustment with one, or a number zero.
-    #[error("sales and refunds carry a receipt number from 1, adjustments none")]
+    #[error("sales and refunds carry a receipt number from 1, other events none")]
     Receipt,
     /// A register session that is named where none belongs, or not named where one does.
     #[error("what a register session counts names it, adjustments name none")]
     Session,
+    /// An edit of the catalog that breaks a rule.
+    #[error(transparent)]
+    Edit(#[from] EditError),
     /// Counts or sums of a session that are not in order, or out of bounds.
     #[error("the sums of a session are out of order or out of bounds")]
     Totals,

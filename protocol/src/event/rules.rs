@@ -2,9 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::{
-    Adjustment, EventError, LINES_MAX, Line, PAYMENTS_MAX, Payment, TEXT_BYTES_MAX, Tender, Trade,
-};
+use super::{EventError, LINES_MAX, Line, PAYMENTS_MAX, Payment, TEXT_BYTES_MAX, Tender, Trade};
 use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Minor};
 
 impl Trade {
@@ -58,22 +56,6 @@ impl Line {
         assert!(gross.0 <= MINOR_MAX, "a price is bounded");
         if self.tax_ppm > 1_000_000 || self.discount > gross {
             return Err(EventError::Amount);
-        }
-        Ok(())
-    }
-}
-
-impl Adjustment {
-    pub(super) fn check(&self) -> Result<(), EventError> {
-        check_text(&self.reason)?;
-        if self.lines.is_empty() || self.lines.len() > LINES_MAX {
-            return Err(EventError::Lines);
-        }
-        for line in &self.lines {
-            check_text(&line.name)?;
-            if line.delta.0 == 0 || line.delta.0.unsigned_abs() > MILLI_MAX.unsigned_abs() {
-                return Err(EventError::Quantity);
-            }
         }
         Ok(())
     }

@@ -270,7 +270,10 @@ impl Totals {
                 self.cash_in = plus(self.cash_in, moved.delta);
             }
             Body::CashMoved(moved) => self.cash_out = minus(self.cash_out, moved.delta),
-            Body::Adjustment(_) | Body::SessionOpened(_) | Body::SessionClosed(_) => {}
+            Body::Adjustment(_)
+            | Body::SessionOpened(_)
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => {}
         }
     }
 

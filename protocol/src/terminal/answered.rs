@@ -6,13 +6,14 @@
 //! > **`AckedIsDurable`**: a till marks a sale as synced only if the cloud's durable state holds
 //! > it.
 
+use super::edits;
 use super::row::{Attention, Entry, Meta, Queued, State};
 use super::{Key, Output, Record, Terminal, settle};
 use crate::hash::Hash;
 use crate::identity::Epoch;
 use crate::machine::{ReadSet, Rows};
 use crate::time::Millis;
-use crate::wire::message::{PushAnswer, Verdict};
+use crate::wire::message::{Edited, PushAnswer, Verdict};
 
 /// How many item-level failures an item may have before a person must look at it.
 pub const ATTEMPTS_MAX: u8 = 5;
@@ -40,6 +41,7 @@ const _: () = assert!(RETRY_CAP.0 <= u64::MAX / SPREAD, "a wait can be spread");
 const _: () = assert!(SPREAD - 1 == u16::MAX as u64, "two bytes of a digest spread a wait");
 
 pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut ReadSet<Key>) {
+    keys.insert(Key::LocalEdits);
     for result in &answer.results {
         keys.insert(Key::Entry(epoch, result.seq));
         keys.insert(Key::Queue(epoch, result.seq));
@@ -93,9 +95,12 @@ fn take(
         (None, None) => 0,
     };
     let state = match verdict {
-        Verdict::Created(id) | Verdict::Existing(id) => {
+        Verdict::Created(id)
+        | Verdict::Existing(id)
+        | Verdict::Edited(Edited { server_id: id, .. }) => {
             rows.remove(queue);
             rows.remove(attention);
+            edits::decided(rows, &entry, verdict);
             State::Synced(id)
         }
         Verdict::Parked(code) if attempts < ATTEMPTS_MAX - 1 => {

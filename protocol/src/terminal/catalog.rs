@@ -17,6 +17,7 @@
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
+use super::edits;
 use super::row::{CatalogItem, CatalogState, Progress};
 use super::{Key, Output, Record, Terminal};
 use crate::catalog::{Digest, ENTITY_BYTES_MAX, Entity, EntityId, entity_hash};
@@ -106,6 +107,7 @@ pub async fn wanted<Q: Query<Terminal>>(store: &Q) -> Result<Wanted, Q::Error> {
 
 pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Catalog);
+    keys.insert(Key::LocalEdits);
     match answer {
         DeltaAnswer::Page(page) => keys.extend(page.changes.iter().map(|c| Key::Item(c.id))),
         DeltaAnswer::Resync => {}
@@ -145,6 +147,9 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     conclude(&mut state, page);
     assert!(state.version >= before, "versions never go back");
     assert!(!state.proven || state.progress.is_none(), "what is proven needs no snapshot");
+    if state.proven {
+        edits::proven(rows, page.to);
+    }
     stand(rows, state)
 }
 

@@ -4,6 +4,7 @@
 //! the database is not used any further. What only several rows together could show is not looked
 //! for here; the steps take it as it is.
 
+use super::edits::{TOLD_MAX, WAITING_MAX};
 use super::register::{Register, UNSETTLED_MAX};
 use super::row::{
     CatalogItem, CatalogState, Closed, Entry, Key, KnownInSession, Meta, Record, State,
@@ -33,12 +34,18 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         Record::Stock(stock) if stock.movements > COUNT_MAX => Some("nothing moves so often"),
         Record::Catalog(state) => of_catalog(state),
         Record::Item(item) => of_item(item),
+        Record::LocalEdits(edits)
+            if edits.waiting.len() > WAITING_MAX || edits.told.len() > TOLD_MAX =>
+        {
+            Some("so many edits do not wait")
+        }
         Record::Register(register) => of_register(register),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)
         | Record::LocalInSession(_)
         | Record::Closing(_)
+        | Record::LocalEdits(_)
         | Record::Series(_)
         | Record::Stock(_) => None,
     }

@@ -7,6 +7,7 @@
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | register sessions, close of day |
+//! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
@@ -17,6 +18,7 @@ mod adopt;
 mod answered;
 pub mod catalog;
 mod damage;
+pub mod edits;
 mod greeted;
 mod open;
 pub mod pull;
@@ -41,6 +43,7 @@ use crate::wire::message::{PushAnswer, Welcome};
 use crate::wire::session::SessionReport;
 
 pub use answered::{ATTEMPTS_MAX, RETRY_BASE, RETRY_CAP};
+pub use edits::LocalEdits;
 pub use register::{SessionAct, SessionDraft, SessionOutput};
 pub use row::{Key, Meta, Place, Record};
 

@@ -266,6 +266,7 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Stock(_)
                 | Key::Catalog
                 | Key::Item(_)
+                | Key::LocalEdits
                 | Key::Register(_)
                 | Key::Closing(..) => {}
             }

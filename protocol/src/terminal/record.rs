@@ -1,12 +1,13 @@
 //! Checkout: one commit for the event, its receipt number, its stock movements, its journal entry
-//! and its queue entry (S4.3). It asks nobody; a till sells from the first second.
+//! and its queue entry (S4.3). It asks nobody; a till sells from the first second. An edit of the
+//! catalog is recorded the same way, with what it lays over.
 //!
 //! > **`ReceiptsGapless`**: receipt numbers of one register are unique and without gaps.
 
 use alloc::vec::Vec;
 
 use super::row::{Entry, Known, Meta, Place, Queued, Seen, Series, State, Stock};
-use super::{Draft, Key, Output, Record, Terminal, register};
+use super::{Draft, Key, Output, Record, Terminal, edits, register};
 use crate::event::{Body, EVENT_BYTES_MAX, Event, EventError, Receipt};
 use crate::hash::{Hash, link, payload_hash};
 use crate::identity::SessionId;
@@ -28,6 +29,7 @@ pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
         }
         // Refused: the machine itself makes these, of a `SessionDraft`.
         Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {}
+        Body::CatalogEdited(_) => keys.insert(Key::LocalEdits),
     }
 }
 
@@ -50,6 +52,9 @@ pub(super) fn step(
         Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
+    if let Err(error) = edits::record(rows, draft) {
+        return Output::Invalid(error.into());
+    }
     assert_eq!(event.receipt(), receipt, "the number that is printed is the one that is kept");
     assert!(receipt.is_none_or(|receipt| receipt.number > 0), "receipts count from 1");
     let place = enter_event(rows, now, meta, &event, payload);
@@ -123,7 +128,8 @@ fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<
         Body::Adjustment(_)
         | Body::SessionOpened(_)
         | Body::CashMoved(_)
-        | Body::SessionClosed(_) => return None,
+        | Body::SessionClosed(_)
+        | Body::CatalogEdited(_) => return None,
         Body::Sale(_) | Body::Refund { .. } => {}
     }
     let series = rows.series(draft.pos).copied().unwrap_or_default();

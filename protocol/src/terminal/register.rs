@@ -229,7 +229,7 @@ impl Register {
                 assert!(self.unsettled.len() <= UNSETTLED_MAX, "so many are asked for");
             }
             Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) => self.count(event),
-            Body::Adjustment(_) => {}
+            Body::Adjustment(_) | Body::CatalogEdited(_) => {}
         }
     }
 

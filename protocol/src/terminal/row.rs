@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edits::LocalEdits;
 use super::register::{ClosedSession, Register};
 pub use super::seen::{KnownInSession, Seen};
 use super::{Backlog, Identity, Terminal};
@@ -72,6 +73,8 @@ pub enum Key {
     Register(PosId),
     /// A closed session, by its closing event. For ever.
     Closing(PosId, LocalEventId),
+    /// What was edited here and is not in the catalog yet. One row, while there is anything.
+    LocalEdits,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -101,6 +104,8 @@ pub enum Record {
     Register(Register),
     /// Of [`Key::Closing`].
     Closing(ClosedSession),
+    /// Of [`Key::LocalEdits`].
+    LocalEdits(LocalEdits),
 }
 
 /// The till's books.
@@ -351,10 +356,11 @@ impl Key {
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
             Self::Register(pos) => to.kind(10).label(pos.0),
             Self::Closing(pos, local_id) => to.kind(11).label(pos.0).label(local_id.0),
+            Self::LocalEdits => to.kind(14),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog);
+        let alone = matches!(self, Self::Meta | Self::Catalog | Self::LocalEdits);
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -376,11 +382,12 @@ impl Key {
             }
             10 => Self::Register(PosId(from.label()?)),
             11 => Self::Closing(PosId(from.label()?), LocalEventId(from.label()?)),
+            14 => Self::LocalEdits,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog);
+        let alone = matches!(key, Self::Meta | Self::Catalog | Self::LocalEdits);
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -402,6 +409,7 @@ impl Record {
                 | (Self::LocalInSession(_), Key::Local(..))
                 | (Self::Register(_), Key::Register(_))
                 | (Self::Closing(_), Key::Closing(..))
+                | (Self::LocalEdits(_), Key::LocalEdits)
         )
     }
 }
@@ -420,6 +428,16 @@ impl Rows<'_, Terminal> {
     pub(super) fn catalog(&self) -> Option<&CatalogState> {
         match self.get(&Key::Catalog) {
             Some(Record::Catalog(state)) => Some(state),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+}
+
+impl Rows<'_, Terminal> {
+    pub(super) fn local_edits(&self) -> Option<&LocalEdits> {
+        match self.get(&Key::LocalEdits) {
+            Some(Record::LocalEdits(edits)) => Some(edits),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

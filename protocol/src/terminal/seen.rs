@@ -48,7 +48,8 @@ impl Seen {
             | Record::Catalog(_)
             | Record::Item(_)
             | Record::Register(_)
-            | Record::Closing(_) => None,
+            | Record::Closing(_)
+            | Record::LocalEdits(_) => None,
         }
     }
 

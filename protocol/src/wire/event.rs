@@ -9,6 +9,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::edit::CatalogEditV1;
+use crate::catalog::CatalogEdit;
 use crate::event::{
     Adjustment, AdjustmentLine, Body, CashMoved, Event, EventError, LINES_MAX, Line, PAYMENTS_MAX,
     Payment, Receipt, SessionClosed, SessionOpened, Tender, Trade,
@@ -91,6 +93,8 @@ pub enum BodyV1 {
     CashMoved(CashMoved),
     /// A register session ends.
     SessionClosed(SessionClosed),
+    /// An edit of the catalog.
+    CatalogEdited(CatalogEditV1),
 }
 
 /// A refund as it travels.
@@ -252,6 +256,7 @@ impl BodyV1 {
             Self::SessionOpened(opened) => Body::SessionOpened(opened),
             Self::CashMoved(moved) => Body::CashMoved(moved),
             Self::SessionClosed(closed) => Body::SessionClosed(closed),
+            Self::CatalogEdited(edit) => Body::CatalogEdited(CatalogEdit::parse(edit)?),
         })
     }
 
@@ -268,6 +273,7 @@ impl BodyV1 {
             Body::SessionOpened(opened) => Self::SessionOpened(*opened),
             Body::CashMoved(moved) => Self::CashMoved(moved.clone()),
             Body::SessionClosed(closed) => Self::SessionClosed(closed.clone()),
+            Body::CatalogEdited(edit) => Self::CatalogEdited(edit.to_wire()),
         }
     }
 }

@@ -240,6 +240,39 @@ pub enum Verdict {
     Parked(ErrorCode),
     /// Kept, never with effect: a person must look at it.
     Refused(ErrorCode),
+    /// An edit of the catalog is decided, by this very push or before: the answer is the same
+    /// each time, as long as the cloud holds it.
+    Edited(Edited),
+}
+
+/// What became of an edit of the catalog.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Edited {
+    /// The cloud's name for the event.
+    pub server_id: ServerId,
+    /// From this version on the catalog is as the edit left it. A till that is there can forget
+    /// that it made the edit.
+    pub version: u64,
+    /// The worst that became of its fields.
+    pub outcome: EditOutcome,
+}
+
+/// What became of an edit, or of one of its fields: the later, the more a person should know.
+/// Append only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EditOutcome {
+    /// The catalog says what the edit says.
+    Taken,
+    /// The same, and what somebody else had written since was overwritten; it is kept.
+    Overwrote,
+    /// A field that only the cloud decides: not taken, kept for a person.
+    ServerOwned,
+    /// The entity was deleted: an edit does not bring it back.
+    Deleted,
+    /// The catalog never had such an entity.
+    Unknown,
 }
 
 /// The cloud's name for a posted event: a function of its key, so the same for ever.

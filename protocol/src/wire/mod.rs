@@ -2,6 +2,7 @@
 //! versioned, and checked when they become domain types.
 
 pub mod catalog;
+pub mod edit;
 pub mod event;
 pub mod message;
 pub mod session;

@@ -8,6 +8,7 @@ use counterfoil_protocol::cloud;
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::terminal::{self, Identity};
 
+use super::ownership::Books;
 use super::{Checker, CloudWrites, TillRows, TillWrites};
 use crate::law::{Law, Violation};
 
@@ -17,6 +18,7 @@ type Content = Option<Arc<[u8]>>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     commits: BTreeMap<(ShopId, u64), Vec<Edited>>,
+    pub(super) books: Books,
 }
 
 /// Whose entity became what.
@@ -30,6 +32,13 @@ impl History {
             {
                 let commit = self.commits.entry((*shop, item.version)).or_default();
                 commit.push((*branch, *id, item.content.clone()));
+            }
+            // What a later edit of the same push has changed again was never seen by anybody.
+            if let (cloud::Key::EditNote(shop, _), Some(cloud::Record::EditNote(note))) =
+                (key, record.as_deref())
+                && note.version > 0
+            {
+                self.commits.entry((*shop, note.version)).or_default();
             }
         }
     }
@@ -71,6 +80,20 @@ impl History {
             *known == id
                 && scope.is_none_or(|scope| scope == site.branch)
                 && then.as_deref() == Some(content)
+        })
+    }
+
+    /// Returns whether the commit of that version made that of an entity.
+    pub(super) fn made(
+        &self,
+        shop: ShopId,
+        version: u64,
+        (branch, id, content): (Option<BranchId>, EntityId, &Arc<[u8]>),
+    ) -> bool {
+        let commit = self.commits.get(&(shop, version));
+        commit.is_some_and(|commit| {
+            let made = |(b, i, c): &Edited| *b == branch && *i == id && c.as_ref() == Some(content);
+            commit.iter().any(made)
         })
     }
 

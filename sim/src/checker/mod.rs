@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod ownership;
 mod sessions;
 mod whole;
 
@@ -16,6 +17,7 @@ use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::machine::Slot;
+use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
@@ -91,6 +93,8 @@ struct Device {
     catalog: Option<CatalogState>,
     /// Whether its catalog was the cloud's at its version, when it was last looked at.
     exact: bool,
+    /// What lies over its catalog.
+    edits: Vec<Waiting>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -122,6 +126,7 @@ impl Checker {
             receipts: BTreeMap::new(),
             catalog: None,
             exact: false,
+            edits: Vec::new(),
         });
         self.devices.len() - 1
     }
@@ -259,6 +264,7 @@ impl Checker {
     ) -> Result<(), Violation> {
         self.catalog_committed(at_ms, written)?;
         let mut posted = Vec::new();
+        self.cloud_edits(at_ms, !sites.is_empty(), written)?;
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
@@ -352,6 +358,7 @@ impl Checker {
         written: &TillWrites,
     ) -> Result<(), Violation> {
         self.till_catalog(at_ms, device, rows, written)?;
+        self.till_edits(at_ms, device, rows, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

@@ -85,7 +85,7 @@ fn of_event(event: &Event) -> Sums {
         }
         Body::CashMoved(moved) => Sums::from([(("cash out", 0), -moved.delta.0)]),
         Body::SessionOpened(opened) => Sums::from([(("float", 0), opened.float.0)]),
-        Body::SessionClosed(_) | Body::Adjustment(_) => Sums::new(),
+        Body::SessionClosed(_) | Body::Adjustment(_) | Body::CatalogEdited(_) => Sums::new(),
     };
     sums.retain(|_, sum| *sum != 0);
     sums

@@ -25,7 +25,7 @@ use crate::rng::Stream;
 /// Requests of the follower are numbered from here, those of the session below.
 pub(super) const FOLLOWS_FROM: u64 = 1 << 32;
 /// Entities of each kind.
-const ENTITIES: u64 = 40;
+pub(super) const ENTITIES: u64 = 40;
 
 /// What the cloud answered, until it is committed.
 #[derive(Clone, Debug)]
@@ -105,7 +105,9 @@ impl World {
             }
             None => unreachable!("a commit follows an answer"),
         };
+        let waiting = self.tills[till].local_edits().waiting.len();
         let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
+        self.cover_overlays(till, waiting);
         let standing = if let Output::Catalogued(standing) = output {
             Some(standing)
         } else {

@@ -283,6 +283,10 @@ impl World {
                         Verdict::Existing(_) => (Transition::ItemExisting, true),
                         Verdict::Parked(_) => (Transition::ItemParked, false),
                         Verdict::Refused(_) => (Transition::ItemRefused, false),
+                        Verdict::Edited(edited) => {
+                            self.coverage.saw(Transition::of_edit(edited.outcome));
+                            (Transition::ItemEdited, true)
+                        }
                     };
                     self.coverage.saw(seen);
                     let Some(key) = *key else { continue };

@@ -131,6 +131,9 @@ impl World {
         let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
         self.after(first, Happening::Sell(number));
         self.start_sessions(number);
+        if self.plan.till_edit_every_ms > 0 {
+            self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(number));
+        }
         Ok(())
     }
 
@@ -230,6 +233,7 @@ impl World {
                 | Key::Stock(_)
                 | Key::Catalog
                 | Key::Item(_)
+                | Key::LocalEdits
                 | Key::Register(_)
                 | Key::Closing(..) => None,
             })

@@ -5,6 +5,7 @@
 
 pub(crate) mod catalog;
 mod cloud;
+mod edits;
 mod faults;
 mod link;
 mod sessions;
@@ -133,6 +134,7 @@ enum Happening {
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
+    EditAtTill(usize),
     FollowWake(usize, u32),
     Drawer(usize),
     RestartTill(usize),
@@ -255,6 +257,7 @@ impl World {
             Happening::CloudCommit(life) => self.cloud_commit(life),
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
+            Happening::EditAtTill(till) => self.edit_at_till(till),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::Drawer(till) => self.drawer(till),
             Happening::RestartTill(till) => self.start_till(till),
@@ -299,6 +302,7 @@ impl World {
             Happening::Heal => (11, 0, 0),
             Happening::Staff => (12, 0, 0),
             Happening::EditCatalog => (14, 0, 0),
+            Happening::EditAtTill(till) => (16, *till, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::Drawer(till) => (16, *till, 0),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
@@ -338,6 +342,7 @@ impl World {
                 Happening::DefineProducts(_) => "cloud defines products".into(),
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
+                Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
                 Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
@@ -359,6 +364,7 @@ impl World {
             self.checker.till_whole(at, till.device, till.store.memory.rows())?;
             if self.plan.catalog_edit_every_ms > 0 {
                 self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
+                self.checker.edits_drained(at, till.device, till.store.memory.rows())?;
             }
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
@@ -376,7 +382,9 @@ impl World {
         let followed = |till: &TillHost| {
             let state = till.catalog();
             let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
-            at_head && till.proven_since_heal
+            // What is decided goes with the proof that comes after.
+            let settled = till.local_edits().waiting.iter().all(|edit| edit.decided.is_none());
+            at_head && till.proven_since_heal && settled
         };
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)

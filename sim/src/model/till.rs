@@ -5,8 +5,8 @@ use std::sync::Arc;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
-use counterfoil_protocol::session::follow::Follower;
-use counterfoil_protocol::session::{Commit, Input as Heard, Output as Wanted, Session};
+use counterfoil_protocol::session::follow::{Follower, Input as Follow};
+use counterfoil_protocol::session::{Commit, Input as Heard, Nudge, Output as Wanted, Session};
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::Meta;
 use counterfoil_protocol::terminal::{
@@ -68,6 +68,8 @@ pub(super) struct TillHost {
     pub(super) link: Stream,
     pub(super) luck: Stream,
     pub(super) entropy: Stream,
+    /// What is edited here.
+    pub(super) edits: Stream,
     pub(super) coverage: Coverage,
 }
 
@@ -116,6 +118,7 @@ impl TillHost {
             link: stream("till/link"),
             luck: stream("till/luck"),
             entropy: stream("till/entropy"),
+            edits: stream("till/edits"),
             coverage: Coverage::default(),
         }
     }
@@ -189,6 +192,9 @@ impl World {
             let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
             self.after(first, Happening::Sell(till));
             self.start_sessions(till);
+            if self.plan.till_edit_every_ms > 0 {
+                self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
+            }
         }
         Ok(())
     }
@@ -310,7 +316,19 @@ impl World {
         let Output::Settled(backlog) = output else { unreachable!("answers are settled") };
         self.tills[till].greeted_since_heal |= greeted && self.healed;
         self.cover_commit(till, &input, acked, backlog);
-        self.answer_session(till, Heard::Committed(backlog))
+        let edited = match &input {
+            Input::Answered { answer, .. } => {
+                let results = &mut answer.results.iter();
+                results.any(|result| matches!(result.verdict, Verdict::Edited(_)))
+            }
+            _ => false,
+        };
+        self.answer_session(till, Heard::Committed(backlog))?;
+        if edited {
+            // The catalog has news: this till's own.
+            return self.follow(till, Follow::Nudge(Nudge::Manual));
+        }
+        Ok(())
     }
 
     fn answer_session(&mut self, till: usize, heard: Heard) -> Result<(), Violation> {
@@ -339,7 +357,9 @@ impl World {
             Input::Answered { answer, .. } => {
                 for result in &answer.results {
                     coverage.saw(match result.verdict {
-                        Verdict::Created(_) | Verdict::Existing(_) => Transition::TillSynced,
+                        Verdict::Created(_) | Verdict::Existing(_) | Verdict::Edited(_) => {
+                            Transition::TillSynced
+                        }
                         Verdict::Parked(_) => Transition::TillWaits,
                         Verdict::Refused(_) => Transition::TillAttention,
                     });

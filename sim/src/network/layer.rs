@@ -253,6 +253,7 @@ fn check_push(scene: &Scene, request: &[u8], body: &[u8]) {
             Verdict::Existing(_) => (Transition::ItemExisting, true),
             Verdict::Parked(_) => (Transition::ItemParked, false),
             Verdict::Refused(_) => (Transition::ItemRefused, false),
+            Verdict::Edited(_) => (Transition::ItemEdited, true),
         };
         scene.saw(seen);
         let Some(key) = key else { continue };

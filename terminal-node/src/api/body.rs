@@ -1,5 +1,6 @@
 //! What callers of the local API send and receive, as JSON.
 
+use counterfoil_protocol::catalog::CatalogEdit;
 use counterfoil_protocol::event::{
     Adjustment, AdjustmentLine, Body, EventError, Line, Payment, Receipt, Tender, Trade,
 };
@@ -9,6 +10,8 @@ use counterfoil_protocol::terminal::{Draft, Place};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::event::{AdjustmentLineV1, EventKeyV1};
 use serde::{Deserialize, Serialize};
+
+use crate::edit::CatalogEditBody;
 
 /// A sale or refund as a caller sends it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +117,8 @@ pub enum EventBody {
     Refund(TradeBody),
     /// Stock only.
     Adjustment(AdjustmentBody),
+    /// An edit of the catalog, with what the person saw.
+    CatalogEdit(CatalogEditBody),
 }
 
 /// What became of an event.
@@ -181,6 +186,7 @@ impl EventBody {
         match self {
             Self::Sale(body) | Self::Refund(body) => (body.pos_id, body.local_event_id),
             Self::Adjustment(body) => (body.pos_id, body.local_event_id),
+            Self::CatalogEdit(body) => (body.pos_id, body.local_event_id),
         }
     }
 
@@ -190,13 +196,14 @@ impl EventBody {
         match self {
             Self::Sale(body) | Self::Refund(body) => body.at_ms,
             Self::Adjustment(body) => body.at_ms,
+            Self::CatalogEdit(body) => body.at_ms,
         }
     }
 
     /// Returns the draft, with `at` on it. The till checks every rule when it records it.
     ///
     /// # Errors
-    /// [`EventError::Name`] for a currency that is none.
+    /// [`EventError::Name`] for a currency that is none, [`EventError::Edit`] for an edit.
     pub fn draft(self, at: Millis) -> Result<Draft, EventError> {
         let (pos, local_id) = self.name();
         let (reference, body) = match self {
@@ -209,6 +216,9 @@ impl EventBody {
             Self::Adjustment(body) => {
                 let lines = body.lines.into_iter().map(adjustment_line).collect();
                 (body.reference, Body::Adjustment(Adjustment { reason: body.reason, lines }))
+            }
+            Self::CatalogEdit(body) => {
+                (body.reference, Body::CatalogEdited(CatalogEdit::parse(body.edit)?))
             }
         };
         Ok(Draft { pos, local_id, at, reference, body })
@@ -237,6 +247,13 @@ impl EventBody {
                 reference: draft.reference.clone(),
                 reason: adjustment.reason.clone(),
                 lines: adjustment.lines.iter().map(adjustment_line_body).collect(),
+            }),
+            Body::CatalogEdited(edit) => Self::CatalogEdit(CatalogEditBody {
+                pos_id: draft.pos,
+                local_event_id: draft.local_id,
+                at_ms: Some(draft.at),
+                reference: draft.reference.clone(),
+                edit: edit.to_wire(),
             }),
         }
     }

@@ -10,6 +10,8 @@
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
 //! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
+//! | `GET /products/{id}` | one product, with what was edited here |
+//! | `PATCH /products/{id}` | corrects its name, unit or category, see [`crate::edit::EditBody`] |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -19,6 +21,7 @@
 pub mod body;
 mod export;
 mod problem;
+mod product;
 pub(crate) mod sessions;
 
 use std::sync::Arc;
@@ -144,6 +147,7 @@ pub fn router<S: TillStore + 'static>(
         .route("/queue", get(queue::<S>))
         .route("/figures", get(figures::<S>))
         .route("/products", get(products::<S>))
+        .route("/products/{id}", get(product::show::<S>).patch(product::change::<S>))
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)

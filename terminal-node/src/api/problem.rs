@@ -45,6 +45,14 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, ErrorCode::EventInvalid, detail)
     }
 
+    pub(super) fn server_owned(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerOwned, detail)
+    }
+
+    pub(super) fn no_such_product(detail: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
     pub(super) fn too_large(detail: &str) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
     }

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
 use counterfoil_protocol::terminal::{Draft, Output};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -17,6 +17,8 @@ use crate::client::Client;
 use crate::config::{Config, Home};
 use crate::daemon::{self, Disk};
 use crate::drawer::{Drawer, SessionBody};
+use crate::edit::{self, EditBody, Refused};
+use crate::shelf;
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -62,10 +64,15 @@ impl Access {
     pub(super) async fn record(&self, draft: Draft) -> Result<RecordedBody, Failure> {
         match &self.way {
             Way::Daemon(client) => {
-                let (path, body) = match EventBody::of(&draft) {
+                let body = EventBody::of(&draft);
+                if matches!(body, EventBody::CatalogEdit(_)) {
+                    return Err(Failure::Usage("an edit goes by its product".to_owned()));
+                }
+                let (path, body) = match body {
                     EventBody::Sale(body) => ("/sales", json!(body)),
                     EventBody::Refund(body) => ("/refunds", json!(body)),
                     EventBody::Adjustment(body) => ("/adjustments", json!(body)),
+                    EventBody::CatalogEdit(_) => unreachable!("refused above"),
                 };
                 Ok(client.post(path, body.to_string()).await?)
             }
@@ -167,6 +174,35 @@ impl Access {
         Ok(batch)
     }
 
+    pub(super) async fn product(&self, product: ProductId) -> Result<Value, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get(&product_path(product)).await?),
+            Way::Direct(till) => match shelf::product(till, product).await? {
+                Some(found) => Ok(json!(found)),
+                None => Err(Failure::Refused(Refused::Unknown(product).to_string())),
+            },
+        }
+    }
+
+    pub(super) async fn edit_product(
+        &self,
+        product: ProductId,
+        body: &EditBody,
+    ) -> Result<RecordedBody, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                Ok(client.patch(&product_path(product), json!(body).to_string()).await?)
+            }
+            Way::Direct(till) => match edit::product(till, product, body).await {
+                Ok((place, again)) => {
+                    Ok(RecordedBody::new(body.local_event_id, place, None, again))
+                }
+                Err(Refused::Till(error)) => Err(error.into()),
+                Err(refused) => Err(Failure::Refused(refused.to_string())),
+            },
+        }
+    }
+
     pub(super) async fn status(&self) -> Result<Value, Failure> {
         match &self.way {
             Way::Daemon(client) => Ok(client.get("/status").await?),
@@ -260,6 +296,19 @@ impl Access {
             }
         }
     }
+}
+
+/// Returns the address of a product: whatever is special in an address is written as its bytes.
+fn product_path(product: ProductId) -> String {
+    let mut path = String::from("/products/");
+    for byte in product.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            path.push(char::from(byte));
+        } else {
+            path += &format!("%{byte:02X}");
+        }
+    }
+    path
 }
 
 async fn post_events(client: &Client, mut body: String) -> Result<BatchBody, Failure> {

@@ -46,6 +46,9 @@ pub(super) enum Command {
     Queue(Queue),
     /// Lets an event that needs attention be tried again.
     Retry(Retry),
+    /// Shows or corrects a product.
+    #[command(subcommand)]
+    Product(super::product::Product),
     /// Speaks to the cloud now, and waits until nothing is left to send.
     Sync(Sync),
     /// Shows what all events of this till add up to.

@@ -6,6 +6,7 @@
 mod access;
 mod args;
 mod commands;
+mod product;
 mod sessions;
 mod show;
 
@@ -145,6 +146,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Status(at) => commands::status(output, at).await,
         Command::Queue(queue) => commands::queue(output, queue).await,
         Command::Retry(retry) => commands::retry(retry).await,
+        Command::Product(product) => product::product(output, product).await,
         Command::Sync(sync) => commands::sync(output, sync).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,

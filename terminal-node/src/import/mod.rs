@@ -239,6 +239,7 @@ impl Gathering {
                     Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
                         unreachable!("invoices become trades and adjustments")
                     }
+                    Body::CatalogEdited(_) => unreachable!("a file of sales edits nothing"),
                 }
             }
             documents.push(Document { number, drafts });
