@@ -104,9 +104,7 @@ impl Session {
 
     fn close(&mut self, id: LocalEventId, stated: &SessionClosed) {
         self.closed = self.closed.saturating_add(1);
-        if self.closings.len() >= CLOSINGS_MAX {
-            self.closings.remove(0);
-        }
+        self.closings.drain(..(self.closings.len() + 1).saturating_sub(CLOSINGS_MAX));
         self.closings.push(Closing { id, stated: stated.clone() });
         assert!(self.closings.len() <= CLOSINGS_MAX, "so many closings are kept");
         assert!(self.closed > 0, "what was closed is not open");
@@ -118,9 +116,7 @@ impl Session {
         let money = taken_by(event);
         self.late_events = self.late_events.saturating_add(1);
         self.late_money = plus(self.late_money, money);
-        if self.late.len() >= LATE_MAX {
-            self.late.remove(0);
-        }
+        self.late.drain(..(self.late.len() + 1).saturating_sub(LATE_MAX));
         let local_event_id = event.local_id();
         self.late.push(LateEntry { local_event_id, posted_at_ms: now, money });
         assert!(self.late.len() <= LATE_MAX, "so many late arrivals are told one by one");

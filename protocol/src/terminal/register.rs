@@ -222,9 +222,7 @@ impl Register {
                 let closing = event.local_id();
                 self.open = None;
                 self.last = Some(closing);
-                if self.unsettled.len() >= UNSETTLED_MAX {
-                    self.unsettled.remove(0);
-                }
+                self.unsettled.drain(..(self.unsettled.len() + 1).saturating_sub(UNSETTLED_MAX));
                 self.unsettled.push(Unsettled { closing, session });
                 assert!(self.unsettled.len() <= UNSETTLED_MAX, "so many are asked for");
             }
