@@ -27,6 +27,7 @@ use crate::wire::session::{
 /// The most sessions in one page of a list.
 pub const LIST_MAX: usize = 200;
 
+const _: () = assert!(CLOSINGS_MAX > 0 && LATE_MAX > 0, "a row keeps the last of both");
 const _: () = assert!(LIST_MAX > 0, "each page of a list gets on");
 
 /// A register session, as far as its events are posted.
@@ -88,7 +89,7 @@ impl Session {
             self.foreign = self.foreign.saturating_add(1);
             return;
         }
-        let late = self.closed > 0;
+        let (late, before) = (self.closed > 0, (self.closed, self.late_events));
         match event.body() {
             Body::SessionOpened(opened) => self.float = Some(opened.float),
             Body::SessionClosed(stated) => self.close(event.local_id(), stated),
@@ -100,14 +101,16 @@ impl Session {
             }
             Body::Adjustment(_) | Body::CatalogEdited(_) => {}
         }
+        assert!(self.closed >= before.0, "no closing is taken back");
+        assert!(self.late_events >= before.1, "no adjustment is taken back");
+        assert!(late || self.late_events == before.1, "before the closing nothing is late");
     }
 
     fn close(&mut self, id: LocalEventId, stated: &SessionClosed) {
         self.closed = self.closed.saturating_add(1);
-        if self.closings.len() >= CLOSINGS_MAX {
-            self.closings.remove(0);
-        }
+        self.closings.drain(..(self.closings.len() + 1).saturating_sub(CLOSINGS_MAX));
         self.closings.push(Closing { id, stated: stated.clone() });
+        assert!(self.closings.last().is_some_and(|last| last.id == id), "the last is the latest");
         assert!(self.closings.len() <= CLOSINGS_MAX, "so many closings are kept");
         assert!(self.closed > 0, "what was closed is not open");
     }
@@ -118,11 +121,10 @@ impl Session {
         let money = taken_by(event);
         self.late_events = self.late_events.saturating_add(1);
         self.late_money = plus(self.late_money, money);
-        if self.late.len() >= LATE_MAX {
-            self.late.remove(0);
-        }
+        self.late.drain(..(self.late.len() + 1).saturating_sub(LATE_MAX));
         let local_event_id = event.local_id();
         self.late.push(LateEntry { local_event_id, posted_at_ms: now, money });
+        assert!(self.late_events > 0, "what came late is counted");
         assert!(self.late.len() <= LATE_MAX, "so many late arrivals are told one by one");
     }
 
@@ -154,12 +156,21 @@ impl Session {
             difference: self.differs(&closing.stated),
         });
         let closings: Vec<_> = closings.collect();
+        assert_eq!(closings.len(), self.closings.len(), "each closing has its answer");
+        let confirmed = closings.last().map(|closing| closing.difference.is_none());
+        let status = self.status();
+        assert_eq!(status == SessionStatus::Open, confirmed.is_none(), "open is what none closed");
+        assert_eq!(
+            status == SessionStatus::Confirmed,
+            confirmed == Some(true),
+            "the last one counts"
+        );
         SessionReport {
             branch_id: self.site.branch,
             terminal_id: terminal,
             pos_id: pos,
             session_id: session,
-            status: self.status(),
+            status,
             currency: self.currency,
             float_minor: self.float.map(|float| float.0),
             posted: self.posted.clone(),
@@ -241,5 +252,7 @@ pub async fn sessions<Q: Query<Cloud>>(
         reports.push(row.report(terminal, pos, session));
     }
     assert!(reports.len() <= LIST_MAX, "a page is bounded");
+    assert!(after.is_none_or(|after| end.is_none_or(|end| end > after)), "each page gets on");
+    assert!(!more || end.is_some(), "what goes on has a place to go on from");
     Ok((reports, end.filter(|_| more)))
 }

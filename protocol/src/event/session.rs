@@ -11,7 +11,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Event, EventError, Tender, check_amount, check_text};
+use super::{Body, EVENT_BYTES_MAX, Event, EventError, Tender, check_amount, check_text};
 use crate::identity::Epoch;
 use crate::money::{Currency, MINOR_MAX, Minor};
 
@@ -25,10 +25,22 @@ pub const COUNT_MAX: u64 = 1 << 40;
 /// How many ways to pay there are.
 pub const TENDERS_MAX: usize = Tender::ALL.len();
 
+/// The most bytes of a rate and its sum.
+const TAX_BYTES_MAX: usize = 5 + 9;
+/// The most bytes of a tender, its two sums and what was counted of it.
+const TENDER_BYTES_MAX: usize = 2 * (1 + 9) + 9;
 /// The highest tax rate, in millionths.
 const PPM_MAX: u32 = 1_000_000;
 
 const _: () = assert!(TAX_RATES_MAX > 0, "a usual shop's rates are counted apart");
+const _: () = assert!(TENDERS_MAX > 0, "money has a way");
+const _: () = assert!((Tender::ALL[0] as u8) < Tender::ALL[1] as u8, "tenders rise");
+const _: () = assert!((Tender::ALL[1] as u8) < Tender::ALL[2] as u8, "to the last");
+const _: () = assert!(
+    TAX_RATES_MAX * TAX_BYTES_MAX + TENDERS_MAX * TENDER_BYTES_MAX + 512 <= EVENT_BYTES_MAX,
+    "the longest closing is an event"
+);
+const _: () = assert!(SUM_MAX / MINOR_MAX >= 1_000_000, "a million of the largest documents fit");
 const _: () = assert!(SUM_MAX > MINOR_MAX, "a sum holds more than one document");
 const _: () = assert!(SUM_MAX <= i64::MAX / 4, "what is expected of a drawer can be added up");
 const _: () = assert!(COUNT_MAX <= i64::MAX as u64, "counts can be taken from each other");
@@ -250,6 +262,7 @@ impl SessionClosed {
         let rising = self.counted.is_sorted_by(|a, b| a.tender < b.tender);
         let bounded = self.counted.iter().all(|counted| (0..=SUM_MAX).contains(&counted.amount.0));
         let sealed = self.from.seq > 0 && self.to.seq > 0;
+        assert!(!rising || self.counted.len() <= TENDERS_MAX, "each tender is counted once");
         if rising && bounded && sealed { Ok(()) } else { Err(EventError::Totals) }
     }
 }
@@ -257,6 +270,7 @@ impl SessionClosed {
 impl Totals {
     /// Adds what an event of the session counts for.
     pub fn add(&mut self, event: &Event) {
+        let before = (self.sales, self.refunds, self.lines);
         match event.body() {
             Body::Sale(trade) => {
                 self.sales = self.sales.saturating_add(1);
@@ -275,6 +289,8 @@ impl Totals {
             | Body::SessionClosed(_)
             | Body::CatalogEdited(_) => {}
         }
+        assert!(self.sales >= before.0 && self.refunds >= before.1, "no trade is taken back");
+        assert!(self.lines >= before.2, "no line is taken back");
     }
 
     fn trade(&mut self, trade: &super::Trade, sign: i64) {
@@ -288,10 +304,10 @@ impl Totals {
                 total.returned = plus(total.returned, payment.amount);
             }
         }
+        assert!(trade.payments.is_empty() || !self.tenders.is_empty(), "what is paid is counted");
         for line in &trade.lines {
             self.tax(line.tax_ppm, Minor(sign * line.amount().0));
         }
-        assert!(self.taxes.len() <= TAX_RATES_MAX, "so many rates are counted apart");
     }
 
     /// Returns what was counted of a tender.
@@ -307,8 +323,9 @@ impl Totals {
             let total = TenderTotal { tender, taken: Minor(0), returned: Minor(0) };
             self.tenders.insert(at, total);
         }
-        assert!(self.tenders.len() <= TENDERS_MAX, "each tender has one sum");
-        &mut self.tenders[at]
+        let total = &mut self.tenders[at];
+        assert_eq!(total.tender, tender, "each tender has its own sum");
+        total
     }
 
     /// Keeps the lowest rates apart: a rate that was pushed out is never let in again, as the
@@ -324,12 +341,12 @@ impl Totals {
             return;
         }
         self.taxes.insert(at, TaxTotal { tax_ppm, amount });
-        if self.taxes.len() > TAX_RATES_MAX
+        while self.taxes.len() > TAX_RATES_MAX
             && let Some(highest) = self.taxes.pop()
         {
-            assert!(highest.tax_ppm > tax_ppm, "the highest rate is pushed out");
             self.other_taxes = plus(self.other_taxes, highest.amount);
         }
+        assert!(self.taxes.len() <= TAX_RATES_MAX, "so many rates are counted apart");
     }
 
     /// Returns sold less returned, over all tax rates: the turnover, tax included.
@@ -350,6 +367,8 @@ impl Totals {
         let bounded = counts.iter().all(|count| *count <= COUNT_MAX)
             && sums.into_iter().all(|sum| (0..=SUM_MAX).contains(&sum.0))
             && taxes.into_iter().all(|sum| (-SUM_MAX..=SUM_MAX).contains(&sum.0));
+        assert!(!ordered || self.tenders.len() <= TENDERS_MAX, "each tender has one sum");
+        assert!(!ordered || self.taxes.len() <= TAX_RATES_MAX, "so many rates are apart");
         if ordered && bounded { Ok(()) } else { Err(EventError::Totals) }
     }
 }
@@ -375,7 +394,7 @@ impl Difference {
             }
         }
         taxes.retain(|total| total.amount.0 != 0);
-        assert!(taxes.is_sorted_by(|a, b| a.tax_ppm < b.tax_ppm), "each rate differs once");
+        assert!(taxes.len() <= posted.taxes.len() + told.taxes.len(), "each rate differs once");
         let tenders: Vec<_> =
             tenders.filter(|total| total.taken.0 != 0 || total.returned.0 != 0).collect();
         assert!(tenders.len() <= TENDERS_MAX, "each tender differs once");
@@ -403,7 +422,10 @@ impl Difference {
 fn less(have: u64, said: u64) -> i64 {
     let (have, said) = (have.min(COUNT_MAX), said.min(COUNT_MAX));
     assert!(have <= COUNT_MAX && said <= COUNT_MAX, "bounded counts can be subtracted");
-    have as i64 - said as i64
+    let by = have as i64 - said as i64;
+    assert!(by.unsigned_abs() <= COUNT_MAX, "bounded counts differ by no more than a bounded one");
+    assert_eq!(by == 0, have == said, "only what is the same does not differ");
+    by
 }
 
 /// Adds two sums, and stays within their bound.

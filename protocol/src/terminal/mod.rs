@@ -6,7 +6,7 @@
 //! | `record` | [`Input::Record`] | one commit: event, receipt, stock, journal, queue |
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
-//! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | register sessions, close of day |
+//! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | a register's day |
 //! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |

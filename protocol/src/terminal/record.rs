@@ -86,6 +86,8 @@ pub(super) fn enter_event(
     let receipt = event.receipt().map(|r| ReceiptV1 { series: r.series, number: r.number });
     let known = Known { place, payload_hash, receipt };
     let counted_by = event.session().zip(event.body().currency());
+    assert_eq!(counted_by.is_some(), event.session().is_some(), "what is counted has a currency");
+    assert!(meta.acked < meta.head, "what is new waits for an answer");
     rows.put(Key::Local(pos, local_id), Seen { known, counted_by }.record());
     rows.put(Key::Meta, Record::Meta(meta));
     place

@@ -31,6 +31,7 @@ pub const UNSETTLED_MAX: usize = 8;
 const REGISTERS_MAX: usize = 256;
 
 const _: () = assert!(UNSETTLED_MAX > 0, "a closing is asked for");
+const _: () = assert!(UNSETTLED_MAX <= u8::MAX as usize, "a register's row is short");
 const _: () = assert!(REGISTERS_MAX > 0, "a till has a register");
 
 /// Something that happens to a register's session.
@@ -195,7 +196,14 @@ pub(super) fn step(
         Ok(sealed) => sealed,
         Err(error) => return Output::Invalid(error),
     };
+    assert_eq!(event.session(), Some(session), "what happens to a session names it");
+    assert!(event.receipt().is_none(), "nothing of it is printed as a receipt");
     register.take(&event, mark, session);
+    assert_eq!(
+        register.open.is_none(),
+        matches!(draft.act, SessionAct::Close { .. }),
+        "only a closing leaves the register without a session"
+    );
     if let Body::SessionClosed(closed) = event.body() {
         let (at, closed) = (draft.at, closed.clone());
         let row = ClosedSession { session, at, closed, told: None };
@@ -222,9 +230,7 @@ impl Register {
                 let closing = event.local_id();
                 self.open = None;
                 self.last = Some(closing);
-                if self.unsettled.len() >= UNSETTLED_MAX {
-                    self.unsettled.remove(0);
-                }
+                self.unsettled.drain(..(self.unsettled.len() + 1).saturating_sub(UNSETTLED_MAX));
                 self.unsettled.push(Unsettled { closing, session });
                 assert!(self.unsettled.len() <= UNSETTLED_MAX, "so many are asked for");
             }
@@ -258,6 +264,7 @@ pub(super) fn count(rows: &mut Rows<'_, Terminal>, event: &Event) {
     assert!(event.body().trade().is_some(), "only trades are counted like this");
     let register = rows.register(event.pos()).cloned();
     let mut register = register.expect("whoever named the session has read the register");
+    assert!(register.open.is_some(), "a trade names the session that is open");
     register.count(event);
     rows.put(Key::Register(event.pos()), Record::Register(register));
 }
@@ -345,6 +352,7 @@ pub(super) fn told(
         noted += 1;
     }
     assert!(register.unsettled.len() <= before.unsettled.len(), "an answer asks no question");
+    assert!(noted as usize <= report.closings.len(), "each closing is noted once");
     assert!(register.open == before.open && register.last == before.last, "a word is no act");
     if register != before {
         rows.put(Key::Register(pos), Record::Register(register));

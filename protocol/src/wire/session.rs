@@ -19,6 +19,19 @@ pub const CLOSINGS_MAX: usize = 8;
 pub const LATE_MAX: usize = 16;
 
 const _: () = assert!(CLOSINGS_MAX > 0, "a session can be closed");
+/// The most bytes of a session's sums beside its rates.
+const SUMS_BYTES_MAX: usize = 512;
+/// The most bytes of a rate and its sum.
+const TAX_BYTES_MAX: usize = 16;
+
+const _: () = assert!(
+    (2 * CLOSINGS_MAX + 1) * TAX_RATES_MAX * TAX_BYTES_MAX
+        + (CLOSINGS_MAX + LATE_MAX + 1) * SUMS_BYTES_MAX
+        <= codec::MESSAGE_BYTES_MAX,
+    "the longest report can be decoded"
+);
+const _: () = assert!(CLOSINGS_MAX <= u8::MAX as usize, "few closings are shown");
+const _: () = assert!(LATE_MAX <= u8::MAX as usize, "few late arrivals are shown");
 const _: () = assert!(LATE_MAX > 0, "what came late can be shown");
 
 /// What the cloud has of a register session, and what it makes of each closing.

@@ -5,7 +5,7 @@
 //! | `POST /sales` `/refunds` `/adjustments` | records one event; 201, or 200 if it was known |
 //! | `POST /events` | records up to 256 events of any kind, [`body::EventBody`] each |
 //! | `POST /import?posId=&tillIndex=&tills=` | sells the invoices of a published file |
-//! | `POST /sessions/open` `/cash` `/close` | a register's session: float, cash in/out, counted cash |
+//! | `POST /sessions/open` `/cash` `/close` | a register's session, see [`crate::drawer`] |
 //! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
