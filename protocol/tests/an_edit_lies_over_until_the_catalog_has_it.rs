@@ -46,10 +46,8 @@ fn product(number: u8, name: &str) -> Entity {
 }
 
 fn name_of(entity: &Entity) -> String {
-    match entity {
-        Entity::Product(product) => product.name.clone(),
-        other => panic!("{other:?}"),
-    }
+    let Entity::Product(product) = entity else { panic!("{entity:?}") };
+    product.name.clone()
 }
 
 /// A page of the catalog on its way to the till.
@@ -293,7 +291,7 @@ proptest! {
             world.till.open(world.now, 77);
         }
         if cloud {
-            world.node = backup.node.clone();
+            world.node = backup.node;
         }
         after.iter().for_each(|step| world.step(step));
         world.settle();
@@ -425,8 +423,6 @@ fn what_waits_and_what_is_told_is_bounded() {
         world.till.record(NOW, many(WAITING_MAX)),
         Output::Recorded { again: false, .. }
     ));
-    assert_eq!(
-        world.till.store.rows.contains_key(&terminal::Key::Local(pos("1"), local("0"))),
-        true
-    );
+    let first = terminal::Key::Local(pos("1"), local("0"));
+    assert!(world.till.store.rows.contains_key(&first), "nothing is forgotten");
 }

@@ -24,12 +24,9 @@ pub(super) async fn decided<Q: Query<Cloud>>(
 ) -> Result<(), Q::Error> {
     for (key, shop, edit) in posted {
         report.edits += 1;
-        let note = match reads.get(&Key::EditNote(shop, key)).await? {
-            Some(Record::EditNote(note)) => note,
-            Some(_) | None => {
-                report.problem(LAW, key, "the edit is posted, and nothing says what became of it");
-                continue;
-            }
+        let Some(Record::EditNote(note)) = reads.get(&Key::EditNote(shop, key)).await? else {
+            report.problem(LAW, key, "the edit is posted, and nothing says what became of it");
+            continue;
         };
         let head = match reads.get(&Key::Feed(shop)).await? {
             Some(Record::Feed(feed)) => feed.version,

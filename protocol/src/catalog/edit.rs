@@ -174,6 +174,12 @@ impl Field {
     }
 }
 
+const _: () = assert!(CHANGES_MAX <= u8::MAX as usize, "a field has a number of one byte");
+const _: () = assert!(
+    super::ENTITY_BYTES_MAX * 2 < crate::event::EVENT_BYTES_MAX,
+    "an edit of every field, old and new, is an event"
+);
+
 const _: () = {
     let (mut at, mut simple) = (0, 0);
     while at < Field::ALL.len() {
@@ -218,7 +224,7 @@ impl FieldValue {
     /// Returns the wire form.
     #[must_use]
     pub fn to_wire(&self) -> FieldValueV1 {
-        match self {
+        let wire = match self {
             Self::Name(name) => FieldValueV1::Name(name.clone()),
             Self::Unit(unit) => FieldValueV1::Unit(*unit),
             Self::Category(category) => FieldValueV1::Category(*category),
@@ -227,7 +233,9 @@ impl FieldValue {
             Self::Tax(tax) => FieldValueV1::TaxPpm(*tax),
             Self::Active(active) => FieldValueV1::Active(*active),
             Self::Barcodes(codes) => FieldValueV1::Barcodes(codes.clone()),
-        }
+        };
+        assert_eq!(wire.field(), self.field(), "a value travels as one of its field");
+        wire
     }
 
     /// Returns which field it is of.
@@ -307,7 +315,13 @@ impl FieldChange {
         if from.field() != to.field() {
             return Err(EditError::Mixed);
         }
-        if from == to { Err(EditError::Nothing) } else { Ok(Self { from, to }) }
+        if from == to {
+            return Err(EditError::Nothing);
+        }
+        let change = Self { from, to };
+        assert!(change.from != change.to, "a change changes something");
+        assert_eq!(change.field(), change.from.field(), "a change is of one field");
+        Ok(change)
     }
 
     /// Returns which field it changes.

@@ -167,6 +167,8 @@ impl Commit {
             rows.retract(Key::Change(shop, branch, held.version, held.index));
         }
         let (version, index) = (self.feed.version + 1, self.changed);
+        assert!((index as usize) < EDITS_MAX, "a commit is bounded");
+        assert!(version > 0, "versions count from 1");
         rows.append(Key::Change(shop, branch, version, index), Record::Change(id));
         rows.put(Key::Item(shop, branch, id), Record::Item(Item { version, index, content, at }));
         self.changed += 1;

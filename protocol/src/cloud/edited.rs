@@ -66,6 +66,7 @@ impl EditNote {
 }
 
 pub(super) fn reads(shop: ShopId, key: EventKey, edit: &CatalogEdit, keys: &mut ReadSet<Key>) {
+    assert!(!edit.changes().is_empty(), "a checked edit changes something");
     keys.insert(Key::EditNote(shop, key));
     keys.insert(Key::Feed(shop));
     // An edit names no branch: what is one branch's own is out of its reach.
@@ -87,7 +88,10 @@ pub(super) fn decide(
         Some(Item { content: None, .. }) => EditOutcome::Deleted,
         Some(_) | None => EditOutcome::Unknown,
     };
-    let fields = edit.changes().iter().map(|change| weigh(&mut entity, absent, change)).collect();
+    let weighed = edit.changes().iter().map(|change| weigh(&mut entity, absent, change));
+    let fields: Vec<FieldNote> = weighed.collect();
+    assert_eq!(fields.len(), edit.changes().len(), "each field is decided");
+    let before = rows.feed(shop).map_or(0, |feed| feed.version);
     let mut commit = Commit::begin(rows, now, shop);
     if let Some(entity) = entity {
         assert_eq!(entity.id(), edit.entity(), "an edit changes one entity, not its name");
@@ -95,6 +99,7 @@ pub(super) fn decide(
     }
     let (version, changed) = commit.end(rows);
     assert!(changed <= 1, "an edit changes one entity");
+    assert_eq!(version, before + u64::from(changed), "what is taken has a version of its own");
     let (entity, base_version) = (edit.entity(), edit.base_version());
     let note = EditNote { entity, base_version, version, at: now, fields };
     rows.put(Key::EditNote(shop, key), Record::EditNote(note));
@@ -135,5 +140,7 @@ pub(super) fn answer(
 /// Returns the entity, unless it was deleted. The cloud's own rows can be read: each was written
 /// from a checked entity; one that cannot be (a later version wrote it) is left alone.
 fn readable(id: EntityId, held: &Item) -> Option<Entity> {
-    Entity::from_canonical(id, held.content.as_deref()?).ok()
+    let entity = Entity::from_canonical(id, held.content.as_deref()?).ok()?;
+    assert_eq!(entity.id(), id, "an entity is read under its own name");
+    Some(entity)
 }

@@ -38,6 +38,7 @@ pub const WAITING_MAX: usize = 256;
 /// How many decisions a person here can look at.
 pub const TOLD_MAX: usize = 16;
 
+const _: () = assert!(TOLD_MAX > 0, "somebody may look at the last decision");
 const _: () = assert!(WAITING_MAX >= crate::catalog::edit::CHANGES_MAX, "an edit can wait");
 const _: () = assert!(
     (WAITING_MAX + TOLD_MAX) * (TEXT_BYTES_MAX + 4 * LABEL_BYTES_MAX + 64) <= MESSAGE_BYTES_MAX,
@@ -146,6 +147,7 @@ pub(super) fn record(rows: &mut Rows<'_, Terminal>, draft: &Draft) -> Result<(),
             || simple(edit).next().is_none(),
         "what the last writer may write lies over"
     );
+    assert!(edits.waiting.len() <= WAITING_MAX, "what waits is bounded");
     assert!(edits.waiting.len() >= before, "an edit takes nothing away");
     assert!(edits.waiting.len() - before <= edit.changes().len(), "each field waits once");
     keep(rows, edits);
@@ -182,6 +184,8 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
         edits.told.push(told);
         let over = edits.told.len().saturating_sub(TOLD_MAX);
         edits.told.drain(..over);
+        let last = edits.told.last();
+        assert!(last.is_some_and(|told| told.outcome == outcome), "the last one is told last");
     }
     assert_eq!(edits.waiting.len(), before.waiting.len(), "an answer alone ends no waiting");
     assert!(edits.told.len() <= TOLD_MAX, "what was told is bounded");
@@ -196,6 +200,7 @@ pub(super) fn proven(rows: &mut Rows<'_, Terminal>, version: u64) {
     let mut edits = before.clone();
     edits.waiting.retain(|waiting| waiting.decided.is_none_or(|decided| decided > version));
     assert!(edits.undecided() == before.undecided(), "what is not decided waits on");
+    assert!(edits.waiting.len() <= before.waiting.len(), "a proof makes nothing wait");
     assert_eq!(edits.told, before.told, "a proof tells nothing of edits");
     if edits != before {
         keep(rows, edits);
@@ -207,9 +212,11 @@ fn held(rows: &Rows<'_, Terminal>) -> LocalEdits {
 }
 
 fn keep(rows: &mut Rows<'_, Terminal>, edits: LocalEdits) {
-    if edits == LocalEdits::default() {
+    let none = edits == LocalEdits::default();
+    if none {
         rows.remove(Key::LocalEdits);
     } else {
         rows.put(Key::LocalEdits, Record::LocalEdits(edits));
     }
+    assert_eq!(rows.local_edits().is_none(), none, "a row is there while there is anything");
 }

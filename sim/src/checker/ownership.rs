@@ -53,13 +53,13 @@ const fn simple(value: &FieldValueV1) -> bool {
 
 /// Returns what stands in the place of `like`, to be read and written.
 fn slot(entity: &mut EntityV1, like: &FieldValueV1, write: Option<&FieldValueV1>) -> FieldValueV1 {
-    use FieldValueV1::{Category, Name, Unit};
+    use FieldValueV1::{Active, Barcodes, Category, Currency, Name, PriceMinor, TaxPpm, Unit};
     if let (EntityV1::Product(product), Some(value)) = (&mut *entity, write) {
         match value {
             Name(name) => product.name.clone_from(name),
             Unit(unit) => product.unit = *unit,
             Category(category) => product.category = *category,
-            _ => {}
+            PriceMinor(_) | Currency(_) | TaxPpm(_) | Active(_) | Barcodes(_) => {}
         }
     }
     match (&mut *entity, write) {

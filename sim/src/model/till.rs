@@ -316,13 +316,8 @@ impl World {
         let Output::Settled(backlog) = output else { unreachable!("answers are settled") };
         self.tills[till].greeted_since_heal |= greeted && self.healed;
         self.cover_commit(till, &input, acked, backlog);
-        let edited = match &input {
-            Input::Answered { answer, .. } => {
-                let results = &mut answer.results.iter();
-                results.any(|result| matches!(result.verdict, Verdict::Edited(_)))
-            }
-            _ => false,
-        };
+        let edited = matches!(&input, Input::Answered { answer, .. }
+            if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Edited(_))));
         self.answer_session(till, Heard::Committed(backlog))?;
         if edited {
             // The catalog has news: this till's own.

@@ -66,7 +66,7 @@ pub(super) async fn product(show: Show, product: Product) -> Result<(), Failure>
             show.result(&found, || text(&found))
         }
         Product::Edit(edit) => {
-            let category = edit.category.map(Some).or(edit.no_category.then_some(None));
+            let category = edit.category.map(Some).or_else(|| edit.no_category.then_some(None));
             let local_event_id = edit.id.unwrap_or_else(random_id);
             let body = EditBody {
                 name: edit.name,
@@ -86,9 +86,9 @@ pub(super) async fn product(show: Show, product: Product) -> Result<(), Failure>
 }
 
 fn text(found: &Value) -> String {
-    let field = |name: &str| match &found[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let field = |name: &str| {
+        let value = &found[name];
+        value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     };
     let mut text = String::new();
     for name in ["productId", "name", "unit", "category", "priceMinor", "currency", "taxPpm"] {
