@@ -70,6 +70,8 @@ ids! {
     ProductId;
     /// A category of products.
     CategoryId;
+    /// An online order as the shop's store front names it.
+    OrderId;
 }
 
 /// The idempotency key of S4.8: the same key and the same payload count once, for ever.

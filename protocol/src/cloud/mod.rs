@@ -7,6 +7,7 @@
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
+//! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
@@ -14,6 +15,7 @@
 
 pub mod catalog;
 mod greet;
+pub mod inbox;
 mod ingest;
 pub mod rollup;
 pub mod row;
@@ -119,6 +121,8 @@ pub enum Input {
         /// Which history, and its entries.
         offer: Offer,
     },
+    /// An order, or anything else about a branch's inbox.
+    Inbox(inbox::Input),
 }
 
 /// A push whose payloads have been read, and all that can be said of them without a database.
@@ -229,6 +233,8 @@ pub enum Output {
     Denied(Denial),
     /// The terminal was moved while the request was under way: authenticate again.
     Moved,
+    /// What became of something about a branch's inbox.
+    Inbox(inbox::Output),
 }
 
 impl Machine for Cloud {
@@ -255,6 +261,7 @@ impl Machine for Cloud {
                 keys.insert(Key::Terminal(caller.terminal));
                 ingest::reads(*self, caller, offer, keys);
             }
+            Input::Inbox(input) => inbox::reads(input, keys),
         }
     }
 
@@ -278,6 +285,7 @@ impl Machine for Cloud {
                 Ok(()) => ingest::step(*self, rows, now, caller, offer),
                 Err(refusal) => refusal,
             },
+            Input::Inbox(input) => inbox::step(rows, now, input),
         }
     }
 }

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::inbox::{InboxKey, InboxRecord};
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
@@ -87,6 +88,8 @@ pub enum Key {
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
+    /// A row of a branch's inbox of inventory events.
+    Inbox(InboxKey),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -120,6 +123,8 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
+    /// Of [`Key::Inbox`].
+    Inbox(InboxRecord),
 }
 
 /// An enrolled till.
@@ -340,6 +345,7 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
+            Self::Inbox(key) => key.write(to),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -379,6 +385,9 @@ impl Key {
                 from.number()?,
                 from.index()?,
             ),
+            kind if InboxKey::KINDS.contains(&kind) => {
+                Self::Inbox(InboxKey::read(kind, &mut from)?)
+            }
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -407,6 +416,9 @@ fn read_kind(from: &mut KeyReader<'_>) -> Result<Kind, Damaged> {
 
 impl Record {
     pub(super) const fn belongs_to(&self, key: &Key) -> bool {
+        if let (Self::Inbox(record), Key::Inbox(key)) = (self, key) {
+            return record.belongs_to(key);
+        }
         matches!(
             (self, key),
             (Self::Terminal(_), Key::Terminal(..))

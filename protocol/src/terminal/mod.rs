@@ -7,6 +7,7 @@
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
+//! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -16,6 +17,7 @@ mod adopt;
 mod answered;
 pub mod catalog;
 mod greeted;
+pub mod inbox;
 mod open;
 pub mod pull;
 mod record;
@@ -110,6 +112,8 @@ pub enum Input {
     Delta(DeltaAnswer),
     /// The cloud has answered the question for a run of its catalog.
     CatalogRun(catalog::Run),
+    /// Something about the branch's inbox of inventory events.
+    Inbox(inbox::Input),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -172,6 +176,8 @@ pub enum Output {
     Catalogued(catalog::Standing),
     /// This program cannot read that entity: it took nothing of the page, and needs an update.
     CatalogUnreadable(EntityId),
+    /// What became of something about the branch's inbox.
+    Inbox(inbox::Output),
 }
 
 /// Why a till has opened a new epoch.
@@ -216,6 +222,7 @@ impl Machine for Terminal {
             Input::Adopt(adoption) => adopt::reads(adoption, keys),
             Input::Delta(answer) => catalog::reads_delta(answer, keys),
             Input::CatalogRun(run) => catalog::reads_run(run, keys),
+            Input::Inbox(input) => inbox::reads(input, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -243,6 +250,7 @@ impl Machine for Terminal {
             Input::Retry { place, .. } => retry(rows, now, &meta, *place),
             Input::Delta(answer) => catalog::delta(rows, answer),
             Input::CatalogRun(run) => catalog::run(rows, run),
+            Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
         }
     }
 }

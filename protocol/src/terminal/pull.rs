@@ -265,7 +265,11 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Series(_)
                 | Key::Stock(_)
                 | Key::Catalog
-                | Key::Item(_) => {}
+                | Key::Item(_)
+                | Key::Movement(_)
+                | Key::Applied(_)
+                | Key::Review(_)
+                | Key::Inbox => {}
             }
         }
     }

@@ -5,12 +5,14 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::inbox::{InboxState, Movement, Review};
 use super::{Backlog, Identity, Terminal};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
+use crate::inbox::EventId;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
@@ -64,6 +66,14 @@ pub enum Key {
     Catalog,
     /// An entity of the catalog, as the cloud has it.
     Item(EntityId),
+    /// A movement that came through the inbox, by its number on this till, from 1. For ever.
+    Movement(u64),
+    /// An inventory event that was applied. For ever: it must not be applied again.
+    Applied(EventId),
+    /// A product whose stock an inventory event made negative. Until a person has looked at it.
+    Review(ProductId),
+    /// Where the till stands in its branch's inbox. One row, from the first event on.
+    Inbox,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -87,6 +97,14 @@ pub enum Record {
     Catalog(CatalogState),
     /// Of [`Key::Item`].
     Item(CatalogItem),
+    /// Of [`Key::Movement`].
+    Movement(Movement),
+    /// Of [`Key::Applied`]: the number of its movement.
+    Applied(u64),
+    /// Of [`Key::Review`].
+    Review(Review),
+    /// Of [`Key::Inbox`].
+    Inbox(InboxState),
 }
 
 /// The till's books.
@@ -327,10 +345,14 @@ impl Key {
             Self::Stock(product) => to.kind(7).label(product.0),
             Self::Catalog => to.kind(8),
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
+            Self::Movement(number) => to.kind(12).number(*number),
+            Self::Applied(event) => to.kind(13).hash(event.0),
+            Self::Review(product) => to.kind(15).label(product.0),
+            Self::Inbox => to.kind(16),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog);
+        let alone = matches!(self, Self::Meta | Self::Catalog | Self::Inbox);
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -350,11 +372,15 @@ impl Key {
                 let kind = Kind::from_number(from.byte()?).ok_or(damaged)?;
                 Self::Item(EntityId { kind, id: from.label()? })
             }
+            12 => Self::Movement(from.number()?),
+            13 => Self::Applied(EventId(from.hash()?)),
+            15 => Self::Review(ProductId(from.label()?)),
+            16 => Self::Inbox,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog);
+        let alone = matches!(key, Self::Meta | Self::Catalog | Self::Inbox);
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -373,6 +399,10 @@ impl Record {
                 | (Self::Stock(_), Key::Stock(_))
                 | (Self::Catalog(_), Key::Catalog)
                 | (Self::Item(_), Key::Item(_))
+                | (Self::Movement(_), Key::Movement(_))
+                | (Self::Applied(_), Key::Applied(_))
+                | (Self::Review(_), Key::Review(_))
+                | (Self::Inbox(_), Key::Inbox)
         )
     }
 }
