@@ -1,9 +1,9 @@
 //! Walks over rows in the order of their keys, a page at a time.
 
-use counterfoil_protocol::cloud::{Cloud, Key, Record};
+use counterfoil_protocol::cloud::{Cloud, InboxKey, Key, Record};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId,
+    BranchId, Epoch, EventKey, LocalEventId, OrderId, PosId, ProductId, ShopId, TerminalId,
 };
 use counterfoil_protocol::label::{LABEL_BYTES_MAX, Label};
 use counterfoil_protocol::machine::{Page, Query};
@@ -29,6 +29,10 @@ pub(crate) enum Kind {
     Stock,
     Fork,
     Movements,
+    InboxHead,
+    InboxEvent,
+    InboxAck,
+    Order,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -148,6 +152,12 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Stock => Key::Stock(ShopId(name), BranchId(label), ProductId(label)),
             Kind::Fork => Key::Fork(terminal, epoch, hash),
             Kind::Movements => Key::Movements(ShopId(name), BranchId(label), ServerId(hash)),
+            Kind::InboxHead => InboxKey::Head(ShopId(name), BranchId(label)).into(),
+            Kind::InboxEvent => InboxKey::Event(ShopId(name), BranchId(label), number).into(),
+            Kind::InboxAck => {
+                InboxKey::Ack(ShopId(name), BranchId(label), TerminalId(label)).into()
+            }
+            Kind::Order => InboxKey::Order(ShopId(name), OrderId(label)).into(),
         }
     };
     Span { from: end(from, true), last: end(last, false) }
@@ -167,7 +177,8 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Feed(_)
         | Key::BranchDigest(..)
         | Key::Item(..)
-        | Key::Change(..) => None,
+        | Key::Change(..)
+        | Key::Inbox(_) => None,
     }
 }
 

@@ -139,13 +139,13 @@ impl InboxEvent {
         let reference = match wire.reference {
             ReferenceV1::Order { order_id } => Reference::Order(order_id),
             ReferenceV1::Sale { terminal_id, pos_id, local_event_id } => {
-                let key =
-                    EventKey { terminal: terminal_id, pos: pos_id, local_id: local_event_id };
+                let key = EventKey { terminal: terminal_id, pos: pos_id, local_id: local_event_id };
                 Reference::Sale(key)
             }
         };
         assert!(delta.0 != 0, "what moves nothing is no event");
-        let (id, product, created_at) = (wire.event_id, wire.product_id, Millis(wire.created_at_ms));
+        let (id, product, created_at) =
+            (wire.event_id, wire.product_id, Millis(wire.created_at_ms));
         Ok(Self { id, created_at, product, delta, reference })
     }
 

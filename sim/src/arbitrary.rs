@@ -10,8 +10,10 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
     assert!(tills > 0 && chaos_ms > 0, "a plan has a till and a length");
     let size = (any::<u64>(), 1..=tills, 1..=3_u32, 300..4_000_u64, any::<bool>());
     let commits = (0..15_000_u32, 0..10_000_u32, prop_oneof![Just(0), 200..8_000_u64]);
-    (size, links(), commits, vec(timed(chaos_ms), 0..10)).prop_map(
-        move |(size, link, (crash_ppm, storage_error_ppm, catalog_edit_every_ms), faults)| {
+    let inbox = (prop_oneof![Just(0), 200..8_000_u64], any::<bool>());
+    (size, links(), commits, vec(timed(chaos_ms), 0..10), inbox).prop_map(
+        move |(size, link, commits, faults, (order_every_ms, relay))| {
+            let (crash_ppm, storage_error_ppm, catalog_edit_every_ms) = commits;
             let (seed, tills, branches, sale_every_ms, park_unknown) = size;
             Plan {
                 seed,
@@ -21,6 +23,8 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 sale_every_ms,
                 park_unknown,
                 catalog_edit_every_ms,
+                order_every_ms,
+                relay,
                 link,
                 crash_ppm,
                 storage_error_ppm,

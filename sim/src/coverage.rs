@@ -74,6 +74,19 @@ counted! {
         TillDelta = "till.delta",
         TillRun = "till.snapshot run",
         FollowerInput = "follower.input",
+        OrderPlaced = "order.place",
+        OrderAgain = "order.place/again",
+        OrderTaken = "order.place/taken",
+        OrderCancelled = "order.cancel",
+        InboxRelay = "inbox.relay",
+        InboxPage = "inbox.pending",
+        InboxRestart = "inbox.pending/restart",
+        InboxAck = "inbox.ack",
+        InboxAckUnknown = "inbox.ack/unknown place",
+        TillInbox = "till.inbox",
+        TillInboxAgain = "till.inbox/applied before",
+        TillReview = "till.inbox/negative stock",
+        CollectorInput = "collector.input",
     }
 }
 
@@ -203,6 +216,9 @@ impl Transition {
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
                 | Self::CatalogProven
+                | Self::InboxAckUnknown
+                | Self::TillInboxAgain
+                | Self::TillReview
         )
     }
 

@@ -23,6 +23,12 @@ pub struct Plan {
     /// The mean time between two commits of the catalog, in milliseconds; 0 if nobody edits it.
     #[serde(default)]
     pub catalog_edit_every_ms: u64,
+    /// The mean time between two online orders, in milliseconds; 0 if there are none.
+    #[serde(default)]
+    pub order_every_ms: u64,
+    /// Whether the tills of a branch hear of each other's movements.
+    #[serde(default)]
+    pub relay: bool,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -204,6 +210,10 @@ impl Plan {
         let mut catalog = Stream::new(seed, "plan/catalog", 0);
         let edited = catalog.happens(500_000);
         let catalog_edit_every_ms = if edited { catalog.between(200, 8_000) } else { 0 };
+        let mut inbox = Stream::new(seed, "plan/inbox", 0);
+        let ordered = inbox.happens(500_000);
+        let order_every_ms = if ordered { inbox.between(200, 6_000) } else { 0 };
+        let relay = inbox.happens(250_000);
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -214,6 +224,8 @@ impl Plan {
             sale_every_ms,
             park_unknown,
             catalog_edit_every_ms,
+            order_every_ms,
+            relay,
             link,
             crash_ppm,
             storage_error_ppm,

@@ -234,6 +234,7 @@ where
             | terminal::Output::Invalid(_)
             | terminal::Output::NothingToRetry
             | terminal::Output::Catalogued(_)
+            | terminal::Output::Inbox(_)
             | terminal::Output::CatalogUnreadable(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }

@@ -448,6 +448,7 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
+        | Output::Inbox(_)
         | Output::CatalogUnreadable(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }

@@ -34,6 +34,7 @@ use crate::time::Millis;
 use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
 pub use catalog::{Edit, Edits};
+pub use inbox::{InboxKey, InboxRecord};
 pub use rollup::RollUp;
 pub use row::{Key, Record};
 

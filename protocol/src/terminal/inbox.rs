@@ -25,7 +25,9 @@ use crate::inbox::{EventId, InboxEvent, Reference};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::money::Milli;
 use crate::time::Millis;
-use crate::wire::inbox::{Ack, Cursor, PENDING_EVENTS_MAX, PendingAnswer, PendingPage, ReferenceV1};
+use crate::wire::inbox::{
+    Ack, Cursor, PENDING_EVENTS_MAX, PendingAnswer, PendingPage, ReferenceV1,
+};
 
 /// Where the till stands in its branch's inbox.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -309,13 +311,7 @@ fn apply(
 }
 
 /// Notes that a product was taken that is not there.
-fn flag(
-    rows: &mut Rows<'_, Terminal>,
-    now: Millis,
-    product: ProductId,
-    number: u64,
-    stock: Milli,
-) {
+fn flag(rows: &mut Rows<'_, Terminal>, now: Millis, product: ProductId, number: u64, stock: Milli) {
     assert!(stock.0 < 0, "only a debt is looked at");
     let fresh = Review { since: now, first: number, movements: 0, lowest: stock };
     let mut review = rows.review(product).copied().unwrap_or(fresh);

@@ -181,11 +181,17 @@ impl PendingPage {
         if self.events.iter().any(|event| event.content.len() > PENDING_BYTES_MAX) {
             return Err(MessageError::Bytes);
         }
-        let within =
-            self.events.iter().all(|event| self.after < event.at.seq && event.at.seq <= self.to.seq);
+        let within = self
+            .events
+            .iter()
+            .all(|event| self.after < event.at.seq && event.at.seq <= self.to.seq);
         let rising = self.events.is_sorted_by(|a, b| a.at.seq < b.at.seq);
         let forward = self.after <= self.to.seq && self.to.seq <= self.head;
-        if within && rising && forward && self.acked <= self.head { Ok(self) } else { Err(MessageError::Order) }
+        if within && rising && forward && self.acked <= self.head {
+            Ok(self)
+        } else {
+            Err(MessageError::Order)
+        }
     }
 }
 

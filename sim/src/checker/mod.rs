@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod inbox;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,11 +15,13 @@ use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+use counterfoil_protocol::inbox::EventId;
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
 use self::catalog::History;
+use self::inbox::{Inbox, Inboxes};
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -73,6 +76,7 @@ pub struct Checker {
     catalog: History,
     /// Those that a restore of the cloud has ended.
     former_catalogs: Vec<History>,
+    inbox: Inbox,
 }
 
 /// What the checkers know of one device: a till's machine, or a copy of it.
@@ -83,6 +87,8 @@ struct Device {
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     catalog: Option<CatalogState>,
+    /// The inventory events that it has applied, and what they moved.
+    applied: BTreeMap<EventId, (ProductId, i64)>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -91,7 +97,7 @@ pub struct DeviceBackup(Device);
 
 /// The cloud's journals at the time of a backup.
 #[derive(Clone, Debug)]
-pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>, History);
+pub struct CloudBackup(BTreeMap<(TerminalId, Epoch), Mirror>, BTreeSet<Fact>, History, Inboxes);
 
 /// The checkers' own copy of a journal's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +114,7 @@ impl Checker {
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
             catalog: None,
+            applied: BTreeMap::new(),
         });
         self.devices.len() - 1
     }
@@ -132,7 +139,8 @@ impl Checker {
     /// Notes the cloud's journals when its disk is copied.
     #[must_use]
     pub fn backup_cloud(&self) -> CloudBackup {
-        CloudBackup(self.lanes.clone(), self.posted.clone(), self.catalog.clone())
+        let (lanes, posted) = (self.lanes.clone(), self.posted.clone());
+        CloudBackup(lanes, posted, self.catalog.clone(), self.inbox.backup())
     }
 
     /// The cloud's disk was replaced.
@@ -140,6 +148,7 @@ impl Checker {
         self.lanes = backup.0.clone();
         self.posted = backup.1.clone();
         self.restore_catalog(&backup.2);
+        self.inbox.restore(&backup.3);
     }
 
     /// A till has committed what is `written`.
@@ -235,6 +244,7 @@ impl Checker {
         written: &CloudWrites,
     ) -> Result<(), Violation> {
         self.catalog_committed(at_ms, written)?;
+        self.inbox_committed(at_ms, sites, written)?;
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
@@ -321,6 +331,7 @@ impl Checker {
         written: &TillWrites,
     ) -> Result<(), Violation> {
         self.till_catalog(at_ms, device, rows, written)?;
+        self.till_inbox(at_ms, device, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

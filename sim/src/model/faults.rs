@@ -169,6 +169,7 @@ impl World {
                 self.start_till(till)?;
             }
             self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
+            self.inbox_link_up(till)?;
             self.sell_out(till)?;
         }
         self.after(STAFF_MS * 1000, Happening::Staff);
@@ -225,7 +226,11 @@ impl World {
                 | Key::Series(_)
                 | Key::Stock(_)
                 | Key::Catalog
-                | Key::Item(_) => None,
+                | Key::Item(_)
+                | Key::Movement(_)
+                | Key::Applied(_)
+                | Key::Review(_)
+                | Key::Inbox => None,
             })
             .collect()
     }

@@ -6,6 +6,7 @@
 mod catalog;
 mod cloud;
 mod faults;
+mod inbox;
 mod link;
 mod till;
 pub(crate) mod work;
@@ -20,6 +21,7 @@ use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::Cursor;
 
 use crate::checker::Checker;
 use crate::coverage::Coverage;
@@ -30,6 +32,7 @@ use crate::runner::Outcome;
 use crate::sales::Sales;
 
 use cloud::CloudHost;
+use inbox::StoreFront;
 use till::TillHost;
 
 /// The clock of tills and cloud at the start of a run.
@@ -94,6 +97,8 @@ struct World {
     pace: (u64, u64),
     /// Whoever edits the catalog.
     editor: Stream,
+    /// The online store.
+    front: StoreFront,
 }
 
 #[derive(Debug)]
@@ -133,6 +138,9 @@ enum Happening {
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
     FollowWake(usize, u32),
+    Order,
+    Relay,
+    CollectWake(usize, u32),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -157,6 +165,8 @@ enum Kind {
     Hello,
     Push,
     Catalog(Wanted),
+    Pending(Cursor),
+    Ack,
 }
 
 /// What comes back.
@@ -166,6 +176,8 @@ enum Reply {
     Pushed(counterfoil_protocol::identity::Epoch, Vec<u8>),
     Delta(Vec<u8>),
     Run(Vec<u8>),
+    Pending(Vec<u8>),
+    Acked(Vec<u8>),
     Fault(Fault),
 }
 
@@ -186,6 +198,7 @@ impl World {
             healed: false,
             pace: (0, 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
+            front: StoreFront::new(plan),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -201,6 +214,12 @@ impl World {
         }
         if plan.catalog_edit_every_ms > 0 {
             world.at(plan.catalog_edit_every_ms * 1000, Happening::EditCatalog);
+        }
+        if plan.order_every_ms > 0 {
+            world.at(plan.order_every_ms * 1000, Happening::Order);
+        }
+        if plan.relay {
+            world.at(plan.chaos_ms * 125, Happening::Relay);
         }
         world.at(plan.chaos_ms * 1000, Happening::Heal);
         world
@@ -252,6 +271,9 @@ impl World {
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
+            Happening::Order => self.order(),
+            Happening::Relay => self.switch_relay_on(),
+            Happening::CollectWake(till, life) => self.collect_wake(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -296,6 +318,9 @@ impl World {
             Happening::EditCatalog => (14, 0, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
+            Happening::Order => (16, 0, 0),
+            Happening::Relay => (17, 0, 0),
+            Happening::CollectWake(till, life) => (18, *till, u64::from(*life)),
         };
         let mut line = [0; 25];
         line[..8].copy_from_slice(&next.at_us.to_le_bytes());
@@ -312,6 +337,8 @@ impl World {
                 Happening::Answer { till, request, reply, .. } => match reply {
                     Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
                     Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
+                    Reply::Pending(_) => format!("till {till} hears: inventory events"),
+                    Reply::Acked(_) => format!("till {till} hears: acknowledged"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -332,6 +359,9 @@ impl World {
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
+                Happening::Order => "somebody orders online".into(),
+                Happening::Relay => "tills are to hear of each other".into(),
+                Happening::CollectWake(till, _) => format!("till {till} thinks of its inbox"),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
             };
             self.say(&text);
@@ -352,6 +382,8 @@ impl World {
             if self.plan.catalog_edit_every_ms > 0 {
                 self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
             }
+            let cloud = self.cloud.store.memory.rows();
+            self.checker.inbox_drained(at, till.device, till.store.memory.rows(), cloud)?;
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
         let rows = self.cloud.store.memory.rows();
@@ -372,6 +404,7 @@ impl World {
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)
             && (self.plan.catalog_edit_every_ms == 0 || self.tills.iter().all(followed))
+            && self.inbox_drained()
     }
 
     fn not_drained(&mut self) -> Result<(), Violation> {

@@ -69,7 +69,8 @@ impl World {
                 | Output::Settled(_)
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_),
+                | Output::CatalogUnreadable(_)
+                | Output::Inbox(_),
             ) => unreachable!("none of them answers a record"),
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))

@@ -220,6 +220,7 @@ async fn record(
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
+        | Output::Inbox(_)
         | Output::CatalogUnreadable(_) => unreachable!("none of them answers a record"),
     }
     Ok(())

@@ -205,6 +205,7 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
+        | Output::Inbox(_)
         | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
@@ -276,6 +277,7 @@ impl BatchBody {
                 | Output::Settled(_)
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
+                | Output::Inbox(_)
                 | Output::CatalogUnreadable(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }

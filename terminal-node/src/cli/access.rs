@@ -82,6 +82,7 @@ impl Access {
                     | Output::Settled(_)
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
+                    | Output::Inbox(_)
                     | Output::CatalogUnreadable(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }

@@ -160,11 +160,7 @@ async fn place<Q: Query<Cloud>>(query: &Q, site: Site, seq: u64) -> Result<Curso
 }
 
 /// Returns whether a place is one of this branch's inbox as it stands.
-async fn is_place<Q: Query<Cloud>>(
-    query: &Q,
-    site: Site,
-    place: Cursor,
-) -> Result<bool, Q::Error> {
+async fn is_place<Q: Query<Cloud>>(query: &Q, site: Site, place: Cursor) -> Result<bool, Q::Error> {
     if place.seq == 0 {
         return Ok(true);
     }
