@@ -6,7 +6,8 @@
 //! | `NoPhantom` | each payload against its hash, and its hash against its place in the journal |
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
-//! | `StockIsSum` | each stock row against the movements of posted events |
+//! | `StockIsSum` | each stock row against the movements of posted events and of orders |
+//! | `InboxOnce` | the inboxes of branches, see `ordered` |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
@@ -22,6 +23,7 @@ use counterfoil_protocol::journal::{SEGMENT_ENTRIES, Segment};
 use counterfoil_protocol::machine::Query;
 use serde::Serialize;
 
+use crate::ordered::check_inboxes;
 use crate::pages::{Kind, OF_TERMINALS, Pages, all, of_terminal, terminal_after};
 
 /// The most problems that are told one by one; the others are counted.
@@ -49,6 +51,10 @@ pub struct Report {
     pub forks: u64,
     /// Stock rows.
     pub stock: u64,
+    /// Online orders.
+    pub orders: u64,
+    /// Events in the inboxes of branches.
+    pub inbox_events: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -76,7 +82,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 10] {
+    pub const fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -87,11 +93,18 @@ impl Report {
             ("opaque entries", self.opaque),
             ("forks", self.forks),
             ("stock rows", self.stock),
+            ("orders", self.orders),
+            ("inventory events", self.inbox_events),
             ("problems", self.problems_found),
         ]
     }
 
-    fn problem(&mut self, law: &'static str, place: impl ToString, what: impl Into<String>) {
+    pub(crate) fn problem(
+        &mut self,
+        law: &'static str,
+        place: impl ToString,
+        what: impl Into<String>,
+    ) {
         self.problems_found += 1;
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem { law, place: place.to_string(), what: what.into() });
@@ -111,11 +124,12 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
         check_terminal(reads, terminal, &mut report, &mut movements).await?;
         after = Some(terminal);
     }
+    check_inboxes(reads, &mut report, &mut movements).await?;
     check_stock(reads, &mut report, movements).await?;
     Ok(report)
 }
 
-type Movements = BTreeMap<(ShopId, BranchId, ProductId), Stock>;
+pub(crate) type Movements = BTreeMap<(ShopId, BranchId, ProductId), Stock>;
 
 /// Returns the next terminal that any row names, enrolled or not.
 async fn next_terminal<Q: Query<Cloud>>(

@@ -5,6 +5,9 @@
 //! | `POST /v1/handshake` | where the till's journals stand |
 //! | `POST /v1/sales-events` | what became of each offered entry |
 //! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
+//! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
+//! | `GET /v1/storefront/stock` | operator: what the online store may show |
+//! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
 //! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
@@ -25,7 +28,9 @@ mod catalog;
 mod frame;
 mod handshake;
 mod health;
+mod inbox;
 mod json;
+mod orders;
 mod rollup;
 mod sales_events;
 
@@ -34,7 +39,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
@@ -146,6 +151,13 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
+        .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
+        .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
+        .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/admin/orders", post(orders::place::<Q>))
+        .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
+        .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
+        .route("/v1/admin/relay", put(orders::set_relay::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
