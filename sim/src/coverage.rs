@@ -78,6 +78,7 @@ counted! {
         OrderAgain = "order.place/again",
         OrderTaken = "order.place/taken",
         OrderCancelled = "order.cancel",
+        StoreBuffer = "store.buffer",
         InboxRelay = "inbox.relay",
         InboxPage = "inbox.pending",
         InboxRestart = "inbox.pending/restart",

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use counterfoil_protocol::cloud::inbox::{self, Order, feed, row::OrderLine};
+use counterfoil_protocol::cloud::inbox::{self, Buffer, Order, feed, row::OrderLine};
 use counterfoil_protocol::cloud::{InboxKey, Output as CloudOutput, Record as CloudRecord, Site};
 use counterfoil_protocol::cloud::{InboxRecord, Input as CloudInput, Key as CloudKey};
 use counterfoil_protocol::identity::{OrderId, TerminalId};
+use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::session::inbox::{Collector, Input as Heard, Output as Does};
 use counterfoil_protocol::session::{Fault, Nudge};
 use counterfoil_protocol::terminal::inbox as till_inbox;
@@ -58,6 +59,12 @@ impl StoreFront {
                 }
                 _ => {}
             }
+        }
+        if self.rng.happens(50_000) {
+            let site = Site { shop: shop(), branch: branch_of(self.rng.below(branches)) };
+            let product = Some(super::work::product(self.rng.below(super::work::PRODUCTS)));
+            let buffer = Some(Buffer::Fixed { milli: Milli(self.rng.below(5_000) as i64) });
+            return inbox::Input::Buffer { site, product, buffer };
         }
         let id = OrderId::parse(&format!("order-{}", self.placed.len())).expect("a short name");
         let site = Site { shop: shop(), branch: branch_of(self.rng.below(branches)) };
@@ -238,8 +245,8 @@ impl World {
         };
         let site = match &input {
             inbox::Input::Place(order) => order.site(),
-            inbox::Input::Cancel { site, .. } => *site,
-            inbox::Input::Buffer { .. } | inbox::Input::Relay { .. } | inbox::Input::Ack { .. } => {
+            inbox::Input::Cancel { site, .. } | inbox::Input::Buffer { site, .. } => *site,
+            inbox::Input::Relay { .. } | inbox::Input::Ack { .. } => {
                 unreachable!("customers order and cancel")
             }
         };
@@ -259,7 +266,8 @@ impl World {
             inbox::Output::Cancelled { .. } | inbox::Output::NoSuchOrder => {
                 Transition::OrderCancelled
             }
-            inbox::Output::Set | inbox::Output::Acked(_) => unreachable!("nobody asked for it"),
+            inbox::Output::Set => Transition::StoreBuffer,
+            inbox::Output::Acked(_) => unreachable!("a store acknowledges nothing"),
         });
         Ok(())
     }
