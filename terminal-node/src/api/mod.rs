@@ -8,6 +8,8 @@
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
 //! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
+//! | `GET /stock?product=&after=` `/movements?after=&limit=` | sums, and what came from elsewhere |
+//! | `GET /review`, `POST /review` `{productId}` | negative stock to look at, and that it is done |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -17,6 +19,7 @@
 pub mod body;
 mod export;
 mod problem;
+mod stock;
 
 use std::sync::Arc;
 
@@ -138,6 +141,9 @@ pub fn router<S: TillStore + 'static>(
         .route("/queue", get(queue::<S>))
         .route("/figures", get(figures::<S>))
         .route("/products", get(products::<S>))
+        .route("/stock", get(stock::stock::<S>))
+        .route("/movements", get(stock::moved::<S>))
+        .route("/review", get(stock::review::<S>).post(stock::done::<S>))
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::time::Duration;
 
-use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
 use counterfoil_protocol::terminal::{Draft, Output};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use crate::books::{QueueItem, TillFigures};
 use crate::client::Client;
 use crate::config::{Config, Home};
 use crate::daemon::{self, Disk};
+use crate::stock::{self, ReviewItem, StockItem};
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -135,6 +136,41 @@ impl Access {
             Way::Daemon(client) => Ok(client.get(&format!("/queue?limit={limit}")).await?),
             Way::Direct(till) => Ok(till.queue(limit).await?),
         }
+    }
+
+    pub(super) async fn stock(
+        &self,
+        product: Option<ProductId>,
+    ) -> Result<Vec<StockItem>, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                let mut query = form_urlencoded::Serializer::new(String::from("/stock?"));
+                if let Some(product) = product {
+                    query.append_pair("product", product.as_str());
+                }
+                Ok(client.get(&query.finish()).await?)
+            }
+            Way::Direct(till) => Ok(stock::stock(till, product, None).await?),
+        }
+    }
+
+    pub(super) async fn reviews(&self) -> Result<Vec<ReviewItem>, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get("/review").await?),
+            Way::Direct(till) => Ok(stock::reviews(till).await?),
+        }
+    }
+
+    pub(super) async fn reviewed(&self, product: ProductId) -> Result<(), Failure> {
+        let done = match &self.way {
+            Way::Daemon(client) => {
+                client.order("/review", json!({ "productId": product }).to_string()).await?;
+                true
+            }
+            Way::Direct(till) => stock::reviewed(till, product).await?,
+        };
+        let nobody = || Failure::Refused("nobody was asked to look at this product".to_owned());
+        done.then_some(()).ok_or_else(nobody)
     }
 
     pub(super) async fn figures(&self) -> Result<TillFigures, Failure> {

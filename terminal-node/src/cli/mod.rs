@@ -7,6 +7,7 @@ mod access;
 mod args;
 mod commands;
 mod show;
+mod stock;
 
 use std::process::ExitCode;
 
@@ -145,6 +146,8 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Queue(queue) => commands::queue(output, queue).await,
         Command::Retry(retry) => commands::retry(retry).await,
         Command::Sync(sync) => commands::sync(output, sync).await,
+        Command::Stock(of) => stock::stock(output, of).await,
+        Command::Review(review) => stock::review(output, review).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
     }

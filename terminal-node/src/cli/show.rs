@@ -139,7 +139,7 @@ fn status_table(status: &Value) -> Table {
     table
 }
 
-fn table() -> Table {
+pub(super) fn table() -> Table {
     let mut table = Table::new();
     table.load_style(UTF8_HORIZONTAL_ONLY);
     if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
@@ -149,7 +149,7 @@ fn table() -> Table {
 }
 
 /// A scaled integer as people write it: without going through a float.
-fn scaled(number: i64, scale: u32) -> String {
+pub(super) fn scaled(number: i64, scale: u32) -> String {
     let unit = 10_u64.pow(scale);
     let sign = if number < 0 { "-" } else { "" };
     let (whole, rest) = (number.unsigned_abs() / unit, number.unsigned_abs() % unit);
@@ -170,6 +170,6 @@ fn span(millis: u64) -> String {
     }
 }
 
-fn ago(at: u64) -> String {
+pub(super) fn ago(at: u64) -> String {
     format!("{} ago", span(SystemClock.now().since(Millis(at)).0))
 }
