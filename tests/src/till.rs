@@ -112,6 +112,14 @@ impl Door {
         self.ask("GET", &format!("/products?search={search}"), Vec::new()).await?.json()
     }
 
+    /// Asks a route without a body, and returns its JSON.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is a refusal.
+    pub async fn look(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        self.get(path).await
+    }
+
     /// Sells. Harmless to repeat: the till knows each event by its name.
     ///
     /// # Errors
