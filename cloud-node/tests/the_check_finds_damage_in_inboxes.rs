@@ -36,10 +36,10 @@ impl Query<Cloud> for Rows {
 }
 
 fn order(id: &str, lines: &[(&str, i64)]) -> Value {
-    let line =
-        |(product, milli): &(&str, i64)| json!({"productId": product, "quantityMilli": milli});
+    let line = |(id, milli): &(&str, i64)| json!({ "productId": id, "quantityMilli": milli });
     let lines: Vec<Value> = lines.iter().map(line).collect();
-    json!({ "shopId": "shop", "branchId": "mitte", "orderId": id, "createdAtMs": 7, "lines": lines })
+    let (shop, branch) = ("shop", "mitte");
+    json!({ "shopId": shop, "branchId": branch, "orderId": id, "createdAtMs": 7, "lines": lines })
 }
 
 /// Two orders, one of them cancelled, beside a till that sells and is relayed.

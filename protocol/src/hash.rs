@@ -78,8 +78,10 @@ pub fn order_hash(canonical: &[u8]) -> Hash {
 /// Returns what stands before the first event of a branch's inbox.
 #[must_use]
 pub fn inbox_genesis(shop: ShopId, branch: BranchId) -> Hash {
-    // A name is text, so the zero ends it.
-    digest(b'B', &[shop.0.as_bytes(), &[0], branch.0.as_bytes()])
+    let (shop, branch) = (shop.0.as_bytes(), branch.0.as_bytes());
+    assert!(!shop.is_empty() && !branch.is_empty(), "an inbox belongs to a branch with a name");
+    assert!(!shop.contains(&0), "a name is text, so a zero ends it");
+    digest(b'B', &[shop, &[0], branch])
 }
 
 /// Returns the digest behind the id of an inventory event: of all that it comes from.

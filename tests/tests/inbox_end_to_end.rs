@@ -170,7 +170,10 @@ async fn the_store_front_holds_back_and_no_till_can_look() {
     let mut cloud = cloud_in(directory, "redb");
     let token = cloud.enrol("shop", "north", "T-1").await.expect("enrolled");
     let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
-    let buffer = |product: Option<&str>, buffer: Value| json!({ "shopId": "shop", "branchId": "north", "productId": product, "buffer": buffer });
+    let buffer = |product: Option<&str>, buffer: Value| {
+        let (shop, branch) = ("shop", "north");
+        json!({ "shopId": shop, "branchId": branch, "productId": product, "buffer": buffer })
+    };
     let fixed = json!({ "fixed": { "milli": 300 } });
     let share = json!({ "share": { "ppm": 100_000 } });
     for (product, held, status) in [

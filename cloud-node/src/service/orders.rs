@@ -171,7 +171,8 @@ async fn take_back<Q: Reads>(
     let created_at = Millis(wish.created_at_ms);
     match ask(node, inbox::Input::Cancel { site, order, created_at }).await? {
         inbox::Output::Cancelled { again } => {
-            tracing::info!(orderId = %order, branchId = %site.branch, again, "an order is cancelled");
+            let branch = site.branch;
+            tracing::info!(orderId = %order, branchId = %branch, again, "an order is cancelled");
             if !again {
                 rollup::note(node, site);
             }

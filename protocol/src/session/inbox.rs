@@ -3,7 +3,8 @@
 //!
 //! It asks at the start (S0.1), when a person wants it, when the link is back, and every so often;
 //! then on and on until it has reached the end of the inbox. Then it acknowledges what is
-//! committed, unless the cloud knows. Whatever fails backs off with full jitter; a till that hears nothing simply sells on.
+//! committed, unless the cloud knows. Whatever fails backs off with full jitter; a till that hears
+//! nothing simply sells on.
 //!
 //! ```text
 //! rest -> ask -> commit -> (more? ask) -> acknowledge -> rest
@@ -11,8 +12,8 @@
 //!
 //! The driver's loop is that of the session: `handle_input`, `poll_output` until `None`, sleep
 //! until `wake_at`. What is acknowledged is a query over committed rows, so this machine may be
-//! lost at any instant: each page tells what the cloud holds as acknowledged, so a lost acknowledgement
-//! is made up for by the next question, even if the cloud has forgotten it since.
+//! lost at any instant: each page tells what the cloud holds as acknowledged, so a lost
+//! acknowledgement is made up for by the next question, even if the cloud has forgotten it since.
 //!
 //! [`Session`]: super::Session
 //! [`Follower`]: super::follow::Follower
@@ -143,7 +144,10 @@ impl Collector {
         let Config { request_timeout, backoff_cap, retry_after_cap, .. } = self.config;
         let Config { quarantine_probe, idle_greeting, .. } = self.config;
         let waits = [request_timeout, backoff_cap, retry_after_cap, quarantine_probe];
-        waits.into_iter().fold(idle_greeting, Millis::max)
+        let longest = waits.into_iter().fold(idle_greeting, Millis::max);
+        assert!(longest >= idle_greeting, "an idle till rests no longer than the longest");
+        assert!(longest >= request_timeout, "an answer is waited for no longer");
+        longest
     }
 
     fn ask(&mut self, now: Millis) {
@@ -167,6 +171,8 @@ impl Collector {
         self.request += 1;
         self.attempt = self.attempt.saturating_add(1);
         self.wake_at = now.after(self.config.request_timeout);
+        assert!(self.request > 0 && self.attempt > 0, "requests and attempts count from 1");
+        assert_ne!(self.phase, Phase::Resting, "who asks waits for an answer");
         self.request
     }
 
@@ -208,6 +214,7 @@ impl Collector {
     }
 
     fn ask_on(&mut self, now: Millis) {
+        assert_eq!(self.phase, Phase::Committing, "who goes on has committed");
         self.backoff.reset();
         self.phase = Phase::Resting;
         self.ask(now);
@@ -215,6 +222,8 @@ impl Collector {
 
     /// The end of the inbox, or of what this program can read of it.
     fn done(&mut self, now: Millis) {
+        assert_ne!(self.phase, Phase::Resting, "only what was begun is done");
+        assert_ne!(self.phase, Phase::Asking, "a question is not the end");
         self.backoff.reset();
         self.attempt = 0;
         // The wait is spread over its second half: tills that started together part.
@@ -242,6 +251,7 @@ impl Collector {
         self.phase = Phase::Resting;
         self.wake_at = now.after(wait);
         self.output = None;
+        assert!(self.wake_at >= now, "nobody wakes in the past");
         if self.nudged {
             self.ask(now);
         }

@@ -150,6 +150,8 @@ pub fn read(answer: PendingAnswer) -> Delivered {
     let to = if unreadable { reached } else { Some(page.to) };
     let to = to.filter(|to| to.seq > page.after);
     assert!(events.len() <= page.events.len(), "nothing is made up");
+    assert_eq!(events.len() < page.events.len(), unreadable, "nothing else is left out");
+    assert!(to.is_none_or(|to| to.seq <= page.to.seq), "nobody is further than the page");
     assert!(events.is_sorted_by_key(InboxEvent::order), "events have an order");
     let PendingPage { after, head, acked, .. } = page;
     Delivered { page: Some(DeliveredPage { after, to, head, acked, events, unreadable }) }
@@ -285,8 +287,9 @@ fn apply(
     }
     let held = rows.stock(event.product).copied().unwrap_or_default();
     let quantity = Milli(held.quantity.0.saturating_add(event.delta.0));
-    let stock = Stock { quantity, movements: held.movements + 1 };
-    assert!(stock.movements > held.movements, "each movement is counted");
+    let stock = Stock { quantity, movements: held.movements.saturating_add(1) };
+    assert!(stock.movements >= held.movements, "each movement is counted");
+    assert!(stock.movements > 0, "what has moved is counted");
     let review = event.delta.0 < 0 && quantity.0 < 0;
     state.movements += 1;
     let number = state.movements;
@@ -307,6 +310,7 @@ fn apply(
         flag(rows, now, event.product, number, quantity);
     }
     assert!(rows.applied(event.id) == Some(&number), "what is applied is known");
+    assert!(!review || rows.review(event.product).is_some(), "a debt is looked at");
     true
 }
 
@@ -318,6 +322,7 @@ fn flag(rows: &mut Rows<'_, Terminal>, now: Millis, product: ProductId, number: 
     review.movements = review.movements.saturating_add(1);
     review.lowest = Milli(review.lowest.0.min(stock.0));
     assert!(review.movements > 0 && review.lowest.0 < 0, "a review has a reason");
+    assert!(review.lowest <= stock, "the lowest is no higher than this one");
     rows.put(Key::Review(product), Record::Review(review));
 }
 

@@ -26,6 +26,12 @@ pub const PENDING_USUAL: usize = 500;
 /// The most bytes of one event of any version.
 pub const PENDING_BYTES_MAX: usize = 1_024;
 
+/// The most bytes of an acknowledgement, or of its answer: a version, a number, and a hash.
+const FRAME_BYTES_MAX: usize = 64;
+
+const _: () = assert!(size_of::<Cursor>() + 2 <= FRAME_BYTES_MAX, "a place is short");
+const _: () = assert!(INBOX_EVENT_VERSION > 0, "versions count from 1");
+const _: () = assert!(PENDING_USUAL > 0, "a page brings something");
 const _: () = assert!(PENDING_USUAL <= PENDING_EVENTS_MAX, "a usual page is a page");
 const _: () = assert!(INBOX_EVENT_BYTES_MAX <= PENDING_BYTES_MAX, "a later version has room");
 const _: () = assert!(
@@ -187,11 +193,13 @@ impl PendingPage {
             .all(|event| self.after < event.at.seq && event.at.seq <= self.to.seq);
         let rising = self.events.is_sorted_by(|a, b| a.at.seq < b.at.seq);
         let forward = self.after <= self.to.seq && self.to.seq <= self.head;
-        if within && rising && forward && self.acked <= self.head {
-            Ok(self)
-        } else {
-            Err(MessageError::Order)
+        if !(within && rising && forward && self.acked <= self.head) {
+            return Err(MessageError::Order);
         }
+        let places = self.to.seq - self.after;
+        assert!(self.events.len() as u64 <= places, "no two events have one place");
+        assert!(self.events.is_empty() || places > 0, "a page with events leads on");
+        Ok(self)
     }
 }
 
@@ -221,7 +229,10 @@ impl Ack {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        assert!(frame.len() <= FRAME_BYTES_MAX, "an acknowledgement is short");
+        frame
     }
 
     /// Reads a binary frame.
@@ -237,7 +248,10 @@ impl AckAnswer {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        assert!(frame.len() <= FRAME_BYTES_MAX, "an acknowledgement is short");
+        frame
     }
 
     /// Reads a binary frame.

@@ -43,12 +43,14 @@ pub(in crate::cloud) fn append(
         let key = InboxKey::Event(site.shop, site.branch, head.seq);
         rows.append(key.into(), InboxRecord::Event(stored).into());
     }
+    assert!(head.seq > before, "an inbox only grows");
     assert_eq!(head.seq - before, events.len() as u64, "each event has its place");
     rows.put(InboxKey::Head(site.shop, site.branch).into(), InboxRecord::Head(head).into());
 }
 
 pub(super) fn reads_ack(caller: &Caller, ack: &Ack, keys: &mut ReadSet<Key>) {
     let Site { shop, branch } = caller.site;
+    assert!(!caller.terminal.as_str().is_empty(), "who acknowledges has a name");
     keys.insert(InboxKey::Ack(shop, branch, caller.terminal).into());
     keys.insert(InboxKey::Event(shop, branch, ack.through.seq).into());
 }
@@ -116,6 +118,8 @@ pub async fn pending<Q: Query<Cloud>>(
     }
     assert!(to.seq <= head && to.seq >= after.seq, "a page ends within the inbox");
     assert!(events.len() <= limit, "a page keeps its bound");
+    assert!(events.is_sorted_by_key(|event| event.at.seq), "a page is in the inbox's order");
+    assert!(events.last().is_none_or(|last| last.at.seq <= to.seq), "a page ends where it says");
     Ok(PendingAnswer::Page(PendingPage {
         after: after.seq,
         to,

@@ -3,7 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `orders` | [`Input::Place`], [`Input::Cancel`]: once each, by shop and order id |
-//! | [`feed`] | a branch's events in the order of their commits; acknowledgements; what is pending |
+//! | [`feed`] | a branch's events in the order of their commits; what is pending, acknowledged |
 //! | [`storefront`] | what the online store may show; its safety buffer, which no till ever sees |
 //! | `row` | what is stored |
 //!
@@ -114,6 +114,8 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, input: &Input) -> su
         }
         Input::Buffer { site, product, buffer } => {
             let key = InboxKey::Buffer(site.shop, site.branch, *product).into();
+            let holds = buffer.is_none_or(|buffer| buffer.check(*product).is_ok());
+            assert!(holds, "a buffer is checked at the border");
             match buffer {
                 Some(buffer) => rows.put(key, InboxRecord::Buffer(*buffer).into()),
                 None => rows.remove(key),
@@ -123,6 +125,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, input: &Input) -> su
         Input::Relay { site, on } => {
             let key = InboxKey::Relay(site.shop, site.branch).into();
             rows.put(key, InboxRecord::Relay(*on).into());
+            assert_eq!(rows.relays(*site), *on, "a relay is as it was asked for");
             Output::Set
         }
         Input::Ack { caller, ack } => match admit(rows, now, caller, caller.terminal) {

@@ -28,6 +28,9 @@ pub const OTHERS_MAX: usize = 4;
 const ORDER_VERSION: u8 = 1;
 
 const _: () = assert!(ORDER_LINES_MAX > 0, "an order has a line");
+const _: () = assert!(ORDER_LINES_MAX <= u32::MAX as usize, "a line's number fits its field");
+const _: () = assert!(OTHERS_MAX > 0, "a second content is kept for a person");
+const _: () = assert!(ORDER_VERSION > 0, "versions count from 1");
 const _: () = assert!(
     (1 + OTHERS_MAX) * (64 + ORDER_LINES_MAX * 64) < codec::MESSAGE_BYTES_MAX,
     "an order's row can be read"
@@ -130,6 +133,8 @@ pub(super) fn place(rows: &mut Rows<'_, Cloud>, now: Millis, order: &Order) -> O
         if held.others.len() < OTHERS_MAX && !held.others.contains(content) {
             let mut held = held.clone();
             held.others.push(content.clone());
+            assert!(held.others.len() <= OTHERS_MAX, "only the first few are kept");
+            assert!(!held.others.contains(&held.content), "what counts is no other");
             rows.put(key.into(), InboxRecord::Order(held).into());
         }
         return Output::OrderTaken;
@@ -155,6 +160,11 @@ pub(super) fn cancel(
     if held.cancelled.is_some() {
         return Output::Cancelled { again: true };
     }
+    // What is on a disk is believed as little as what comes from a network.
+    let Content { created_at: placed_at, lines, .. } = &held.content;
+    if Order::new(site, id, *placed_at, lines.clone()).is_err() {
+        return Output::NoSuchOrder;
+    }
     take_effect(rows, now, site, held.content.events(site, id, Side::Cancelled, created_at));
     assert!(held.cancelled.is_none(), "goods go back once");
     held.cancelled = Some(now);
@@ -170,6 +180,7 @@ fn take_effect(rows: &mut Rows<'_, Cloud>, now: Millis, site: Site, events: Vec<
         let sum = moved.entry(event.product).or_default();
         *sum = sum.plus(Stock { quantity: event.delta, movements: 1 });
     }
+    assert!(moved.len() <= events.len(), "each event moves one product");
     let moved = moved.into_iter().map(|(product, by)| Moved { product, by }).collect();
     // Named by the first event, as what a push moves is: a digest of another domain, so no push
     // has the same name.

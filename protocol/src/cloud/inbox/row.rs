@@ -5,14 +5,36 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use crate::codec::MESSAGE_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{BranchId, OrderId, ProductId, ShopId, TerminalId};
 use crate::machine::Rows;
 use crate::money::Milli;
-use crate::persist::{Damaged, KeyReader, KeyWriter};
+use crate::persist::{
+    Damaged, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyReader, KeyWriter, LABEL_KEY_BYTES, NUMBER_KEY_BYTES,
+};
 use crate::time::Millis;
+use crate::wire::inbox::PENDING_BYTES_MAX;
 
 use crate::cloud::{Cloud, Key, Record, Site};
+
+const _: () = assert!(
+    KIND_KEY_BYTES + 3 * LABEL_KEY_BYTES <= KEY_BYTES_MAX,
+    "an acknowledgement has a key, and a buffer"
+);
+const _: () = assert!(
+    KIND_KEY_BYTES + 2 * LABEL_KEY_BYTES + NUMBER_KEY_BYTES <= KEY_BYTES_MAX,
+    "an event has a key"
+);
+const _: () = assert!(
+    PENDING_BYTES_MAX + 256 <= MESSAGE_BYTES_MAX,
+    "an event's row can be read, whatever version it has"
+);
+const _: () = {
+    let (first, last) = (*InboxKey::KINDS.start(), *InboxKey::KINDS.end());
+    assert!(first > 14, "the catalog's rows come before");
+    assert!(last - first == 5, "each row has its own kind");
+};
 
 /// The name of a row of an inbox. Kinds are stored: never reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -164,6 +186,7 @@ impl InboxKey {
     }
 
     pub(in crate::cloud) fn read(kind: u8, from: &mut KeyReader<'_>) -> Result<Self, Damaged> {
+        assert!(Self::KINDS.contains(&kind), "only its own kinds are read here");
         let shop = ShopId(from.label()?);
         Ok(match kind {
             16 => Self::Head(shop, BranchId(from.label()?)),

@@ -19,6 +19,10 @@ const READS_MAX: usize = 8;
 /// The rows of movements that are read at a time.
 const PAGE_ROWS: usize = 1_000;
 
+const _: () = assert!(READS_MAX > 1, "a stock that changes is read again");
+const _: () = assert!(PAGE_ROWS > 1, "a page has a row beside the one that it begins with");
+const _: () = assert!(PPM_MAX == 1_000_000, "a part is counted in millionths");
+
 /// What is known of a product for the store front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoreFront {
@@ -63,7 +67,7 @@ impl Buffer {
     #[must_use]
     pub fn leaves(self, stock: Milli) -> Milli {
         let held = match self {
-            Self::Fixed { milli } => i128::from(milli.0),
+            Self::Fixed { milli } => i128::from(milli.0.max(0)),
             // Rounded up: a buffer of a part holds back at least that part.
             Self::Share { ppm } => {
                 let part = i128::from(stock.0.max(0)) * i128::from(ppm);
@@ -73,6 +77,7 @@ impl Buffer {
         let left = (i128::from(stock.0) - held).max(0);
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         assert!(left >= 0, "a store shows no debt");
+        assert!(left <= stock.0.max(0), "a buffer adds nothing");
         Milli(left)
     }
 }
