@@ -90,7 +90,8 @@ async fn events<Q: Query<Cloud>>(
             };
             report.inbox_events += 1;
             let place = format!("shop {shop}, branch {branch}, event {seq}");
-            let end = ends.entry((shop, branch)).or_insert((0, inbox_genesis(shop, branch)));
+            let end =
+                ends.entry((shop, branch)).or_insert_with(|| (0, inbox_genesis(shop, branch)));
             let chain = link(end.1, end.0 + 1, payload_hash(&stored.content));
             if seq != end.0 + 1 || chain != stored.chain {
                 report.problem("InboxOnce", &place, "it does not continue the chain before it");

@@ -26,7 +26,7 @@ use crate::wire::inbox::{INBOX_EVENT_VERSION, InboxEventV1, ReferenceV1};
 pub const INBOX_EVENT_BYTES_MAX: usize = 256;
 
 const _: () = assert!(
-    1 + HASH_KEY_BYTES + 4 * LABEL_KEY_BYTES + 3 * 9 + 1 <= INBOX_EVENT_BYTES_MAX,
+    1 + HASH_KEY_BYTES + 4 * LABEL_KEY_BYTES + 3 * 9 < INBOX_EVENT_BYTES_MAX,
     "an event is an id, four names at most, and three numbers"
 );
 

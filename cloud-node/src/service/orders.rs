@@ -156,7 +156,10 @@ async fn enter<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response,
             );
             Err(Problem::new(ErrorCode::EventInvalid, detail).with_status(409))
         }
-        _ => Err(wrong_output()),
+        inbox::Output::Cancelled { .. }
+        | inbox::Output::NoSuchOrder
+        | inbox::Output::Set
+        | inbox::Output::Acked(_) => Err(wrong_output()),
     }
 }
 
@@ -182,7 +185,10 @@ async fn take_back<Q: Reads>(
             let detail = "the branch has no such order: check its number, enter it first";
             Err(Problem::new(ErrorCode::NotFound, detail))
         }
-        _ => Err(wrong_output()),
+        inbox::Output::Placed { .. }
+        | inbox::Output::OrderTaken
+        | inbox::Output::Set
+        | inbox::Output::Acked(_) => Err(wrong_output()),
     }
 }
 
@@ -241,10 +247,9 @@ async fn relay<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, P
 }
 
 async fn ask<Q: Reads>(node: &Node<Q>, input: inbox::Input) -> Result<inbox::Output, Problem> {
-    match node.ask(Input::Inbox(input), ORDER_WEIGHT).await? {
-        Output::Inbox(output) => Ok(output),
-        _ => Err(wrong_output()),
-    }
+    let output = node.ask(Input::Inbox(input), ORDER_WEIGHT).await?;
+    let Output::Inbox(output) = output else { return Err(wrong_output()) };
+    Ok(output)
 }
 
 async fn read<Q: Reads, T: serde::de::DeserializeOwned>(

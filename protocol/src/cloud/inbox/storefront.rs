@@ -102,7 +102,7 @@ pub async fn stock<Q: Query<Cloud>>(
         // A roll-up between both reads would count twice, or not at all; it shows in the row.
         if rolled_up(query, site, product).await? == before {
             let stock = before.plus(since).quantity;
-            let available = buffer.map_or(Milli(stock.0.max(0)), |buffer| buffer.leaves(stock));
+            let available = buffer.map_or_else(|| Milli(stock.0.max(0)), |held| held.leaves(stock));
             assert!(available.0 >= 0, "a store shows no debt");
             assert!(available.0 <= stock.0.max(0), "a buffer adds nothing");
             return Ok(Some(StoreFront { stock, available, buffer }));
