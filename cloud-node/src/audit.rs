@@ -8,7 +8,8 @@
 //! | `NoDuplicate` | each terminal's sums against its posted events |
 //! | `NoDuplicate` | each register session against its posted events ([`sessions`]) |
 //! | `OwnershipHolds` | each posted edit against what was noted of it, and each note |
-//! | `StockIsSum` | each stock row against the movements of posted events |
+//! | `StockIsSum` | each stock row against the movements of posted events and of orders |
+//! | `InboxOnce` | the inboxes of branches, see `ordered` |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
@@ -29,6 +30,7 @@ use counterfoil_protocol::machine::Query;
 use serde::Serialize;
 
 use self::sessions::Recount;
+use crate::ordered::check_inboxes;
 use crate::pages::{Kind, OF_TERMINALS, Pages, all, of_terminal, terminal_after};
 
 /// The most problems that are told one by one; the others are counted.
@@ -60,6 +62,10 @@ pub struct Report {
     pub sessions: u64,
     /// Edits of the catalog from tills.
     pub edits: u64,
+    /// Online orders.
+    pub orders: u64,
+    /// Events in the inboxes of branches.
+    pub inbox_events: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -87,7 +93,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 12] {
+    pub const fn counts(&self) -> [(&'static str, u64); 14] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -100,11 +106,18 @@ impl Report {
             ("stock rows", self.stock),
             ("register sessions", self.sessions),
             ("edits of tills", self.edits),
+            ("orders", self.orders),
+            ("inventory events", self.inbox_events),
             ("problems", self.problems_found),
         ]
     }
 
-    fn problem(&mut self, law: &'static str, place: impl ToString, what: impl Into<String>) {
+    pub(crate) fn problem(
+        &mut self,
+        law: &'static str,
+        place: impl ToString,
+        what: impl Into<String>,
+    ) {
         self.problems_found += 1;
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(Problem { law, place: place.to_string(), what: what.into() });
@@ -125,13 +138,14 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
         check_terminal(reads, terminal, &mut report, &mut movements, &mut recount).await?;
         after = Some(terminal);
     }
+    check_inboxes(reads, &mut report, &mut movements).await?;
     check_stock(reads, &mut report, movements).await?;
     sessions::check(reads, &mut report, recount).await?;
     edits::noted(reads, &mut report).await?;
     Ok(report)
 }
 
-type Movements = BTreeMap<(ShopId, BranchId, ProductId), Stock>;
+pub(crate) type Movements = BTreeMap<(ShopId, BranchId, ProductId), Stock>;
 
 /// Returns the next terminal that any row names, enrolled or not.
 async fn next_terminal<Q: Query<Cloud>>(

@@ -1,13 +1,15 @@
-//! Writes every event of the ledger as a line of JSON, and sums up the posted ones.
+//! Writes every event of the ledger and every online order as a line of JSON, and sums up the
+//! posted events.
 
 use std::collections::BTreeSet;
 use std::io;
 
+use counterfoil_protocol::cloud::inbox::row;
 use counterfoil_protocol::cloud::row::{Fate, Ledger, server_id};
-use counterfoil_protocol::cloud::{Cloud, Key, Record, Site};
+use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record, Site};
 use counterfoil_protocol::event::{Event, EventError, Figures};
 use counterfoil_protocol::hash::Hash;
-use counterfoil_protocol::identity::{Epoch, EventKey, ShopId, TerminalId};
+use counterfoil_protocol::identity::{Epoch, EventKey, OrderId, ShopId, TerminalId};
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::event::EventAny;
@@ -75,7 +77,8 @@ pub struct Summary {
     pub parked: u64,
 }
 
-/// Writes each ledger row as a line to `out`, in the order of its key, and sums up.
+/// Writes each ledger row, then each online order, as a line to `out`, in the order of its key,
+/// and sums up the events.
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then is whole lines.
@@ -83,7 +86,7 @@ pub async fn export<Q: Query<Cloud>>(
     reads: &Q,
     out: &mut impl io::Write,
 ) -> Result<Summary, ExportError<Q::Error>> {
-    walk(reads, |key, ledger, event| {
+    let summary = walk(reads, |key, ledger, event| {
         let line = Line {
             terminal_id: key.terminal,
             site: ledger.site,
@@ -101,7 +104,55 @@ pub async fn export<Q: Query<Cloud>>(
         text.push(b'\n');
         out.write_all(&text)
     })
-    .await
+    .await?;
+    orders(reads, out).await?;
+    Ok(summary)
+}
+
+/// An online order as a line of an export.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OrderLine<'a> {
+    order_id: OrderId,
+    site: Site,
+    created_at_ms: u64,
+    taken_in_at_ms: u64,
+    cancelled_at_ms: Option<u64>,
+    lines: &'a [row::OrderLine],
+    /// How many other contents came under this number.
+    others: usize,
+}
+
+async fn orders<Q: Query<Cloud>>(
+    reads: &Q,
+    out: &mut impl io::Write,
+) -> Result<(), ExportError<Q::Error>> {
+    let mut pages = Pages::new(reads, all(Kind::Order));
+    loop {
+        let page = pages.next().await.map_err(ExportError::Query)?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for row in page {
+            let (Key::Inbox(InboxKey::Order(shop, id)), Record::Inbox(InboxRecord::Order(held))) =
+                row
+            else {
+                continue;
+            };
+            let line = OrderLine {
+                order_id: id,
+                site: Site { shop, branch: held.content.branch },
+                created_at_ms: held.content.created_at.0,
+                taken_in_at_ms: held.at.0,
+                cancelled_at_ms: held.cancelled.map(|at| at.0),
+                lines: &held.content.lines,
+                others: held.others.len(),
+            };
+            let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
+            text.push(b'\n');
+            out.write_all(&text)?;
+        }
+    }
 }
 
 /// Sums up the posted events.

@@ -37,4 +37,5 @@ pub mod server;
 pub mod service;
 pub mod world;
 
+mod ordered;
 mod pages;

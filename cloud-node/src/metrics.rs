@@ -171,6 +171,7 @@ impl Metrics {
                 | Output::RolledUp(_)
                 | Output::Edited { .. }
                 | Output::Denied(_)
+                | Output::Inbox(_)
                 | Output::Moved => {}
             }
         }

@@ -1,9 +1,9 @@
 //! Walks over rows in the order of their keys, a page at a time.
 
-use counterfoil_protocol::cloud::{Cloud, Key, Record};
+use counterfoil_protocol::cloud::{Cloud, InboxKey, Key, Record};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId,
+    BranchId, Epoch, EventKey, LocalEventId, OrderId, PosId, ProductId, ShopId, TerminalId,
 };
 use counterfoil_protocol::label::{LABEL_BYTES_MAX, Label};
 use counterfoil_protocol::machine::{Page, Query};
@@ -31,6 +31,10 @@ pub(crate) enum Kind {
     Movements,
     Session,
     EditNote,
+    InboxHead,
+    InboxEvent,
+    InboxAck,
+    Order,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -157,6 +161,12 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
                 let terminal = TerminalId(label);
                 Key::EditNote(ShopId(name), EventKey { terminal, ..event })
             }
+            Kind::InboxHead => InboxKey::Head(ShopId(name), BranchId(label)).into(),
+            Kind::InboxEvent => InboxKey::Event(ShopId(name), BranchId(label), number).into(),
+            Kind::InboxAck => {
+                InboxKey::Ack(ShopId(name), BranchId(label), TerminalId(label)).into()
+            }
+            Kind::Order => InboxKey::Order(ShopId(name), OrderId(label)).into(),
         }
     };
     Span { from: end(from, true), last: end(last, false) }
@@ -178,7 +188,8 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Item(..)
         | Key::Change(..)
         | Key::EditNote(..)
-        | Key::Session(..) => None,
+        | Key::Session(..)
+        | Key::Inbox(_) => None,
     }
 }
 

@@ -8,7 +8,7 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::cloud::row::SERVER_NAME_BYTES_MAX;
-use crate::identity::{Epoch, TerminalId};
+use crate::identity::{BranchId, Epoch, ShopId, TerminalId};
 use crate::label::LABEL_BYTES_MAX;
 
 /// The most bytes, tag included, that are hashed in one piece.
@@ -69,6 +69,29 @@ pub(crate) fn server_name(key: &[u8]) -> Hash {
     assert!(!key.is_empty(), "an event has a key");
     assert!(key.len() <= SERVER_NAME_BYTES_MAX, "a key is short");
     digest(b'N', &[key])
+}
+
+/// Returns the digest of an online order's canonical bytes: what "the same order" means.
+#[must_use]
+pub fn order_hash(canonical: &[u8]) -> Hash {
+    assert!(!canonical.is_empty(), "an order says something");
+    digest(b'O', &[canonical])
+}
+
+/// Returns what stands before the first event of a branch's inbox.
+#[must_use]
+pub fn inbox_genesis(shop: ShopId, branch: BranchId) -> Hash {
+    let (shop, branch) = (shop.0.as_bytes(), branch.0.as_bytes());
+    assert!(!shop.is_empty() && !branch.is_empty(), "an inbox belongs to a branch with a name");
+    assert!(!shop.contains(&0), "a name is text, so a zero ends it");
+    digest(b'B', &[shop, &[0], branch])
+}
+
+/// Returns the digest behind the id of an inventory event: of all that it comes from.
+pub(crate) fn inbox_event_id(origin: &[u8]) -> Hash {
+    assert!(!origin.is_empty(), "an event comes from somewhere");
+    assert!(origin.len() < SHORT_BYTES, "an origin is hashed in one piece");
+    digest(b'E', &[origin])
 }
 
 /// Returns the digest of the tag and the parts, one after the other.

@@ -70,6 +70,8 @@ ids! {
     ProductId;
     /// A category of products.
     CategoryId;
+    /// An online order as the shop's store front names it.
+    OrderId;
 }
 
 /// The name of a register session: that of the event that opened it, on its register.

@@ -19,6 +19,7 @@
 //! | [`identity`], [`label`], [`money`], [`event`] | what is a sale, parsed at the border? |
 //! | [`journal`], [`hash`] | how is a till's history chained? |
 //! | [`catalog`] | what can be sold, and what does all of it add up to? |
+//! | [`inbox`] | what has happened to a branch's stock outside of the till? |
 //! | [`terminal`] | what does a till store and decide? |
 //! | [`cloud`] | what does the cloud store and decide? |
 //! | [`session`] | when does a till speak, and when does it try again? |
@@ -36,6 +37,7 @@ pub mod codec;
 pub mod event;
 pub mod hash;
 pub mod identity;
+pub mod inbox;
 pub mod journal;
 pub mod label;
 pub mod machine;

@@ -15,8 +15,9 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
         prop_oneof![Just(0), 200..8_000_u64],
         prop_oneof![Just(0), 300..8_000_u64],
     );
-    (size, links(), commits, vec(timed(chaos_ms), 0..10)).prop_map(
-        move |(size, link, commits, faults)| {
+    let inbox = (prop_oneof![Just(0), 200..8_000_u64], any::<bool>());
+    (size, links(), commits, vec(timed(chaos_ms), 0..10), inbox).prop_map(
+        move |(size, link, commits, faults, (order_every_ms, relay))| {
             let (crash_ppm, storage_error_ppm, catalog_edit_every_ms, session_every_ms) = commits;
             let (seed, tills, branches, sale_every_ms, park_unknown) = size;
             Plan {
@@ -30,6 +31,8 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 session_every_ms,
                 // Beside operators, and in half of the plans: drawn from the plan's own seed.
                 till_edit_every_ms: if seed % 2 == 0 { catalog_edit_every_ms } else { 0 },
+                order_every_ms,
+                relay,
                 link,
                 crash_ppm,
                 storage_error_ppm,

@@ -94,6 +94,20 @@ counted! {
         EditDeleted = "cloud.edit/deleted",
         EditUnknown = "cloud.edit/unknown",
         OverlayDropped = "till.edit/in the catalog",
+        OrderPlaced = "order.place",
+        OrderAgain = "order.place/again",
+        OrderTaken = "order.place/taken",
+        OrderCancelled = "order.cancel",
+        StoreBuffer = "store.buffer",
+        InboxRelay = "inbox.relay",
+        InboxPage = "inbox.pending",
+        InboxRestart = "inbox.pending/restart",
+        InboxAck = "inbox.ack",
+        InboxAckUnknown = "inbox.ack/unknown place",
+        TillInbox = "till.inbox",
+        TillInboxAgain = "till.inbox/applied before",
+        TillReview = "till.inbox/negative stock",
+        CollectorInput = "collector.input",
     }
 }
 
@@ -249,6 +263,9 @@ impl Transition {
                 | Self::EditDeleted
                 | Self::EditUnknown
                 | Self::OverlayDropped
+                | Self::InboxAckUnknown
+                | Self::TillInboxAgain
+                | Self::TillReview
         )
     }
 

@@ -36,6 +36,9 @@ laws! {
     NeverForgotten,
     /// Per device and epoch the cloud's accepted sequence has no gap and its hash chain verifies.
     JournalIntact,
+    /// Each terminal applies each inventory event addressed to its branch exactly once, acks after
+    /// its commit, in (`created_at`, `event_id`) order within what it has fetched.
+    InboxOnce,
     /// Stock is the sum of movements, on both sides, always.
     StockIsSum,
     /// At catalog version V a terminal's cloud-owned fields equal the cloud's at V; versions never

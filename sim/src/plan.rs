@@ -30,6 +30,12 @@ pub struct Plan {
     /// The mean time between two edits of the catalog at a till, in milliseconds; 0 for none.
     #[serde(default)]
     pub till_edit_every_ms: u64,
+    /// The mean time between two online orders, in milliseconds; 0 if there are none.
+    #[serde(default)]
+    pub order_every_ms: u64,
+    /// Whether the tills of a branch hear of each other's movements.
+    #[serde(default)]
+    pub relay: bool,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -217,6 +223,10 @@ impl Plan {
         let mut edits = Stream::new(seed, "plan/edits", 0);
         let at_tills = edits.happens(600_000) && edited;
         let till_edit_every_ms = if at_tills { edits.between(400, 6_000) } else { 0 };
+        let mut inbox = Stream::new(seed, "plan/inbox", 0);
+        let ordered = inbox.happens(500_000);
+        let order_every_ms = if ordered { inbox.between(200, 6_000) } else { 0 };
+        let relay = inbox.happens(250_000);
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -229,6 +239,8 @@ impl Plan {
             catalog_edit_every_ms,
             session_every_ms,
             till_edit_every_ms,
+            order_every_ms,
+            relay,
             link,
             crash_ppm,
             storage_error_ppm,

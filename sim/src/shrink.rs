@@ -65,6 +65,8 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     push(&|plan| plan.till_edit_every_ms = 0);
     push(&|plan| (plan.catalog_edit_every_ms, plan.till_edit_every_ms) = (0, 0));
     push(&|plan| plan.session_every_ms = 0);
+    push(&|plan| plan.order_every_ms = 0);
+    push(&|plan| plan.relay = false);
     push(&|plan| plan.tills = (plan.tills / 2).max(1));
     push(&|plan| plan.tills = (plan.tills - 1).max(1));
     push(&|plan| plan.branches = 1);

@@ -17,6 +17,8 @@ fn plan(faults: &[(u64, Fault)]) -> Plan {
         catalog_edit_every_ms: 0,
         session_every_ms: 0,
         till_edit_every_ms: 0,
+        order_every_ms: 0,
+        relay: false,
         link: LinkPlan { latency_us: 5_000, jitter_us: 20_000, ..LinkPlan::default() },
         crash_ppm: 0,
         storage_error_ppm: 0,

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::api;
+use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
@@ -73,6 +74,7 @@ pub struct Daemon {
     server: JoinHandle<std::io::Result<()>>,
     sync: JoinHandle<Result<std::convert::Infallible, TillError>>,
     follow: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    collect: JoinHandle<Result<std::convert::Infallible, TillError>>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -142,6 +144,18 @@ pub fn follow_loop(
     Ok(FollowLoop::new(till, transport(home, config)?, session::Config::default()))
 }
 
+/// Returns the loop of an open till that collects inventory events, over TCP.
+///
+/// # Errors
+/// As [`sync_loop`].
+pub fn collect_loop(
+    home: &Home,
+    config: &Config,
+    till: Till<Disk>,
+) -> Result<CollectLoop<Disk, HttpConnector>, DaemonError> {
+    Ok(CollectLoop::new(till, transport(home, config)?, session::Config::default()))
+}
+
 fn transport(home: &Home, config: &Config) -> Result<Transport<HttpConnector>, DaemonError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -162,6 +176,7 @@ impl Daemon {
         let till = open(&home, config.identity).await?;
         let sync = sync_loop(&home, &config, till.clone())?;
         let follow = follow_loop(&home, &config, till.clone())?;
+        let collect = collect_loop(&home, &config, till.clone())?;
         let link = sync.link();
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -178,9 +193,10 @@ impl Daemon {
         let server = tokio::spawn(async move { serving.await });
         let sync = tokio::spawn(sync.run());
         let follow = tokio::spawn(follow.run());
+        let collect = tokio::spawn(collect.run());
         home.write_api(&address.to_string(), &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
-        Ok(Self { home, till, address, token, server, sync, follow, stop })
+        Ok(Self { home, till, address, token, server, sync, follow, collect, stop })
     }
 
     /// Returns where the API listens.
@@ -219,6 +235,11 @@ impl Daemon {
                 Ok(Err(error)) => error.into(),
                 Err(error) => DaemonError::Ended(error.to_string()),
             }),
+            collect = &mut self.collect => Err(match collect {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
             server = &mut self.server => Err(DaemonError::Ended(match server {
                 Ok(Ok(())) => "the API".to_owned(),
                 Ok(Err(error)) => error.to_string(),
@@ -234,8 +255,10 @@ impl Daemon {
         self.server.abort();
         self.sync.abort();
         self.follow.abort();
+        self.collect.abort();
         let _aborted = (&mut self.sync).await;
         let _aborted = (&mut self.follow).await;
+        let _aborted = (&mut self.collect).await;
         ended
     }
 }

@@ -163,6 +163,7 @@ pub async fn product<S: TillStore>(
         | Output::NothingToRetry
         | Output::Catalogued(_)
         | Output::Session(_)
+        | Output::Inbox(_)
         | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }

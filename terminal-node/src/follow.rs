@@ -166,7 +166,8 @@ where
             | terminal::Output::Invalid(_)
             | terminal::Output::Settled(_)
             | terminal::Output::NothingToRetry
-            | terminal::Output::Session(_)) => {
+            | terminal::Output::Session(_)
+            | terminal::Output::Inbox(_)) => {
                 unreachable!("a page of the catalog is not answered by {output:?}")
             }
         }

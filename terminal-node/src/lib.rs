@@ -12,6 +12,7 @@
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
 //! | [`edit`] | how does a correction made at the till become an event? |
+//! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -24,6 +25,7 @@
 pub mod api;
 pub mod books;
 pub mod cli;
+pub mod collect;
 pub mod config;
 pub mod daemon;
 pub mod drawer;
@@ -33,6 +35,7 @@ pub mod import;
 pub mod ports;
 pub mod sample;
 pub mod shelf;
+pub mod stock;
 pub mod sync;
 pub mod till;
 pub mod transport;

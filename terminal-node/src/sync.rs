@@ -271,7 +271,8 @@ where
             | terminal::Output::NothingToRetry
             | terminal::Output::Catalogued(_)
             | terminal::Output::CatalogUnreadable(_)
-            | terminal::Output::Session(_)) => {
+            | terminal::Output::Session(_)
+            | terminal::Output::Inbox(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }

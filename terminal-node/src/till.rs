@@ -109,6 +109,8 @@ struct Shared<S> {
     nudges: Nudges,
     /// For the loop that follows the catalog.
     follower: Nudges,
+    /// For the loop that collects inventory events.
+    collector: Nudges,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -139,6 +141,7 @@ impl<S: TillStore> Till<S> {
             clock,
             nudges: Nudges::default(),
             follower: Nudges::default(),
+            collector: Nudges::default(),
             failure: watch::Sender::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -299,6 +302,7 @@ impl<S: TillStore> Till<S> {
         self.shared.nudges.announce(nudge);
         if nudge != Nudge::Recorded {
             self.shared.follower.announce(nudge);
+            self.shared.collector.announce(nudge);
         }
     }
 
@@ -310,6 +314,11 @@ impl<S: TillStore> Till<S> {
     /// Waits for the next nudge that is about the catalog too.
     pub async fn nudged_to_follow(&self) -> Nudge {
         self.shared.follower.next().await
+    }
+
+    /// Waits for the next nudge that is about inventory events too.
+    pub async fn nudged_to_collect(&self) -> Nudge {
+        self.shared.collector.next().await
     }
 
     /// Waits for the next nudge: the sync loop's side of [`Till::nudge`].
@@ -452,7 +461,8 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::NothingToRetry
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
-        | Output::Session(_) => unreachable!("an opening is not answered by {output:?}"),
+        | Output::Session(_)
+        | Output::Inbox(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

@@ -20,6 +20,7 @@ use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
+use counterfoil_protocol::wire::inbox::{Ack, AckAnswer, Cursor, PendingAnswer};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
 use counterfoil_protocol::wire::session::SessionReport;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
@@ -255,6 +256,39 @@ impl<C: Connector> Transport<C> {
         let ask = Ask::Get(format!("/v1/sessions/{pos}/{session}"));
         let answer = self.send(ask, 0, request_id).await?;
         SessionReport::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Asks for inventory events after a place.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn pending(
+        &mut self,
+        after: Cursor,
+        limit: usize,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<PendingAnswer, Fault> {
+        let Cursor { seq, chain } = after;
+        let query = format!("after={seq}&chain={chain}&limit={limit}");
+        let ask = Ask::Get(format!("/v1/inventory-events/pending?{query}"));
+        let answer = self.send(ask, attempt, request_id).await?;
+        PendingAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Says how far inventory events are applied.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn acknowledge(
+        &mut self,
+        ack: &Ack,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<AckAnswer, Fault> {
+        let ask = Ask::Post("/v1/inventory-events/ack", ack.encode());
+        let answer = self.send(ask, attempt, request_id).await?;
+        AckAnswer::decode(&answer).map_err(|error| unreadable(&error))
     }
 
     /// Drops the connection; the next request makes a new one.

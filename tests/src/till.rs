@@ -126,6 +126,14 @@ impl Door {
         http::ask(&self.address, method, path, &self.token, body).await
     }
 
+    /// Asks a route without a body, and returns its JSON.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is a refusal.
+    pub async fn look(&self, path: &str) -> anyhow::Result<serde_json::Value> {
+        self.get(path).await
+    }
+
     /// Sells. Harmless to repeat: the till knows each event by its name.
     ///
     /// # Errors

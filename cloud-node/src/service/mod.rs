@@ -7,6 +7,9 @@
 //! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
 //! | `GET /v1/sessions/{pos}/{session}` | whether the cloud has what a till states of its day |
 //! | `GET /v1/admin/sessions` | operator: the days of a shop's registers |
+//! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
+//! | `GET /v1/storefront/stock` | operator: what the online store may show |
+//! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
 //! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
@@ -28,7 +31,9 @@ mod edits;
 mod frame;
 mod handshake;
 mod health;
+mod inbox;
 mod json;
+mod orders;
 mod packed;
 mod rollup;
 mod sales_events;
@@ -39,7 +44,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
@@ -155,6 +160,13 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
         .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
         .route("/v1/admin/sessions", get(sessions::list::<Q>))
+        .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
+        .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
+        .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/admin/orders", post(orders::place::<Q>))
+        .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
+        .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
+        .route("/v1/admin/relay", put(orders::set_relay::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))

@@ -12,12 +12,14 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::edited;
+use super::inbox::{InboxKey, feed};
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::sessions::Session;
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
 use crate::identity::{EventKey, ProductId, SessionId};
+use crate::inbox::{InboxEvent, Reference, relayed_event_id};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
 use crate::problem::ErrorCode;
@@ -28,6 +30,9 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
     let id = caller.terminal;
     assert!(!offer.is_empty() && offer.len() <= PUSH_ITEMS_MAX, "a checked push is bounded");
     keys.insert(Key::Lane(id, offer.epoch));
+    let site = caller.site;
+    keys.insert(InboxKey::Relay(site.shop, site.branch).into());
+    keys.insert(InboxKey::Head(site.shop, site.branch).into());
     let segments = offer.items.iter().map(|item| Segment::number(item.seq));
     let mut before = None;
     keys.extend(
@@ -73,10 +78,23 @@ pub(super) fn step(
         return Output::Pushed(PushAnswer { head: 0, results: Vec::new(), stopped });
     };
     let before = lane.clone();
+    let relayed = rows.relays(caller.site).then(Vec::new);
     let moved = BTreeMap::new();
     let (open, grown, shown, counting) = (None, false, None, None);
-    let mut ingest =
-        Ingest { cloud, rows, now, caller, offer, lane, open, grown, shown, moved, counting };
+    let mut ingest = Ingest {
+        cloud,
+        rows,
+        now,
+        caller,
+        offer,
+        lane,
+        open,
+        grown,
+        shown,
+        moved,
+        counting,
+        relayed,
+    };
     let mut first = None;
     let mut results = Vec::with_capacity(offer.items.len());
     let mut stopped = None;
@@ -97,6 +115,7 @@ pub(super) fn step(
     ingest.close();
     ingest.keep_session();
     ingest.keep_movements(first);
+    ingest.relay();
     let lane = ingest.lane;
     let whole = results.len() == offer.items.len();
     assert_eq!(whole, stopped.is_none(), "each item has its result, or there is a reason");
@@ -130,6 +149,8 @@ struct Ingest<'a, 'r> {
     moved: BTreeMap<ProductId, Stock>,
     /// The register session that was counted last; it is written back when another is.
     counting: Option<(Key, Session)>,
+    /// What the other tills of the branch are to hear of it; none if they hear nothing.
+    relayed: Option<Vec<InboxEvent>>,
 }
 
 impl Ingest<'_, '_> {
@@ -254,7 +275,7 @@ impl Ingest<'_, '_> {
         }
         match fate {
             Fate::Posted => {
-                self.apply(event);
+                self.apply(item, event);
                 self.posted(event, name).unwrap_or(Verdict::Created(name))
             }
             Fate::Parked(code) => Verdict::Parked(code),
@@ -289,12 +310,21 @@ impl Ingest<'_, '_> {
     }
 
     /// Gives the event its effects: stock movements, what a till's edit may change, totals.
-    fn apply(&mut self, event: &Event) {
+    fn apply(&mut self, item: &Offered, event: &Event) {
+        let (shop, key) = (self.caller.site.shop, event.key(self.caller.terminal));
         if let Some(edit) = event.edit() {
-            let (shop, key) = (self.caller.site.shop, event.key(self.caller.terminal));
             edited::decide(self.rows, self.now, shop, key, edit);
         }
-        for movement in event.movements() {
+        for (number, movement) in (0..).zip(event.movements()) {
+            if let Some(relayed) = &mut self.relayed {
+                relayed.push(InboxEvent {
+                    id: relayed_event_id(shop, &key, item.payload_hash, number),
+                    created_at: event.at(),
+                    product: movement.product,
+                    delta: movement.delta,
+                    reference: Reference::Sale(key),
+                });
+            }
             let sum = self.moved.entry(movement.product).or_default();
             *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
             assert!(sum.movements > 0, "what moves is counted");
@@ -344,6 +374,13 @@ impl Ingest<'_, '_> {
         let site = self.caller.site;
         let key = Key::Movements(site.shop, site.branch, first);
         self.rows.append(key, Record::Movements(moved));
+    }
+
+    /// Lets the other tills of the branch hear of what this push moved, if they are to.
+    fn relay(&mut self) {
+        let Some(events) = self.relayed.take().filter(|events| !events.is_empty()) else { return };
+        assert!(self.lane.posted.events > 0, "only what is posted is relayed");
+        feed::append(self.rows, self.now, self.caller.site, Some(self.caller.terminal), &events);
     }
 
     fn keep_conflict(&mut self, item: &Offered, key: EventKey) {

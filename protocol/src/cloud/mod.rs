@@ -7,6 +7,7 @@
 //! | [`Input::Push`] | journal, ledger, stock; edits of tills | `ingest`, [`edited`] |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
+//! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! What was posted of a register's session is kept by [`sessions`].
@@ -19,6 +20,7 @@ pub mod catalog;
 mod damage;
 pub mod edited;
 mod greet;
+pub mod inbox;
 mod ingest;
 pub mod rollup;
 pub mod row;
@@ -39,6 +41,7 @@ use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, We
 
 pub use catalog::{Edit, Edits};
 pub use edited::{EditNote, FieldNote};
+pub use inbox::{InboxKey, InboxRecord};
 pub use rollup::RollUp;
 pub use row::{Key, Record};
 
@@ -126,6 +129,8 @@ pub enum Input {
         /// Which history, and its entries.
         offer: Offer,
     },
+    /// An order, or anything else about a branch's inbox.
+    Inbox(inbox::Input),
 }
 
 /// A push whose payloads have been read, and all that can be said of them without a database.
@@ -238,6 +243,8 @@ pub enum Output {
     Denied(Denial),
     /// The terminal was moved while the request was under way: authenticate again.
     Moved,
+    /// What became of something about a branch's inbox.
+    Inbox(inbox::Output),
 }
 
 impl Machine for Cloud {
@@ -264,6 +271,7 @@ impl Machine for Cloud {
                 keys.insert(Key::Terminal(caller.terminal));
                 ingest::reads(*self, caller, offer, keys);
             }
+            Input::Inbox(input) => inbox::reads(input, keys),
         }
     }
 
@@ -287,6 +295,7 @@ impl Machine for Cloud {
                 Ok(()) => ingest::step(*self, rows, now, caller, offer),
                 Err(refusal) => refusal,
             },
+            Input::Inbox(input) => inbox::step(rows, now, input),
         }
     }
 }

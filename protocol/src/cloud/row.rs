@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::edited::EditNote;
+use super::inbox::{InboxKey, InboxRecord};
 use super::sessions::Session;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
@@ -109,6 +110,8 @@ pub enum Key {
     Session(ShopId, TerminalId, PosId, SessionId),
     /// What became of a till's edit of the catalog. From ingest, for ever.
     EditNote(ShopId, EventKey),
+    /// A row of a branch's inbox of inventory events.
+    Inbox(InboxKey),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -146,6 +149,8 @@ pub enum Record {
     Session(Session),
     /// Of [`Key::EditNote`].
     EditNote(EditNote),
+    /// Of [`Key::Inbox`].
+    Inbox(InboxRecord),
 }
 
 /// An enrolled till.
@@ -370,6 +375,7 @@ impl Key {
                 to.kind(15).label(shop.0).label(terminal.0).label(pos.0).label(session.0)
             }
             Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
+            Self::Inbox(key) => key.write(to),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -416,6 +422,9 @@ impl Key {
                 LocalEventId(from.label()?),
             ),
             23 => Self::EditNote(ShopId(from.label()?), read_event_key(&mut from)?),
+            kind if InboxKey::KINDS.contains(&kind) => {
+                Self::Inbox(InboxKey::read(kind, &mut from)?)
+            }
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -444,6 +453,9 @@ fn read_kind(from: &mut KeyReader<'_>) -> Result<Kind, Damaged> {
 
 impl Record {
     pub(super) const fn belongs_to(&self, key: &Key) -> bool {
+        if let (Self::Inbox(record), Key::Inbox(key)) = (self, key) {
+            return record.belongs_to(key);
+        }
         matches!(
             (self, key),
             (Self::Terminal(_), Key::Terminal(..))

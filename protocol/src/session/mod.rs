@@ -18,6 +18,7 @@
 pub mod backoff;
 mod config;
 pub mod follow;
+pub mod inbox;
 
 use crate::identity::Epoch;
 use crate::problem::Denial;

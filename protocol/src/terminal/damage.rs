@@ -46,6 +46,10 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         | Record::LocalInSession(_)
         | Record::Closing(_)
         | Record::LocalEdits(_)
+        | Record::Movement(_)
+        | Record::Applied(_)
+        | Record::Review(_)
+        | Record::Inbox(_)
         | Record::Series(_)
         | Record::Stock(_) => None,
     }

@@ -9,6 +9,7 @@
 //! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | a register's day |
 //! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
+//! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -20,6 +21,7 @@ pub mod catalog;
 mod damage;
 pub mod edits;
 mod greeted;
+pub mod inbox;
 mod open;
 pub mod pull;
 mod record;
@@ -123,6 +125,8 @@ pub enum Input {
     Session(SessionDraft),
     /// The cloud has said what it makes of a session; checked.
     SessionVerdict(SessionReport),
+    /// Something about the branch's inbox of inventory events.
+    Inbox(inbox::Input),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -187,6 +191,8 @@ pub enum Output {
     CatalogUnreadable(EntityId),
     /// Nothing was recorded for a register's session, or the cloud's word on it was noted.
     Session(SessionOutput),
+    /// What became of something about the branch's inbox.
+    Inbox(inbox::Output),
 }
 
 /// Why a till has opened a new epoch.
@@ -233,6 +239,7 @@ impl Machine for Terminal {
             Input::CatalogRun(run) => catalog::reads_run(run, keys),
             Input::Session(draft) => register::reads(draft, keys),
             Input::SessionVerdict(report) => register::reads_told(report, keys),
+            Input::Inbox(input) => inbox::reads(input, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -262,6 +269,7 @@ impl Machine for Terminal {
             Input::CatalogRun(run) => catalog::run(rows, run),
             Input::Session(draft) => register::step(rows, now, meta, draft),
             Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
+            Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
         }
     }
 }

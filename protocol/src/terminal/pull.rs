@@ -268,7 +268,11 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Item(_)
                 | Key::LocalEdits
                 | Key::Register(_)
-                | Key::Closing(..) => {}
+                | Key::Closing(..)
+                | Key::Movement(_)
+                | Key::Applied(_)
+                | Key::Review(_)
+                | Key::Inbox => {}
             }
         }
     }

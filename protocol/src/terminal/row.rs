@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::edits::LocalEdits;
+use super::inbox::{InboxState, Movement, Review};
 use super::register::{ClosedSession, Register};
 pub use super::seen::{KnownInSession, Seen};
 use super::{Backlog, Identity, Terminal};
@@ -14,6 +15,7 @@ use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
+use crate::inbox::EventId;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
@@ -75,6 +77,14 @@ pub enum Key {
     Closing(PosId, LocalEventId),
     /// What was edited here and is not in the catalog yet. One row, while there is anything.
     LocalEdits,
+    /// A movement that came through the inbox, by its number on this till, from 1. For ever.
+    Movement(u64),
+    /// An inventory event that was applied. For ever: it must not be applied again.
+    Applied(EventId),
+    /// A product whose stock an inventory event made negative. Until a person has looked at it.
+    Review(ProductId),
+    /// Where the till stands in its branch's inbox. One row, from the first event on.
+    Inbox,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -106,6 +116,14 @@ pub enum Record {
     Closing(ClosedSession),
     /// Of [`Key::LocalEdits`].
     LocalEdits(LocalEdits),
+    /// Of [`Key::Movement`].
+    Movement(Movement),
+    /// Of [`Key::Applied`]: the number of its movement.
+    Applied(u64),
+    /// Of [`Key::Review`].
+    Review(Review),
+    /// Of [`Key::Inbox`].
+    Inbox(InboxState),
 }
 
 /// The till's books.
@@ -357,10 +375,14 @@ impl Key {
             Self::Register(pos) => to.kind(10).label(pos.0),
             Self::Closing(pos, local_id) => to.kind(11).label(pos.0).label(local_id.0),
             Self::LocalEdits => to.kind(14),
+            Self::Movement(number) => to.kind(12).number(*number),
+            Self::Applied(event) => to.kind(13).hash(event.0),
+            Self::Review(product) => to.kind(15).label(product.0),
+            Self::Inbox => to.kind(16),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog | Self::LocalEdits);
+        let alone = matches!(self, Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox);
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -383,11 +405,15 @@ impl Key {
             10 => Self::Register(PosId(from.label()?)),
             11 => Self::Closing(PosId(from.label()?), LocalEventId(from.label()?)),
             14 => Self::LocalEdits,
+            12 => Self::Movement(from.number()?),
+            13 => Self::Applied(EventId(from.hash()?)),
+            15 => Self::Review(ProductId(from.label()?)),
+            16 => Self::Inbox,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog | Self::LocalEdits);
+        let alone = matches!(key, Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox);
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -410,6 +436,10 @@ impl Record {
                 | (Self::Register(_), Key::Register(_))
                 | (Self::Closing(_), Key::Closing(..))
                 | (Self::LocalEdits(_), Key::LocalEdits)
+                | (Self::Movement(_), Key::Movement(_))
+                | (Self::Applied(_), Key::Applied(_))
+                | (Self::Review(_), Key::Review(_))
+                | (Self::Inbox(_), Key::Inbox)
         )
     }
 }

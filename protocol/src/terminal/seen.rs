@@ -49,7 +49,11 @@ impl Seen {
             | Record::Item(_)
             | Record::Register(_)
             | Record::Closing(_)
-            | Record::LocalEdits(_) => None,
+            | Record::LocalEdits(_)
+            | Record::Movement(_)
+            | Record::Applied(_)
+            | Record::Review(_)
+            | Record::Inbox(_) => None,
         }
     }
 

@@ -4,5 +4,6 @@
 pub mod catalog;
 pub mod edit;
 pub mod event;
+pub mod inbox;
 pub mod message;
 pub mod session;

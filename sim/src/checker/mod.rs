@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod inbox;
 mod ownership;
 mod sessions;
 mod whole;
@@ -16,12 +17,14 @@ use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+use counterfoil_protocol::inbox::EventId;
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
 
 use self::catalog::History;
+use self::inbox::{Inbox, Inboxes};
 use self::sessions::{InSession, Name, Posted};
 use crate::law::{Law, Tally, Violation};
 
@@ -81,6 +84,7 @@ pub struct Checker {
     catalog: History,
     /// Those that a restore of the cloud has ended.
     former_catalogs: Vec<History>,
+    inbox: Inbox,
 }
 
 /// What the checkers know of one device: a till's machine, or a copy of it.
@@ -95,6 +99,8 @@ struct Device {
     exact: bool,
     /// What lies over its catalog.
     edits: Vec<Waiting>,
+    /// The inventory events that it has applied, and what they moved.
+    applied: BTreeMap<EventId, (ProductId, i64)>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -108,6 +114,7 @@ pub struct CloudBackup {
     posted: BTreeSet<Fact>,
     sessions: BTreeMap<Name, Posted>,
     catalog: History,
+    inbox: Inboxes,
 }
 
 /// The checkers' own copy of a journal's head.
@@ -127,6 +134,7 @@ impl Checker {
             catalog: None,
             exact: false,
             edits: Vec::new(),
+            applied: BTreeMap::new(),
         });
         self.devices.len() - 1
     }
@@ -156,6 +164,7 @@ impl Checker {
             posted: self.posted.clone(),
             sessions: self.sessions.clone(),
             catalog: self.catalog.clone(),
+            inbox: self.inbox.backup(),
         }
     }
 
@@ -165,6 +174,7 @@ impl Checker {
         self.posted = backup.posted.clone();
         self.sessions = backup.sessions.clone();
         self.restore_catalog(&backup.catalog);
+        self.inbox.restore(&backup.inbox);
     }
 
     /// A till has committed what is `written`.
@@ -265,6 +275,7 @@ impl Checker {
         self.catalog_committed(at_ms, written)?;
         let mut posted = Vec::new();
         self.cloud_edits(at_ms, !sites.is_empty(), written)?;
+        self.inbox_committed(at_ms, sites, written)?;
         for (key, record) in written {
             match (key, record.as_deref()) {
                 (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) => {
@@ -359,6 +370,7 @@ impl Checker {
     ) -> Result<(), Violation> {
         self.till_catalog(at_ms, device, rows, written)?;
         self.till_edits(at_ms, device, rows, written)?;
+        self.till_inbox(at_ms, device, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

@@ -50,6 +50,9 @@ impl Checker {
                 *stock.entry(*product).or_default() += delta;
             }
         }
+        for (product, delta) in self.devices[device].applied.values() {
+            *stock.entry(*product).or_default() += delta;
+        }
         for (product, sum) in stock {
             let held = match rows.get(&terminal::Key::Stock(product)).map(Arc::as_ref) {
                 Some(terminal::Record::Stock(stock)) => stock.quantity.0,
@@ -67,7 +70,7 @@ impl Checker {
     /// # Errors
     /// The first law that does not hold.
     pub fn cloud_whole(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
-        let mut stock: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
+        let mut stock = self.ordered(at_ms, rows)?;
         let mut held: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
         let mut events = 0;
         let mut posted = 0;

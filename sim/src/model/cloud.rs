@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site};
+use counterfoil_protocol::cloud::{Caller, Cloud, Input, Key, Offer, Output, Record, Site, inbox};
 use counterfoil_protocol::cloud::{RollUp, UnknownProducts, rollup, row::Terminal};
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, TerminalId};
@@ -11,6 +11,7 @@ use counterfoil_protocol::machine;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::Ack;
 use counterfoil_protocol::wire::message::{Hello, Push, Standing, Stopped, Verdict};
 use counterfoil_storage::memory::{Failure, Image};
 
@@ -124,6 +125,18 @@ impl World {
                 self.serve_session(&request, site, id, (pos, session));
                 return Ok(());
             }
+            Kind::Pending(from) => {
+                let reply = self.serve_inbox(site, id, from);
+                self.reply(&request, reply);
+                return Ok(());
+            }
+            Kind::Ack => match Ack::decode(&request.bytes) {
+                Ok(ack) => {
+                    let input = Input::Inbox(inbox::Input::Ack { caller, ack });
+                    (input, Epoch::default(), Vec::new())
+                }
+                Err(_) => return self.reject(&request),
+            },
             Kind::Hello => match Hello::decode(&request.bytes) {
                 Ok(hello) => (Input::Hello { caller, hello }, Epoch::default(), Vec::new()),
                 Err(_) => return self.reject(&request),
@@ -213,7 +226,7 @@ impl World {
     }
 
     /// Runs a group on the cloud's machine; `None` if the cloud died of it.
-    fn cloud_step(
+    pub(super) fn cloud_step(
         &mut self,
         inputs: &[Input],
         sites: &BTreeSet<Site>,
@@ -311,7 +324,15 @@ impl World {
                 self.deny(&job.from, denial);
                 return Ok(());
             }
+            Output::Inbox(inbox::Output::Acked(answer)) => {
+                self.coverage.saw(Transition::InboxAck);
+                if !answer.known {
+                    self.coverage.saw(Transition::InboxAckUnknown);
+                }
+                Reply::Acked(answer.encode())
+            }
             Output::Moved
+            | Output::Inbox(_)
             | Output::Enrolled
             | Output::OtherSite(_)
             | Output::Revoked

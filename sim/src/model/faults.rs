@@ -175,6 +175,7 @@ impl World {
                 self.start_till(till)?;
             }
             self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
+            self.inbox_link_up(till)?;
             self.sell_out(till)?;
         }
         self.after(STAFF_MS * 1000, Happening::Staff);
@@ -235,7 +236,11 @@ impl World {
                 | Key::Item(_)
                 | Key::LocalEdits
                 | Key::Register(_)
-                | Key::Closing(..) => None,
+                | Key::Closing(..)
+                | Key::Movement(_)
+                | Key::Applied(_)
+                | Key::Review(_)
+                | Key::Inbox => None,
             })
             .collect()
     }

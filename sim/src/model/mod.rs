@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 mod cloud;
 mod edits;
 mod faults;
+mod inbox;
 mod link;
 mod sessions;
 mod till;
@@ -22,6 +23,7 @@ use counterfoil_protocol::identity::{BranchId, PosId, SessionId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::Cursor;
 
 use crate::checker::Checker;
 use crate::coverage::Coverage;
@@ -32,6 +34,7 @@ use crate::runner::Outcome;
 use crate::sales::Sales;
 
 use cloud::CloudHost;
+use inbox::StoreFront;
 use till::TillHost;
 
 /// The clock of tills and cloud at the start of a run.
@@ -96,6 +99,8 @@ struct World {
     pace: (u64, u64),
     /// Whoever edits the catalog.
     editor: Stream,
+    /// The online store.
+    front: StoreFront,
 }
 
 #[derive(Debug)]
@@ -137,6 +142,9 @@ enum Happening {
     EditAtTill(usize),
     FollowWake(usize, u32),
     Drawer(usize),
+    Order,
+    Relay,
+    CollectWake(usize, u32),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -162,6 +170,8 @@ enum Kind {
     Push,
     Catalog(Wanted),
     Session(PosId, SessionId),
+    Pending(Cursor),
+    Ack,
 }
 
 /// What comes back.
@@ -172,6 +182,8 @@ enum Reply {
     Delta(Vec<u8>),
     Run(Vec<u8>),
     Session(Vec<u8>),
+    Pending(Vec<u8>),
+    Acked(Vec<u8>),
     Fault(Fault),
 }
 
@@ -192,6 +204,7 @@ impl World {
             healed: false,
             pace: (0, 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
+            front: StoreFront::new(plan),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -207,6 +220,12 @@ impl World {
         }
         if plan.catalog_edit_every_ms > 0 {
             world.at(plan.catalog_edit_every_ms * 1000, Happening::EditCatalog);
+        }
+        if plan.order_every_ms > 0 {
+            world.at(plan.order_every_ms * 1000, Happening::Order);
+        }
+        if plan.relay {
+            world.at(plan.chaos_ms * 125, Happening::Relay);
         }
         world.at(plan.chaos_ms * 1000, Happening::Heal);
         world
@@ -260,6 +279,9 @@ impl World {
             Happening::EditAtTill(till) => self.edit_at_till(till),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::Drawer(till) => self.drawer(till),
+            Happening::Order => self.order(),
+            Happening::Relay => self.switch_relay_on(),
+            Happening::CollectWake(till, life) => self.collect_wake(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -306,6 +328,9 @@ impl World {
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::Drawer(till) => (16, *till, 0),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
+            Happening::Order => (16, 0, 0),
+            Happening::Relay => (17, 0, 0),
+            Happening::CollectWake(till, life) => (18, *till, u64::from(*life)),
         };
         let mut line = [0; 25];
         line[..8].copy_from_slice(&next.at_us.to_le_bytes());
@@ -323,6 +348,8 @@ impl World {
                     Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
                     Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
                     Reply::Session(_) => format!("till {till} hears: a word on a session"),
+                    Reply::Pending(_) => format!("till {till} hears: inventory events"),
+                    Reply::Acked(_) => format!("till {till} hears: acknowledged"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -344,6 +371,9 @@ impl World {
                 Happening::Staff => "staff looks at what needs attention".into(),
                 Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
+                Happening::Order => "somebody orders online".into(),
+                Happening::Relay => "tills are to hear of each other".into(),
+                Happening::CollectWake(till, _) => format!("till {till} thinks of its inbox"),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
                 Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
             };
@@ -366,6 +396,8 @@ impl World {
                 self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
                 self.checker.edits_drained(at, till.device, till.store.memory.rows())?;
             }
+            let cloud = self.cloud.store.memory.rows();
+            self.checker.inbox_drained(at, till.device, till.store.memory.rows(), cloud)?;
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
         let rows = self.cloud.store.memory.rows();
@@ -389,6 +421,7 @@ impl World {
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)
             && (self.plan.catalog_edit_every_ms == 0 || self.tills.iter().all(followed))
+            && self.inbox_drained()
     }
 
     fn not_drained(&mut self) -> Result<(), Violation> {

@@ -119,6 +119,7 @@ impl World {
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
+                | Output::Inbox(_)
                 | Output::Session(SessionOutput::Noted(_)),
             ) => unreachable!("none of them answers a session"),
         }

@@ -6,6 +6,7 @@ use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::session::follow::{Follower, Input as Follow};
+use counterfoil_protocol::session::inbox::Collector;
 use counterfoil_protocol::session::{Commit, Input as Heard, Nudge, Output as Wanted, Session};
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::Meta;
@@ -13,10 +14,12 @@ use counterfoil_protocol::terminal::{
     Backlog, Draft, Identity, Input, Key, Output, Parted, Record, SessionDraft, Terminal,
 };
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::PendingAnswer;
 use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
 use super::catalog::{FOLLOWS_FROM, Told};
+use super::inbox::COLLECTS_FROM;
 use super::sessions::ASKS_FROM;
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
@@ -45,6 +48,12 @@ pub(super) struct TillHost {
     /// It was answered with a proof. One from before may be of a history that a restore has ended,
     /// and say nothing of a version that has the same number by chance.
     pub(super) proven_since_heal: bool,
+    pub(super) collector: Option<Collector>,
+    /// When the collector's alarm is set for.
+    pub(super) collect_us: Option<u64>,
+    /// What the cloud has answered the collector, until it is committed.
+    pub(super) delivered: Option<PendingAnswer>,
+    pub(super) inbox_entropy: Stream,
     pub(super) skew_ms: i64,
     pub(super) alarm_us: Option<u64>,
     pub(super) cut_to_us: u64,
@@ -99,6 +108,10 @@ impl TillHost {
             told: None,
             asked_since_heal: false,
             proven_since_heal: false,
+            collector: None,
+            collect_us: None,
+            delivered: None,
+            inbox_entropy: stream("till/inbox"),
             skew_ms: 0,
             alarm_us: None,
             cut_to_us: 0,
@@ -225,6 +238,7 @@ impl World {
         host.session = Some(Session::new(session_config(), seed, Millis(at)));
         self.schedule_wake(till)?;
         self.start_following(till)?;
+        self.start_collecting(till)?;
         if let Some(draft) = self.tills[till].unsure.take() {
             self.record(till, draft)?;
         }
@@ -241,6 +255,7 @@ impl World {
         host.up = false;
         host.session = None;
         host.follower = None;
+        host.collector = None;
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
 
@@ -370,6 +385,7 @@ impl World {
             | Input::CatalogRun(_)
             | Input::Session(_)
             | Input::SessionVerdict(_)
+            | Input::Inbox(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -389,12 +405,19 @@ impl World {
         if request >= ASKS_FROM {
             return self.hear_session(till, reply);
         }
+        if request >= COLLECTS_FROM {
+            return self.hear_inbox(till, request, reply);
+        }
         if request >= FOLLOWS_FROM {
             return self.hear_catalog(till, request, reply);
         }
         let answer = match reply {
             Reply::Fault(fault) => Err(fault),
-            Reply::Delta(_) | Reply::Run(_) | Reply::Session(_) => Err(Fault::Transport),
+            Reply::Delta(_)
+            | Reply::Run(_)
+            | Reply::Session(_)
+            | Reply::Pending(_)
+            | Reply::Acked(_) => Err(Fault::Transport),
             Reply::Welcome(bytes) => {
                 Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
             }
@@ -496,5 +519,6 @@ fn kind(input: &Input) -> Transition {
         Input::CatalogRun(_) => Transition::TillRun,
         Input::Session(_) => Transition::TillSession,
         Input::SessionVerdict(_) => Transition::TillVerdict,
+        Input::Inbox(_) => Transition::TillInbox,
     }
 }

@@ -70,7 +70,8 @@ impl World {
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
-                | Output::Session(_),
+                | Output::Session(_)
+                | Output::Inbox(_),
             ) => unreachable!("none of them answers a record"),
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))

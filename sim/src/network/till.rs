@@ -235,7 +235,8 @@ async fn record(
         | Output::NothingToRetry
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
-        | Output::Session(_) => unreachable!("none of them answers a record"),
+        | Output::Session(_)
+        | Output::Inbox(_) => unreachable!("none of them answers a record"),
     }
     Ok(())
 }

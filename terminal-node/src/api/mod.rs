@@ -12,6 +12,8 @@
 //! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
 //! | `GET /products/{id}` | one product, with what was edited here |
 //! | `PATCH /products/{id}` | corrects its name, unit or category, see [`crate::edit::EditBody`] |
+//! | `GET /stock?product=&after=` `/movements?after=&limit=` | sums, and what came from elsewhere |
+//! | `GET /review`, `POST /review` `{productId}` | negative stock to look at, and that it is done |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -23,6 +25,7 @@ mod export;
 mod problem;
 mod product;
 pub(crate) mod sessions;
+mod stock;
 
 use std::sync::Arc;
 
@@ -148,6 +151,9 @@ pub fn router<S: TillStore + 'static>(
         .route("/figures", get(figures::<S>))
         .route("/products", get(products::<S>))
         .route("/products/{id}", get(product::show::<S>).patch(product::change::<S>))
+        .route("/stock", get(stock::stock::<S>))
+        .route("/movements", get(stock::moved::<S>))
+        .route("/review", get(stock::review::<S>).post(stock::done::<S>))
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)
@@ -216,7 +222,8 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         | Output::NothingToRetry
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
-        | Output::Session(_)) => unreachable!("a record is not answered by {output:?}"),
+        | Output::Session(_)
+        | Output::Inbox(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -277,7 +284,8 @@ impl BatchBody {
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
-                | Output::Session(_) => {
+                | Output::Session(_)
+                | Output::Inbox(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }
             }

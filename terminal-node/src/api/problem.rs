@@ -62,6 +62,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
     }
 
+    pub(super) fn nothing_to_review() -> Self {
+        let detail = "nobody was asked to look at this product";
+        Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
     pub(super) fn not_found() -> Self {
         let detail = "there is nothing at this address";
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)

@@ -64,6 +64,7 @@ async fn act<S: TillStore>(api: &Api<S>, body: SessionBody) -> Recorded {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
+        | Output::Inbox(_)
         | Output::CatalogUnreadable(_)) => unreachable!("a session does not answer {output:?}"),
     }
 }

@@ -19,6 +19,7 @@ use crate::daemon::{self, Disk};
 use crate::drawer::{Drawer, SessionBody};
 use crate::edit::{self, EditBody, Refused};
 use crate::shelf;
+use crate::stock::{self, ReviewItem, StockItem};
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -92,7 +93,8 @@ impl Access {
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
                     | Output::CatalogUnreadable(_)
-                    | Output::Session(_)) => {
+                    | Output::Session(_)
+                    | Output::Inbox(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }
                 }
@@ -127,6 +129,7 @@ impl Access {
                     | Output::Settled(_)
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
+                    | Output::Inbox(_)
                     | Output::CatalogUnreadable(_)) => {
                         unreachable!("a session does not answer {output:?}")
                     }
@@ -219,6 +222,41 @@ impl Access {
             Way::Daemon(client) => Ok(client.get(&format!("/queue?limit={limit}")).await?),
             Way::Direct(till) => Ok(till.queue(limit).await?),
         }
+    }
+
+    pub(super) async fn stock(
+        &self,
+        product: Option<ProductId>,
+    ) -> Result<Vec<StockItem>, Failure> {
+        match &self.way {
+            Way::Daemon(client) => {
+                let mut query = form_urlencoded::Serializer::new(String::from("/stock?"));
+                if let Some(product) = product {
+                    query.append_pair("product", product.as_str());
+                }
+                Ok(client.get(&query.finish()).await?)
+            }
+            Way::Direct(till) => Ok(stock::stock(till, product, None).await?),
+        }
+    }
+
+    pub(super) async fn reviews(&self) -> Result<Vec<ReviewItem>, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.get("/review").await?),
+            Way::Direct(till) => Ok(stock::reviews(till).await?),
+        }
+    }
+
+    pub(super) async fn reviewed(&self, product: ProductId) -> Result<(), Failure> {
+        let done = match &self.way {
+            Way::Daemon(client) => {
+                client.order("/review", json!({ "productId": product }).to_string()).await?;
+                true
+            }
+            Way::Direct(till) => stock::reviewed(till, product).await?,
+        };
+        let nobody = || Failure::Refused("nobody was asked to look at this product".to_owned());
+        done.then_some(()).ok_or_else(nobody)
     }
 
     pub(super) async fn figures(&self) -> Result<TillFigures, Failure> {

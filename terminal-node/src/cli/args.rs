@@ -51,6 +51,10 @@ pub(super) enum Command {
     Product(super::product::Product),
     /// Speaks to the cloud now, and waits until nothing is left to send.
     Sync(Sync),
+    /// Shows the stock as this till knows it: its own movements, and those of online orders.
+    Stock(StockOf),
+    /// Lists products that online orders took and that are not there.
+    Review(Review),
     /// Shows what all events of this till add up to.
     Figures(At),
     /// Writes all events with their state as JSON lines.
@@ -177,6 +181,23 @@ pub(super) struct Queue {
     /// The most events to list.
     #[arg(long, default_value_t = 50)]
     pub(super) limit: usize,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct StockOf {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Which product; the first thousand if none is named.
+    pub(super) product: Option<ProductId>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Review {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Notes that somebody has looked at this product.
+    #[arg(long)]
+    pub(super) done: Option<ProductId>,
 }
 
 #[derive(Debug, ClapArgs)]

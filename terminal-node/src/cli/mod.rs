@@ -9,6 +9,7 @@ mod commands;
 mod product;
 mod sessions;
 mod show;
+mod stock;
 
 use std::process::ExitCode;
 
@@ -148,6 +149,8 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Retry(retry) => commands::retry(retry).await,
         Command::Product(product) => product::product(output, product).await,
         Command::Sync(sync) => commands::sync(output, sync).await,
+        Command::Stock(of) => stock::stock(output, of).await,
+        Command::Review(review) => stock::review(output, review).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
         Command::Session(session) => sessions::run(output, session).await,

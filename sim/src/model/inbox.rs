@@ -1,0 +1,317 @@
+//! The inbox in the model: customers order online, and the tills of a branch hear of it.
+
+use std::collections::BTreeSet;
+
+use counterfoil_protocol::cloud::inbox::{self, Buffer, Order, feed, row::OrderLine};
+use counterfoil_protocol::cloud::{InboxKey, Output as CloudOutput, Record as CloudRecord, Site};
+use counterfoil_protocol::cloud::{InboxRecord, Input as CloudInput, Key as CloudKey};
+use counterfoil_protocol::identity::{OrderId, TerminalId};
+use counterfoil_protocol::money::Milli;
+use counterfoil_protocol::session::inbox::{Collector, Input as Heard, Output as Does};
+use counterfoil_protocol::session::{Fault, Nudge};
+use counterfoil_protocol::terminal::inbox as till_inbox;
+use counterfoil_protocol::terminal::{Input, Key, Output, Record};
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::{AckAnswer, Cursor, PendingAnswer};
+
+use super::till::TillHost;
+use super::{Happening, Kind as Asks, Reply, START, World, branch_of, session_config, shop};
+use crate::coverage::Transition;
+use crate::law::Violation;
+use crate::observed::{answered, at_once};
+use crate::plan::Plan;
+use crate::rng::Stream;
+
+/// Requests of the collector are numbered from here, those of the follower below.
+pub(super) const COLLECTS_FROM: u64 = 2 << 32;
+/// The events of one page: few, so that most batches have several.
+const PAGE: usize = 5;
+
+/// The online store: it enters orders, and enters those again that it heard no answer to.
+pub(super) struct StoreFront {
+    rng: Stream,
+    placed: Vec<Order>,
+    unsure: Option<inbox::Input>,
+}
+
+impl StoreFront {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let rng = Stream::new(plan.seed, "inbox/orders", 0);
+        Self { rng, placed: Vec::new(), unsure: None }
+    }
+
+    /// Draws what customers do: mostly order, sometimes cancel; the store sometimes says it twice,
+    /// or uses a number again.
+    fn drawn(&mut self, now_ms: u64, branches: u64) -> inbox::Input {
+        // Orders are made at one time and entered at another.
+        let created_at = Millis((START + now_ms).saturating_sub(self.rng.below(600_000)));
+        if !self.placed.is_empty() {
+            let order = self.rng.pick(&self.placed).clone();
+            match self.rng.below(8) {
+                0 => return inbox::Input::Place(order),
+                1 => {
+                    let other = drawn_order(&mut self.rng, order.id(), order.site(), created_at);
+                    return inbox::Input::Place(other);
+                }
+                2 | 3 => {
+                    let (site, order) = (order.site(), order.id());
+                    return inbox::Input::Cancel { site, order, created_at };
+                }
+                _ => {}
+            }
+        }
+        if self.rng.happens(50_000) {
+            let site = Site { shop: shop(), branch: branch_of(self.rng.below(branches)) };
+            let product = Some(super::work::product(self.rng.below(super::work::PRODUCTS)));
+            let buffer = Some(Buffer::Fixed { milli: Milli(self.rng.below(5_000) as i64) });
+            return inbox::Input::Buffer { site, product, buffer };
+        }
+        let id = OrderId::parse(&format!("order-{}", self.placed.len())).expect("a short name");
+        let site = Site { shop: shop(), branch: branch_of(self.rng.below(branches)) };
+        let order = drawn_order(&mut self.rng, id, site, created_at);
+        self.placed.push(order.clone());
+        inbox::Input::Place(order)
+    }
+}
+
+fn drawn_order(rng: &mut Stream, id: OrderId, site: Site, created_at: Millis) -> Order {
+    let line = |rng: &mut Stream| OrderLine {
+        product_id: super::work::product(rng.below(super::work::PRODUCTS)),
+        quantity_milli: rng.between(1, 6) as i64 * 500,
+    };
+    let lines = (0..rng.between(1, 4)).map(|_| line(rng)).collect();
+    Order::new(site, id, created_at, lines).expect("drawn by the rules")
+}
+
+impl TillHost {
+    fn inbox_cursor(&self) -> Cursor {
+        match self.store.memory.rows().get(&Key::Inbox).map(AsRef::as_ref) {
+            Some(Record::Inbox(state)) => state.cursor,
+            Some(_) | None => Cursor::default(),
+        }
+    }
+}
+
+impl World {
+    pub(super) const fn has_inbox(&self) -> bool {
+        self.plan.order_every_ms > 0 || self.plan.relay
+    }
+
+    /// Starts to collect inventory events, if there are any.
+    pub(super) fn start_collecting(&mut self, till: usize) -> Result<(), Violation> {
+        if !self.has_inbox() {
+            return Ok(());
+        }
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        host.delivered = None;
+        host.collect_us = None;
+        host.collector = Some(Collector::new(session_config(), host.inbox_entropy.draw(), now));
+        self.collect(till, Heard::Wake)
+    }
+
+    pub(super) fn collect_wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
+        if self.tills[till].life != life {
+            return Ok(());
+        }
+        self.tills[till].collect_us = None;
+        self.collect(till, Heard::Wake)
+    }
+
+    /// Hands the collector what happened, and does what it wants.
+    pub(super) fn collect(&mut self, till: usize, heard: Heard) -> Result<(), Violation> {
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        let Some(collector) = &mut host.collector else { return Ok(()) };
+        host.coverage.saw(Transition::CollectorInput);
+        collector.handle_input(now, heard);
+        while let Some(collector) = &mut self.tills[till].collector {
+            let Some(does) = collector.poll_output() else { break };
+            self.keep_pace()?;
+            match does {
+                Does::Ask(number) => {
+                    let wanted = at_once(till_inbox::wanted(&self.tills[till].store));
+                    let wanted = Asks::Pending(answered(wanted));
+                    self.send(till, COLLECTS_FROM + number, wanted, Vec::new());
+                }
+                Does::Ack(number) => self.acknowledge(till, COLLECTS_FROM + number)?,
+                Does::Commit => self.commit_inbox(till)?,
+            }
+        }
+        let host = &self.tills[till];
+        if let Some(collector) = &host.collector {
+            let at_us = (collector.wake_at().0 * 1000).max(self.now_us);
+            if host.collect_us.is_none_or(|alarm| at_us < alarm) {
+                let life = host.life;
+                self.tills[till].collect_us = Some(at_us);
+                self.at(at_us, Happening::CollectWake(till, life));
+            }
+        }
+        Ok(())
+    }
+
+    fn acknowledge(&mut self, till: usize, number: u64) -> Result<(), Violation> {
+        let at = self.now_ms();
+        let host = &self.tills[till];
+        let ack = answered(at_once(till_inbox::ack(&host.store)));
+        let ack = ack.expect("who acknowledges has applied something");
+        self.checker.acknowledges(at, host.device, ack.through, host.store.memory.rows())?;
+        self.send(till, number, Asks::Ack, ack.encode());
+        Ok(())
+    }
+
+    fn commit_inbox(&mut self, till: usize) -> Result<(), Violation> {
+        let answer = self.tills[till].delivered.take().expect("a commit follows an answer");
+        let events = match &answer {
+            PendingAnswer::Page(page) => page.events.len(),
+            PendingAnswer::Restart => 0,
+        };
+        let input = Input::Inbox(till_inbox::Input::Delivered(till_inbox::read(answer)));
+        let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
+        let Output::Inbox(till_inbox::Output::Stands(standing)) = output else {
+            unreachable!("a page has its own answer")
+        };
+        let now = Millis(self.now_ms());
+        let host = &mut self.tills[till];
+        if (standing.applied as usize) < events {
+            host.coverage.saw(Transition::TillInboxAgain);
+        }
+        let reviews = host.store.written.iter().any(|(key, _)| matches!(key, Key::Review(_)));
+        if reviews {
+            host.coverage.saw(Transition::TillReview);
+        }
+        if let Some(collector) = &mut host.collector {
+            collector.handle_input(now, Heard::Committed(standing));
+        }
+        Ok(())
+    }
+
+    /// An answer for a till's collector arrives.
+    pub(super) fn hear_inbox(
+        &mut self,
+        till: usize,
+        number: u64,
+        reply: Reply,
+    ) -> Result<(), Violation> {
+        let answer = match reply {
+            Reply::Fault(fault) => Err(fault),
+            Reply::Pending(bytes) => match PendingAnswer::decode(&bytes) {
+                Ok(answer) => {
+                    self.tills[till].delivered = Some(answer);
+                    Ok(())
+                }
+                Err(_) => Err(Fault::Transport),
+            },
+            Reply::Acked(bytes) => match AckAnswer::decode(&bytes) {
+                Ok(answer) if answer.known => Ok(()),
+                Ok(_) => Err(Fault::Server),
+                Err(_) => Err(Fault::Transport),
+            },
+            Reply::Welcome(_)
+            | Reply::Pushed(..)
+            | Reply::Session(_)
+            | Reply::Delta(_)
+            | Reply::Run(_) => Err(Fault::Transport),
+        };
+        self.collect(till, Heard::Answered(number - COLLECTS_FROM, answer))
+    }
+
+    /// The cloud answers from its committed rows.
+    pub(super) fn serve_inbox(&mut self, site: Site, terminal: TerminalId, from: Cursor) -> Reply {
+        let answer = feed::pending(&self.cloud.store, site, terminal, Some(from), PAGE);
+        let answer = answered(at_once(answer));
+        self.coverage.saw(match answer {
+            PendingAnswer::Page(_) => Transition::InboxPage,
+            PendingAnswer::Restart => Transition::InboxRestart,
+        });
+        Reply::Pending(answer.encode())
+    }
+
+    /// Customers order and cancel, until the faults end.
+    pub(super) fn order(&mut self) -> Result<(), Violation> {
+        if !self.healed {
+            let us = self.front.rng.between(1, self.plan.order_every_ms * 2_000);
+            self.after(us, Happening::Order);
+        } else if self.front.unsure.is_some() {
+            self.after(500_000, Happening::Order);
+        }
+        if !self.cloud.up {
+            return Ok(());
+        }
+        let branches = u64::from(self.plan.branches.max(1));
+        let now = self.now_ms();
+        let input = match self.front.unsure.take() {
+            Some(input) => input,
+            None if self.healed => return Ok(()),
+            None => self.front.drawn(now, branches),
+        };
+        let site = match &input {
+            inbox::Input::Place(order) => order.site(),
+            inbox::Input::Cancel { site, .. } | inbox::Input::Buffer { site, .. } => *site,
+            inbox::Input::Relay { .. } | inbox::Input::Ack { .. } => {
+                unreachable!("customers order and cancel")
+            }
+        };
+        let sites = BTreeSet::from([site]);
+        let asked = CloudInput::Inbox(input.clone());
+        let Some(outputs) = self.cloud_step(&[asked], &sites, true)? else {
+            self.front.unsure = Some(input);
+            return Ok(());
+        };
+        let [CloudOutput::Inbox(output)] = &outputs[..] else {
+            unreachable!("an order has its own answer")
+        };
+        self.coverage.saw(match output {
+            inbox::Output::Placed { again: false, .. } => Transition::OrderPlaced,
+            inbox::Output::Placed { again: true, .. } => Transition::OrderAgain,
+            inbox::Output::OrderTaken => Transition::OrderTaken,
+            inbox::Output::Cancelled { .. } | inbox::Output::NoSuchOrder => {
+                Transition::OrderCancelled
+            }
+            inbox::Output::Set => Transition::StoreBuffer,
+            inbox::Output::Acked(_) => unreachable!("a store acknowledges nothing"),
+        });
+        Ok(())
+    }
+
+    /// Somebody has the tills of all branches hear of each other.
+    pub(super) fn switch_relay_on(&mut self) -> Result<(), Violation> {
+        for branch in 0..u64::from(self.plan.branches.max(1)) {
+            let site = Site { shop: shop(), branch: branch_of(branch) };
+            let input = CloudInput::Inbox(inbox::Input::Relay { site, on: true });
+            if !self.administer(Transition::InboxRelay, input)? {
+                self.after(500_000, Happening::Relay);
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Every till stands at the end of its branch's inbox, and the cloud knows.
+    pub(super) fn inbox_drained(&self) -> bool {
+        let rows = self.cloud.store.memory.rows();
+        let of_inbox = |key: InboxKey| match rows.get(&CloudKey::Inbox(key)).map(AsRef::as_ref) {
+            Some(CloudRecord::Inbox(record)) => Some(record),
+            Some(_) | None => None,
+        };
+        self.front.unsure.is_none()
+            && self.tills.iter().all(|till| {
+                let identity = till.identity;
+                let (shop, branch) = (identity.shop, identity.branch);
+                let Some(InboxRecord::Head(head)) = of_inbox(InboxKey::Head(shop, branch)) else {
+                    return true;
+                };
+                let acked = match of_inbox(InboxKey::Ack(shop, branch, identity.terminal)) {
+                    Some(InboxRecord::Ack(acked)) => acked.through,
+                    Some(_) | None => 0,
+                };
+                let end = Cursor { seq: head.seq, chain: head.chain };
+                till.inbox_cursor() == end && acked == head.seq
+            })
+    }
+
+    /// The faults have ended: the tills ask what they have missed.
+    pub(super) fn inbox_link_up(&mut self, till: usize) -> Result<(), Violation> {
+        self.collect(till, Heard::Nudge(Nudge::LinkUp))
+    }
+}
