@@ -87,6 +87,8 @@ pub enum Key {
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
+    /// The key of a shop's sketches. From its first reconcile, for ever.
+    SketchSecret(ShopId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -120,6 +122,8 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
+    /// Of [`Key::SketchSecret`].
+    SketchSecret([u8; 16]),
 }
 
 /// An enrolled till.
@@ -340,6 +344,7 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
+            Self::SketchSecret(shop) => to.kind(22).label(shop.0),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -379,6 +384,7 @@ impl Key {
                 from.number()?,
                 from.index()?,
             ),
+            22 => Self::SketchSecret(ShopId(from.label()?)),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -423,6 +429,7 @@ impl Record {
                 | (Self::BranchDigest(_), Key::BranchDigest(..))
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
+                | (Self::SketchSecret(_), Key::SketchSecret(..))
         )
     }
 }

@@ -7,6 +7,7 @@
 //! | `greeted` | [`Input::Welcomed`] | go on, offer again, or open a new epoch |
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
+//! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -18,6 +19,7 @@ pub mod catalog;
 mod greeted;
 mod open;
 pub mod pull;
+pub mod reconcile;
 mod record;
 pub mod row;
 
@@ -31,6 +33,7 @@ use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, 
 use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
+use crate::reconcile::PlanRefusal;
 use crate::time::Millis;
 use crate::wire::catalog::DeltaAnswer;
 use crate::wire::message::{PushAnswer, Welcome};
@@ -110,6 +113,8 @@ pub enum Input {
     Delta(DeltaAnswer),
     /// The cloud has answered the question for a run of its catalog.
     CatalogRun(catalog::Run),
+    /// A plan is to be applied to the catalog.
+    ApplyPlan(alloc::boxed::Box<reconcile::Application>),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -172,6 +177,10 @@ pub enum Output {
     Catalogued(catalog::Standing),
     /// This program cannot read that entity: it took nothing of the page, and needs an update.
     CatalogUnreadable(EntityId),
+    /// The plan is applied: its rows are durable.
+    PlanApplied(reconcile::Applied),
+    /// The plan was not applied; nothing was changed.
+    PlanRefused(PlanRefusal),
 }
 
 /// Why a till has opened a new epoch.
@@ -216,6 +225,7 @@ impl Machine for Terminal {
             Input::Adopt(adoption) => adopt::reads(adoption, keys),
             Input::Delta(answer) => catalog::reads_delta(answer, keys),
             Input::CatalogRun(run) => catalog::reads_run(run, keys),
+            Input::ApplyPlan(application) => reconcile::reads(application, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -243,6 +253,7 @@ impl Machine for Terminal {
             Input::Retry { place, .. } => retry(rows, now, &meta, *place),
             Input::Delta(answer) => catalog::delta(rows, answer),
             Input::CatalogRun(run) => catalog::run(rows, run),
+            Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
         }
     }
 }
