@@ -167,7 +167,8 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Feed(_)
         | Key::BranchDigest(..)
         | Key::Item(..)
-        | Key::Change(..) => None,
+        | Key::Change(..)
+        | Key::SketchSecret(_) => None,
     }
 }
 

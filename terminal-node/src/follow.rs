@@ -151,7 +151,9 @@ where
             | terminal::Output::Taken(_)
             | terminal::Output::Invalid(_)
             | terminal::Output::Settled(_)
-            | terminal::Output::NothingToRetry) => {
+            | terminal::Output::NothingToRetry
+            | terminal::Output::PlanApplied(_)
+            | terminal::Output::PlanRefused(_)) => {
                 unreachable!("a page of the catalog is not answered by {output:?}")
             }
         }

@@ -234,7 +234,9 @@ where
             | terminal::Output::Invalid(_)
             | terminal::Output::NothingToRetry
             | terminal::Output::Catalogued(_)
-            | terminal::Output::CatalogUnreadable(_)) => {
+            | terminal::Output::CatalogUnreadable(_)
+            | terminal::Output::PlanApplied(_)
+            | terminal::Output::PlanRefused(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }

@@ -448,7 +448,9 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_) => unreachable!("an opening is not answered by {output:?}"),
+        | Output::CatalogUnreadable(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

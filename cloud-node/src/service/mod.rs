@@ -5,6 +5,7 @@
 //! | `POST /v1/handshake` | where the till's journals stand |
 //! | `POST /v1/sales-events` | what became of each offered entry |
 //! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
+//! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
@@ -26,6 +27,7 @@ mod frame;
 mod handshake;
 mod health;
 mod json;
+mod reconcile;
 mod rollup;
 mod sales_events;
 
@@ -117,6 +119,7 @@ struct Node<Q> {
     seen: auth::Seen,
     limiter: Option<Limiter>,
     pending: rollup::Pending,
+    mirrors: reconcile::Mirrors,
     places: Semaphore,
     requests: AtomicU64,
 }
@@ -137,6 +140,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         seen: auth::Seen::default(),
         limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
+        mirrors: reconcile::Mirrors::default(),
         places: Semaphore::new(parts.limits.concurrent.max(1)),
         requests: AtomicU64::new(0),
         parts,
@@ -146,6 +150,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
+        .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
+        .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))

@@ -331,3 +331,20 @@ async fn read_branch<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Digest, Q
         Some(_) | None => Digest::default(),
     })
 }
+
+/// Returns the head if a till's rows are those of the committed catalog: the answer to most
+/// questions, for which no mirror is needed. `None`: they are not, or the catalog just changed.
+///
+/// # Errors
+/// The query's.
+pub async fn in_sync<Q: Query<Cloud>>(
+    query: &Q,
+    site: Site,
+    ask: &ReconcileAsk,
+) -> Result<Option<CatalogHead>, Q::Error> {
+    let feed = read_feed(query, site.shop).await?;
+    let digest = feed.digest.plus(read_branch(query, site).await?);
+    let settled = read_feed(query, site.shop).await? == feed;
+    let equal = ask.digest == digest && ask.version <= feed.version;
+    Ok((settled && equal).then_some(CatalogHead { version: feed.version, digest }))
+}

@@ -205,7 +205,9 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
+        | Output::CatalogUnreadable(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -276,7 +278,9 @@ impl BatchBody {
                 | Output::Settled(_)
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_) => {
+                | Output::CatalogUnreadable(_)
+                | Output::PlanApplied(_)
+                | Output::PlanRefused(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }
             }

@@ -82,7 +82,9 @@ impl Access {
                     | Output::Settled(_)
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
-                    | Output::CatalogUnreadable(_)) => {
+                    | Output::CatalogUnreadable(_)
+                    | Output::PlanApplied(_)
+                    | Output::PlanRefused(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }
                 }

@@ -184,6 +184,7 @@ impl FakeCloud {
             | Output::Defined
             | Output::RolledUp(_)
             | Output::Edited { .. }
+            | Output::SketchSecret(_)
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }
