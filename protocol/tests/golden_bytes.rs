@@ -318,6 +318,7 @@ fn cloud_rows() {
             (Key::Item(site().shop, Some(site().branch), tea_price), item(None)),
             (Key::Change(site().shop, None, 7, 1), Record::Change(tea)),
             (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
+            (Key::SketchSecret(site().shop), Record::SketchSecret(*b"sixteen bytes...")),
         ])
     );
 }

@@ -100,6 +100,7 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             version,
             index
         )),
+        label().prop_map(|shop| Key::SketchSecret(ShopId(shop))),
     ]
 }
 

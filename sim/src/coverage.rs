@@ -73,7 +73,29 @@ counted! {
         CatalogProven = "catalog.proven",
         TillDelta = "till.delta",
         TillRun = "till.snapshot run",
+        TillPlan = "till.apply plan",
         FollowerInput = "follower.input",
+        CloudSketchSecret = "cloud.sketch secret",
+        ReconcileInSync = "reconcile.in sync",
+        ReconcileCells = "reconcile.cells",
+        ReconcileTooLarge = "reconcile.too large",
+        ReconcileAhead = "reconcile.till ahead",
+        ReconcileMoved = "reconcile.moved",
+        EntitiesAsked = "reconcile.entities",
+        VerifyNotReady = "verify.not ready",
+        VerifyMore = "verify.more cells",
+        VerifySnapshot = "verify.snapshot",
+        VerifyAgain = "verify.again",
+        VerifyFailed = "verify.failed",
+        PlanClean = "plan.clean",
+        PlanLost = "plan.item/lost",
+        PlanDrifted = "plan.item/drifted",
+        PlanUnreadable = "plan.item/unreadable",
+        PlanDeleted = "plan.item/deleted in the cloud",
+        PlanUnknown = "plan.item/unknown to the cloud",
+        PlanPending = "plan.item/pending",
+        PlanApplied = "plan.applied",
+        PlanRefused = "plan.refused",
     }
 }
 
@@ -108,6 +130,10 @@ counted! {
         Revoked = "terminal revoked",
         Expired = "credential expired",
         Throttled = "cloud throttles",
+        DriftMissing = "row lost on a till's disk",
+        DriftExtra = "row added on a till's disk",
+        DriftChanged = "row changed on a till's disk",
+        DriftCorrupt = "row garbled on a till's disk",
     }
 }
 
@@ -203,6 +229,20 @@ impl Transition {
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
                 | Self::CatalogProven
+                | Self::VerifyNotReady
+                | Self::VerifyMore
+                | Self::VerifySnapshot
+                | Self::VerifyAgain
+                | Self::VerifyFailed
+                | Self::PlanClean
+                | Self::PlanLost
+                | Self::PlanDrifted
+                | Self::PlanUnreadable
+                | Self::PlanDeleted
+                | Self::PlanUnknown
+                | Self::PlanPending
+                | Self::PlanApplied
+                | Self::PlanRefused
         )
     }
 

@@ -41,6 +41,9 @@ laws! {
     /// At catalog version V a terminal's cloud-owned fields equal the cloud's at V; versions never
     /// go back.
     CatalogConverges,
+    /// Applying a reconcile plan makes the terminal equal to the cloud, and touches no unsynced
+    /// local work.
+    PlanIsSafe,
     /// Nothing of one branch (or shop) is ever visible to another.
     BranchIsolation,
     /// Receipt numbers of one register are unique and without gaps.

@@ -89,6 +89,15 @@ impl<M: Machine> Memory<M> {
         self.next_failure = None;
     }
 
+    /// Changes a row behind everybody's back, as a failing disk or a person with an editor would:
+    /// no transaction, no counter.
+    pub fn plant(&mut self, key: M::Key, record: Option<Arc<M::Record>>) {
+        match record {
+            Some(record) => self.rows.insert(key, record),
+            None => self.rows.remove(&key),
+        };
+    }
+
     /// Takes a backup.
     #[must_use]
     pub fn image(&self) -> Image<M> {

@@ -21,6 +21,7 @@ use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::till::{Till, TillError};
 use crate::transport::{TokenError, Transport};
+use crate::verify::{self, Verifier};
 use crate::witness::Found;
 
 /// The store of a real till.
@@ -73,6 +74,7 @@ pub struct Daemon {
     server: JoinHandle<std::io::Result<()>>,
     sync: JoinHandle<Result<std::convert::Infallible, TillError>>,
     follow: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    verify: JoinHandle<Result<std::convert::Infallible, TillError>>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -142,6 +144,18 @@ pub fn follow_loop(
     Ok(FollowLoop::new(till, transport(home, config)?, session::Config::default()))
 }
 
+/// Returns what compares an open till's catalog with the cloud's, over TCP.
+///
+/// # Errors
+/// As [`sync_loop`].
+pub fn verifier(
+    home: &Home,
+    config: &Config,
+    till: Till<Disk>,
+) -> Result<Verifier<Disk, HttpConnector>, DaemonError> {
+    Ok(Verifier::new(till, transport(home, config)?, session::Config::default()))
+}
+
 fn transport(home: &Home, config: &Config) -> Result<Transport<HttpConnector>, DaemonError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -162,6 +176,8 @@ impl Daemon {
         let till = open(&home, config.identity).await?;
         let sync = sync_loop(&home, &config, till.clone())?;
         let follow = follow_loop(&home, &config, till.clone())?;
+        let verify = verifier(&home, &config, till.clone())?;
+        let (desk, orders) = verify::desk();
         let link = sync.link();
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -171,16 +187,17 @@ impl Daemon {
         let mut entropy = SystemEntropy;
         let token = format!("{:016x}{:016x}", entropy.draw(), entropy.draw());
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
-        let router = api::router(till.clone(), link, &config.cloud, &token);
+        let router = api::router(till.clone(), link, desk, &config.cloud, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });
         let server = tokio::spawn(async move { serving.await });
         let sync = tokio::spawn(sync.run());
         let follow = tokio::spawn(follow.run());
+        let verify = tokio::spawn(verify.run(orders));
         home.write_api(&address.to_string(), &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
-        Ok(Self { home, till, address, token, server, sync, follow, stop })
+        Ok(Self { home, till, address, token, server, sync, follow, verify, stop })
     }
 
     /// Returns where the API listens.
@@ -219,6 +236,11 @@ impl Daemon {
                 Ok(Err(error)) => error.into(),
                 Err(error) => DaemonError::Ended(error.to_string()),
             }),
+            verify = &mut self.verify => Err(match verify {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
             server = &mut self.server => Err(DaemonError::Ended(match server {
                 Ok(Ok(())) => "the API".to_owned(),
                 Ok(Err(error)) => error.to_string(),
@@ -234,8 +256,10 @@ impl Daemon {
         self.server.abort();
         self.sync.abort();
         self.follow.abort();
+        self.verify.abort();
         let _aborted = (&mut self.sync).await;
         let _aborted = (&mut self.follow).await;
+        let _aborted = (&mut self.verify).await;
         ended
     }
 }

@@ -10,6 +10,7 @@
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
+//! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -32,6 +33,7 @@ pub mod shelf;
 pub mod sync;
 pub mod till;
 pub mod transport;
+pub mod verify;
 pub mod witness;
 
 mod client;

@@ -14,7 +14,10 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
+use counterfoil_protocol::reconcile::census;
+use counterfoil_protocol::reconcile::plan::Approved;
 use counterfoil_protocol::session::Nudge;
+use counterfoil_protocol::terminal::reconcile::Application;
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
@@ -246,6 +249,16 @@ impl<S: TillStore> Till<S> {
         let mut slot = self.locked().await?;
         self.may_decide(&slot)?;
         self.commit_one(&mut slot, input).await
+    }
+
+    /// Commits a plan for the catalog: nothing comes between the count of its rows and the commit.
+    pub(crate) async fn commit_plan(&self, plan: Approved) -> Result<Output, TillError> {
+        let mut slot = self.locked().await?;
+        self.may_decide(&slot)?;
+        let seen = census(&slot.store).await.map_err(storage_failed)?.digest();
+        let edits = Self::edits(&slot.store).await?;
+        let application = Application { plan, seen, edits };
+        self.commit_one(&mut slot, Input::ApplyPlan(Box::new(application))).await
     }
 
     /// Returns committed rows to look at. Selling waits until the guard is dropped.

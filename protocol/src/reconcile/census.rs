@@ -32,6 +32,30 @@ pub struct Census {
 }
 
 impl Census {
+    /// Reads the next page of rows, and returns whether there may be more.
+    ///
+    /// Whoever shares the store with others looks at [`Key::Catalog`] before and after: if it
+    /// changed, so did rows, and the census is of no moment.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn read<Q: Query<Terminal>>(&mut self, store: &Q) -> Result<bool, Q::Error> {
+        let after = self.rows.last().map(|(id, _)| *id);
+        let from = Key::Item(after.unwrap_or(EntityId::FIRST));
+        let page = store.scan(&from, &Key::Item(EntityId::LAST), PAGE).await?;
+        let more = page.len() == PAGE;
+        for row in page {
+            if let (Key::Item(id), Record::Item(item)) = row
+                && Some(id) != after
+            {
+                self.count(id, &item.content);
+            }
+        }
+        assert!(!more || self.rows.last().map(|(id, _)| *id) > after, "a census comes further");
+        assert_eq!(self.rows.len() as u64, self.digest.count, "each row is counted once");
+        Ok(more)
+    }
+
     /// Counts a row, whatever its content is: bytes that nobody can read are just other bytes than
     /// the cloud's. Rows come in the order of their names, each once.
     pub fn count(&mut self, id: EntityId, content: &[u8]) {
@@ -79,54 +103,14 @@ pub(super) fn find(items: &[(Item, EntityId)], key: KeyDigest) -> Option<(Item, 
     Some(items[found])
 }
 
-/// Reads every row of the catalog, a page at a time.
-///
-/// Whoever shares the store with others looks at [`Key::Catalog`] before and after: if it changed,
-/// so did rows, and the census is of no moment.
+/// Counts every row of the catalog.
 ///
 /// # Errors
 /// The store's.
 pub async fn census<Q: Query<Terminal>>(store: &Q) -> Result<Census, Q::Error> {
     let mut census = Census::default();
-    let mut after = None;
-    loop {
-        let (page, last) = page(store, after).await?;
-        for (id, content) in &page {
-            census.count(*id, content);
-        }
-        match last {
-            Some(last) => after = Some(last),
-            None => return Ok(census),
-        }
-    }
-}
-
-/// A page of rows, and the last of them if more may follow.
-type CensusPage = (Vec<(EntityId, alloc::sync::Arc<[u8]>)>, Option<EntityId>);
-
-/// Reads the rows after one.
-///
-/// # Errors
-/// The store's.
-async fn page<Q: Query<Terminal>>(
-    store: &Q,
-    after: Option<EntityId>,
-) -> Result<CensusPage, Q::Error> {
-    let from = Key::Item(after.unwrap_or(EntityId::FIRST));
-    let page = store.scan(&from, &Key::Item(EntityId::LAST), PAGE).await?;
-    let full = page.len() == PAGE;
-    let rows: Vec<_> = page
-        .into_iter()
-        .filter_map(|row| match row {
-            (Key::Item(id), Record::Item(item)) => Some((id, item.content)),
-            _ => None,
-        })
-        .filter(|(id, _)| Some(*id) != after)
-        .collect();
-    let last = rows.last().map(|(id, _)| *id).filter(|_| full);
-    assert!(rows.len() <= PAGE, "a page keeps its limit");
-    assert!(last > after || last.is_none(), "a census comes further");
-    Ok((rows, last))
+    while census.read(store).await? {}
+    Ok(census)
 }
 
 /// Returns where the catalog stands, for [`Verify::new`](super::Verify::new): its version, if it is

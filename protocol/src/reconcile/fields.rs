@@ -84,7 +84,7 @@ impl Field {
             Self::Barcodes => "barcodes",
             Self::Unit => "unit",
             Self::Category => "category",
-            Self::Sold => "sold",
+            Self::Sold => "on sale",
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-use super::fields::{FieldChange, Shown};
+use super::fields::{Field, FieldChange, Shown};
 use super::plan::{Action, Plan, PlanItem, Reason};
 use super::width::{plain, width};
 use crate::catalog::Kind;
@@ -48,7 +48,7 @@ impl Plan {
         line(out, &format!("Catalog check of till {terminal} (branch {branch}, shop {shop})"));
         let rows = grouped(self.before.count);
         let version = self.cloud.version;
-        line(out, &format!("{rows} entries on this till, compared with the cloud at {version}"));
+        line(out, &format!("{rows} entries, compared with version {version} of the cloud's catalog"));
         out.push('\n');
         if self.items.is_empty() {
             line(out, "Nothing differs: every entry is as it is in the cloud.");
@@ -67,7 +67,7 @@ impl Plan {
             line(out, &told.join(", "));
         }
         if self.mends_sum() && self.items.is_empty() {
-            line(out, "Only this till's own checksum was wrong; applying the plan corrects it.");
+            line(out, "Only this till's own checksum of them was wrong.");
         }
         if self.needs_confirmation() {
             let share = self.counts.delete.saturating_mul(1_000) / self.before.count.max(1);
@@ -110,7 +110,9 @@ impl Plan {
         if self.counts.keep > 0 {
             line(out, "What is left as it is settles itself with the next update.");
         }
-        if self.changes_something() {
+        if self.counts.changing() == 0 && self.mends_sum() {
+            line(out, "Applying it corrects this till's own checksum, and nothing else.");
+        } else if self.changes_something() {
             let version = self.version;
             line(out, &format!("Applying it brings this till's catalog to version {version}."));
             line(out, "Sales and the queue are not touched. If a row changes before then,");
@@ -154,8 +156,12 @@ fn write_item(out: &mut String, item: &PlanItem) {
 
 /// Returns a line for each field that changes, with the values below each other.
 fn changed(changes: &[FieldChange], action: Action) -> Vec<String> {
+    // Of what comes or goes as a whole, the name stands above, and the rest says little.
+    let whole = matches!(action, Action::Insert | Action::Delete);
+    let told = |field| matches!(field, Field::Price | Field::Barcodes | Field::Category);
     let rows: Vec<(&str, String, String)> = changes
         .iter()
+        .filter(|change| !whole || told(change.field))
         .map(|change| (change.field.word(), value(&change.local), value(&change.cloud)))
         .collect();
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(COLUMN_MAX);

@@ -77,10 +77,16 @@ fn columns(character: char) -> usize {
 /// Returns a name as it may stand in a line of left-to-right text: what could turn the line around
 /// or hide in it is taken out, and a name that runs from right to left is kept to itself.
 pub(super) fn plain(name: &str) -> String {
-    let turns = |c: &char| matches!(u32::from(*c), 0x202a..=0x202e | 0x2066..=0x2069 | 0x200e | 0x200f | 0x061c | 0xfeff | 0x2028 | 0x2029);
+    let turns = |c: &char| {
+        let code = u32::from(*c);
+        let lines = matches!(code, 0x2028..=0x202e);
+        lines || matches!(code, 0x2066..=0x2069 | 0x200e | 0x200f | 0x061c | 0xfeff)
+    };
     let kept: String = name.chars().filter(|c| !turns(c) && !c.is_control()).collect();
     let backwards = kept.chars().any(|c| {
-        matches!(u32::from(c), 0x0590..=0x08ff | 0xfb1d..=0xfdff | 0xfe70..=0xfefc | 0x10800..=0x10fff | 0x1e800..=0x1efff)
+        let code = u32::from(c);
+        let far = matches!(code, 0x10800..=0x10fff | 0x1e800..=0x1efff);
+        far || matches!(code, 0x0590..=0x08ff | 0xfb1d..=0xfdff | 0xfe70..=0xfefc)
     });
     assert!(kept.len() <= name.len(), "nothing is added to a name");
     if !backwards {

@@ -4,11 +4,13 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod plan;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
@@ -83,6 +85,8 @@ struct Device {
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     catalog: Option<CatalogState>,
+    /// Rows of its catalog that its disk has changed, until it writes them again.
+    drifted: BTreeSet<EntityId>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -108,6 +112,7 @@ impl Checker {
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
             catalog: None,
+            drifted: BTreeSet::new(),
         });
         self.devices.len() - 1
     }
@@ -320,6 +325,7 @@ impl Checker {
         rows: &TillRows,
         written: &TillWrites,
     ) -> Result<(), Violation> {
+        self.rewritten(device, written);
         self.till_catalog(at_ms, device, rows, written)?;
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {

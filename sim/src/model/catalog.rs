@@ -139,7 +139,9 @@ impl World {
             Reply::Run(bytes) => {
                 SnapshotPage::decode(&bytes).map(Told::Run).map_err(|_| Fault::Transport)
             }
-            Reply::Welcome(_) | Reply::Pushed(..) => Err(Fault::Transport),
+            Reply::Welcome(_) | Reply::Pushed(..) | Reply::Reconcile(_) | Reply::Entities(_) => {
+                Err(Fault::Transport)
+            }
         };
         let answer = answer.map(|told| self.tills[till].told = Some(told));
         self.follow(till, Heard::Answered(number - FOLLOWS_FROM, answer))

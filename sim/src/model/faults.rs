@@ -59,6 +59,7 @@ impl World {
                 }
             }
             Fault::Expire { till, ms } => return self.expire(number(till), ms),
+            Fault::Drift { till, kind } => self.drift(number(till), kind),
             Fault::Throttle { ms } => {
                 self.coverage.injected(Injected::Throttled);
                 self.cloud.throttled_until_us = self.now_us + ms * 1000;
@@ -128,6 +129,7 @@ impl World {
         self.start_till(number)?;
         let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
         self.after(first, Happening::Sell(number));
+        self.schedule_verify(number);
         Ok(())
     }
 
@@ -169,6 +171,7 @@ impl World {
                 self.start_till(till)?;
             }
             self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
+            self.verify(till)?;
             self.sell_out(till)?;
         }
         self.after(STAFF_MS * 1000, Happening::Staff);

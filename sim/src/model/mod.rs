@@ -8,6 +8,7 @@ mod cloud;
 mod faults;
 mod link;
 mod till;
+mod verify;
 pub(crate) mod work;
 
 use std::cmp::Reverse;
@@ -133,6 +134,8 @@ enum Happening {
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
     FollowWake(usize, u32),
+    Verify(usize),
+    ApplyPlan(usize, u32),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -157,6 +160,8 @@ enum Kind {
     Hello,
     Push,
     Catalog(Wanted),
+    Reconcile,
+    Entities,
 }
 
 /// What comes back.
@@ -166,6 +171,8 @@ enum Reply {
     Pushed(counterfoil_protocol::identity::Epoch, Vec<u8>),
     Delta(Vec<u8>),
     Run(Vec<u8>),
+    Reconcile(Vec<u8>),
+    Entities(Vec<u8>),
     Fault(Fault),
 }
 
@@ -252,6 +259,8 @@ impl World {
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
+            Happening::Verify(till) => self.verify(till),
+            Happening::ApplyPlan(till, life) => self.apply_plan(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -295,6 +304,8 @@ impl World {
             Happening::Staff => (12, 0, 0),
             Happening::EditCatalog => (14, 0, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
+            Happening::Verify(till) => (16, *till, 0),
+            Happening::ApplyPlan(till, life) => (17, *till, u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
         let mut line = [0; 25];
@@ -312,6 +323,8 @@ impl World {
                 Happening::Answer { till, request, reply, .. } => match reply {
                     Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
                     Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
+                    Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
+                    Reply::Entities(_) => format!("till {till} hears: rows that differ"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -333,6 +346,8 @@ impl World {
                 Happening::Staff => "staff looks at what needs attention".into(),
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
+                Happening::Verify(till) => format!("till {till}: its catalog is verified"),
+                Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),
             };
             self.say(&text);
         }
@@ -367,7 +382,8 @@ impl World {
         let followed = |till: &TillHost| {
             let state = till.catalog();
             let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
-            at_head && till.proven_since_heal
+            let verified = self.plan.verify_every_ms == 0 || till.verifying.clean_since_heal;
+            at_head && till.proven_since_heal && verified
         };
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)

@@ -17,6 +17,7 @@ use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
 use super::catalog::{FOLLOWS_FROM, Told};
+use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
@@ -44,6 +45,7 @@ pub(super) struct TillHost {
     /// It was answered with a proof. One from before may be of a history that a restore has ended,
     /// and say nothing of a version that has the same number by chance.
     pub(super) proven_since_heal: bool,
+    pub(super) verifying: Verifying,
     pub(super) skew_ms: i64,
     pub(super) alarm_us: Option<u64>,
     pub(super) cut_to_us: u64,
@@ -90,6 +92,7 @@ impl TillHost {
             told: None,
             asked_since_heal: false,
             proven_since_heal: false,
+            verifying: Verifying::new(seed, number),
             skew_ms: 0,
             alarm_us: None,
             cut_to_us: 0,
@@ -176,6 +179,7 @@ impl World {
             }
             let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
             self.after(first, Happening::Sell(till));
+            self.schedule_verify(till);
         }
         Ok(())
     }
@@ -217,6 +221,7 @@ impl World {
         host.up = false;
         host.session = None;
         host.follower = None;
+        host.verifying.forget();
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
 
@@ -335,6 +340,7 @@ impl World {
             | Input::Adopt(_)
             | Input::Delta(_)
             | Input::CatalogRun(_)
+            | Input::ApplyPlan(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -351,12 +357,17 @@ impl World {
         if self.tills[till].life != life || !self.tills[till].up {
             return Ok(());
         }
+        if request >= VERIFIES_FROM {
+            return self.hear_verify(till, request, reply);
+        }
         if request >= FOLLOWS_FROM {
             return self.hear_catalog(till, request, reply);
         }
         let answer = match reply {
             Reply::Fault(fault) => Err(fault),
-            Reply::Delta(_) | Reply::Run(_) => Err(Fault::Transport),
+            Reply::Delta(_) | Reply::Run(_) | Reply::Reconcile(_) | Reply::Entities(_) => {
+                Err(Fault::Transport)
+            }
             Reply::Welcome(bytes) => {
                 Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
             }
@@ -397,6 +408,9 @@ impl World {
         }
         self.checker.till_committed(at, host.device, &host.store.written)?;
         let rows = host.store.memory.rows();
+        if matches!(input, Input::ApplyPlan(_)) {
+            self.checker.plan_committed(at, host.device, rows, &host.store.written)?;
+        }
         self.checker.till_entries(at, host.device, rows, &host.store.written)?;
         match done {
             Ok(mut outputs) => Ok(outputs.pop()),
@@ -456,5 +470,6 @@ fn kind(input: &Input) -> Transition {
         Input::Retry { .. } => Transition::TillRetry,
         Input::Delta(_) => Transition::TillDelta,
         Input::CatalogRun(_) => Transition::TillRun,
+        Input::ApplyPlan(_) => Transition::TillPlan,
     }
 }

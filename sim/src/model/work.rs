@@ -69,7 +69,9 @@ impl World {
                 | Output::Settled(_)
                 | Output::NothingToRetry
                 | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_),
+                | Output::CatalogUnreadable(_)
+                | Output::PlanApplied(_)
+                | Output::PlanRefused(_),
             ) => unreachable!("none of them answers a record"),
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))

@@ -220,7 +220,9 @@ async fn record(
         | Output::Settled(_)
         | Output::NothingToRetry
         | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_) => unreachable!("none of them answers a record"),
+        | Output::CatalogUnreadable(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
     }
     Ok(())
 }

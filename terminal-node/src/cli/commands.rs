@@ -29,7 +29,7 @@ const GROUP: usize = 64;
 const TOKEN_BYTES_MAX: u64 = 4096;
 
 impl At {
-    fn home(self) -> Home {
+    pub(super) fn home(self) -> Home {
         Home::new(self.dir)
     }
 }

@@ -7,6 +7,7 @@ mod access;
 mod args;
 mod commands;
 mod show;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -16,6 +17,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::till::TillError;
+use crate::verify::VerifyError;
 use args::{Args, Command};
 
 /// Why a command failed; the number is its exit code.
@@ -55,6 +57,19 @@ impl From<TillError> for Failure {
     }
 }
 
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Till(error) => error.into(),
+            VerifyError::Link(_) => Self::Network(error.to_string()),
+            VerifyError::NotReady
+            | VerifyError::Busy
+            | VerifyError::Refused(_)
+            | VerifyError::Plan(_) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
@@ -65,6 +80,9 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Silent(_) => Self::Network(error.to_string()),
+            ClientError::Refused(ref problem) if problem.status == 502 => {
+                Self::Network(error.to_string())
+            }
             ClientError::Refused(ref problem) if problem.status == 503 => {
                 Self::Storage(error.to_string())
             }
@@ -145,6 +163,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Queue(queue) => commands::queue(output, queue).await,
         Command::Retry(retry) => commands::retry(retry).await,
         Command::Sync(sync) => commands::sync(output, sync).await,
+        Command::Verify(wish) => verify::verify(output, wish).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
     }
