@@ -15,9 +15,7 @@ use counterfoil_protocol::reconcile::plan::{Approved, Reason};
 use counterfoil_protocol::reconcile::{Action, Class, Counts, PlanRefusal};
 use counterfoil_protocol::terminal::{Key, Record};
 use proptest::prelude::*;
-use reconcile_support::{
-    Ended, Shop, branch_price, category, kind, label, many, product, sku,
-};
+use reconcile_support::{Ended, Shop, branch_price, category, kind, label, many, product, sku};
 use support::{sale, site};
 
 /// A shop of 60 entities of three kinds.
@@ -256,11 +254,8 @@ fn no_unsynced_work_is_touched() {
     let before = work(&shop);
     shop.apply(&plan).unwrap();
     assert_eq!(work(&shop), before);
-    let expected = BTreeSet::from([
-        Key::Catalog,
-        Key::Item(sku("p00001")),
-        Key::Item(sku("p00004")),
-    ]);
+    let expected =
+        BTreeSet::from([Key::Catalog, Key::Item(sku("p00001")), Key::Item(sku("p00004"))]);
     assert_eq!(shop.till.store.wrote, expected, "one commit, and no row beside these");
 }
 
@@ -309,7 +304,11 @@ fn the_mirror_follows_edits_of_every_kind_and_survives_a_restored_cloud() {
     assert_eq!(shop.mirror.rebuilt(), 0, "it followed each of them");
     shop.node = backup;
     for _ in 0..60 {
-        shop.put(&[product("p00000", "Another history", i64::from(shop.node.store.commits as u32))]);
+        shop.put(&[product(
+            "p00000",
+            "Another history",
+            i64::from(shop.node.store.commits as u32),
+        )]);
     }
     shop.settle();
     assert!(shop.plan().is_clean());

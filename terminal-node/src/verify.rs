@@ -110,10 +110,7 @@ impl<S: TillStore, C: Connector> Verifier<S, C> {
     ///
     /// # Errors
     /// The store's.
-    pub async fn run(
-        mut self,
-        mut orders: Orders,
-    ) -> Result<std::convert::Infallible, TillError> {
+    pub async fn run(mut self, mut orders: Orders) -> Result<std::convert::Infallible, TillError> {
         // Tills that started together part.
         let spread = Duration::from_secs(self.till.draw() % (EVERY.as_secs() / 2));
         let mut next = tokio::time::Instant::now() + EVERY / 2 + spread;
@@ -235,9 +232,12 @@ impl<S: TillStore, C: Connector> Verifier<S, C> {
         };
         // A proof that fails would begin a snapshot; whoever verifies wants to see what it is.
         let answer = match answer {
-            DeltaAnswer::Page(page) => DeltaAnswer::Page(
-                counterfoil_protocol::wire::catalog::DeltaPage { head: None, ..page },
-            ),
+            DeltaAnswer::Page(page) => {
+                DeltaAnswer::Page(counterfoil_protocol::wire::catalog::DeltaPage {
+                    head: None,
+                    ..page
+                })
+            }
             DeltaAnswer::Resync => DeltaAnswer::Resync,
         };
         self.till.apply(terminal::Input::Delta(answer)).await?;

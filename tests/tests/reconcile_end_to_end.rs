@@ -68,7 +68,8 @@ async fn shop(directory: &Path) -> Shop {
         Cloud::new(&programs.cloud, store, directory.join("cloud.log")).with_operator(operator);
     let token = cloud.enrol("shop", "north", "T-1").await.expect("enrolled");
     let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
-    let product = |n: i64| json!({ "put": { "product": wire(&format!("p{n:02}"), "Tea", 100 + n) } });
+    let product =
+        |n: i64| json!({ "put": { "product": wire(&format!("p{n:02}"), "Tea", 100 + n) } });
     edit(&address, &(0..40).map(product).collect::<Vec<_>>()).await;
     let home = directory.join("T-1");
     let till = Till::new(&programs.terminal, home.clone(), directory.join("T-1.log"));

@@ -129,9 +129,7 @@ pub async fn reduced<Q: Query<Terminal>>(store: &Q) -> Result<Option<CatalogStat
 ///
 /// # Errors
 /// The store's.
-pub async fn unsynced<Q: Query<Terminal>>(
-    store: &Q,
-) -> Result<BTreeMap<ProductId, u64>, Q::Error> {
+pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductId, u64>, Q::Error> {
     let mut named = BTreeMap::new();
     let Some(Record::Meta(meta)) = store.get(&Key::Meta).await? else { return Ok(named) };
     let until = Key::Queue(Epoch { number: u32::MAX, nonce: u64::MAX }, u64::MAX);

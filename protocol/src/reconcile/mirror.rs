@@ -136,7 +136,8 @@ impl Part {
                     continue;
                 };
                 next = Key::Change(shop, branch, version, index.saturating_add(1));
-                let Some(Record::Item(item)) = query.get(&Key::Item(shop, branch, id)).await? else {
+                let Some(Record::Item(item)) = query.get(&Key::Item(shop, branch, id)).await?
+                else {
                     continue;
                 };
                 if item.version == version {

@@ -259,10 +259,8 @@ fn item(id: EntityId, row: &Row, from: u64, inputs: &Inputs) -> Result<PlanItem,
     let product = inputs.products.get(&ProductId(id.id)).filter(|_| id.kind == Kind::BranchPrice);
     let sold = matches!(id.kind, Kind::Product | Kind::BranchPrice) && action == Action::Delete;
     let unsynced = inputs.unsynced.get(&ProductId(id.id)).copied().filter(|_| sold);
-    let cloud = version.map(|version| CloudRow {
-        version,
-        entity: theirs.as_ref().map(Entity::to_wire),
-    });
+    let cloud =
+        version.map(|version| CloudRow { version, entity: theirs.as_ref().map(Entity::to_wire) });
     assert!(row.local.is_some() || theirs.is_some() || action == Action::Keep, "it is somewhere");
     Ok(PlanItem {
         id,

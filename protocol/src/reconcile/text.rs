@@ -48,7 +48,10 @@ impl Plan {
         line(out, &format!("Catalog check of till {terminal} (branch {branch}, shop {shop})"));
         let rows = grouped(self.before.count);
         let version = self.cloud.version;
-        line(out, &format!("{rows} entries, compared with version {version} of the cloud's catalog"));
+        line(
+            out,
+            &format!("{rows} entries, compared with version {version} of the cloud's catalog"),
+        );
         out.push('\n');
         if self.items.is_empty() {
             line(out, "Nothing differs: every entry is as it is in the cloud.");

@@ -35,7 +35,12 @@ impl History {
     }
 
     /// What a branch sees at a version.
-    pub(super) fn at(&self, shop: ShopId, branch: BranchId, version: u64) -> BTreeMap<EntityId, Arc<[u8]>> {
+    pub(super) fn at(
+        &self,
+        shop: ShopId,
+        branch: BranchId,
+        version: u64,
+    ) -> BTreeMap<EntityId, Arc<[u8]>> {
         let mut seen = BTreeMap::new();
         for (scope, id, content) in self.commits.range(..=(shop, version)).flat_map(|(_, c)| c) {
             if scope.is_some_and(|scope| scope != branch) {
@@ -115,18 +120,16 @@ impl Checker {
         let held = items(rows);
         let site = self.devices[device].identity;
         let histories = std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev());
-        let equal = histories
-            .filter(|history| history.last(site.shop) >= version)
-            .any(|history| {
-                let mut expected = history.at(site.shop, site.branch, version);
-                let mut held = held.clone();
-                // A proof is of what was told: it cannot see what the disk made of a row.
-                for id in &self.devices[device].drifted {
-                    expected.remove(id);
-                    held.remove(id);
-                }
-                expected == held
-            });
+        let equal = histories.filter(|history| history.last(site.shop) >= version).any(|history| {
+            let mut expected = history.at(site.shop, site.branch, version);
+            let mut held = held.clone();
+            // A proof is of what was told: it cannot see what the disk made of a row.
+            for id in &self.devices[device].drifted {
+                expected.remove(id);
+                held.remove(id);
+            }
+            expected == held
+        });
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("a till proves a catalog at version {version} that the cloud never had")
         })

@@ -38,9 +38,8 @@ impl Checker {
         if written.is_empty() {
             return Ok(()); // it was refused, or the power failed first
         }
-        let catalog = |key: &terminal::Key| {
-            matches!(key, terminal::Key::Item(_) | terminal::Key::Catalog)
-        };
+        let catalog =
+            |key: &terminal::Key| matches!(key, terminal::Key::Item(_) | terminal::Key::Catalog);
         let only = written.iter().all(|(key, _)| catalog(key));
         self.tally.check(Law::PlanIsSafe, at_ms, only, || {
             "a plan has touched a row beside the catalog".to_owned()

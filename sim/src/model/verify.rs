@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use counterfoil_protocol::catalog::{Entity, EntityId, Kind as EntityKind};
-use counterfoil_protocol::cloud::{Input as CloudInput, Key as CloudKey, Record as CloudRecord};
 use counterfoil_protocol::cloud::Site;
+use counterfoil_protocol::cloud::{Input as CloudInput, Key as CloudKey, Record as CloudRecord};
 use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::reconcile::mirror::Mirror;
@@ -128,9 +128,9 @@ impl World {
         }
         let Some(mut verify) = host.verifying.under_way.take() else { return Ok(()) };
         let next = match reply {
-            Reply::Reconcile(bytes) => ReconcileAnswer::decode(&bytes)
-                .ok()
-                .and_then(|answer| verify.answered(answer).ok()),
+            Reply::Reconcile(bytes) => {
+                ReconcileAnswer::decode(&bytes).ok().and_then(|answer| verify.answered(answer).ok())
+            }
             Reply::Entities(bytes) => {
                 EntitiesAnswer::decode(&bytes).ok().and_then(|answer| verify.rows(answer).ok())
             }

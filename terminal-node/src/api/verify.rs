@@ -37,9 +37,7 @@ impl VerifiedBody {
     #[must_use]
     pub fn new(verified: Verified) -> Self {
         match verified {
-            Verified::Plan(plan) => {
-                Self { text: plan.text(), plan: Some(*plan), estimated: None }
-            }
+            Verified::Plan(plan) => Self { text: plan.text(), plan: Some(*plan), estimated: None },
             Verified::Snapshot { estimated } => {
                 let about = estimated.map_or_else(String::new, |n| format!(" (about {n} entries)"));
                 let text = format!(

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Failure;
-use crate::api::{AppliedBody, StatusBody, VerifiedBody};
 use crate::api::body::{BatchBody, EventBody, RecordedBody};
+use crate::api::{AppliedBody, StatusBody, VerifiedBody};
 use crate::books::{QueueItem, TillFigures};
 use crate::client::Client;
 use crate::config::{Config, Home};

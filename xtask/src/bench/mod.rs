@@ -8,6 +8,7 @@ mod driver;
 mod frames;
 mod ingest;
 mod node;
+mod reconcile;
 mod sim;
 
 use std::process::Stdio;
@@ -20,6 +21,8 @@ use counterfoil_tests::binaries::cargo;
 pub(crate) enum Bench {
     /// Cloud ingest over HTTP on loopback, against one route, one committer and one table
     Ingest(ingest::Ingest),
+    /// Finding and mending drift: bytes, round trips and work, against the catalog's size
+    Reconcile(reconcile::Reconcile),
     /// The simulator: transitions a second, and simulated time in real time
     Sim(sim::Sim),
 }
@@ -31,6 +34,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
     }
     match bench {
         Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
+        Bench::Reconcile(wish) => reconcile::run(wish).map(|()| true),
         Bench::Sim(sim) => sim::run(sim).map(|()| true),
     }
 }
