@@ -124,8 +124,9 @@ fn rows_that_were_not_asked_for_are_refused() {
     }
     let mut moved = honest.clone();
     moved.head.digest.lanes[0] ^= 1;
-    assert_eq!(verify.clone().rows(moved), Ok(Next::Again), "another catalog by now");
-    assert_eq!(verify.clone().rows(honest), Ok(Next::Ready));
+    let mut verify = verify;
+    assert_eq!(verify.rows(moved), Ok(Next::Again), "another catalog by now");
+    assert_eq!(verify.rows(honest), Ok(Next::Ready));
 }
 
 #[test]

@@ -14,10 +14,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
-use counterfoil_protocol::reconcile::census;
-use counterfoil_protocol::reconcile::plan::Approved;
 use counterfoil_protocol::session::Nudge;
-use counterfoil_protocol::terminal::reconcile::Application;
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
@@ -115,8 +112,8 @@ struct Shared<S> {
     failure: watch::Sender<Option<String>>,
 }
 
-struct Slot<S> {
-    store: S,
+pub(crate) struct Slot<S> {
+    pub(crate) store: S,
     stage: Stage,
 }
 
@@ -251,16 +248,6 @@ impl<S: TillStore> Till<S> {
         self.commit_one(&mut slot, input).await
     }
 
-    /// Commits a plan for the catalog: nothing comes between the count of its rows and the commit.
-    pub(crate) async fn commit_plan(&self, plan: Approved) -> Result<Output, TillError> {
-        let mut slot = self.locked().await?;
-        self.may_decide(&slot)?;
-        let seen = census(&slot.store).await.map_err(storage_failed)?.digest();
-        let edits = Self::edits(&slot.store).await?;
-        let application = Application { plan, seen, edits };
-        self.commit_one(&mut slot, Input::ApplyPlan(Box::new(application))).await
-    }
-
     /// Returns committed rows to look at. Selling waits until the guard is dropped.
     ///
     /// # Errors
@@ -351,7 +338,7 @@ impl<S: TillStore> Till<S> {
         Witness { install, boot }
     }
 
-    async fn locked(&self) -> Result<MutexGuard<'_, Slot<S>>, TillError> {
+    pub(crate) async fn locked(&self) -> Result<MutexGuard<'_, Slot<S>>, TillError> {
         let slot = self.shared.slot.lock().await;
         match &slot.stage {
             Stage::Failed(why) => Err(TillError::StorageFailed(why.clone())),
@@ -360,7 +347,7 @@ impl<S: TillStore> Till<S> {
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the till")]
-    fn may_decide(&self, slot: &Slot<S>) -> Result<(), TillError> {
+    pub(crate) fn may_decide(&self, slot: &Slot<S>) -> Result<(), TillError> {
         match &slot.stage {
             Stage::Open => Ok(()),
             Stage::Closed => Err(TillError::NotOpen),
@@ -406,7 +393,11 @@ impl<S: TillStore> Till<S> {
         }
     }
 
-    async fn commit_one(&self, slot: &mut Slot<S>, input: Input) -> Result<Output, TillError> {
+    pub(crate) async fn commit_one(
+        &self,
+        slot: &mut Slot<S>,
+        input: Input,
+    ) -> Result<Output, TillError> {
         let mut outputs = self.commit(slot, &[input]).await?;
         Ok(outputs.remove(0))
     }

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::reconcile::plan::Approved;
-use counterfoil_protocol::reconcile::{Census, Inputs, Next, Plan, PlanRefusal, Refusal, Verify};
+use counterfoil_protocol::reconcile::{
+    Census, Inputs, Next, Plan, PlanRefusal, Refusal, Verify, census,
+};
 use counterfoil_protocol::session::{Config, Fault, Nudge};
 use counterfoil_protocol::terminal::catalog::Standing;
-use counterfoil_protocol::terminal::reconcile::Applied;
+use counterfoil_protocol::terminal::reconcile::{Application, Applied};
 use counterfoil_protocol::terminal::row::CatalogState;
 use counterfoil_protocol::terminal::{self};
 use counterfoil_protocol::wire::catalog::DeltaAnswer;
@@ -329,8 +331,13 @@ impl<S: TillStore> Till<S> {
         Ok(if let terminal::Output::Catalogued(standing) = output { Some(standing) } else { None })
     }
 
-    /// Returns the entities whose edits wait; for [`Till::commit_plan`].
-    pub(crate) async fn edits(store: &S) -> Result<BTreeSet<EntityId>, TillError> {
-        pending_edits(store).await
+    /// Commits a plan: nothing comes between the count of the rows and the commit.
+    async fn commit_plan(&self, plan: Approved) -> Result<terminal::Output, TillError> {
+        let mut slot = self.locked().await?;
+        self.may_decide(&slot)?;
+        let seen = census(&slot.store).await.map_err(storage_failed)?.digest();
+        let edits = pending_edits(&slot.store).await?;
+        let application = Application { plan, seen, edits };
+        self.commit_one(&mut slot, terminal::Input::ApplyPlan(Box::new(application))).await
     }
 }

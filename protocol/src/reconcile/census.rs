@@ -136,10 +136,11 @@ pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductI
     let queue = store.scan(&Key::Queue(Epoch::default(), 0), &until, UNSYNCED_MAX).await?;
     let mut places: Vec<(Epoch, u64)> = queue
         .into_iter()
-        .filter_map(|(key, _)| match key {
-            Key::Queue(epoch, seq) => Some((epoch, seq)),
-            _ => None,
-        })
+        .filter_map(
+            |(key, _)| {
+                if let Key::Queue(epoch, seq) = key { Some((epoch, seq)) } else { None }
+            },
+        )
         .collect();
     places.extend((meta.acked + 1..=meta.head).map(|seq| (meta.epoch, seq)).take(UNSYNCED_MAX));
     places.sort_unstable();

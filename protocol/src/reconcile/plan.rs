@@ -196,8 +196,11 @@ pub(super) struct Row {
 pub(crate) struct Write {
     pub(crate) id: EntityId,
     pub(crate) local: Option<Hash>,
-    pub(crate) cloud: Option<(u64, Arc<[u8]>)>,
+    pub(crate) cloud: Option<Stored>,
 }
+
+/// The version and the canonical bytes of an entity.
+type Stored = (u64, Arc<[u8]>);
 
 /// A plan whose parts fit each other: what a till applies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -387,7 +390,7 @@ impl Plan {
 
 impl PlanItem {
     /// Returns what the cloud has, as it is stored; none if it has nothing.
-    fn content(&self) -> Result<Option<(u64, Arc<[u8]>)>, PlanRefusal> {
+    fn content(&self) -> Result<Option<Stored>, PlanRefusal> {
         let Some(CloudRow { version, entity: Some(wire) }) = &self.cloud else { return Ok(None) };
         let entity = Entity::parse(wire.clone()).map_err(|_| PlanRefusal::Item(self.id))?;
         if entity.id() != self.id {

@@ -179,7 +179,7 @@ impl Verify {
                 Ok(self.fetch())
             }
             Outcome::NotEnough { .. } if first => {
-                let have = u32::try_from(self.cells.len()).expect("a sketch is bounded");
+                let have = u32::try_from(self.cells.len()).unwrap_or(u32::MAX);
                 Ok(Next::Ask(self.question(Some(MoreV1 { version: page.head.version, have }))))
             }
             Outcome::NotEnough { .. } => Ok(Next::Snapshot { estimated: None }),
@@ -275,7 +275,7 @@ impl Verify {
                 Some(EntityRow::Known(change)) => Some(change.clone()),
                 Some(EntityRow::Absent) | None => None,
             };
-            let Some(id) = found.here.or(change.as_ref().map(|change| change.id)) else {
+            let Some(id) = found.here.or_else(|| change.as_ref().map(|change| change.id)) else {
                 return Err(Refusal::Rows);
             };
             let local = inputs.local.get(&id).cloned();

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
+use counterfoil_protocol::catalog::{Digest, Entity, EntityId, Kind};
 use counterfoil_protocol::cloud::catalog::{delta, snapshot};
 use counterfoil_protocol::cloud::{self, Cloud, Edit, Edits};
 use counterfoil_protocol::identity::{BranchId, CategoryId, ProductId};
@@ -257,10 +257,8 @@ impl Shop {
 
     /// Applies a plan as a driver does: through JSON, with a new census.
     pub fn apply(&mut self, plan: &Plan) -> Result<Applied, PlanRefusal> {
-        let plan = Plan::from_json(plan.json().as_bytes()).unwrap();
-        let plan = Approved::new(plan)?;
-        let seen = block_on(census(&self.till.store)).unwrap().digest();
-        let application = Application { plan, seen, edits: self.edits.clone() };
+        let plan = Approved::new(read_back(plan))?;
+        let application = Application { plan, seen: self.seen(), edits: self.edits.clone() };
         match self.till.run(NOW, Input::ApplyPlan(Box::new(application))) {
             Output::PlanApplied(applied) => Ok(applied),
             Output::PlanRefused(refusal) => Err(refusal),
@@ -271,6 +269,10 @@ impl Shop {
     /// Whether no snapshot is under way, which would compare every row anyway.
     pub fn begin_possible(&self) -> bool {
         self.state().progress.is_none()
+    }
+
+    fn seen(&self) -> Digest {
+        block_on(census(&self.till.store)).unwrap().digest()
     }
 
     pub fn identity(&self) -> Identity {
@@ -298,6 +300,10 @@ impl Shop {
         });
         items.collect()
     }
+}
+
+fn read_back(plan: &Plan) -> Plan {
+    Plan::from_json(plan.json().as_bytes()).unwrap()
 }
 
 /// Products `p0000 ..`.

@@ -271,7 +271,7 @@ impl World {
         Ok(Reply::Reconcile(answer.encode()))
     }
 
-    /// Brings the cloud's mirror to the head for a branch; `false` if the cloud cannot draw its key.
+    /// Brings the mirror to the head for a branch; `false` if the cloud cannot draw its key.
     fn settle_mirror(&mut self, site: Site) -> Result<bool, Violation> {
         if self.cloud.mirror.is_none() {
             let mut fresh = [0; 16];
