@@ -168,10 +168,9 @@ async fn secret<Q: Reads>(node: &Node<Q>, shop: ShopId) -> Result<[u8; 16], Prob
     })?;
     let mut fresh = [0; 16];
     fresh.copy_from_slice(&drawn[..16]);
-    match node.ask(Input::DrawSketchSecret { shop, fresh }, DRAW_WEIGHT).await? {
-        Output::SketchSecret(held) => Ok(held),
-        _ => Err(wrong_output()),
-    }
+    let output = node.ask(Input::DrawSketchSecret { shop, fresh }, DRAW_WEIGHT).await?;
+    let Output::SketchSecret(held) = output else { return Err(wrong_output()) };
+    Ok(held)
 }
 
 fn failed(error: &dyn std::fmt::Display) -> Problem {

@@ -258,8 +258,9 @@ impl World {
         let Ok(ask) = ReconcileAsk::decode(bytes) else {
             return Ok(Reply::Fault(Fault::Rejected));
         };
-        let head = answered(at_once(mirror.settle(store, site.branch)));
-        let head = head.expect("nothing is committed while the model's cloud reads");
+        let Ok(head) = answered(at_once(mirror.settle(store, site.branch))) else {
+            unreachable!("nothing is committed while the model's cloud reads")
+        };
         let answer = mirror.answer(site.branch, head, &ask);
         self.coverage.saw(match &answer {
             ReconcileAnswer::InSync(_) => Transition::ReconcileInSync,
