@@ -18,7 +18,10 @@ const PAGE: usize = 1_000;
 /// The most unsynced events that are looked through for products.
 const UNSYNCED_MAX: usize = 10_000;
 
-const _: () = assert!(PAGE > 0, "a census comes further");
+const _: () = assert!(PAGE > 1, "a census comes further");
+const _: () = assert!(UNSYNCED_MAX > 0, "somebody may wait");
+const _: () = assert!(UNSYNCED_MAX <= 1 << 20, "few events are held at once");
+const _: () = assert!(size_of::<Item>() <= 16, "an item is small");
 const _: () = assert!(size_of::<(EntityId, Hash)>() <= 72, "a row of a census is small");
 
 /// Every row of a till's catalog, by name and hash, and what they add up to.
@@ -91,6 +94,7 @@ impl Census {
         let item = |(id, hash): &(EntityId, Hash)| (item_of(key, *id, *hash), *id);
         let mut items: Vec<(Item, EntityId)> = self.rows.iter().map(item).collect();
         items.sort_unstable_by_key(|(item, _)| item.key);
+        assert!(items.is_sorted_by_key(|(item, _)| item.key), "items can be looked up");
         assert_eq!(items.len(), self.rows.len(), "each row is an item");
         items
     }
@@ -145,6 +149,8 @@ pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductI
     places.extend((meta.acked + 1..=meta.head).map(|seq| (meta.epoch, seq)).take(UNSYNCED_MAX));
     places.sort_unstable();
     places.dedup();
+    assert!(places.len() <= 2 * UNSYNCED_MAX, "so many are looked through");
+    assert!(places.is_sorted(), "each event is looked at once");
     for (epoch, seq) in places {
         let Some(Record::Entry(entry)) = store.get(&Key::Entry(epoch, seq)).await? else {
             continue;

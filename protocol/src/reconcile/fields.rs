@@ -62,6 +62,9 @@ pub struct FieldChange {
     pub cloud: Option<Shown>,
 }
 
+const _: () = assert!(Field::Name as u8 == 0 && Field::Sold as u8 == 6, "append only");
+const _: () = assert!(Field::ALL.len() == Field::Sold as usize + 1, "each field is shown");
+
 impl Field {
     /// Every field, in the order in which they are shown.
     pub const ALL: [Self; 7] = [
@@ -104,6 +107,7 @@ pub fn changes(
         cloud: value(cloud, field),
     });
     let changed: Vec<FieldChange> = pairs.filter(|pair| pair.local != pair.cloud).collect();
+    assert!(changed.is_sorted_by_key(|change| change.field), "fields keep their order");
     assert!(changed.len() <= Field::ALL.len(), "each field is shown once");
     assert!(local != cloud || changed.is_empty(), "what is equal has no change");
     changed

@@ -32,6 +32,10 @@ const CELLS_KEPT_MIN: usize = 1_024;
 const DRIFTS_ALWAYS: u64 = 64;
 
 const _: () = assert!(CELLS_KEPT_MIN <= crate::sketch::CELLS_MAX, "a sketch has room for them");
+const _: () = assert!(CELLS_KEPT_MIN.is_power_of_two(), "a sketch doubles");
+const _: () = assert!(crate::sketch::CELLS_MAX.is_power_of_two(), "and ends at its bound");
+const _: () = assert!(DRIFTS_ALWAYS > 0, "some drift is always told");
+const _: () = assert!(size_of::<Held>() <= 72, "an entity in a mirror is small");
 const _: () = assert!(PAGE > 0 && ROUNDS_MAX > 1, "it comes further, and looks again");
 
 /// Entities of one scope: the whole shop's, or one branch's own.
@@ -113,6 +117,8 @@ impl Part {
             let items = self.held.values().map(|held| item_of(key, held.id, held.content));
             self.sketch.grow(cells, items);
         }
+        assert!(self.sketch.len() <= crate::sketch::CELLS_MAX, "a sketch is bounded");
+        assert!(self.sketch.len() >= CELLS_KEPT_MIN, "a sketch never shrinks");
         assert!(self.sketch.len() >= cells, "there are as many cells as are asked for");
     }
 
@@ -150,6 +156,7 @@ impl Part {
             }
         }
         self.version = head;
+        assert_eq!(self.held.len() as u64, self.digest.count, "each entity is counted once");
         Ok(())
     }
 }
@@ -218,6 +225,8 @@ impl Mirror {
         self.whole = Part::new();
         self.branches.clear();
         self.rebuilt = self.rebuilt.saturating_add(1);
+        assert!(self.whole.held.is_empty() && self.branches.is_empty(), "it starts anew");
+        assert!(self.rebuilt > 0, "and it is counted");
     }
 
     /// Answers a till of `branch`, at `head`, which [`Self::settle`] returned.
@@ -258,6 +267,9 @@ impl Mirror {
         self.whole.grow(&self.key, end);
         own.grow(&self.key, end);
         let sum = self.whole.sketch.plus(&own.sketch, end);
+        assert!(estimated <= most, "more is told by a snapshot");
+        assert!(head.version >= ask.version, "who is ahead was told so");
+        assert!(head.digest != ask.digest, "who is in sync was told so");
         assert!(first < end, "there are cells to be sent");
         assert_eq!(sum.len(), end, "both sketches have these cells");
         ReconcileAnswer::Cells(CellsAnswer { head, key: self.secret, cells: sum.page(first, end) })
@@ -292,6 +304,7 @@ impl Mirror {
             }
             rows.push(row);
         }
+        assert!(rows.iter().map(EntityRow::bytes).sum::<usize>() <= PAGE_BYTES_MAX, "it fits");
         assert!(!rows.is_empty(), "a checked question has an answer");
         assert!(rows.len() <= keys.len() + ask.extra.len(), "one row for each that is asked");
         Ok(EntitiesAnswer { head: CatalogHead { version: feed.version, digest }, rows })

@@ -56,6 +56,8 @@ struct Name {
     len: usize,
 }
 
+const _: () = assert!(LABEL_BYTES_MAX < u8::MAX as usize, "a name is short");
+
 impl Name {
     fn of(id: EntityId) -> Self {
         let text = id.id.as_bytes();
@@ -67,6 +69,7 @@ impl Name {
     }
 
     fn as_bytes(&self) -> &[u8] {
+        assert!(self.len > 1 && self.len <= self.bytes.len(), "a name has its length");
         &self.bytes[..self.len]
     }
 }

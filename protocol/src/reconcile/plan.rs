@@ -28,6 +28,14 @@ pub const PLAN_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const REMOVALS_ONE_IN: u64 = 20;
 
 const _: () = assert!(PLAN_FORMAT > 0, "formats count from 1");
+const _: () = assert!(REMOVALS_ONE_IN == 20, "one in twenty is 5 %");
+const _: () = assert!(ITEMS_MAX > 0, "a plan may change something");
+const _: () = assert!(ITEMS_MAX <= u32::MAX as usize, "items can be counted");
+const _: () = assert!(ITEMS_MAX < crate::sketch::CELLS_MAX, "a sketch can tell a plan's items");
+const _: () = assert!(ITEMS_MAX >= crate::sketch::KEYS_MAX, "one question's rows are a plan");
+const _: () = assert!(Class::Missing as u8 == 0 && Class::Pending as u8 == 3, "append only");
+const _: () = assert!(Action::Insert as u8 == 0 && Action::Keep as u8 == 3, "append only");
+const _: () = assert!(Reason::Lost as u8 == 0 && Reason::NewInCloud as u8 == 6, "append only");
 const _: () = assert!(ITEMS_MAX * 4_096 <= PLAN_BYTES_MAX, "the longest plan can be read");
 
 /// What is to be done so that a till's catalog becomes the cloud's.
@@ -221,6 +229,8 @@ pub(super) fn built(
     for (id, row) in rows {
         items.push(item(id, &row, from, inputs)?);
     }
+    assert!(items.is_sorted_by(|a: &PlanItem, b| a.id < b.id), "rows come in their order");
+    assert!(items.len() <= ITEMS_MAX, "a plan is bounded");
     let (counts, kept) = (Counts::of(&items), items.iter().any(|i| i.action == Action::Keep));
     let version = if kept { from } else { cloud.version };
     let format = PLAN_FORMAT;
@@ -231,6 +241,8 @@ pub(super) fn built(
     if plan.expected()? != plan.after {
         return Err(PlanRefusal::Sums);
     }
+    assert!(plan.version >= plan.from, "versions never go back");
+    assert!(kept || plan.after == cloud.digest, "without exceptions it is the cloud's catalog");
     assert_eq!(plan.counts.all(), plan.items.len() as u64, "each item is counted once");
     Ok(plan)
 }
@@ -265,6 +277,9 @@ fn item(id: EntityId, row: &Row, from: u64, inputs: &Inputs) -> Result<PlanItem,
     let cloud =
         version.map(|version| CloudRow { version, entity: theirs.as_ref().map(Entity::to_wire) });
     assert!(row.local.is_some() || theirs.is_some() || action == Action::Keep, "it is somewhere");
+    assert!(action != Action::Insert || theirs.is_some(), "what is added is there");
+    assert!(action != Action::Delete || theirs.is_none(), "what is removed is not");
+    assert!((class == Class::Pending) == (action == Action::Keep), "what is pending is left");
     Ok(PlanItem {
         id,
         name: display_name(ours.as_ref().or(theirs.as_ref()), product),
@@ -402,6 +417,7 @@ impl PlanItem {
     fn write(&self) -> Result<Write, PlanRefusal> {
         let cloud = self.content()?;
         let local = self.local;
+        assert!(cloud.as_ref().is_none_or(|(_, bytes)| !bytes.is_empty()), "content has bytes");
         let sensible = match self.action {
             Action::Insert => local.is_none() && cloud.is_some(),
             Action::Update => local.is_some() && cloud.is_some(),
@@ -447,6 +463,8 @@ impl Approved {
         if after != plan.after || plan.expected()? != plan.after {
             return Err(PlanRefusal::Sums);
         }
+        assert!(writes.is_sorted_by(|a, b| a.id < b.id), "rows are written in their order");
+        assert_eq!(plan.format, PLAN_FORMAT, "other formats were refused");
         assert_eq!(writes.len() as u64, plan.counts.changing(), "each acting item writes");
         assert!(writes.len() <= ITEMS_MAX, "one transaction is enough");
         Ok(Self { plan, writes })

@@ -19,6 +19,9 @@ const COLUMN_MAX: usize = 40;
 /// How far items are indented below their action.
 const INDENT: &str = "         ";
 
+const _: () = assert!(FIRST > 0, "some are always shown");
+const _: () = assert!(COLUMN_MAX > 20, "most names fit a column");
+const _: () = assert!(SHOWN_MAX < super::plan::ITEMS_MAX, "a long plan is summed up");
 const _: () = assert!(FIRST <= SHOWN_MAX, "the first ones are some of them");
 const _: () = assert!(INDENT.len() == 9, "an action and its space");
 
@@ -170,6 +173,8 @@ fn changed(changes: &[FieldChange], action: Action) -> Vec<String> {
     let widest = |texts: &mut dyn Iterator<Item = usize>| texts.max().unwrap_or(0).min(COLUMN_MAX);
     let names = widest(&mut rows.iter().map(|(name, ..)| name.len()));
     let locals = widest(&mut rows.iter().map(|(_, local, _)| width(local)));
+    assert!(names <= COLUMN_MAX && locals <= COLUMN_MAX, "columns are narrow");
+    assert!(rows.len() <= Field::ALL.len(), "each field has one line");
     let told = |(name, local, cloud): &(&str, String, String)| match action {
         Action::Insert => format!("{name:<names$}  {cloud}"),
         Action::Delete => format!("{name:<names$}  {local}"),
@@ -214,6 +219,7 @@ pub fn money(minor: i64, currency: &str) -> String {
     let (sign, amount) = (if minor < 0 { "-" } else { "" }, minor.unsigned_abs());
     let main = grouped(amount / unit);
     let rest = amount % unit;
+    assert!(unit > 0, "a currency has a unit");
     assert!(rest < unit, "what is left is less than one");
     let name = if currency.is_empty() { String::new() } else { format!("{currency} ") };
     match digits {
@@ -232,6 +238,7 @@ fn grouped(number: u64) -> String {
         }
         out.push(digit);
     }
+    assert!(out.len() <= digits.len() + digits.len() / 3, "a comma for three digits");
     assert!(out.len() >= digits.len(), "no digit is lost");
     out
 }

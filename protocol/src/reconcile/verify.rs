@@ -124,6 +124,8 @@ impl Verify {
     }
 
     fn question(&self, more: Option<MoreV1>) -> ReconcileAsk {
+        assert!(more.is_none() || !self.cells.is_empty(), "more follows something");
+        assert!(self.found.is_empty(), "who knows what differs asks no more");
         let estimator = self.census.estimator().to_wire();
         ReconcileAsk { version: self.cursor, digest: self.census.digest(), estimator, more }
     }
@@ -142,6 +144,7 @@ impl Verify {
                     return Err(Refusal::Rows);
                 }
                 self.head = Some(head);
+                assert!(self.found.is_empty() && self.fetched == 0, "nothing is to be fetched");
                 Ok(Next::Ready)
             }
             ReconcileAnswer::Ahead { .. } | ReconcileAnswer::Moved { .. } => Ok(Next::Again),
@@ -166,6 +169,7 @@ impl Verify {
         if first {
             self.key = Some(key);
             self.items = self.census.items(&key);
+            assert!(self.items.is_sorted_by_key(|(item, _)| item.key), "keys can be looked up");
         }
         let mine = Sketch::of(self.cells.len(), self.items.iter().map(|(item, _)| *item));
         let decoding = decode(&self.cells.minus(&mine));
@@ -197,6 +201,7 @@ impl Verify {
         // Keys are asked for before names.
         self.found.sort_by_key(|found| found.kind == Kind::Extra);
         self.items = Vec::new(); // they have served
+        assert_eq!(self.fetched, 0, "nothing was fetched before it was known");
         assert!(!self.found.is_empty(), "something differs");
         assert!(self.found.len() <= ITEMS_MAX, "a plan is bounded");
     }
@@ -207,6 +212,8 @@ impl Verify {
         if part.is_empty() {
             return Next::Ready;
         }
+        assert!(part.is_sorted_by_key(|found| found.kind == Kind::Extra), "keys before names");
+        assert!(part.iter().all(|found| found.there.is_none()), "nothing is asked for twice");
         let extra = part.partition_point(|found| found.kind != Kind::Extra);
         let keys: Vec<_> = part[..extra].iter().map(|found| found.drift.key).collect();
         let names = part[extra..].iter().filter_map(|found| found.here).collect();
@@ -228,6 +235,7 @@ impl Verify {
             return Err(Refusal::Unasked);
         }
         let before = self.fetched;
+        assert!(most <= ASKED_MAX && before < self.found.len(), "an answer has a question");
         for row in answer.rows {
             let found = &mut self.found[self.fetched];
             if !fits(&key, found, &row) {
@@ -258,6 +266,7 @@ impl Verify {
                 }
             }
         }
+        assert!(ids.len() <= 4 * ITEMS_MAX, "few rows are touched");
         ids.into_iter().collect()
     }
 
@@ -285,6 +294,8 @@ impl Verify {
             }
             rows.insert(id, Row { local, cloud: change });
         }
+        assert!(rows.len() <= self.found.len(), "each entity is one row");
+        assert!(rows.len() <= ITEMS_MAX, "a plan is bounded");
         let before = (self.cursor, self.census.digest(), self.stored);
         Ok(built(self.identity, before, cloud, rows, inputs)?)
     }

@@ -45,6 +45,7 @@ const NONE: [(u32, u32); 17] = [
     (0x1f3fb, 0x1f3ff),
 ];
 
+const _: () = assert!(WIDE[13].1 > NONE[16].1, "both tables rise to their ends");
 const _: () = assert!(WIDE[0].0 > 0x7f && NONE[0].0 > 0x7f, "ASCII is one column each");
 
 /// Returns how many columns a text takes.
@@ -63,6 +64,7 @@ pub(super) fn width(text: &str) -> usize {
 fn columns(character: char) -> usize {
     let code = u32::from(character);
     let within = |blocks: &[(u32, u32)]| blocks.iter().any(|(a, b)| (*a..=*b).contains(&code));
+    assert!(code <= 0x10_ffff, "a character is one of Unicode");
     if code < 0x300 {
         1
     } else if within(&NONE) {
@@ -92,6 +94,7 @@ pub(super) fn plain(name: &str) -> String {
     if !backwards {
         return kept;
     }
+    assert!(!kept.is_empty(), "what runs backwards is something");
     let mut isolated = String::with_capacity(kept.len() + 6);
     isolated.push('\u{2068}');
     isolated.push_str(&kept);

@@ -62,6 +62,8 @@ impl Estimator {
         for (counter, theirs) in sum.counters.iter_mut().zip(&other.counters) {
             *counter = counter.wrapping_add(*theirs);
         }
+        assert_eq!(sum.counters.len(), COUNTERS, "a sum has every counter");
+        debug_assert!(*other != Self::default() || sum == *self, "nothing adds nothing");
         sum
     }
 

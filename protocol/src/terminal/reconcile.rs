@@ -28,6 +28,7 @@ pub struct Application {
 }
 
 pub(super) fn reads(application: &Application, keys: &mut ReadSet<Key>) {
+    assert!(application.plan.writes().len() <= crate::reconcile::ITEMS_MAX, "a plan is bounded");
     keys.insert(Key::Catalog);
     keys.extend(application.plan.writes().iter().map(|write| Key::Item(write.id)));
 }
@@ -71,6 +72,8 @@ fn check(
     if sum != told.after {
         return Err(PlanRefusal::Sums);
     }
+    assert_eq!(*seen, told.before, "all rows are as the plan saw them");
+    assert_eq!(state.version, Some(told.from), "the catalog stands where it stood");
     assert_eq!(told.till, identity, "a plan belongs to one till");
     assert!(told.version >= told.from, "versions never go back");
     Ok(())
@@ -98,6 +101,8 @@ fn write(rows: &mut Rows<'_, Terminal>, application: &Application) -> Output {
     let Output::Catalogued(standing) = catalog::stand(rows, state) else {
         unreachable!("a state is answered by a standing")
     };
+    assert_eq!(standing.version, Some(told.version), "the till stands where the plan leads");
+    assert_eq!(standing.proven, told.counts.keep == 0, "what was kept is proven later");
     Output::PlanApplied(Applied { counts: told.counts, standing })
 }
 

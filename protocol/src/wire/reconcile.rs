@@ -17,6 +17,9 @@ use crate::sketch::{CELL_BYTES, CELLS_MAX, COUNTERS, CellsV1, EstimatorV1, KEYS_
 /// The most entities that one question names, keys and names together.
 pub const ASKED_MAX: usize = KEYS_MAX;
 
+const _: () = assert!(ASKED_MAX > 0, "something can be asked for");
+const _: () = assert!(COUNTERS <= 250, "an estimator's length is one byte");
+const _: () = assert!(CELLS_MAX <= u32::MAX as usize, "cells can be numbered");
 const _: () = assert!(
     CELLS_MAX * CELL_BYTES + 256 <= codec::MESSAGE_BYTES_MAX,
     "the largest answer is a message"
