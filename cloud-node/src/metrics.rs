@@ -5,6 +5,7 @@ use std::fmt;
 use counterfoil_protocol::cloud::Output;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::wire::message::{Standing, Verdict};
+use counterfoil_protocol::wire::reconcile::ReconcileAnswer;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
@@ -14,6 +15,7 @@ use prometheus_client::registry::Registry;
 const VERDICTS: [&str; 5] = ["created", "existing", "parked", "refused", "edited"];
 const STANDINGS: [&str; 5] = ["inStep", "tillAhead", "cloudLostTail", "tillLostTail", "forked"];
 const DENIALS: [&str; 4] = ["unknownTerminal", "revoked", "expired", "wrongCredential"];
+const COMPARED: [&str; 5] = ["inSync", "cells", "tooLarge", "ahead", "moved"];
 const CODES: [&str; ErrorCode::ALL.len()] = {
     let mut names = [""; ErrorCode::ALL.len()];
     let mut at = 0;
@@ -36,6 +38,7 @@ pub struct Metrics {
     handshakes: Labelled<5>,
     denied: Labelled<4>,
     problems: Labelled<{ ErrorCode::ALL.len() }>,
+    reconciles: Labelled<5>,
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
@@ -91,6 +94,7 @@ impl Metrics {
             handshakes: Labelled::new("standing", &STANDINGS),
             denied: Labelled::new("reason", &DENIALS),
             problems: Labelled::new("code", &CODES),
+            reconciles: Labelled::new("answer", &COMPARED),
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
@@ -114,6 +118,7 @@ impl Metrics {
         );
         to.register("denied_requests", "Requests turned away by reason", self.denied.clone());
         to.register("problems", "Problem documents by code", self.problems.clone());
+        to.register("reconcile_runs", "Catalogs compared, by answer", self.reconciles.clone());
         to.register("commits", "Durable commits", self.commits.clone());
         to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
         to.register(
@@ -170,6 +175,7 @@ impl Metrics {
                 | Output::Defined
                 | Output::RolledUp(_)
                 | Output::Edited { .. }
+                | Output::SketchSecret(_)
                 | Output::Denied(_)
                 | Output::Inbox(_)
                 | Output::Moved => {}
@@ -179,6 +185,18 @@ impl Metrics {
             self.ingest.add(index, count);
         }
         self.synced_events.inc_by(verdicts[0]);
+    }
+
+    /// Counts a comparison of a till's catalog.
+    pub(crate) fn reconciled(&self, answer: &ReconcileAnswer) {
+        let index = match answer {
+            ReconcileAnswer::InSync(_) => 0,
+            ReconcileAnswer::Cells(_) => 1,
+            ReconcileAnswer::TooLarge { .. } => 2,
+            ReconcileAnswer::Ahead { .. } => 3,
+            ReconcileAnswer::Moved { .. } => 4,
+        };
+        self.reconciles.add(index, 1);
     }
 
     /// Counts a problem document.

@@ -189,6 +189,7 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Change(..)
         | Key::EditNote(..)
         | Key::Session(..)
+        | Key::SketchSecret(_)
         | Key::Inbox(_) => None,
     }
 }

@@ -20,6 +20,7 @@
 //! | [`journal`], [`hash`] | how is a till's history chained? |
 //! | [`catalog`] | what can be sold, and what does all of it add up to? |
 //! | [`inbox`] | what has happened to a branch's stock outside of the till? |
+//! | [`reconcile`] | which rows of a catalog have drifted, and what is to be done? |
 //! | [`terminal`] | what does a till store and decide? |
 //! | [`cloud`] | what does the cloud store and decide? |
 //! | [`session`] | when does a till speak, and when does it try again? |
@@ -44,6 +45,7 @@ pub mod machine;
 pub mod money;
 pub mod persist;
 pub mod problem;
+pub mod reconcile;
 pub mod session;
 pub mod sketch;
 pub mod terminal;

@@ -399,6 +399,7 @@ fn cloud_rows() {
             (Key::Change(site().shop, None, 7, 1), Record::Change(tea)),
             (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
             (Key::EditNote(site().shop, key), Record::EditNote(note)),
+            (Key::SketchSecret(site().shop), Record::SketchSecret(*b"sixteen bytes...")),
         ])
     );
 }

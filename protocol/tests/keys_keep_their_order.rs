@@ -110,6 +110,7 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             LocalEventId(id)
         )),
         (label(), event_key()).prop_map(|(shop, key)| Key::EditNote(ShopId(shop), key)),
+        label().prop_map(|shop| Key::SketchSecret(ShopId(shop))),
     ]
 }
 

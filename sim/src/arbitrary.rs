@@ -3,23 +3,20 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::plan::{Fault, LinkPlan, Plan, Timed, Way};
+use crate::plan::{DriftKind, Fault, LinkPlan, Plan, Timed, Way};
 
 /// Returns plans of up to `tills` tills and `chaos_ms` of faults.
 pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
     assert!(tills > 0 && chaos_ms > 0, "a plan has a till and a length");
     let size = (any::<u64>(), 1..=tills, 1..=3_u32, 300..4_000_u64, any::<bool>());
-    let commits = (
-        0..15_000_u32,
-        0..10_000_u32,
-        prop_oneof![Just(0), 200..8_000_u64],
-        prop_oneof![Just(0), 300..8_000_u64],
-    );
+    let edits = (prop_oneof![Just(0), 200..8_000_u64], prop_oneof![Just(0), 500..20_000_u64]);
+    let commits = (0..15_000_u32, 0..10_000_u32, edits, prop_oneof![Just(0), 300..8_000_u64]);
     let inbox = (prop_oneof![Just(0), 200..8_000_u64], any::<bool>());
     (size, links(), commits, vec(timed(chaos_ms), 0..10), inbox).prop_map(
         move |(size, link, commits, faults, (order_every_ms, relay))| {
-            let (crash_ppm, storage_error_ppm, catalog_edit_every_ms, session_every_ms) = commits;
+            let (crash_ppm, storage_error_ppm, edits, session_every_ms) = commits;
             let (seed, tills, branches, sale_every_ms, park_unknown) = size;
+            let (catalog_edit_every_ms, verify_every_ms) = edits;
             Plan {
                 seed,
                 tills,
@@ -33,6 +30,7 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 till_edit_every_ms: if seed % 2 == 0 { catalog_edit_every_ms } else { 0 },
                 order_every_ms,
                 relay,
+                verify_every_ms,
                 link,
                 crash_ppm,
                 storage_error_ppm,
@@ -86,7 +84,17 @@ fn faults(chaos_ms: u64) -> impl Strategy<Value = Fault> {
         (till.clone(), -40_000_000_000..40_000_000_000_i64)
             .prop_map(|(till, by_ms)| Fault::ClockJump { till, by_ms }),
         (till.clone(), ms.clone()).prop_map(|(till, ms)| Fault::Revoke { till, ms }),
-        (till, ms.clone()).prop_map(|(till, ms)| Fault::Expire { till, ms }),
+        (till.clone(), ms.clone()).prop_map(|(till, ms)| Fault::Expire { till, ms }),
+        (till, drifts()).prop_map(|(till, kind)| Fault::Drift { till, kind }),
         ms.prop_map(|ms| Fault::Throttle { ms }),
+    ]
+}
+
+fn drifts() -> impl Strategy<Value = DriftKind> {
+    prop_oneof![
+        Just(DriftKind::Missing),
+        Just(DriftKind::Extra),
+        Just(DriftKind::Changed),
+        Just(DriftKind::Corrupt),
     ]
 }

@@ -75,6 +75,7 @@ counted! {
         CatalogProven = "catalog.proven",
         TillDelta = "till.delta",
         TillRun = "till.snapshot run",
+        TillPlan = "till.apply plan",
         FollowerInput = "follower.input",
         TillSession = "till.session",
         SessionOpened = "till.session/opened",
@@ -108,6 +109,27 @@ counted! {
         TillInboxAgain = "till.inbox/applied before",
         TillReview = "till.inbox/negative stock",
         CollectorInput = "collector.input",
+        CloudSketchSecret = "cloud.sketch secret",
+        ReconcileInSync = "reconcile.in sync",
+        ReconcileCells = "reconcile.cells",
+        ReconcileTooLarge = "reconcile.too large",
+        ReconcileAhead = "reconcile.till ahead",
+        ReconcileMoved = "reconcile.moved",
+        EntitiesAsked = "reconcile.entities",
+        VerifyNotReady = "verify.not ready",
+        VerifyMore = "verify.more cells",
+        VerifySnapshot = "verify.snapshot",
+        VerifyAgain = "verify.again",
+        VerifyFailed = "verify.failed",
+        PlanClean = "plan.clean",
+        PlanLost = "plan.item/lost",
+        PlanDrifted = "plan.item/drifted",
+        PlanUnreadable = "plan.item/unreadable",
+        PlanDeleted = "plan.item/deleted in the cloud",
+        PlanUnknown = "plan.item/unknown to the cloud",
+        PlanPending = "plan.item/pending",
+        PlanApplied = "plan.applied",
+        PlanRefused = "plan.refused",
     }
 }
 
@@ -142,6 +164,10 @@ counted! {
         Revoked = "terminal revoked",
         Expired = "credential expired",
         Throttled = "cloud throttles",
+        DriftMissing = "row lost on a till's disk",
+        DriftExtra = "row added on a till's disk",
+        DriftChanged = "row changed on a till's disk",
+        DriftCorrupt = "row garbled on a till's disk",
     }
 }
 
@@ -266,6 +292,20 @@ impl Transition {
                 | Self::InboxAckUnknown
                 | Self::TillInboxAgain
                 | Self::TillReview
+                | Self::VerifyNotReady
+                | Self::VerifyMore
+                | Self::VerifySnapshot
+                | Self::VerifyAgain
+                | Self::VerifyFailed
+                | Self::PlanClean
+                | Self::PlanLost
+                | Self::PlanDrifted
+                | Self::PlanUnreadable
+                | Self::PlanDeleted
+                | Self::PlanUnknown
+                | Self::PlanPending
+                | Self::PlanApplied
+                | Self::PlanRefused
         )
     }
 

@@ -46,6 +46,9 @@ laws! {
     CatalogConverges,
     /// Server-owned fields come from the cloud, branch-owned from the branch, sales never change.
     OwnershipHolds,
+    /// Applying a reconcile plan makes the terminal equal to the cloud, and touches no unsynced
+    /// local work.
+    PlanIsSafe,
     /// Nothing of one branch (or shop) is ever visible to another.
     BranchIsolation,
     /// Receipt numbers of one register are unique and without gaps.

@@ -36,6 +36,10 @@ pub struct Plan {
     /// Whether the tills of a branch hear of each other's movements.
     #[serde(default)]
     pub relay: bool,
+    /// The mean time between two verifications of a till's catalog, in milliseconds; 0 if nobody
+    /// verifies it, and then no row drifts.
+    #[serde(default)]
+    pub verify_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -156,6 +160,27 @@ pub enum Fault {
         /// For how long.
         ms: u64,
     },
+    /// A row of a till's catalog changes on its disk, and nobody says so.
+    Drift {
+        /// Whose.
+        till: u32,
+        /// How.
+        kind: DriftKind,
+    },
+}
+
+/// What a disk makes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DriftKind {
+    /// It is gone.
+    Missing,
+    /// There is one that nobody wrote.
+    Extra,
+    /// It has other content.
+    Changed,
+    /// It has content that cannot be read.
+    Corrupt,
 }
 
 /// Which way a partition cuts.
@@ -227,7 +252,8 @@ impl Plan {
         let ordered = inbox.happens(500_000);
         let order_every_ms = if ordered { inbox.between(200, 6_000) } else { 0 };
         let relay = inbox.happens(250_000);
-        let faults = draw_faults(seed, shape.chaos_ms, tills);
+        let mut faults = draw_faults(seed, shape.chaos_ms, tills);
+        let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
         Self {
             seed,
@@ -241,6 +267,7 @@ impl Plan {
             till_edit_every_ms,
             order_every_ms,
             relay,
+            verify_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,
@@ -266,6 +293,27 @@ fn draw_faults(seed: u64, chaos_ms: u64, tills: u32) -> Vec<Timed> {
     }
     faults.sort_by_key(|timed| timed.at_ms);
     faults
+}
+
+/// Draws what drifts, and how often somebody looks. It has a stream of its own: whatever else is
+/// drawn stays as it was.
+fn draw_drift(seed: u64, edited: bool, chaos_ms: u64, tills: u32, faults: &mut Vec<Timed>) -> u64 {
+    let mut rng = Stream::new(seed, "plan/drift", 0);
+    if !edited || rng.happens(400_000) {
+        return 0;
+    }
+    let kinds = [DriftKind::Missing, DriftKind::Extra, DriftKind::Changed, DriftKind::Corrupt];
+    for _ in 0..rng.between(1, 8) {
+        let kind = *rng.pick(&kinds);
+        let till = rng.below(u64::from(tills)) as u32;
+        // Sometimes many rows at once, so that a plan cannot tell them.
+        let rows = if rng.happens(100_000) { 70 } else { rng.between(1, 3) };
+        let at_ms = rng.below(chaos_ms);
+        let row = Timed { at_ms, fault: Fault::Drift { till, kind } };
+        faults.extend((0..rows).map(|_| row));
+    }
+    faults.sort_by_key(|timed| timed.at_ms);
+    rng.between(1_000, 20_000)
 }
 
 const CLASSES: u64 = 10;

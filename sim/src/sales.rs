@@ -70,7 +70,8 @@ impl Sales {
             | Fault::ClockJump { .. }
             | Fault::Revoke { .. }
             | Fault::Expire { .. }
-            | Fault::Throttle { .. } => true,
+            | Fault::Throttle { .. }
+            | Fault::Drift { .. } => true,
         });
     }
 }

@@ -63,7 +63,10 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     push(&|plan| plan.storage_error_ppm = 0);
     push(&|plan| plan.park_unknown = false);
     push(&|plan| plan.till_edit_every_ms = 0);
-    push(&|plan| (plan.catalog_edit_every_ms, plan.till_edit_every_ms) = (0, 0));
+    push(&|plan| plan.verify_every_ms = 0);
+    push(&|plan| {
+        (plan.catalog_edit_every_ms, plan.till_edit_every_ms, plan.verify_every_ms) = (0, 0, 0);
+    });
     push(&|plan| plan.session_every_ms = 0);
     push(&|plan| plan.order_every_ms = 0);
     push(&|plan| plan.relay = false);

@@ -90,6 +90,18 @@ impl<M: Machine> Memory<M> {
         self.next_failure = None;
     }
 
+    /// Changes a row behind everybody's back, as a failing disk or a person with an editor would:
+    /// no transaction, no counter.
+    pub fn plant(&mut self, key: M::Key, record: Option<Arc<M::Record>>) {
+        let (before, stays) = (self.rows.len(), record.is_some());
+        match record {
+            Some(record) => self.rows.insert(key.clone(), record),
+            None => self.rows.remove(&key),
+        };
+        assert_eq!(self.rows.contains_key(&key), stays, "the row is as it was planted");
+        assert!(self.rows.len().abs_diff(before) <= 1, "one row changes");
+    }
+
     /// Takes a backup.
     #[must_use]
     pub fn image(&self) -> Image<M> {

@@ -22,6 +22,7 @@ use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::till::{Till, TillError};
 use crate::transport::{TokenError, Transport};
+use crate::verify::{self, Verifier};
 use crate::witness::Found;
 
 /// The store of a real till.
@@ -75,6 +76,7 @@ pub struct Daemon {
     sync: JoinHandle<Result<std::convert::Infallible, TillError>>,
     follow: JoinHandle<Result<std::convert::Infallible, TillError>>,
     collect: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    verify: JoinHandle<Result<std::convert::Infallible, TillError>>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -156,6 +158,18 @@ pub fn collect_loop(
     Ok(CollectLoop::new(till, transport(home, config)?, session::Config::default()))
 }
 
+/// Returns what compares an open till's catalog with the cloud's, over TCP.
+///
+/// # Errors
+/// As [`sync_loop`].
+pub fn verifier(
+    home: &Home,
+    config: &Config,
+    till: Till<Disk>,
+) -> Result<Verifier<Disk, HttpConnector>, DaemonError> {
+    Ok(Verifier::new(till, transport(home, config)?, session::Config::default()))
+}
+
 fn transport(home: &Home, config: &Config) -> Result<Transport<HttpConnector>, DaemonError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
@@ -177,6 +191,8 @@ impl Daemon {
         let sync = sync_loop(&home, &config, till.clone())?;
         let follow = follow_loop(&home, &config, till.clone())?;
         let collect = collect_loop(&home, &config, till.clone())?;
+        let verify = verifier(&home, &config, till.clone())?;
+        let (desk, orders) = verify::desk();
         let link = sync.link();
         let listener = TcpListener::bind(listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -186,7 +202,7 @@ impl Daemon {
         let mut entropy = SystemEntropy;
         let token = format!("{:016x}{:016x}", entropy.draw(), entropy.draw());
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
-        let router = api::router(till.clone(), link, &config.cloud, &token);
+        let router = api::router(till.clone(), link, desk, &config.cloud, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });
@@ -194,9 +210,10 @@ impl Daemon {
         let sync = tokio::spawn(sync.run());
         let follow = tokio::spawn(follow.run());
         let collect = tokio::spawn(collect.run());
+        let verify = tokio::spawn(verify.run(orders));
         home.write_api(&address.to_string(), &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
-        Ok(Self { home, till, address, token, server, sync, follow, collect, stop })
+        Ok(Self { home, till, address, token, server, sync, follow, collect, verify, stop })
     }
 
     /// Returns where the API listens.
@@ -240,6 +257,11 @@ impl Daemon {
                 Ok(Err(error)) => error.into(),
                 Err(error) => DaemonError::Ended(error.to_string()),
             }),
+            verify = &mut self.verify => Err(match verify {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
             server = &mut self.server => Err(DaemonError::Ended(match server {
                 Ok(Ok(())) => "the API".to_owned(),
                 Ok(Err(error)) => error.to_string(),
@@ -256,9 +278,11 @@ impl Daemon {
         self.sync.abort();
         self.follow.abort();
         self.collect.abort();
+        self.verify.abort();
         let _aborted = (&mut self.sync).await;
         let _aborted = (&mut self.follow).await;
         let _aborted = (&mut self.collect).await;
+        let _aborted = (&mut self.verify).await;
         ended
     }
 }

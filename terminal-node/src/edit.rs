@@ -164,6 +164,8 @@ pub async fn product<S: TillStore>(
         | Output::Catalogued(_)
         | Output::Session(_)
         | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_)
         | Output::CatalogUnreadable(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }

@@ -167,7 +167,9 @@ where
             | terminal::Output::Settled(_)
             | terminal::Output::NothingToRetry
             | terminal::Output::Session(_)
-            | terminal::Output::Inbox(_)) => {
+            | terminal::Output::Inbox(_)
+            | terminal::Output::PlanApplied(_)
+            | terminal::Output::PlanRefused(_)) => {
                 unreachable!("a page of the catalog is not answered by {output:?}")
             }
         }

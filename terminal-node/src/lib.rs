@@ -13,6 +13,7 @@
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
 //! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
+//! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -39,6 +40,7 @@ pub mod stock;
 pub mod sync;
 pub mod till;
 pub mod transport;
+pub mod verify;
 pub mod witness;
 
 mod client;

@@ -272,7 +272,9 @@ where
             | terminal::Output::Catalogued(_)
             | terminal::Output::CatalogUnreadable(_)
             | terminal::Output::Session(_)
-            | terminal::Output::Inbox(_)) => {
+            | terminal::Output::Inbox(_)
+            | terminal::Output::PlanApplied(_)
+            | terminal::Output::PlanRefused(_)) => {
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }

@@ -114,8 +114,8 @@ struct Shared<S> {
     failure: watch::Sender<Option<String>>,
 }
 
-struct Slot<S> {
-    store: S,
+pub(crate) struct Slot<S> {
+    pub(crate) store: S,
     stage: Stage,
 }
 
@@ -350,7 +350,7 @@ impl<S: TillStore> Till<S> {
         Witness { install, boot }
     }
 
-    async fn locked(&self) -> Result<MutexGuard<'_, Slot<S>>, TillError> {
+    pub(crate) async fn locked(&self) -> Result<MutexGuard<'_, Slot<S>>, TillError> {
         let slot = self.shared.slot.lock().await;
         match &slot.stage {
             Stage::Failed(why) => Err(TillError::StorageFailed(why.clone())),
@@ -359,7 +359,7 @@ impl<S: TillStore> Till<S> {
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the till")]
-    fn may_decide(&self, slot: &Slot<S>) -> Result<(), TillError> {
+    pub(crate) fn may_decide(&self, slot: &Slot<S>) -> Result<(), TillError> {
         match &slot.stage {
             Stage::Open => Ok(()),
             Stage::Closed => Err(TillError::NotOpen),
@@ -405,7 +405,11 @@ impl<S: TillStore> Till<S> {
         }
     }
 
-    async fn commit_one(&self, slot: &mut Slot<S>, input: Input) -> Result<Output, TillError> {
+    pub(crate) async fn commit_one(
+        &self,
+        slot: &mut Slot<S>,
+        input: Input,
+    ) -> Result<Output, TillError> {
         let mut outputs = self.commit(slot, &[input]).await?;
         Ok(outputs.remove(0))
     }
@@ -462,7 +466,9 @@ fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
         | Output::Session(_)
-        | Output::Inbox(_) => unreachable!("an opening is not answered by {output:?}"),
+        | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_) => unreachable!("an opening is not answered by {output:?}"),
     }
 }
 

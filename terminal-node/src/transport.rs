@@ -22,6 +22,9 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
 use counterfoil_protocol::wire::inbox::{Ack, AckAnswer, Cursor, PendingAnswer};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
+use counterfoil_protocol::wire::reconcile::{
+    EntitiesAnswer, EntitiesAsk, ReconcileAnswer, ReconcileAsk,
+};
 use counterfoil_protocol::wire::session::SessionReport;
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -289,6 +292,34 @@ impl<C: Connector> Transport<C> {
         let ask = Ask::Post("/v1/inventory-events/ack", ack.encode());
         let answer = self.send(ask, attempt, request_id).await?;
         AckAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Asks which rows of the catalog differ.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn reconcile(
+        &mut self,
+        ask: &ReconcileAsk,
+        request_id: u64,
+    ) -> Result<ReconcileAnswer, Fault> {
+        let ask = Ask::Post("/v1/catalog/reconcile", ask.encode());
+        let answer = self.send(ask, 0, request_id).await?;
+        ReconcileAnswer::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Asks for rows of the catalog.
+    ///
+    /// # Errors
+    /// As in the table above.
+    pub async fn entities(
+        &mut self,
+        ask: &EntitiesAsk,
+        request_id: u64,
+    ) -> Result<EntitiesAnswer, Fault> {
+        let ask = Ask::Post("/v1/catalog/reconcile/entities", ask.encode());
+        let answer = self.send(ask, 0, request_id).await?;
+        EntitiesAnswer::decode(&answer).map_err(|error| unreadable(&error))
     }
 
     /// Drops the connection; the next request makes a new one.

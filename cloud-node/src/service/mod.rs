@@ -10,6 +10,7 @@
 //! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
+//! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
@@ -35,6 +36,7 @@ mod inbox;
 mod json;
 mod orders;
 mod packed;
+mod reconcile;
 mod rollup;
 mod sales_events;
 mod sessions;
@@ -128,6 +130,7 @@ struct Node<Q> {
     limiter: Option<Limiter>,
     pending: rollup::Pending,
     packed: packed::Packed,
+    mirrors: reconcile::Mirrors,
     places: Semaphore,
     requests: AtomicU64,
 }
@@ -149,6 +152,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
         packed: packed::Packed::default(),
+        mirrors: reconcile::Mirrors::default(),
         places: Semaphore::new(parts.limits.concurrent.max(1)),
         requests: AtomicU64::new(0),
         parts,
@@ -167,6 +171,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
         .route("/v1/admin/relay", put(orders::set_relay::<Q>))
+        .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
+        .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))

@@ -8,6 +8,7 @@
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
+//! | [`Input::DrawSketchSecret`] | under which key catalogs are compared | here |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! What was posted of a register's session is kept by [`sessions`].
@@ -115,6 +116,13 @@ pub enum Input {
     RollUp(RollUp),
     /// Changes a shop's catalog.
     EditCatalog(Edits),
+    /// Draws the key of a shop's sketches, if it has none yet.
+    DrawSketchSecret {
+        /// Whose.
+        shop: ShopId,
+        /// Random.
+        fresh: [u8; 16],
+    },
     /// A till introduces itself.
     Hello {
         /// Who.
@@ -233,6 +241,8 @@ pub enum Output {
         /// How many entities were changed; the others were so already.
         changed: u32,
     },
+    /// The key of the shop's sketches.
+    SketchSecret([u8; 16]),
     /// So many pushes' movements are in the stock rows now.
     RolledUp(u64),
     /// Where the till's journals stand.
@@ -263,6 +273,7 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::reads(rolled, keys),
             Input::EditCatalog(edits) => catalog::reads(edits, keys),
+            Input::DrawSketchSecret { shop, .. } => keys.insert(Key::SketchSecret(*shop)),
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -287,6 +298,7 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::step(rows, rolled),
             Input::EditCatalog(edits) => catalog::step(rows, now, edits),
+            Input::DrawSketchSecret { shop, fresh } => sketch_secret(rows, *shop, *fresh),
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,
@@ -349,6 +361,17 @@ fn revoke(rows: &mut Rows<'_, Cloud>, terminal: TerminalId) -> Output {
     };
     rows.put(Key::Terminal(terminal), Record::Terminal(row::Terminal { revoked: true, ..known }));
     Output::Revoked
+}
+
+/// The first key that was drawn stays: sketches of two keys say nothing of each other.
+fn sketch_secret(rows: &mut Rows<'_, Cloud>, shop: ShopId, fresh: [u8; 16]) -> Output {
+    let key = Key::SketchSecret(shop);
+    if let Some(Record::SketchSecret(held)) = rows.get(&key) {
+        return Output::SketchSecret(*held);
+    }
+    assert!(rows.get(&key).is_none(), "a key is drawn once");
+    rows.put(key, Record::SketchSecret(fresh));
+    Output::SketchSecret(fresh)
 }
 
 impl Persist for Cloud {

@@ -112,6 +112,8 @@ pub enum Key {
     EditNote(ShopId, EventKey),
     /// A row of a branch's inbox of inventory events.
     Inbox(InboxKey),
+    /// The key of a shop's sketches. From its first reconcile, for ever.
+    SketchSecret(ShopId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -151,6 +153,8 @@ pub enum Record {
     EditNote(EditNote),
     /// Of [`Key::Inbox`].
     Inbox(InboxRecord),
+    /// Of [`Key::SketchSecret`].
+    SketchSecret([u8; 16]),
 }
 
 /// An enrolled till.
@@ -376,6 +380,7 @@ impl Key {
             }
             Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
             Self::Inbox(key) => key.write(to),
+            Self::SketchSecret(shop) => to.kind(22).label(shop.0),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -425,6 +430,7 @@ impl Key {
             kind if InboxKey::KINDS.contains(&kind) => {
                 Self::Inbox(InboxKey::read(kind, &mut from)?)
             }
+            22 => Self::SketchSecret(ShopId(from.label()?)),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -474,6 +480,7 @@ impl Record {
                 | (Self::Change(_), Key::Change(..))
                 | (Self::Session(_), Key::Session(..))
                 | (Self::EditNote(_), Key::EditNote(..))
+                | (Self::SketchSecret(_), Key::SketchSecret(..))
         )
     }
 }

@@ -101,6 +101,21 @@ impl Sketch {
         difference
     }
 
+    /// Returns the first `cells` cells of both disjoint sets together.
+    ///
+    /// # Panics
+    /// If either has fewer.
+    #[must_use]
+    pub fn plus(&self, other: &Self, cells: usize) -> Self {
+        assert!(cells <= self.len() && cells <= other.len(), "both have these cells");
+        let mut sum = Self { cells: self.cells[..cells].to_vec() };
+        for (cell, theirs) in sum.cells.iter_mut().zip(&other.cells) {
+            cell.add(theirs);
+        }
+        assert_eq!(sum.len(), cells, "a sum has the cells that were asked for");
+        sum
+    }
+
     /// Returns the cells, the first first.
     #[must_use]
     pub fn cells(&self) -> &[Cell] {

@@ -55,6 +55,18 @@ impl Estimator {
         self.pull(item, true);
     }
 
+    /// Returns the estimator of both disjoint sets together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        let mut sum = self.clone();
+        for (counter, theirs) in sum.counters.iter_mut().zip(&other.counters) {
+            *counter = counter.wrapping_add(*theirs);
+        }
+        assert_eq!(sum.counters.len(), COUNTERS, "a sum has every counter");
+        debug_assert!(*other != Self::default() || sum == *self, "nothing adds nothing");
+        sum
+    }
+
     /// Returns about how many items differ.
     #[must_use]
     pub fn drifts(&self, other: &Self) -> u64 {

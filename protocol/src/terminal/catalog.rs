@@ -253,7 +253,7 @@ fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId)
     assert!(rows.catalog_item(id).is_none(), "what is removed is not there");
 }
 
-fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {
+pub(super) fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {
     if rows.catalog() != Some(&state) {
         rows.put(Key::Catalog, Record::Catalog(state));
     }

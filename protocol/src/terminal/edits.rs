@@ -17,6 +17,7 @@
 //! The answer alone would be too early: the till's row is still the old one, and the name would
 //! flicker back. A newer row alone would not do: it may be an operator's, from before the edit.
 
+use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,13 @@ impl LocalEdits {
         }
         assert_eq!(entity.id(), id, "what lies over renames nothing");
         laid
+    }
+
+    /// Returns the entities with edits that the cloud has not decided yet: no plan touches them.
+    #[must_use]
+    pub fn pending(&self) -> BTreeSet<EntityId> {
+        let undecided = self.waiting.iter().filter(|waiting| waiting.decided.is_none());
+        undecided.map(|waiting| waiting.entity).collect()
     }
 
     /// Returns how many fields the cloud has not decided yet.

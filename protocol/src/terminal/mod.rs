@@ -10,6 +10,7 @@
 //! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
+//! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -24,6 +25,7 @@ mod greeted;
 pub mod inbox;
 mod open;
 pub mod pull;
+pub mod reconcile;
 mod record;
 pub mod register;
 pub mod row;
@@ -39,6 +41,7 @@ use crate::identity::{BranchId, Epoch, LocalEventId, PosId, ShopId, TerminalId, 
 use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
+use crate::reconcile::PlanRefusal;
 use crate::time::Millis;
 use crate::wire::catalog::DeltaAnswer;
 use crate::wire::message::{PushAnswer, Welcome};
@@ -127,6 +130,8 @@ pub enum Input {
     SessionVerdict(SessionReport),
     /// Something about the branch's inbox of inventory events.
     Inbox(inbox::Input),
+    /// A plan is to be applied to the catalog.
+    ApplyPlan(alloc::boxed::Box<reconcile::Application>),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -193,6 +198,10 @@ pub enum Output {
     Session(SessionOutput),
     /// What became of something about the branch's inbox.
     Inbox(inbox::Output),
+    /// The plan is applied: its rows are durable.
+    PlanApplied(reconcile::Applied),
+    /// The plan was not applied; nothing was changed.
+    PlanRefused(PlanRefusal),
 }
 
 /// Why a till has opened a new epoch.
@@ -240,6 +249,7 @@ impl Machine for Terminal {
             Input::Session(draft) => register::reads(draft, keys),
             Input::SessionVerdict(report) => register::reads_told(report, keys),
             Input::Inbox(input) => inbox::reads(input, keys),
+            Input::ApplyPlan(application) => reconcile::reads(application, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -270,6 +280,7 @@ impl Machine for Terminal {
             Input::Session(draft) => register::step(rows, now, meta, draft),
             Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
             Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
+            Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
         }
     }
 }

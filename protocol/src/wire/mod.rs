@@ -6,4 +6,5 @@ pub mod edit;
 pub mod event;
 pub mod inbox;
 pub mod message;
+pub mod reconcile;
 pub mod session;

@@ -6,12 +6,14 @@
 mod catalog;
 mod inbox;
 mod ownership;
+mod plan;
 mod sessions;
 mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
@@ -101,6 +103,8 @@ struct Device {
     edits: Vec<Waiting>,
     /// The inventory events that it has applied, and what they moved.
     applied: BTreeMap<EventId, (ProductId, i64)>,
+    /// Rows of its catalog that its disk has changed, until it writes them again.
+    drifted: BTreeSet<EntityId>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -135,6 +139,7 @@ impl Checker {
             exact: false,
             edits: Vec::new(),
             applied: BTreeMap::new(),
+            drifted: BTreeSet::new(),
         });
         self.devices.len() - 1
     }
@@ -368,6 +373,7 @@ impl Checker {
         rows: &TillRows,
         written: &TillWrites,
     ) -> Result<(), Violation> {
+        self.rewritten(device, written);
         self.till_catalog(at_ms, device, rows, written)?;
         self.till_edits(at_ms, device, rows, written)?;
         self.till_inbox(at_ms, device, written)?;

@@ -145,7 +145,9 @@ impl World {
             | Reply::Pushed(..)
             | Reply::Session(_)
             | Reply::Pending(_)
-            | Reply::Acked(_) => Err(Fault::Transport),
+            | Reply::Acked(_)
+            | Reply::Reconcile(_)
+            | Reply::Entities(_) => Err(Fault::Transport),
         };
         let answer = answer.map(|told| self.tills[till].told = Some(told));
         self.follow(till, Heard::Answered(number - FOLLOWS_FROM, answer))

@@ -9,6 +9,7 @@ use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, TerminalId};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::problem::Denial;
+use counterfoil_protocol::reconcile::mirror::Mirror;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::Ack;
@@ -33,6 +34,9 @@ pub(super) struct CloudHost {
     life: u32,
     jobs: Vec<(Job, Input)>,
     committing: bool,
+    /// What it remembers of its catalog, until it ends.
+    pub(super) mirror: Option<Mirror>,
+    pub(super) secrecy: Stream,
     pub(super) throttled_until_us: u64,
     pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
     luck: Stream,
@@ -59,6 +63,8 @@ impl CloudHost {
             life: 0,
             jobs: Vec::new(),
             committing: false,
+            mirror: None,
+            secrecy: Stream::new(plan.seed, "cloud/secrecy", 0),
             throttled_until_us: 0,
             backup: None,
             luck: Stream::new(plan.seed, "cloud/luck", 0),
@@ -70,6 +76,7 @@ impl CloudHost {
         self.store.memory.reopen();
         self.up = true;
         self.life += 1;
+        self.mirror = None;
         self.jobs.clear();
         self.committing = false;
     }
@@ -137,6 +144,11 @@ impl World {
                 }
                 Err(_) => return self.reject(&request),
             },
+            kind @ (Kind::Reconcile | Kind::Entities) => {
+                let reply = self.serve_verify(site, kind, &request.bytes)?;
+                self.reply(&request, reply);
+                return Ok(());
+            }
             Kind::Hello => match Hello::decode(&request.bytes) {
                 Ok(hello) => (Input::Hello { caller, hello }, Epoch::default(), Vec::new()),
                 Err(_) => return self.reject(&request),
@@ -339,6 +351,7 @@ impl World {
             | Output::NoSuchTerminal
             | Output::RolledUp(_)
             | Output::Edited { .. }
+            | Output::SketchSecret(_)
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

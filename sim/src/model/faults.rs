@@ -59,6 +59,7 @@ impl World {
                 }
             }
             Fault::Expire { till, ms } => return self.expire(number(till), ms),
+            Fault::Drift { till, kind } => self.drift(number(till), kind),
             Fault::Throttle { ms } => {
                 self.coverage.injected(Injected::Throttled);
                 self.cloud.throttled_until_us = self.now_us + ms * 1000;
@@ -134,6 +135,7 @@ impl World {
         if self.plan.till_edit_every_ms > 0 {
             self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(number));
         }
+        self.schedule_verify(number);
         Ok(())
     }
 
@@ -176,6 +178,7 @@ impl World {
             }
             self.hear(till, Heard::Nudge(Nudge::LinkUp))?;
             self.inbox_link_up(till)?;
+            self.verify(till)?;
             self.sell_out(till)?;
         }
         self.after(STAFF_MS * 1000, Happening::Staff);

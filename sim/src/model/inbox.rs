@@ -210,6 +210,8 @@ impl World {
             Reply::Welcome(_)
             | Reply::Pushed(..)
             | Reply::Session(_)
+            | Reply::Reconcile(_)
+            | Reply::Entities(_)
             | Reply::Delta(_)
             | Reply::Run(_) => Err(Fault::Transport),
         };

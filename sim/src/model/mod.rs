@@ -11,6 +11,7 @@ mod inbox;
 mod link;
 mod sessions;
 mod till;
+mod verify;
 pub(crate) mod work;
 
 use std::cmp::Reverse;
@@ -145,6 +146,8 @@ enum Happening {
     Order,
     Relay,
     CollectWake(usize, u32),
+    Verify(usize),
+    ApplyPlan(usize, u32),
     RestartTill(usize),
     RestartCloud,
     Fault(usize),
@@ -172,6 +175,8 @@ enum Kind {
     Session(PosId, SessionId),
     Pending(Cursor),
     Ack,
+    Reconcile,
+    Entities,
 }
 
 /// What comes back.
@@ -184,6 +189,8 @@ enum Reply {
     Session(Vec<u8>),
     Pending(Vec<u8>),
     Acked(Vec<u8>),
+    Reconcile(Vec<u8>),
+    Entities(Vec<u8>),
     Fault(Fault),
 }
 
@@ -282,6 +289,8 @@ impl World {
             Happening::Order => self.order(),
             Happening::Relay => self.switch_relay_on(),
             Happening::CollectWake(till, life) => self.collect_wake(till, life),
+            Happening::Verify(till) => self.verify(till),
+            Happening::ApplyPlan(till, life) => self.apply_plan(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
                 self.cloud.start();
@@ -327,6 +336,8 @@ impl World {
             Happening::EditAtTill(till) => (16, *till, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
             Happening::Drawer(till) => (16, *till, 0),
+            Happening::Verify(till) => (16, *till, 0),
+            Happening::ApplyPlan(till, life) => (17, *till, u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
             Happening::Order => (16, 0, 0),
             Happening::Relay => (17, 0, 0),
@@ -350,6 +361,8 @@ impl World {
                     Reply::Session(_) => format!("till {till} hears: a word on a session"),
                     Reply::Pending(_) => format!("till {till} hears: inventory events"),
                     Reply::Acked(_) => format!("till {till} hears: acknowledged"),
+                    Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
+                    Reply::Entities(_) => format!("till {till} hears: rows that differ"),
                     Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
                     Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
                         format!("till {till} <- answer to {request}, {} bytes", bytes.len())
@@ -376,6 +389,8 @@ impl World {
                 Happening::CollectWake(till, _) => format!("till {till} thinks of its inbox"),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
                 Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
+                Happening::Verify(till) => format!("till {till}: its catalog is verified"),
+                Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),
             };
             self.say(&text);
         }
@@ -416,7 +431,8 @@ impl World {
             let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
             // What is decided goes with the proof that comes after.
             let settled = till.local_edits().waiting.iter().all(|edit| edit.decided.is_none());
-            at_head && till.proven_since_heal && settled
+            let verified = self.plan.verify_every_ms == 0 || till.verifying.clean_since_heal;
+            at_head && till.proven_since_heal && settled && verified
         };
         self.cloud.idle()
             && self.tills.iter().all(TillHost::drained)

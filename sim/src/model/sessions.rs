@@ -120,6 +120,8 @@ impl World {
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
                 | Output::Inbox(_)
+                | Output::PlanApplied(_)
+                | Output::PlanRefused(_)
                 | Output::Session(SessionOutput::Noted(_)),
             ) => unreachable!("none of them answers a session"),
         }

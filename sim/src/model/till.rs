@@ -21,6 +21,7 @@ use counterfoil_storage::memory::{Failure, Image};
 use super::catalog::{FOLLOWS_FROM, Told};
 use super::inbox::COLLECTS_FROM;
 use super::sessions::ASKS_FROM;
+use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
@@ -54,6 +55,7 @@ pub(super) struct TillHost {
     /// What the cloud has answered the collector, until it is committed.
     pub(super) delivered: Option<PendingAnswer>,
     pub(super) inbox_entropy: Stream,
+    pub(super) verifying: Verifying,
     pub(super) skew_ms: i64,
     pub(super) alarm_us: Option<u64>,
     pub(super) cut_to_us: u64,
@@ -112,6 +114,7 @@ impl TillHost {
             collect_us: None,
             delivered: None,
             inbox_entropy: stream("till/inbox"),
+            verifying: Verifying::new(seed, number),
             skew_ms: 0,
             alarm_us: None,
             cut_to_us: 0,
@@ -208,6 +211,7 @@ impl World {
             if self.plan.till_edit_every_ms > 0 {
                 self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
             }
+            self.schedule_verify(till);
         }
         Ok(())
     }
@@ -256,6 +260,7 @@ impl World {
         host.session = None;
         host.follower = None;
         host.collector = None;
+        host.verifying.forget();
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
 
@@ -386,6 +391,7 @@ impl World {
             | Input::Session(_)
             | Input::SessionVerdict(_)
             | Input::Inbox(_)
+            | Input::ApplyPlan(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -408,6 +414,9 @@ impl World {
         if request >= COLLECTS_FROM {
             return self.hear_inbox(till, request, reply);
         }
+        if request >= VERIFIES_FROM {
+            return self.hear_verify(till, request, reply);
+        }
         if request >= FOLLOWS_FROM {
             return self.hear_catalog(till, request, reply);
         }
@@ -417,7 +426,9 @@ impl World {
             | Reply::Run(_)
             | Reply::Session(_)
             | Reply::Pending(_)
-            | Reply::Acked(_) => Err(Fault::Transport),
+            | Reply::Acked(_)
+            | Reply::Reconcile(_)
+            | Reply::Entities(_) => Err(Fault::Transport),
             Reply::Welcome(bytes) => {
                 Welcome::decode(&bytes).map(Answer::Welcome).map_err(|_| Fault::Transport)
             }
@@ -458,6 +469,9 @@ impl World {
         }
         self.checker.till_committed(at, host.device, &host.store.written)?;
         let rows = host.store.memory.rows();
+        if matches!(input, Input::ApplyPlan(_)) {
+            self.checker.plan_committed(at, host.device, rows, &host.store.written)?;
+        }
         self.checker.till_entries(at, host.device, rows, &host.store.written)?;
         match done {
             Ok(mut outputs) => Ok(outputs.pop()),
@@ -520,5 +534,6 @@ fn kind(input: &Input) -> Transition {
         Input::Session(_) => Transition::TillSession,
         Input::SessionVerdict(_) => Transition::TillVerdict,
         Input::Inbox(_) => Transition::TillInbox,
+        Input::ApplyPlan(_) => Transition::TillPlan,
     }
 }

@@ -71,7 +71,9 @@ impl World {
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
                 | Output::Session(_)
-                | Output::Inbox(_),
+                | Output::Inbox(_)
+                | Output::PlanApplied(_)
+                | Output::PlanRefused(_),
             ) => unreachable!("none of them answers a record"),
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))

@@ -69,6 +69,7 @@ impl Drive<'_> {
                 self.after(ms, Due::Enrol(number(till)));
             }
             Fault::Expire { till, ms } => self.expire(number(till), ms),
+            Fault::Drift { .. } => {} // plans of this level have none
             Fault::Throttle { ms } => {
                 scene.injected(Injected::Throttled);
                 let until = self.now_ms() + ms;

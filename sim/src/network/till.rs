@@ -236,7 +236,9 @@ async fn record(
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
         | Output::Session(_)
-        | Output::Inbox(_) => unreachable!("none of them answers a record"),
+        | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
     }
     Ok(())
 }

@@ -14,6 +14,8 @@
 //! | `PATCH /products/{id}` | corrects its name, unit or category, see [`crate::edit::EditBody`] |
 //! | `GET /stock?product=&after=` `/movements?after=&limit=` | sums, and what came from elsewhere |
 //! | `GET /review`, `POST /review` `{productId}` | negative stock to look at, and that it is done |
+//! | `POST /verify` | compares the catalog with the cloud's: a plan, as JSON and as text |
+//! | `POST /plan/apply` | applies a plan that was read |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -26,6 +28,7 @@ mod problem;
 mod product;
 pub(crate) mod sessions;
 mod stock;
+mod verify;
 
 use std::sync::Arc;
 
@@ -38,6 +41,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::reconcile::plan::PLAN_BYTES_MAX;
 use counterfoil_protocol::session::Nudge;
 use counterfoil_protocol::terminal::Output;
 use counterfoil_protocol::time::Millis;
@@ -50,8 +54,10 @@ use crate::import::{self, Report};
 use crate::shelf::{self, OnSale, PRODUCTS_MAX, SEARCH_BYTES_MAX};
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
+use crate::verify::Desk;
 use body::{AdjustmentBody, BatchBody, EventBody, RecordedBody, RefusedBody, TradeBody};
 pub use problem::Problem;
+pub use verify::{AppliedBody, VerifiedBody};
 
 /// The most events in one `POST /events`.
 pub const EVENTS_MAX: usize = 256;
@@ -67,6 +73,7 @@ const QUEUE_MAX: usize = 10_000;
 pub struct Api<S> {
     till: Till<S>,
     link: watch::Receiver<Link>,
+    desk: Desk,
     cloud: Arc<str>,
     secret: Hash,
 }
@@ -76,6 +83,7 @@ impl<S> Clone for Api<S> {
         Self {
             till: self.till.clone(),
             link: self.link.clone(),
+            desk: self.desk.clone(),
             cloud: Arc::clone(&self.cloud),
             secret: self.secret,
         }
@@ -129,12 +137,14 @@ pub struct ImportBody {
 pub fn router<S: TillStore + 'static>(
     till: Till<S>,
     link: watch::Receiver<Link>,
+    desk: Desk,
     cloud: &str,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
-    let api = Api { till, link, cloud: cloud.into(), secret };
+    let api = Api { till, link, desk, cloud: cloud.into(), secret };
     let import = post(import_file::<S>).layer(DefaultBodyLimit::max(IMPORT_BYTES_MAX));
+    let plan = post(verify::apply::<S>).layer(DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()
         .route("/sales", post(sale::<S>))
         .route("/refunds", post(refund::<S>))
@@ -146,6 +156,7 @@ pub fn router<S: TillStore + 'static>(
         .route("/sessions/current", get(sessions::current::<S>))
         .route("/retry", post(retry::<S>))
         .route("/sync", post(sync::<S>))
+        .route("/verify", post(verify::verify::<S>))
         .route("/status", get(status::<S>))
         .route("/queue", get(queue::<S>))
         .route("/figures", get(figures::<S>))
@@ -157,6 +168,7 @@ pub fn router<S: TillStore + 'static>(
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)
+        .route("/plan/apply", plan)
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), authorize::<S>))
@@ -223,7 +235,9 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
         | Output::Catalogued(_)
         | Output::CatalogUnreadable(_)
         | Output::Session(_)
-        | Output::Inbox(_)) => unreachable!("a record is not answered by {output:?}"),
+        | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_)) => unreachable!("a record is not answered by {output:?}"),
     }
 }
 
@@ -285,7 +299,9 @@ impl BatchBody {
                 | Output::Catalogued(_)
                 | Output::CatalogUnreadable(_)
                 | Output::Session(_)
-                | Output::Inbox(_) => {
+                | Output::Inbox(_)
+                | Output::PlanApplied(_)
+                | Output::PlanRefused(_) => {
                     unreachable!("a record is not answered by {output:?}")
                 }
             }

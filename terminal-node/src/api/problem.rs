@@ -8,6 +8,9 @@ use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use crate::till::TillError;
+use crate::verify::VerifyError;
+
+const RECONCILE: ErrorCode = ErrorCode::ReconcileFailed;
 
 pub(super) const TAKEN: &str = "another event stands under this register and id";
 
@@ -77,6 +80,10 @@ impl Problem {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::NotFound, detail)
     }
 
+    pub(super) fn plan_refused(detail: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::ReconcileFailed, detail)
+    }
+
     pub(super) fn unavailable(detail: &str) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Unavailable, detail)
     }
@@ -89,6 +96,18 @@ impl From<TillError> for Problem {
             TillError::NotOpen | TillError::NotInstalled(_) => ErrorCode::Unavailable,
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string())
+    }
+}
+
+impl From<VerifyError> for Problem {
+    fn from(error: VerifyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            VerifyError::Till(error) => error.into(),
+            VerifyError::Link(_) => Self::new(StatusCode::BAD_GATEWAY, RECONCILE, &detail),
+            VerifyError::NotReady | VerifyError::Busy => Self::unavailable(&detail),
+            VerifyError::Refused(_) | VerifyError::Plan(_) => Self::plan_refused(&detail),
+        }
     }
 }
 

@@ -65,6 +65,8 @@ async fn act<S: TillStore>(api: &Api<S>, body: SessionBody) -> Recorded {
         | Output::NothingToRetry
         | Output::Catalogued(_)
         | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_)
         | Output::CatalogUnreadable(_)) => unreachable!("a session does not answer {output:?}"),
     }
 }

@@ -4,14 +4,15 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
+use counterfoil_protocol::reconcile::{Counts, Plan};
 use counterfoil_protocol::terminal::{Draft, Output};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::Failure;
-use crate::api::StatusBody;
 use crate::api::body::{BatchBody, EventBody, RecordedBody};
 use crate::api::sessions::explain;
+use crate::api::{AppliedBody, StatusBody, VerifiedBody};
 use crate::books::{QueueItem, TillFigures};
 use crate::client::Client;
 use crate::config::{Config, Home};
@@ -94,7 +95,9 @@ impl Access {
                     | Output::Catalogued(_)
                     | Output::CatalogUnreadable(_)
                     | Output::Session(_)
-                    | Output::Inbox(_)) => {
+                    | Output::Inbox(_)
+                    | Output::PlanApplied(_)
+                    | Output::PlanRefused(_)) => {
                         unreachable!("a record is not answered by {output:?}")
                     }
                 }
@@ -130,6 +133,8 @@ impl Access {
                     | Output::NothingToRetry
                     | Output::Catalogued(_)
                     | Output::Inbox(_)
+                    | Output::PlanApplied(_)
+                    | Output::PlanRefused(_)
                     | Output::CatalogUnreadable(_)) => {
                         unreachable!("a session does not answer {output:?}")
                     }
@@ -302,6 +307,40 @@ impl Access {
             Ok(())
         } else {
             Err(Failure::Refused("no event of this name needs attention".to_owned()))
+        }
+    }
+
+    /// Compares the catalog with the cloud's.
+    pub(super) async fn verify(&self) -> Result<VerifiedBody, Failure> {
+        match &self.way {
+            Way::Daemon(client) => Ok(client.post("/verify", "").await?),
+            Way::Direct(till) => {
+                let mut verifier = daemon::verifier(&self.home, &self.config, till.clone())?;
+                Ok(VerifiedBody::new(verifier.verify().await?))
+            }
+        }
+    }
+
+    /// Applies a plan; without one, lets the whole catalog be fetched again.
+    pub(super) async fn apply_plan(&self, plan: Option<&Plan>) -> Result<AppliedBody, Failure> {
+        match (&self.way, plan) {
+            (Way::Daemon(client), plan) => {
+                let body = plan.map_or_else(|| "null".to_owned(), Plan::json);
+                Ok(client.post("/plan/apply", body).await?)
+            }
+            (Way::Direct(till), Some(plan)) => {
+                let applied = till.apply_plan(plan.clone()).await?;
+                let version = applied.standing.version;
+                Ok(AppliedBody { counts: applied.counts, version })
+            }
+            (Way::Direct(till), None) => {
+                till.fetch_whole().await?;
+                let mut follow = daemon::follow_loop(&self.home, &self.config, till.clone())?;
+                follow.settle_now().await?;
+                let state = till.catalog_state().await?;
+                let version = state.and_then(|state| state.version);
+                Ok(AppliedBody { counts: Counts::default(), version })
+            }
         }
     }
 

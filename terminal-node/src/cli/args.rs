@@ -55,6 +55,10 @@ pub(super) enum Command {
     Stock(StockOf),
     /// Lists products that online orders took and that are not there.
     Review(Review),
+    /// Compares the catalog, row by row, with the cloud's, and shows what to do about it.
+    ///
+    /// Exit codes: 0 nothing differs, or it was applied; 1 something differs and was not applied.
+    Verify(Verify),
     /// Shows what all events of this till add up to.
     Figures(At),
     /// Writes all events with their state as JSON lines.
@@ -172,6 +176,21 @@ pub(super) struct Import {
     /// Waits so long after each invoice, to sell over time.
     #[arg(long, default_value_t = 0)]
     pub(super) pace_ms: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Verify {
+    #[command(flatten)]
+    pub(super) at: At,
+    /// Writes the plan to this file as JSON; with --apply, applies the plan that is in it.
+    #[arg(long)]
+    pub(super) plan: Option<PathBuf>,
+    /// Applies the plan: all of it, or nothing if anything changed meanwhile.
+    #[arg(long)]
+    pub(super) apply: bool,
+    /// Does not ask before more than 5 % of the entries are removed.
+    #[arg(long)]
+    pub(super) yes: bool,
 }
 
 #[derive(Debug, ClapArgs)]

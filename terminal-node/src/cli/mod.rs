@@ -10,6 +10,7 @@ mod product;
 mod sessions;
 mod show;
 mod stock;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ use crate::client::ClientError;
 use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::till::TillError;
+use crate::verify::VerifyError;
 use args::{Args, Command};
 
 /// Why a command failed; the number is its exit code.
@@ -58,6 +60,19 @@ impl From<TillError> for Failure {
     }
 }
 
+impl From<VerifyError> for Failure {
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Till(error) => error.into(),
+            VerifyError::Link(_) => Self::Network(error.to_string()),
+            VerifyError::NotReady
+            | VerifyError::Busy
+            | VerifyError::Refused(_)
+            | VerifyError::Plan(_) => Self::Refused(error.to_string()),
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Usage(error.to_string())
@@ -68,6 +83,9 @@ impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Silent(_) => Self::Network(error.to_string()),
+            ClientError::Refused(ref problem) if problem.status == 502 => {
+                Self::Network(error.to_string())
+            }
             ClientError::Refused(ref problem) if problem.status == 503 => {
                 Self::Storage(error.to_string())
             }
@@ -151,6 +169,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Sync(sync) => commands::sync(output, sync).await,
         Command::Stock(of) => stock::stock(output, of).await,
         Command::Review(review) => stock::review(output, review).await,
+        Command::Verify(wish) => verify::verify(output, wish).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
         Command::Session(session) => sessions::run(output, session).await,

@@ -185,6 +185,7 @@ impl FakeCloud {
             | Output::RolledUp(_)
             | Output::Edited { .. }
             | Output::Inbox(_)
+            | Output::SketchSecret(_)
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }

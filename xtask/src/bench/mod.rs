@@ -10,6 +10,7 @@ mod driver;
 mod frames;
 mod ingest;
 mod node;
+mod reconcile;
 mod sim;
 mod snapshot;
 
@@ -24,6 +25,8 @@ use counterfoil_tests::binaries::cargo;
 pub(crate) enum Bench {
     /// Cloud ingest over HTTP on loopback, against one route, one committer and one table
     Ingest(ingest::Ingest),
+    /// Finding and mending drift: bytes, round trips and work, against the catalog's size
+    Reconcile(reconcile::Reconcile),
     /// The simulator: transitions a second, and simulated time in real time
     Sim(sim::Sim),
     /// A new till's catalog of 100,000 products, against a bare download and load
@@ -39,6 +42,7 @@ pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
     }
     match bench {
         Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
+        Bench::Reconcile(wish) => reconcile::run(wish).map(|()| true),
         Bench::Sim(sim) => sim::run(sim).map(|()| true),
         Bench::Snapshot(snapshot) => snapshot::run(snapshot).map(|()| true),
         Bench::Delta(delta) => delta::run(delta).map(|()| true),
