@@ -100,6 +100,8 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
             version,
             index
         )),
+        (label(), label(), till()).prop_map(|(s, b, t)| Key::Lease(ShopId(s), BranchId(b), t)),
+        label().prop_map(|shop| Key::Floor(ShopId(shop))),
     ]
 }
 

@@ -7,12 +7,14 @@
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
+//! | [`Input::Lease`], [`Input::Compact`] | which deletions all tills have heard of | [`compaction`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another
 //! till writes: tills never wait for each other.
 
 pub mod catalog;
+pub mod compaction;
 mod greet;
 mod ingest;
 pub mod rollup;
@@ -32,6 +34,7 @@ use crate::time::Millis;
 use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
 pub use catalog::{Edit, Edits};
+pub use compaction::Compact;
 pub use rollup::RollUp;
 pub use row::{Key, Record};
 
@@ -119,6 +122,17 @@ pub enum Input {
         /// Which history, and its entries.
         offer: Offer,
     },
+    /// Notes that a till will ask for the catalog from this version on.
+    Lease {
+        /// Where it stands.
+        site: Site,
+        /// Who.
+        terminal: TerminalId,
+        /// The version that it has, or that its snapshot is pinned to.
+        version: u64,
+    },
+    /// Takes deletions out of the feed that no till needs any more.
+    Compact(Compact),
 }
 
 /// A push whose payloads have been read, and all that can be said of them without a database.
@@ -221,6 +235,15 @@ pub enum Output {
     },
     /// So many pushes' movements are in the stock rows now.
     RolledUp(u64),
+    /// Whether the till holds a lease now; if not, it is to compare by snapshot.
+    Leased(bool),
+    /// The feed is compacted as far as planned; nothing was removed if the plan was old.
+    Compacted {
+        /// The newest deletion that was ever taken away.
+        floor: u64,
+        /// How many tombstones were taken away now.
+        removed: u32,
+    },
     /// Where the till's journals stand.
     Welcome(Welcome),
     /// What became of the offered entries.
@@ -247,6 +270,8 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::reads(rolled, keys),
             Input::EditCatalog(edits) => catalog::reads(edits, keys),
+            Input::Lease { site, terminal, .. } => compaction::reads_lease(*site, *terminal, keys),
+            Input::Compact(plan) => compaction::reads(plan, keys),
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -270,6 +295,10 @@ impl Machine for Cloud {
             }
             Input::RollUp(rolled) => rollup::step(rows, rolled),
             Input::EditCatalog(edits) => catalog::step(rows, now, edits),
+            Input::Lease { site, terminal, version } => {
+                compaction::lease(rows, now, *site, *terminal, *version)
+            }
+            Input::Compact(plan) => compaction::step(rows, now, plan),
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,

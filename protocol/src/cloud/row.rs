@@ -87,6 +87,10 @@ pub enum Key {
     Item(ShopId, Option<BranchId>, EntityId),
     /// A place in the feed: the version, and a number within it. Until its entity changes again.
     Change(ShopId, Option<BranchId>, u64, u32),
+    /// From which version a till will ask on. Until it has been silent for too long.
+    Lease(ShopId, BranchId, TerminalId),
+    /// How far a shop's feed is compacted. From its first lease or compaction, for ever.
+    Floor(ShopId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -120,6 +124,10 @@ pub enum Record {
     Item(Item),
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
+    /// Of [`Key::Lease`].
+    Lease(Lease),
+    /// Of [`Key::Floor`].
+    Floor(Floor),
 }
 
 /// An enrolled till.
@@ -273,6 +281,26 @@ pub struct Item {
     pub at: Millis,
 }
 
+/// From which version a till will ask on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The till is known to have this version, or to have pinned a snapshot to it.
+    pub version: u64,
+    /// When it said so.
+    pub seen: Millis,
+}
+
+/// How far a shop's feed is compacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The newest deletion that was taken away: a delta from below would have a gap.
+    pub version: u64,
+    /// No tombstone is left up to here; at or above `version`.
+    pub swept: u64,
+    /// How many leases were ever begun: a plan that does not know the last one is old.
+    pub leases: u64,
+}
+
 /// A parting of histories.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fork {
@@ -340,6 +368,10 @@ impl Key {
                 .scope(branch.map(|branch| branch.0))
                 .number(*version)
                 .index(*index),
+            Self::Lease(shop, branch, terminal) => {
+                to.kind(24).label(shop.0).label(branch.0).label(terminal.0)
+            }
+            Self::Floor(shop) => to.kind(25).label(shop.0),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -379,6 +411,12 @@ impl Key {
                 from.number()?,
                 from.index()?,
             ),
+            24 => Self::Lease(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                TerminalId(from.label()?),
+            ),
+            25 => Self::Floor(ShopId(from.label()?)),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -423,6 +461,8 @@ impl Record {
                 | (Self::BranchDigest(_), Key::BranchDigest(..))
                 | (Self::Item(_), Key::Item(..))
                 | (Self::Change(_), Key::Change(..))
+                | (Self::Lease(_), Key::Lease(..))
+                | (Self::Floor(_), Key::Floor(..))
         )
     }
 }
@@ -450,6 +490,8 @@ typed! {
     stock(shop: ShopId, branch: BranchId, product: ProductId) -> Stock;
     feed(shop: ShopId) -> Feed;
     item(shop: ShopId, branch: Option<BranchId>, id: EntityId) -> Item;
+    lease(shop: ShopId, branch: BranchId, terminal: TerminalId) -> Lease;
+    floor(shop: ShopId) -> Floor;
 }
 
 impl Rows<'_, Cloud> {
