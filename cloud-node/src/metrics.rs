@@ -36,6 +36,9 @@ pub struct Metrics {
     handshakes: Labelled<5>,
     denied: Labelled<4>,
     problems: Labelled<{ ErrorCode::ALL.len() }>,
+    compactions: Counter,
+    compacted: Counter,
+    resyncs: Counter,
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
@@ -91,6 +94,9 @@ impl Metrics {
             handshakes: Labelled::new("standing", &STANDINGS),
             denied: Labelled::new("reason", &DENIALS),
             problems: Labelled::new("code", &CODES),
+            compactions: Counter::default(),
+            compacted: Counter::default(),
+            resyncs: Counter::default(),
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
@@ -114,6 +120,21 @@ impl Metrics {
         );
         to.register("denied_requests", "Requests turned away by reason", self.denied.clone());
         to.register("problems", "Problem documents by code", self.problems.clone());
+        to.register(
+            "catalog_compactions",
+            "Steps of compaction of a shop's catalog",
+            self.compactions.clone(),
+        );
+        to.register(
+            "catalog_compacted_deletions",
+            "Deletions that have left a catalog's feed",
+            self.compacted.clone(),
+        );
+        to.register(
+            "catalog_resyncs",
+            "Tills that were told to compare their catalog by snapshot",
+            self.resyncs.clone(),
+        );
         to.register("commits", "Durable commits", self.commits.clone());
         to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
         to.register(
@@ -163,6 +184,10 @@ impl Metrics {
                         self.handshakes.add(standing_index(lane.standing), 1);
                     }
                 }
+                Output::Compacted { removed, .. } => {
+                    self.compactions.inc();
+                    self.compacted.inc_by(u64::from(*removed));
+                }
                 Output::Enrolled
                 | Output::OtherSite(_)
                 | Output::Revoked
@@ -170,6 +195,7 @@ impl Metrics {
                 | Output::Defined
                 | Output::RolledUp(_)
                 | Output::Edited { .. }
+                | Output::Leased(_)
                 | Output::Denied(_)
                 | Output::Moved => {}
             }
@@ -178,6 +204,11 @@ impl Metrics {
             self.ingest.add(index, count);
         }
         self.synced_events.inc_by(verdicts[0]);
+    }
+
+    /// Counts a till that has to compare by snapshot.
+    pub(crate) fn resync(&self) {
+        self.resyncs.inc();
     }
 
     /// Counts a problem document.

@@ -167,7 +167,9 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Feed(_)
         | Key::BranchDigest(..)
         | Key::Item(..)
-        | Key::Change(..) => None,
+        | Key::Change(..)
+        | Key::Lease(..)
+        | Key::Floor(_) => None,
     }
 }
 

@@ -74,6 +74,10 @@ counted! {
         TillDelta = "till.delta",
         TillRun = "till.snapshot run",
         FollowerInput = "follower.input",
+        CatalogLease = "catalog.lease",
+        CatalogCompact = "catalog.compact",
+        Compacted = "catalog.compact/deletions left",
+        BelowFloor = "catalog.resync/below the floor",
     }
 }
 
@@ -203,6 +207,8 @@ impl Transition {
                 | Self::StoppedForked
                 | Self::StoppedUnknownEpoch
                 | Self::CatalogProven
+                | Self::Compacted
+                | Self::BelowFloor
         )
     }
 

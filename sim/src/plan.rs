@@ -23,6 +23,9 @@ pub struct Plan {
     /// The mean time between two commits of the catalog, in milliseconds; 0 if nobody edits it.
     #[serde(default)]
     pub catalog_edit_every_ms: u64,
+    /// The mean time between two compactions of the catalog, in milliseconds; 0 for none.
+    #[serde(default)]
+    pub compact_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -204,6 +207,9 @@ impl Plan {
         let mut catalog = Stream::new(seed, "plan/catalog", 0);
         let edited = catalog.happens(500_000);
         let catalog_edit_every_ms = if edited { catalog.between(200, 8_000) } else { 0 };
+        let mut compaction = Stream::new(seed, "plan/compaction", 0);
+        let compacted = edited && compaction.happens(600_000);
+        let compact_every_ms = if compacted { compaction.between(500, 10_000) } else { 0 };
         let faults = draw_faults(seed, shape.chaos_ms, tills);
         let chaos_ms = shape.chaos_ms;
         Self {
@@ -214,6 +220,7 @@ impl Plan {
             sale_every_ms,
             park_unknown,
             catalog_edit_every_ms,
+            compact_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,

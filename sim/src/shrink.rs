@@ -63,6 +63,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     push(&|plan| plan.storage_error_ppm = 0);
     push(&|plan| plan.park_unknown = false);
     push(&|plan| plan.catalog_edit_every_ms = 0);
+    push(&|plan| plan.compact_every_ms = 0);
     push(&|plan| plan.tills = (plan.tills / 2).max(1));
     push(&|plan| plan.tills = (plan.tills - 1).max(1));
     push(&|plan| plan.branches = 1);

@@ -15,6 +15,7 @@ fn plan(faults: &[(u64, Fault)]) -> Plan {
         sale_every_ms: 300,
         park_unknown: false,
         catalog_edit_every_ms: 0,
+        compact_every_ms: 0,
         link: LinkPlan { latency_us: 5_000, jitter_us: 20_000, ..LinkPlan::default() },
         crash_ppm: 0,
         storage_error_ppm: 0,

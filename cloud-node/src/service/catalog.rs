@@ -20,7 +20,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, from_json};
-use super::{Node, Reads, Shared, auth, wrong_output};
+use super::{Reads, Shared, auth, lease, wrong_output};
 use crate::problem::Problem;
 
 /// What an edit weighs in a transaction.
@@ -61,11 +61,12 @@ pub(super) async fn edit<Q: Reads>(State(node): State<Shared<Q>>, request: Reque
 }
 
 async fn answer_delta<Q: Reads>(
-    node: &Node<Q>,
+    node: &Shared<Q>,
     since: Result<Query<Since>, QueryRejection>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let site = auth::till(node, headers).await?.site;
+    let caller = auth::till(node, headers).await?;
+    let site = caller.site;
     let Query(Since { from }) = since.map_err(|_| {
         Problem::new(ErrorCode::EventInvalid, "say which version the till has: `?from=17`")
     })?;
@@ -73,6 +74,10 @@ async fn answer_delta<Q: Reads>(
     let answer = delta(reads, site.shop, site.branch, from, ENTITIES_USUAL).await;
     let answer = answer.map_err(|error| failed(ErrorCode::DeltaFailed, &error))?;
     tracing::debug!(from, "catalog delta");
+    match &answer {
+        DeltaAnswer::Page(_) => lease::note(node, caller, from).await,
+        DeltaAnswer::Resync => node.parts.metrics.resync(),
+    }
     let manner = Manner::accepted(headers);
     Ok(match &answer {
         DeltaAnswer::Page(page) => {
@@ -92,11 +97,12 @@ async fn answer_delta<Q: Reads>(
 }
 
 async fn answer_run<Q: Reads>(
-    node: &Node<Q>,
+    node: &Shared<Q>,
     after: Result<Query<After>, QueryRejection>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let site = auth::till(node, headers).await?.site;
+    let caller = auth::till(node, headers).await?;
+    let site = caller.site;
     let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
     let Query(After { pinned, kind, id }) = after
         .map_err(|_| asked("go on as the last page says: `?pinned=17&kind=product&id=sku-9`"))?;
@@ -110,6 +116,7 @@ async fn answer_run<Q: Reads>(
     let reads = &node.parts.reads;
     let page = snapshot(reads, site.shop, site.branch, pinned, after, ENTITIES_USUAL).await;
     let page: SnapshotPage = page.map_err(|error| failed(ErrorCode::SnapshotFailed, &error))?;
+    lease::note(node, caller, page.pinned).await;
     let told = ToldRun {
         pinned: page.pinned,
         last: page.last,
@@ -184,20 +191,24 @@ struct Committed {
     changed: u32,
 }
 
-async fn edit_catalog<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
+async fn edit_catalog<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     auth::operator(node, &head.headers)?;
     let manner = Manner::json(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
     let commit: Commit = from_json(&bytes)?;
+    let shop = commit.shop_id;
     let edits: Result<Vec<Edit>, Problem> = commit.edits.into_iter().map(parsed).collect();
     let invalid = |error: &dyn std::fmt::Display| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct it, nothing was changed"))
     };
-    let edits = Edits::new(commit.shop_id, edits?).map_err(|error| invalid(&error))?;
+    let edits = Edits::new(shop, edits?).map_err(|error| invalid(&error))?;
     let output = node.ask(Input::EditCatalog(edits), EDIT_WEIGHT).await?;
     let Output::Edited { version, changed } = output else { return Err(wrong_output()) };
     tracing::info!(version, changed, "the catalog was edited");
+    if changed > 0 {
+        lease::edited(node, shop, version);
+    }
     Ok(manner.answer(StatusCode::OK, &Committed { version, changed }, |_| Vec::new()))
 }
 

@@ -26,6 +26,7 @@ mod frame;
 mod handshake;
 mod health;
 mod json;
+mod lease;
 mod rollup;
 mod sales_events;
 
@@ -147,6 +148,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
+        .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))

@@ -34,7 +34,7 @@ pub(super) struct CloudHost {
     committing: bool,
     pub(super) throttled_until_us: u64,
     pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
-    luck: Stream,
+    pub(super) luck: Stream,
     secrets: u64,
 }
 
@@ -71,6 +71,10 @@ impl CloudHost {
         self.life += 1;
         self.jobs.clear();
         self.committing = false;
+    }
+
+    pub(super) const fn life(&self) -> u32 {
+        self.life
     }
 
     pub(super) const fn idle(&self) -> bool {
@@ -116,7 +120,7 @@ impl World {
         let site = known.site;
         let (input, epoch, offered) = match request.kind {
             Kind::Catalog(wanted) => {
-                let reply = self.serve_catalog(site, wanted);
+                let reply = self.serve_catalog(request.till, site, wanted)?;
                 self.reply(&request, reply);
                 return Ok(());
             }
@@ -209,7 +213,7 @@ impl World {
     }
 
     /// Runs a group on the cloud's machine; `None` if the cloud died of it.
-    fn cloud_step(
+    pub(super) fn cloud_step(
         &mut self,
         inputs: &[Input],
         sites: &BTreeSet<Site>,
@@ -310,6 +314,8 @@ impl World {
             | Output::NoSuchTerminal
             | Output::RolledUp(_)
             | Output::Edited { .. }
+            | Output::Leased(_)
+            | Output::Compacted { .. }
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

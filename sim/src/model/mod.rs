@@ -5,6 +5,7 @@
 
 mod catalog;
 mod cloud;
+mod compaction;
 mod faults;
 mod link;
 mod till;
@@ -15,7 +16,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use counterfoil_protocol::cloud::{RollUp, Site};
+use counterfoil_protocol::cloud::{Compact, RollUp, Site};
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
@@ -30,6 +31,7 @@ use crate::runner::Outcome;
 use crate::sales::Sales;
 
 use cloud::CloudHost;
+pub(crate) use compaction::LEASE_LIFE;
 use till::TillHost;
 
 /// The clock of tills and cloud at the start of a run.
@@ -94,6 +96,8 @@ struct World {
     pace: (u64, u64),
     /// Whoever edits the catalog.
     editor: Stream,
+    /// Whatever compacts it.
+    compactor: Stream,
 }
 
 #[derive(Debug)]
@@ -132,6 +136,8 @@ enum Happening {
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
+    PlanCompaction,
+    Compact(u32, Box<Compact>),
     FollowWake(usize, u32),
     RestartTill(usize),
     RestartCloud,
@@ -186,6 +192,7 @@ impl World {
             healed: false,
             pace: (0, 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
+            compactor: Stream::new(plan.seed, "catalog/compactor", 0),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -201,6 +208,9 @@ impl World {
         }
         if plan.catalog_edit_every_ms > 0 {
             world.at(plan.catalog_edit_every_ms * 1000, Happening::EditCatalog);
+        }
+        if plan.compact_every_ms > 0 {
+            world.at(plan.compact_every_ms * 1000, Happening::PlanCompaction);
         }
         world.at(plan.chaos_ms * 1000, Happening::Heal);
         world
@@ -251,6 +261,8 @@ impl World {
             Happening::CloudCommit(life) => self.cloud_commit(life),
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
+            Happening::PlanCompaction => self.plan_compaction(),
+            Happening::Compact(life, planned) => self.compact(life, *planned),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::RestartTill(till) => self.start_till(till),
             Happening::RestartCloud => {
@@ -295,6 +307,8 @@ impl World {
             Happening::Staff => (12, 0, 0),
             Happening::EditCatalog => (14, 0, 0),
             Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
+            Happening::PlanCompaction => (16, 0, 0),
+            Happening::Compact(life, planned) => (17, planned.len(), u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
         };
         let mut line = [0; 25];
@@ -331,6 +345,10 @@ impl World {
                 Happening::DefineProducts(_) => "cloud defines products".into(),
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
+                Happening::PlanCompaction => "cloud plans a compaction".into(),
+                Happening::Compact(_, planned) => {
+                    format!("cloud compacts {} deletions up to {}", planned.len(), planned.to())
+                }
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
             };

@@ -131,7 +131,11 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
         Input::EditCatalog(_) => scene.saw(Transition::CatalogEdit),
-        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) => {
+        Input::Hello { .. }
+        | Input::Push { .. }
+        | Input::RollUp(_)
+        | Input::Lease { .. }
+        | Input::Compact(_) => {
             unreachable!("an operator does not sell")
         }
     }

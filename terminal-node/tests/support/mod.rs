@@ -184,6 +184,8 @@ impl FakeCloud {
             | Output::Defined
             | Output::RolledUp(_)
             | Output::Edited { .. }
+            | Output::Leased(_)
+            | Output::Compacted { .. }
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }
