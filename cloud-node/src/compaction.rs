@@ -99,18 +99,18 @@ pub async fn hourly<Q: Query<Cloud, Error: std::fmt::Display>>(
                     break;
                 }
             };
-            let shops = page.iter().filter_map(|(key, _)| match key {
-                Key::Feed(shop) => Some(*shop),
-                _ => None,
-            });
-            for shop in shops {
+            let whole = page.len() < PAGE_SHOPS;
+            let shops = page
+                .into_iter()
+                .filter_map(|(key, _)| if let Key::Feed(shop) = key { Some(shop) } else { None });
+            // The first of a later page is the last of the page before.
+            let before = next;
+            for shop in shops.filter(|shop| *shop != before || before.0 == Label::FIRST) {
                 in_background(&reads, &submit, &*clock, shop).await;
+                next = shop;
             }
-            match page.last() {
-                Some((Key::Feed(last), _)) if page.len() == PAGE_SHOPS && *last != next => {
-                    next = *last;
-                }
-                _ => break,
+            if whole {
+                break;
             }
         }
     }

@@ -41,10 +41,8 @@ async fn delta(node: &Node, till: &Till, from: u64) -> DeltaAnswer {
 async fn leases(node: &Node, expected: usize) -> Vec<Lease> {
     for _ in 0..1_000 {
         let rows = node.rows().into_iter();
-        let leases = rows.filter_map(|(_, row)| match row {
-            Record::Lease(lease) => Some(lease),
-            _ => None,
-        });
+        let leases = rows
+            .filter_map(|(_, row)| if let Record::Lease(lease) = row { Some(lease) } else { None });
         let leases: Vec<Lease> = leases.collect();
         if leases.len() == expected {
             return leases;

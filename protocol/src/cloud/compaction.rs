@@ -205,9 +205,8 @@ async fn scopes<Q: Query<Cloud>>(
     if page.len() > BRANCHES_MAX {
         return Ok(None);
     }
-    let branches = page.into_iter().filter_map(|(key, _)| match key {
-        Key::BranchDigest(_, branch) => Some(Some(branch)),
-        _ => None,
+    let branches = page.into_iter().filter_map(|(key, _)| {
+        if let Key::BranchDigest(_, branch) = key { Some(Some(branch)) } else { None }
     });
     let scopes: Vec<_> = core::iter::once(None).chain(branches).collect();
     assert!(scopes.first() == Some(&None), "the shop's own entities come first");
