@@ -4,21 +4,18 @@
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else it is fails the test")]
 
+mod compaction_racing;
 mod support;
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::future::{Future, ready};
-use std::sync::Mutex;
 
 use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud::catalog::{delta, snapshot};
-use counterfoil_protocol::cloud::compaction::{due, floor, plan, worth_noting};
+use counterfoil_protocol::cloud::compaction::{floor, plan, worth_noting};
 use counterfoil_protocol::cloud::row::{Floor, Lease};
 use counterfoil_protocol::cloud::{self, Cloud, Compact, Edit, Edits, Key, Record};
 use counterfoil_protocol::hash::secret_hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, TerminalId};
-use counterfoil_protocol::machine::{Page, Query};
 use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
 use counterfoil_protocol::terminal::row::CatalogState;
 use counterfoil_protocol::terminal::{self, Input};
@@ -483,84 +480,4 @@ fn a_large_shop_is_compacted_in_bounded_steps() {
     assert!(world.tombstones().is_empty());
     let places = world.shop.node.store.rows.keys().filter(|key| matches!(key, Key::Change(..)));
     assert_eq!(places.count(), 0, "a place in the feed leaves with its tombstone");
-}
-
-#[test]
-fn a_lease_is_renewed_when_it_is_worth_a_commit() {
-    use cloud::compaction::{RENEW_PART, RENEW_VERSIONS};
-    let seen = Millis(1_000_000);
-    let held = Lease { version: 100, seen };
-    let life = Millis(30_000);
-    let part = life.0 / RENEW_PART;
-    for (held, version, now, expected) in [
-        (None, 0, seen, true),
-        (Some(&held), 100, seen, false),
-        (Some(&held), 99 + RENEW_VERSIONS, seen, false),
-        (Some(&held), 100 + RENEW_VERSIONS, seen, true),
-        (Some(&held), 99, seen, true),
-        (Some(&held), 100, Millis(seen.0 + part - 1), false),
-        (Some(&held), 100, Millis(seen.0 + part), true),
-        (Some(&held), 100, Millis(0), false),
-    ] {
-        assert_eq!(due(held, version, now, life), expected, "{held:?} {version} {now:?}");
-    }
-}
-
-/// A query in whose midst a compaction is committed.
-struct Racing {
-    node: Mutex<(Node, u32, Option<Compact>)>,
-}
-
-impl Racing {
-    fn tick(&self) -> std::sync::MutexGuard<'_, (Node, u32, Option<Compact>)> {
-        let mut guard = self.node.lock().unwrap();
-        if guard.1 == 0
-            && let Some(planned) = guard.2.take()
-        {
-            let output = guard.0.run(Millis(900_000), cloud::Input::Compact(planned));
-            assert!(matches!(output, cloud::Output::Compacted { removed: 2, .. }), "{output:?}");
-        }
-        guard.1 = guard.1.saturating_sub(1);
-        guard
-    }
-}
-
-impl Query<Cloud> for Racing {
-    type Error = Infallible;
-
-    fn get(&self, key: &Key) -> impl Future<Output = Result<Option<Record>, Infallible>> + Send {
-        ready(Ok(self.tick().0.store.rows.get(key).cloned()))
-    }
-
-    fn scan(
-        &self,
-        from: &Key,
-        until: &Key,
-        limit: usize,
-    ) -> impl Future<Output = Result<Page<Cloud>, Infallible>> + Send {
-        let guard = self.tick();
-        let rows = guard.0.store.rows.range(*from..*until).take(limit);
-        ready(Ok(rows.map(|(key, record)| (*key, record.clone())).collect::<Page<Cloud>>()))
-    }
-}
-
-#[test]
-fn a_page_in_whose_midst_a_compaction_commits_is_whole_or_refused() {
-    let (mut whole, mut refused) = (0, 0);
-    for after in 0..12 {
-        let mut world = with_two_deleted();
-        world.now = Millis(900_000);
-        world.plan();
-        let racing =
-            Racing { node: Mutex::new((world.shop.node.clone(), after, world.planned.pop())) };
-        match block_on(delta(&racing, site().shop, site().branch, 6, 100)).unwrap() {
-            DeltaAnswer::Page(page) => {
-                let deleted = page.changes.iter().filter(|change| change.content.is_none());
-                assert_eq!(deleted.count(), 2, "after {after} reads a deletion is missing");
-                whole += 1;
-            }
-            DeltaAnswer::Resync => refused += 1,
-        }
-    }
-    assert!(whole > 0 && refused > 2, "both happen: {whole} whole, {refused} refused");
 }

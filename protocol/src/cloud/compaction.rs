@@ -17,7 +17,9 @@
 
 use alloc::vec::Vec;
 
-use super::row::{Feed, Floor, Lease};
+use serde::{Deserialize, Serialize};
+
+use super::row::Feed;
 use super::{Cloud, Key, Output, Record, Site};
 use crate::catalog::EntityId;
 use crate::identity::{BranchId, ShopId, TerminalId};
@@ -46,6 +48,26 @@ const _: () =
 const _: () = assert!(RENEW_PART > 1, "a lease is renewed long before it lapses");
 const _: () = assert!(RENEW_VERSIONS > 0, "a till that stands still renews nothing");
 const _: () = assert!(LEASE_LIFE.0 / RENEW_PART > 0, "not each question renews");
+
+/// From which version a till will ask on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The till is known to have this version, or to have pinned a snapshot to it.
+    pub version: u64,
+    /// When it said so.
+    pub seen: Millis,
+}
+
+/// How far a shop's feed is compacted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Floor {
+    /// The newest deletion that was taken away: a delta from below would have a gap.
+    pub version: u64,
+    /// No tombstone is left up to here; at or above `version`.
+    pub swept: u64,
+    /// How many leases were ever begun: a plan that does not know the last one is old.
+    pub leases: u64,
+}
 
 /// A compaction that was planned: what it found, and what it rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@
 //! | [`Input::Push`] | journal, ledger, stock | `ingest` |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
-//! | [`Input::Lease`], [`Input::Compact`] | which deletions all tills have heard of | [`compaction`] |
+//! | [`Input::Lease`], [`Input::Compact`] | which deletions may leave | [`compaction`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! A till's push needs its own lane and the ledger rows of its events, and nothing that another

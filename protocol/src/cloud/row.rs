@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::compaction::{Floor, Lease};
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
@@ -279,26 +280,6 @@ pub struct Item {
     pub content: Option<Arc<[u8]>>,
     /// When that was.
     pub at: Millis,
-}
-
-/// From which version a till will ask on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lease {
-    /// The till is known to have this version, or to have pinned a snapshot to it.
-    pub version: u64,
-    /// When it said so.
-    pub seen: Millis,
-}
-
-/// How far a shop's feed is compacted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Floor {
-    /// The newest deletion that was taken away: a delta from below would have a gap.
-    pub version: u64,
-    /// No tombstone is left up to here; at or above `version`.
-    pub swept: u64,
-    /// How many leases were ever begun: a plan that does not know the last one is old.
-    pub leases: u64,
 }
 
 /// A parting of histories.
