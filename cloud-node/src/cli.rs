@@ -12,7 +12,7 @@ use counterfoil_cloud::node::{self, AnyReads, Local, Options};
 use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use counterfoil_cloud::{audit, export};
+use counterfoil_cloud::{audit, compaction, export};
 use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
@@ -70,6 +70,16 @@ enum Command {
         /// Write the sums only
         #[arg(long)]
         figures: bool,
+    },
+    /// Take deletions out of a shop's catalog feed that no till needs any more
+    ///
+    /// A serving node does it by itself; ask one with POST /v1/admin/catalog/compact.
+    Compact {
+        #[command(flatten)]
+        at: At,
+        /// Whose catalog
+        #[arg(long)]
+        shop: ShopId,
     },
     /// Verify the whole database: journals, ledger, stock, sums
     Check {
@@ -152,6 +162,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Revoke { at, terminal } => revoke(cli.json, &at, terminal),
         Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
         Command::Export { at, figures } => write_export(cli.json, &at, figures),
+        Command::Compact { at, shop } => compact(cli.json, &at, shop),
         Command::Check { at } => check(cli.json, &at),
     }
 }
@@ -269,6 +280,20 @@ fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Resu
         say(&json!({ "shopId": shop, "productId": product }).to_string());
     } else {
         say(&format!("defined {product} in {shop}"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn compact(json: bool, at: &At, shop: ShopId) -> anyhow::Result<ExitCode> {
+    let route = "POST /v1/admin/catalog/compact";
+    let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
+    let reads = local.reads();
+    let done = compaction::compact(&reads, &SystemClock, shop, &mut local);
+    let done = runtime()?.block_on(done)?;
+    if json {
+        say(&serde_json::to_string(&done)?);
+    } else {
+        say(&format!("{} deletions have left, the floor is {}", done.removed, done.floor));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -20,6 +20,7 @@
 //! | [`service`] | what do the routes answer? |
 //! | [`committer`] | how do many requests become one commit? |
 //! | [`server`] | how do connections begin and end? |
+//! | [`compaction`] | when do deletions leave the catalog's feed? |
 //! | [`credential`], [`rate`] | who may speak, and how often? |
 //! | [`problem`] | what does a refusal look like? |
 //! | [`audit`], [`export`] | does the database keep its laws, and what is in it? |
@@ -27,6 +28,7 @@
 
 pub mod audit;
 pub mod committer;
+pub mod compaction;
 pub mod credential;
 pub mod export;
 pub mod metrics;

@@ -39,6 +39,9 @@ pub struct Metrics {
     denied: Labelled<4>,
     problems: Labelled<{ ErrorCode::ALL.len() }>,
     reconciles: Labelled<5>,
+    compactions: Counter,
+    compacted: Counter,
+    resyncs: Counter,
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
@@ -95,6 +98,9 @@ impl Metrics {
             denied: Labelled::new("reason", &DENIALS),
             problems: Labelled::new("code", &CODES),
             reconciles: Labelled::new("answer", &COMPARED),
+            compactions: Counter::default(),
+            compacted: Counter::default(),
+            resyncs: Counter::default(),
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
@@ -119,6 +125,21 @@ impl Metrics {
         to.register("denied_requests", "Requests turned away by reason", self.denied.clone());
         to.register("problems", "Problem documents by code", self.problems.clone());
         to.register("reconcile_runs", "Catalogs compared, by answer", self.reconciles.clone());
+        to.register(
+            "catalog_compactions",
+            "Steps of compaction of a shop's catalog",
+            self.compactions.clone(),
+        );
+        to.register(
+            "catalog_compacted_deletions",
+            "Deletions that have left a catalog's feed",
+            self.compacted.clone(),
+        );
+        to.register(
+            "catalog_resyncs",
+            "Tills that were told to compare their catalog by snapshot",
+            self.resyncs.clone(),
+        );
         to.register("commits", "Durable commits", self.commits.clone());
         to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
         to.register(
@@ -168,6 +189,10 @@ impl Metrics {
                         self.handshakes.add(standing_index(lane.standing), 1);
                     }
                 }
+                Output::Compacted { removed, .. } => {
+                    self.compactions.inc();
+                    self.compacted.inc_by(u64::from(*removed));
+                }
                 Output::Enrolled
                 | Output::OtherSite(_)
                 | Output::Revoked
@@ -176,6 +201,7 @@ impl Metrics {
                 | Output::RolledUp(_)
                 | Output::Edited { .. }
                 | Output::SketchSecret(_)
+                | Output::Leased(_)
                 | Output::Denied(_)
                 | Output::Inbox(_)
                 | Output::Moved => {}
@@ -197,6 +223,11 @@ impl Metrics {
             ReconcileAnswer::Moved { .. } => 4,
         };
         self.reconciles.add(index, 1);
+    }
+
+    /// Counts a till that has to compare by snapshot.
+    pub(crate) fn resync(&self) {
+        self.resyncs.inc();
     }
 
     /// Counts a problem document.

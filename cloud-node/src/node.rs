@@ -19,6 +19,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::committer::{self, Queue};
+use crate::compaction;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::service::{Limits, Parts, router};
@@ -95,6 +96,16 @@ impl Local {
     }
 }
 
+impl compaction::Commits for Local {
+    async fn commit(&mut self, input: Input) -> Result<Output, String> {
+        match self.ask(input).await {
+            Ok(Some(output)) => Ok(output),
+            Ok(None) => Err("the database gave no answer: report this".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
 /// Serves until the process is told to stop, and calls `announce` with the bound address before.
 ///
 /// # Errors
@@ -115,6 +126,7 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
             result
         })
         .map_err(system("the committer's thread cannot be started"))?;
+    let compacting = compaction::hourly(reads.clone(), submit.clone(), Arc::new(SystemClock));
     let router = router(Parts {
         submit,
         reads,
@@ -135,6 +147,7 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         let address = listener.local_addr().map_err(system("the address cannot be read"))?;
         let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
         announce(address);
+        tokio::spawn(compacting);
         let listener = listener.tap_io(|socket| {
             // Answers are small, and each is waited for.
             if let Err(error) = socket.set_nodelay(true) {

@@ -190,6 +190,8 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::EditNote(..)
         | Key::Session(..)
         | Key::SketchSecret(_)
+        | Key::Lease(..)
+        | Key::Floor(_)
         | Key::Inbox(_) => None,
     }
 }

@@ -367,6 +367,8 @@ fn cloud_rows() {
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);
     let stock = cloud_row::Stock { quantity: Milli(-2_500), movements: 4 };
     let feed = cloud_row::Feed { version: 7, digest: DIGEST };
+    let lease = cloud_row::Lease { version: 6, seen: AT };
+    let floor = cloud_row::Floor { version: 4, swept: 5, leases: 3 };
     let item = |content| Record::Item(cloud_row::Item { version: 7, index: 1, content, at: AT });
     let tea = EntityId::product(product("tea"));
     let tea_price = EntityId::branch_price(product("tea"));
@@ -400,6 +402,8 @@ fn cloud_rows() {
             (Key::Change(site().shop, Some(site().branch), 7, 2), Record::Change(tea_price)),
             (Key::EditNote(site().shop, key), Record::EditNote(note)),
             (Key::SketchSecret(site().shop), Record::SketchSecret(*b"sixteen bytes...")),
+            (Key::Lease(site().shop, site().branch, id), Record::Lease(lease)),
+            (Key::Floor(site().shop), Record::Floor(floor)),
         ])
     );
 }

@@ -111,6 +111,8 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
         )),
         (label(), event_key()).prop_map(|(shop, key)| Key::EditNote(ShopId(shop), key)),
         label().prop_map(|shop| Key::SketchSecret(ShopId(shop))),
+        (label(), label(), till()).prop_map(|(s, b, t)| Key::Lease(ShopId(s), BranchId(b), t)),
+        label().prop_map(|shop| Key::Floor(ShopId(shop))),
     ]
 }
 

@@ -130,6 +130,10 @@ counted! {
         PlanPending = "plan.item/pending",
         PlanApplied = "plan.applied",
         PlanRefused = "plan.refused",
+        CatalogLease = "catalog.lease",
+        CatalogCompact = "catalog.compact",
+        Compacted = "catalog.compact/deletions left",
+        BelowFloor = "catalog.resync/below the floor",
     }
 }
 
@@ -306,6 +310,8 @@ impl Transition {
                 | Self::PlanPending
                 | Self::PlanApplied
                 | Self::PlanRefused
+                | Self::Compacted
+                | Self::BelowFloor
         )
     }
 

@@ -40,6 +40,9 @@ pub struct Plan {
     /// verifies it, and then no row drifts.
     #[serde(default)]
     pub verify_every_ms: u64,
+    /// The mean time between two compactions of the catalog, in milliseconds; 0 for none.
+    #[serde(default)]
+    pub compact_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
@@ -252,6 +255,9 @@ impl Plan {
         let ordered = inbox.happens(500_000);
         let order_every_ms = if ordered { inbox.between(200, 6_000) } else { 0 };
         let relay = inbox.happens(250_000);
+        let mut compaction = Stream::new(seed, "plan/compaction", 0);
+        let compacted = edited && compaction.happens(600_000);
+        let compact_every_ms = if compacted { compaction.between(500, 10_000) } else { 0 };
         let mut faults = draw_faults(seed, shape.chaos_ms, tills);
         let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
@@ -268,6 +274,7 @@ impl Plan {
             order_every_ms,
             relay,
             verify_every_ms,
+            compact_every_ms,
             link,
             crash_ppm,
             storage_error_ppm,

@@ -20,6 +20,7 @@ fn plan(faults: &[(u64, Fault)]) -> Plan {
         order_every_ms: 0,
         relay: false,
         verify_every_ms: 0,
+        compact_every_ms: 0,
         link: LinkPlan { latency_us: 5_000, jitter_us: 20_000, ..LinkPlan::default() },
         crash_ppm: 0,
         storage_error_ppm: 0,

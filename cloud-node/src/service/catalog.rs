@@ -9,6 +9,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
 use counterfoil_protocol::cloud::catalog::{delta, head, snapshot};
+use counterfoil_protocol::cloud::compaction::floor;
 use counterfoil_protocol::cloud::{Edit, Edits, Input, Output};
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::label::Label;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, from_json};
 use super::packed::Name;
-use super::{Node, Reads, Shared, auth, wrong_output};
+use super::{Reads, Shared, auth, lease, wrong_output};
 use crate::problem::Problem;
 
 /// What an edit weighs in a transaction.
@@ -63,11 +64,12 @@ pub(super) async fn edit<Q: Reads>(State(node): State<Shared<Q>>, request: Reque
 }
 
 async fn answer_delta<Q: Reads>(
-    node: &Node<Q>,
+    node: &Shared<Q>,
     since: Result<Query<Since>, QueryRejection>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let site = auth::till(node, headers).await?.site;
+    let caller = auth::till(node, headers).await?;
+    let site = caller.site;
     let Query(Since { from }) = since.map_err(|_| {
         Problem::new(ErrorCode::EventInvalid, "say which version the till has: `?from=17`")
     })?;
@@ -79,11 +81,16 @@ async fn answer_delta<Q: Reads>(
     if manner.takes_packed()
         && let Some(frame) = node.packed.get(&name)
     {
+        lease::note(node, caller, from).await;
         return Ok(manner.packed(frame));
     }
     let answer = delta(reads, site.shop, site.branch, from, DELTA_ENTITIES_USUAL).await;
     let answer = answer.map_err(|error| cannot(&error))?;
     tracing::debug!(from, "catalog delta");
+    match &answer {
+        DeltaAnswer::Page(_) => lease::note(node, caller, from).await,
+        DeltaAnswer::Resync => node.parts.metrics.resync(),
+    }
     if manner.takes_packed()
         && let Some(frame) = node.packed.pack(name, &answer.encode())
     {
@@ -107,11 +114,12 @@ async fn answer_delta<Q: Reads>(
 }
 
 async fn answer_run<Q: Reads>(
-    node: &Node<Q>,
+    node: &Shared<Q>,
     after: Result<Query<After>, QueryRejection>,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let site = auth::till(node, headers).await?.site;
+    let caller = auth::till(node, headers).await?;
+    let site = caller.site;
     let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
     let Query(After { pinned, kind, id }) = after
         .map_err(|_| asked("go on as the last page says: `?pinned=17&kind=product&id=sku-9`"))?;
@@ -129,9 +137,11 @@ async fn answer_run<Q: Reads>(
         Some(pinned) => pinned,
         None => {
             let head = head(reads, site.shop).await.map_err(|error| cannot(&error))?;
-            node.packed.pinned(site, head)
+            let floor = floor(reads, site.shop).await.map_err(|error| cannot(&error))?;
+            node.packed.pinned(site, head, floor.version)
         }
     };
+    lease::note(node, caller, pinned).await;
     let name = Name::Run { site, pinned, after };
     if manner.takes_packed()
         && let Some(frame) = node.packed.get(&name)
@@ -220,20 +230,24 @@ struct Committed {
     changed: u32,
 }
 
-async fn edit_catalog<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
+async fn edit_catalog<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     auth::operator(node, &head.headers)?;
     let manner = Manner::json(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
     let commit: Commit = from_json(&bytes)?;
+    let shop = commit.shop_id;
     let edits: Result<Vec<Edit>, Problem> = commit.edits.into_iter().map(parsed).collect();
     let invalid = |error: &dyn std::fmt::Display| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct it, nothing was changed"))
     };
-    let edits = Edits::new(commit.shop_id, edits?).map_err(|error| invalid(&error))?;
+    let edits = Edits::new(shop, edits?).map_err(|error| invalid(&error))?;
     let output = node.ask(Input::EditCatalog(edits), EDIT_WEIGHT).await?;
     let Output::Edited { version, changed } = output else { return Err(wrong_output()) };
     tracing::info!(version, changed, "the catalog was edited");
+    if changed > 0 {
+        lease::edited(node, shop, version);
+    }
     Ok(manner.answer(StatusCode::OK, &Committed { version, changed }, |_| Vec::new()))
 }
 

@@ -34,6 +34,7 @@ mod handshake;
 mod health;
 mod inbox;
 mod json;
+mod lease;
 mod orders;
 mod packed;
 mod reconcile;
@@ -175,6 +176,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
+        .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
         .route("/v1/admin/terminals", post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))

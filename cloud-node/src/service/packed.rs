@@ -52,11 +52,13 @@ struct Inner {
 }
 
 impl Packed {
-    /// Returns the version to which a snapshot that begins now is pinned.
-    pub(super) fn pinned(&self, site: Site, head: u64) -> u64 {
+    /// Returns the version to which a snapshot that begins now is pinned: not below the floor of
+    /// the feed, from which its delta could not go on.
+    pub(super) fn pinned(&self, site: Site, head: u64, floor: u64) -> u64 {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pinned) = inner.pinned.get(&site)
             && (*pinned..=pinned.saturating_add(SNAPSHOT_VERSIONS)).contains(&head)
+            && *pinned >= floor
         {
             return *pinned;
         }
@@ -113,11 +115,13 @@ mod tests {
     #[test]
     fn tills_that_begin_about_the_same_time_share_a_snapshot() {
         let packed = Packed::default();
-        assert_eq!(packed.pinned(site("a"), 10), 10);
-        assert_eq!(packed.pinned(site("a"), 10 + SNAPSHOT_VERSIONS), 10);
-        assert_eq!(packed.pinned(site("b"), 12), 12, "another branch has another snapshot");
-        assert_eq!(packed.pinned(site("a"), 11 + SNAPSHOT_VERSIONS), 11 + SNAPSHOT_VERSIONS);
-        assert_eq!(packed.pinned(site("a"), 9), 9, "a feed that went back begins anew");
+        assert_eq!(packed.pinned(site("a"), 10, 0), 10);
+        assert_eq!(packed.pinned(site("a"), 10 + SNAPSHOT_VERSIONS, 0), 10);
+        assert_eq!(packed.pinned(site("b"), 12, 0), 12, "another branch has another snapshot");
+        assert_eq!(packed.pinned(site("a"), 11 + SNAPSHOT_VERSIONS, 0), 11 + SNAPSHOT_VERSIONS);
+        assert_eq!(packed.pinned(site("a"), 9, 0), 9, "a feed that went back begins anew");
+        assert_eq!(packed.pinned(site("a"), 12, 9), 9);
+        assert_eq!(packed.pinned(site("a"), 12, 10), 12, "below the floor no delta follows");
     }
 
     #[test]

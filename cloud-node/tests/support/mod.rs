@@ -86,7 +86,7 @@ pub struct Node {
     pub committer: tokio::task::JoinHandle<(Fragile, Result<(), StoreError>)>,
 }
 
-fn site() -> Site {
+pub fn site() -> Site {
     Site {
         shop: ShopId::parse("shop").expect("a name"),
         branch: BranchId::parse("branch").expect("a name"),

@@ -6,14 +6,15 @@
 //! * A version is a commit: all that it changed has the same one, and a page never ends in its
 //!   middle. It is taken in the transaction, so whoever reads up to V misses nothing below.
 //! * Each entity stands in the feed once, at the version that made it what it is: the feed of
-//!   changes grows with the catalog, not with time. Deleted ones stay as tombstones; nothing is
-//!   compacted yet.
+//!   changes grows with the catalog, not with time. Deleted ones stay as tombstones until every
+//!   till that holds a lease has heard of them ([`super::compaction`]).
 //! * What all entities of a branch add up to is kept beside the version, so that each delta ends
 //!   with a proof (S4.2): drift is noticed without a question.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::compaction::floor;
 use super::row::{Feed, Item};
 use super::{Cloud, Key, Output, Record, Site};
 use crate::catalog::{Digest, Entity, EntityId, Kind, entity_hash};
@@ -229,7 +230,7 @@ pub async fn delta<Q: Query<Cloud>>(
     assert!(limit > 0, "a page brings something");
     assert!(2 * limit <= PAGE_ENTITIES_MAX, "as much of the shop and of the branch fits");
     let feed = feed(query, shop).await?;
-    if from > feed.version {
+    if from > feed.version || from < floor(query, shop).await?.version {
         return Ok(DeltaAnswer::Resync);
     }
     assert!(from <= feed.version, "nobody is ahead of the head here");
@@ -241,6 +242,11 @@ pub async fn delta<Q: Query<Cloud>>(
     }
     assert!(to > from || from == feed.version, "a page holds at least one commit");
     let (changes, to) = contents(query, shop, found, to).await?;
+    // What was compacted while this page was put together may be missing in it; the floor rises in
+    // the same commit.
+    if from < floor(query, shop).await?.version {
+        return Ok(DeltaAnswer::Resync);
+    }
     let head = match to == feed.version {
         true => settled_head(query, shop, branch, feed).await?,
         false => None,

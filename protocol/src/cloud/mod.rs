@@ -9,6 +9,7 @@
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
 //! | [`Input::DrawSketchSecret`] | under which key catalogs are compared | here |
+//! | [`Input::Lease`], [`Input::Compact`] | which deletions may leave | [`compaction`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! What was posted of a register's session is kept by [`sessions`].
@@ -18,6 +19,7 @@
 //! shop's feed, as an operator does.
 
 pub mod catalog;
+pub mod compaction;
 mod damage;
 pub mod edited;
 mod greet;
@@ -41,6 +43,7 @@ use crate::time::Millis;
 use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
 pub use catalog::{Edit, Edits};
+pub use compaction::Compact;
 pub use edited::{EditNote, FieldNote};
 pub use inbox::{InboxKey, InboxRecord};
 pub use rollup::RollUp;
@@ -139,6 +142,17 @@ pub enum Input {
     },
     /// An order, or anything else about a branch's inbox.
     Inbox(inbox::Input),
+    /// Notes that a till will ask for the catalog from this version on.
+    Lease {
+        /// Where it stands.
+        site: Site,
+        /// Who.
+        terminal: TerminalId,
+        /// The version that it has, or that its snapshot is pinned to.
+        version: u64,
+    },
+    /// Takes deletions out of the feed that no till needs any more.
+    Compact(Compact),
 }
 
 /// A push whose payloads have been read, and all that can be said of them without a database.
@@ -245,6 +259,15 @@ pub enum Output {
     SketchSecret([u8; 16]),
     /// So many pushes' movements are in the stock rows now.
     RolledUp(u64),
+    /// Whether the till holds a lease now; if not, it is to compare by snapshot.
+    Leased(bool),
+    /// The feed is compacted as far as planned; nothing was removed if the plan was old.
+    Compacted {
+        /// The newest deletion that was ever taken away.
+        floor: u64,
+        /// How many tombstones were taken away now.
+        removed: u32,
+    },
     /// Where the till's journals stand.
     Welcome(Welcome),
     /// What became of the offered entries.
@@ -274,6 +297,8 @@ impl Machine for Cloud {
             Input::RollUp(rolled) => rollup::reads(rolled, keys),
             Input::EditCatalog(edits) => catalog::reads(edits, keys),
             Input::DrawSketchSecret { shop, .. } => keys.insert(Key::SketchSecret(*shop)),
+            Input::Lease { site, terminal, .. } => compaction::reads_lease(*site, *terminal, keys),
+            Input::Compact(plan) => compaction::reads(plan, keys),
             Input::Hello { caller, hello } => {
                 keys.insert(Key::Terminal(caller.terminal));
                 greet::reads(caller, hello, keys);
@@ -299,6 +324,10 @@ impl Machine for Cloud {
             Input::RollUp(rolled) => rollup::step(rows, rolled),
             Input::EditCatalog(edits) => catalog::step(rows, now, edits),
             Input::DrawSketchSecret { shop, fresh } => sketch_secret(rows, *shop, *fresh),
+            Input::Lease { site, terminal, version } => {
+                compaction::lease(rows, now, *site, *terminal, *version)
+            }
+            Input::Compact(plan) => compaction::step(rows, now, plan),
             Input::Hello { caller, hello } => match admit(rows, now, caller, hello.terminal_id) {
                 Ok(()) => greet::step(rows, now, caller, hello),
                 Err(refusal) => refusal,

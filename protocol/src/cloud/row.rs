@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::compaction::{Floor, Lease};
 use super::edited::EditNote;
 use super::inbox::{InboxKey, InboxRecord};
 use super::sessions::Session;
@@ -114,6 +115,10 @@ pub enum Key {
     Inbox(InboxKey),
     /// The key of a shop's sketches. From its first reconcile, for ever.
     SketchSecret(ShopId),
+    /// From which version a till will ask on. Until it has been silent for too long.
+    Lease(ShopId, BranchId, TerminalId),
+    /// How far a shop's feed is compacted. From its first lease or compaction, for ever.
+    Floor(ShopId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -155,6 +160,10 @@ pub enum Record {
     Inbox(InboxRecord),
     /// Of [`Key::SketchSecret`].
     SketchSecret([u8; 16]),
+    /// Of [`Key::Lease`].
+    Lease(Lease),
+    /// Of [`Key::Floor`].
+    Floor(Floor),
 }
 
 /// An enrolled till.
@@ -381,6 +390,10 @@ impl Key {
             Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
             Self::Inbox(key) => key.write(to),
             Self::SketchSecret(shop) => to.kind(22).label(shop.0),
+            Self::Lease(shop, branch, terminal) => {
+                to.kind(24).label(shop.0).label(branch.0).label(terminal.0)
+            }
+            Self::Floor(shop) => to.kind(25).label(shop.0),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -431,6 +444,12 @@ impl Key {
                 Self::Inbox(InboxKey::read(kind, &mut from)?)
             }
             22 => Self::SketchSecret(ShopId(from.label()?)),
+            24 => Self::Lease(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                TerminalId(from.label()?),
+            ),
+            25 => Self::Floor(ShopId(from.label()?)),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -481,6 +500,8 @@ impl Record {
                 | (Self::Session(_), Key::Session(..))
                 | (Self::EditNote(_), Key::EditNote(..))
                 | (Self::SketchSecret(_), Key::SketchSecret(..))
+                | (Self::Lease(_), Key::Lease(..))
+                | (Self::Floor(_), Key::Floor(..))
         )
     }
 }
@@ -509,6 +530,8 @@ typed! {
     feed(shop: ShopId) -> Feed;
     session(shop: ShopId, terminal: TerminalId, pos: PosId, session: SessionId) -> Session;
     item(shop: ShopId, branch: Option<BranchId>, id: EntityId) -> Item;
+    lease(shop: ShopId, branch: BranchId, terminal: TerminalId) -> Lease;
+    floor(shop: ShopId) -> Floor;
 }
 
 impl Rows<'_, Cloud> {

@@ -8,6 +8,7 @@ use counterfoil_protocol::cloud;
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::terminal::{self, Identity};
 
+use super::compaction::Leases;
 use super::ownership::Books;
 use super::{Checker, CloudWrites, TillRows, TillWrites};
 use crate::law::{Law, Violation};
@@ -19,6 +20,7 @@ type Content = Option<Arc<[u8]>>;
 pub(super) struct History {
     commits: BTreeMap<(ShopId, u64), Vec<Edited>>,
     pub(super) books: Books,
+    pub(super) leases: Leases,
 }
 
 /// Whose entity became what.
@@ -115,6 +117,19 @@ impl History {
         })
     }
 
+    /// When an entity was changed last, and to what.
+    pub(super) fn last_of(
+        &self,
+        shop: ShopId,
+        scope: Option<BranchId>,
+        id: EntityId,
+    ) -> Option<(u64, &Content)> {
+        let commits = self.commits.range((shop, 0)..=(shop, u64::MAX)).rev();
+        let mut edits = commits.flat_map(|((_, version), all)| all.iter().map(|e| (*version, e)));
+        let found = edits.find(|(_, (branch, known, _))| (*branch, *known) == (scope, id));
+        found.map(|(version, (_, _, content))| (version, content))
+    }
+
     pub(super) fn last(&self, shop: ShopId) -> u64 {
         self.commits.range(..=(shop, u64::MAX)).next_back().map_or(0, |((_, version), _)| *version)
     }
@@ -126,6 +141,7 @@ impl Checker {
         at_ms: u64,
         written: &CloudWrites,
     ) -> Result<(), Violation> {
+        self.compacted(at_ms, written)?;
         let before = self.catalog.commits.len();
         self.catalog.note(written);
         if self.catalog.commits.len() == before {
@@ -160,6 +176,11 @@ impl Checker {
         let Some(state) = state else { return Ok(()) };
         self.till_items(at_ms, device, written)?;
         let before = self.devices[device].catalog.replace(state);
+        let drifted = state.drifts > before.map_or(0, |before| before.drifts);
+        let why = !drifted || !self.former_catalogs.is_empty();
+        self.tally.check(Law::CatalogConverges, at_ms, why, || {
+            "a page left something out, and only the proof found it".to_owned()
+        })?;
         let by_delta = before.is_some_and(|before| before.progress.is_none());
         let risen = !by_delta || before.and_then(|before| before.version) <= state.version;
         self.tally.check(Law::CatalogConverges, at_ms, risen, || {

@@ -4,6 +4,7 @@
 //! simulator, and share no code with what they check but the types of the rows.
 
 mod catalog;
+mod compaction;
 mod inbox;
 mod ownership;
 mod plan;

@@ -154,9 +154,14 @@ impl World {
     }
 
     /// The cloud answers from its committed rows.
-    pub(super) fn serve_catalog(&mut self, site: Site, wanted: Wanted) -> Reply {
+    pub(super) fn serve_catalog(
+        &mut self,
+        till: usize,
+        site: Site,
+        wanted: Wanted,
+    ) -> Result<Reply, Violation> {
         let store = &self.cloud.store;
-        match wanted {
+        Ok(match wanted {
             Wanted::Delta(from) => {
                 let answer = at_once(delta(store, site.shop, site.branch, from, 6));
                 let answer = answered(answer);
@@ -164,14 +169,20 @@ impl World {
                     DeltaAnswer::Page(_) => Transition::CatalogDelta,
                     DeltaAnswer::Resync => Transition::CatalogResync,
                 });
+                match answer {
+                    DeltaAnswer::Page(_) => self.lease(till, site, from)?,
+                    DeltaAnswer::Resync => self.saw_below_floor(wanted, &answer),
+                }
                 Reply::Delta(answer.encode())
             }
             Wanted::Snapshot { pinned, after } => {
                 let page = at_once(snapshot(store, site.shop, site.branch, pinned, after, 12));
                 self.coverage.saw(Transition::CatalogRun);
-                Reply::Run(answered(page).encode())
+                let page = answered(page);
+                self.lease(till, site, page.pinned)?;
+                Reply::Run(page.encode())
             }
-        }
+        })
     }
 
     /// Somebody edits the catalog, until the faults end.

@@ -39,7 +39,7 @@ pub(super) struct CloudHost {
     pub(super) secrecy: Stream,
     pub(super) throttled_until_us: u64,
     pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
-    luck: Stream,
+    pub(super) luck: Stream,
     secrets: u64,
 }
 
@@ -79,6 +79,10 @@ impl CloudHost {
         self.mirror = None;
         self.jobs.clear();
         self.committing = false;
+    }
+
+    pub(super) const fn life(&self) -> u32 {
+        self.life
     }
 
     pub(super) const fn idle(&self) -> bool {
@@ -124,7 +128,7 @@ impl World {
         let site = known.site;
         let (input, epoch, offered) = match request.kind {
             Kind::Catalog(wanted) => {
-                let reply = self.serve_catalog(site, wanted);
+                let reply = self.serve_catalog(request.till, site, wanted)?;
                 self.reply(&request, reply);
                 return Ok(());
             }
@@ -352,6 +356,8 @@ impl World {
             | Output::RolledUp(_)
             | Output::Edited { .. }
             | Output::SketchSecret(_)
+            | Output::Leased(_)
+            | Output::Compacted { .. }
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

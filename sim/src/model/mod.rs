@@ -5,6 +5,7 @@
 
 pub(crate) mod catalog;
 mod cloud;
+mod compaction;
 mod edits;
 mod faults;
 mod inbox;
@@ -19,7 +20,7 @@ use std::collections::BinaryHeap;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use counterfoil_protocol::cloud::{RollUp, Site};
+use counterfoil_protocol::cloud::{Compact, RollUp, Site};
 use counterfoil_protocol::identity::{BranchId, PosId, SessionId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
@@ -35,6 +36,7 @@ use crate::runner::Outcome;
 use crate::sales::Sales;
 
 use cloud::CloudHost;
+pub(crate) use compaction::LEASE_LIFE;
 use inbox::StoreFront;
 use till::TillHost;
 
@@ -102,6 +104,8 @@ struct World {
     editor: Stream,
     /// The online store.
     front: StoreFront,
+    /// Whatever compacts it.
+    compactor: Stream,
 }
 
 #[derive(Debug)]
@@ -141,6 +145,8 @@ enum Happening {
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
     EditAtTill(usize),
+    PlanCompaction,
+    Compact(u32, Box<Compact>),
     FollowWake(usize, u32),
     Drawer(usize),
     Order,
@@ -212,6 +218,7 @@ impl World {
             pace: (0, 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
             front: StoreFront::new(plan),
+            compactor: Stream::new(plan.seed, "catalog/compactor", 0),
         };
         for till in 0..plan.tills as usize {
             world.add_till(till);
@@ -233,6 +240,9 @@ impl World {
         }
         if plan.relay {
             world.at(plan.chaos_ms * 125, Happening::Relay);
+        }
+        if plan.compact_every_ms > 0 {
+            world.at(plan.compact_every_ms * 1000, Happening::PlanCompaction);
         }
         world.at(plan.chaos_ms * 1000, Happening::Heal);
         world
@@ -284,6 +294,8 @@ impl World {
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
             Happening::EditAtTill(till) => self.edit_at_till(till),
+            Happening::PlanCompaction => self.plan_compaction(),
+            Happening::Compact(life, planned) => self.compact(life, *planned),
             Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::Drawer(till) => self.drawer(till),
             Happening::Order => self.order(),
@@ -338,6 +350,8 @@ impl World {
             Happening::Drawer(till) => (16, *till, 0),
             Happening::Verify(till) => (16, *till, 0),
             Happening::ApplyPlan(till, life) => (17, *till, u64::from(*life)),
+            Happening::PlanCompaction => (16, 0, 0),
+            Happening::Compact(life, planned) => (17, planned.len(), u64::from(*life)),
             Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
             Happening::Order => (16, 0, 0),
             Happening::Relay => (17, 0, 0),
@@ -383,6 +397,10 @@ impl World {
                 Happening::Heal => "all faults end".into(),
                 Happening::Staff => "staff looks at what needs attention".into(),
                 Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
+                Happening::PlanCompaction => "cloud plans a compaction".into(),
+                Happening::Compact(_, planned) => {
+                    format!("cloud compacts {} deletions up to {}", planned.len(), planned.to())
+                }
                 Happening::EditCatalog => "somebody edits the catalog".into(),
                 Happening::Order => "somebody orders online".into(),
                 Happening::Relay => "tills are to hear of each other".into(),

@@ -135,6 +135,8 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         | Input::Push { .. }
         | Input::RollUp(_)
         | Input::Inbox(_)
+        | Input::Lease { .. }
+        | Input::Compact(_)
         | Input::DrawSketchSecret { .. } => {
             unreachable!("an operator does not sell")
         }

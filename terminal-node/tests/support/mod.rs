@@ -186,6 +186,8 @@ impl FakeCloud {
             | Output::Edited { .. }
             | Output::Inbox(_)
             | Output::SketchSecret(_)
+            | Output::Leased(_)
+            | Output::Compacted { .. }
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }
