@@ -7,7 +7,7 @@ use counterfoil_protocol::session::{
     Answer, Commit, Config, Fault, Input, Nudge, Output, Reason, Session,
 };
 use counterfoil_protocol::terminal::Backlog;
-use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::time::{Millis, Span};
 use counterfoil_protocol::wire::message::{
     ItemResult, PushAnswer, ServerId, Stopped, Verdict, Welcome,
 };
@@ -217,7 +217,7 @@ fn an_empty_queue_rests_until_the_next_retry_or_greeting() {
     ] {
         let mut driver = Driver::new(config);
         driver.until_push();
-        assert_eq!(driver.say(Input::NothingToPush(due)), None);
+        assert_eq!(driver.say(Input::NothingToPush(due.map(Span))), None);
         assert_eq!((driver.session.wake_at().reason, driver.wait()), (reason, wait), "{due:?}");
         let idle = reason == Reason::Idle;
         match driver.wake() {
@@ -323,7 +323,7 @@ proptest! {
                         quarantined: quarantined.then_some(Denial::Revoked),
                     })
                 }
-                Move::Nothing(due) => Input::NothingToPush(due.map(Millis)),
+                Move::Nothing(due) => Input::NothingToPush(due.map(|due| Span(Millis(due)))),
             };
             match driver.say(input) {
                 Some(Output::Hello(request) | Output::Push(request, _)) => {

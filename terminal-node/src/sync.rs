@@ -179,11 +179,8 @@ where
     async fn push(&mut self, request: u64, items: usize) -> Result<Input, TillError> {
         let push = match self.batch(items).await? {
             pull::Batch::Push(push) => push,
-            pull::Batch::Wait(due) => {
-                // From the wall's time to the session's.
-                let wait = due.since(self.till.clock().now());
-                return Ok(Input::NothingToPush(Some(self.now().after(wait))));
-            }
+            // A span, as the wall's time and the session's have only those in common.
+            pull::Batch::Wait(span) => return Ok(Input::NothingToPush(Some(span))),
             pull::Batch::Empty => return Ok(Input::NothingToPush(None)),
         };
         let attempt = self.session.attempt();

@@ -22,7 +22,7 @@ pub mod follow;
 use crate::identity::Epoch;
 use crate::problem::Denial;
 use crate::terminal::Backlog;
-use crate::time::Millis;
+use crate::time::{Millis, Span};
 use crate::wire::message::{PUSH_ITEMS_MAX, PushAnswer, Stopped, Welcome};
 
 use backoff::Backoff;
@@ -60,7 +60,7 @@ pub enum Input {
     /// The commit that was asked for is durable.
     Committed(Backlog),
     /// There was nothing to push, or nothing before this span has passed.
-    NothingToPush(Option<Millis>),
+    NothingToPush(Option<Span>),
 }
 
 /// Why there may be something to do.
@@ -436,7 +436,7 @@ impl Session {
         self.speak(now);
     }
 
-    fn rest_until_due(&mut self, now: Millis, wait: Option<Millis>) {
+    fn rest_until_due(&mut self, now: Millis, wait: Option<Span>) {
         assert!(self.phase == Phase::Pushing, "only a push finds nothing to push");
         assert!(self.greeted, "who pushes has been greeted");
         self.attempt = 0;
@@ -446,8 +446,8 @@ impl Session {
         }
         let idle = now.after(self.config.idle_greeting);
         match wait {
-            Some(wait) if wait < self.config.idle_greeting => {
-                self.rest(now.after(wait.max(Millis(1))), Reason::Retry);
+            Some(wait) if wait.0 < self.config.idle_greeting => {
+                self.rest(wait.max(Span(Millis(1))).from(now), Reason::Retry);
             }
             Some(_) | None => self.rest(idle, Reason::Idle),
         }
