@@ -36,3 +36,4 @@ pub mod witness;
 
 mod client;
 mod nudges;
+mod stamp;

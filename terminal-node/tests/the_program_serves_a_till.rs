@@ -91,6 +91,14 @@ async fn a_point_of_sale_sells_through_the_local_api() {
     let (status, second) = ask(Method::POST, &sales, token, sale("a", 150)).await;
     assert_eq!(status, StatusCode::OK, "no time was given, and yet it is the same: {second}");
     assert_eq!(second["again"], json!(true));
+    let line = json!({ "productId": "B", "name": "", "deltaMilli": 1000 });
+    let body = json!({ "posId": "1", "localEventId": "batch", "lines": [line] });
+    let batch = json!([{ "adjustment": body }]);
+    for (recorded, again) in [(1, 0), (0, 1)] {
+        let url = format!("{}/events", daemon.1);
+        let (_, told) = ask(Method::POST, &url, token, batch.to_string()).await;
+        assert_eq!((&told["recorded"], &told["again"]), (&json!(recorded), &json!(again)));
+    }
     for (what, method, path, token, body, expected, code) in [
         ("taken", Method::POST, "/sales", token, sale("a", 151), 409, "POS_SYNC_EVENT_INVALID"),
         ("no token", Method::POST, "/sales", "", sale("b", 1), 401, "POS_SYNC_UNAUTHORIZED"),
@@ -115,7 +123,7 @@ async fn a_point_of_sale_sells_through_the_local_api() {
     assert_eq!(status, StatusCode::CREATED);
     let url = format!("{}/figures", daemon.1);
     let (_, figures) = ask(Method::GET, &url, token, String::new()).await;
-    assert_eq!((&figures["events"], &figures["money"]), (&json!(3), &json!(0)), "{figures}");
+    assert_eq!((&figures["events"], &figures["money"]), (&json!(4), &json!(0)), "{figures}");
 }
 
 #[tokio::test]
@@ -211,6 +219,24 @@ fn a_daemon_stops_when_it_is_told_to() {
     assert!(told.success());
     assert!(daemon.0.wait().expect("an end").success());
     assert!(!directory.path().join("api-address").exists());
+}
+
+/// After a timeout the cashier sends the same command again, with a daemon and without.
+#[test]
+fn the_same_command_again_is_the_same_sale() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    init(path, "http://127.0.0.1:9");
+    for (running, id) in [(false, "x"), (true, "y")] {
+        let _daemon = running.then(|| daemon(path));
+        let sell = ["sell", "--pos", "1", "--item", "A:2:1.50", "--id", id];
+        let first = json_of(path, &sell);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let again = json_of(path, &sell);
+        assert_eq!((&first["again"], &again["again"]), (&json!(false), &json!(true)), "{again}");
+        assert_eq!(first["receipt"], again["receipt"], "{running}");
+    }
+    assert_eq!(json_of(path, &["figures"])["events"], json!(2));
 }
 
 #[test]

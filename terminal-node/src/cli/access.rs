@@ -15,6 +15,7 @@ use crate::books::{QueueItem, TillFigures};
 use crate::client::Client;
 use crate::config::{Config, Home};
 use crate::daemon::{self, Disk};
+use crate::stamp;
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -57,10 +58,10 @@ impl Access {
         Client::find(address, token).await
     }
 
-    pub(super) async fn record(&self, draft: Draft) -> Result<RecordedBody, Failure> {
+    pub(super) async fn record(&self, body: EventBody) -> Result<RecordedBody, Failure> {
         match &self.way {
             Way::Daemon(client) => {
-                let (path, body) = match EventBody::of(&draft) {
+                let (path, body) = match body {
                     EventBody::Sale(body) => ("/sales", json!(body)),
                     EventBody::Refund(body) => ("/refunds", json!(body)),
                     EventBody::Adjustment(body) => ("/adjustments", json!(body)),
@@ -68,8 +69,8 @@ impl Access {
                 Ok(client.post(path, body.to_string()).await?)
             }
             Way::Direct(till) => {
-                let id = draft.local_id;
-                match till.record(draft).await? {
+                let (_, id) = body.name();
+                match stamp::record(till, body).await? {
                     Output::Recorded { place, receipt, again } => {
                         Ok(RecordedBody::new(id, place, receipt, again))
                     }

@@ -5,10 +5,9 @@ use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
-use counterfoil_protocol::event::{Body, Line, Trade};
 use counterfoil_protocol::identity::LocalEventId;
-use counterfoil_protocol::money::{Currency, Milli, Minor};
-use counterfoil_protocol::terminal::{Draft, Identity};
+use counterfoil_protocol::money::Currency;
+use counterfoil_protocol::terminal::Identity;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -17,11 +16,11 @@ use super::access::{Access, print};
 use super::args::{At, Import, Init, Queue, Retry, Run, Sell, Sync};
 use super::show::Show;
 use crate::api::ImportBody;
-use crate::api::body::BatchBody;
+use crate::api::body::{BatchBody, EventBody, LineBody, TradeBody};
 use crate::config::{Config, Home};
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::import;
-use crate::ports::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
+use crate::ports::{Entropy as _, SystemEntropy};
 
 /// How many invoices are sold in one request, without a pace.
 const GROUP: usize = 64;
@@ -107,24 +106,28 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
     let currency =
         Currency::parse(&sell.currency).map_err(|error| Failure::Usage(error.to_string()))?;
-    let lines = sell.items.iter().map(|item| Line {
-        product: item.product,
+    let lines = sell.items.iter().map(|item| LineBody {
+        product_id: item.product,
         name: String::new(),
-        quantity: Milli(item.quantity_milli),
-        unit_price: Minor(item.price_minor),
-        discount: Minor(0),
+        quantity_milli: item.quantity_milli,
+        unit_price_minor: item.price_minor,
+        discount_minor: 0,
         tax_ppm: 0,
     });
-    let trade = Trade::paid(currency, lines.collect(), sell.tender.into());
     let access = Access::to_sell(sell.at.home()).await?;
-    let draft = Draft {
-        pos: sell.pos,
-        local_id: sell.id.unwrap_or_else(random_id),
-        at: SystemClock.now(),
+    let body = TradeBody {
+        pos_id: sell.pos,
+        local_event_id: sell.id.unwrap_or_else(random_id),
+        // The same command again is the same sale: the till knows the time of the first.
+        at_ms: None,
         reference: sell.reference,
-        body: Body::Sale(trade),
+        currency: currency.to_string(),
+        lines: lines.collect(),
+        payments: Vec::new(),
+        tender: sell.tender,
+        original: None,
     };
-    let recorded = access.record(draft).await?;
+    let recorded = access.record(EventBody::Sale(body)).await?;
     show.result(&json!(recorded), || {
         let number = recorded.receipt.as_deref().unwrap_or("-");
         let again = if recorded.again { " (recorded before)" } else { "" };
