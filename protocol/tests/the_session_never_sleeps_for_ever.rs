@@ -198,10 +198,11 @@ fn each_end_of_a_push_has_its_sequel() {
         let output = driver.say(Input::Committed(books));
         assert!(sequel(&output), "{shown}: {output:?}");
     }
-    for stopped in [Stopped::Gap, Stopped::Forked, Stopped::UnknownEpoch] {
+    let causes = [Stopped::Gap, Stopped::Forked, Stopped::UnknownEpoch].map(Some);
+    for stopped in causes.into_iter().chain([None]) {
         let mut driver = Driver::new(Config::default());
         let (request, _) = driver.until_push();
-        assert_eq!(driver.answer(request, pushed(0, Some(stopped))), None, "no progress");
+        assert_eq!(driver.answer(request, pushed(0, stopped)), None, "no progress");
         assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{stopped:?} is waited out");
     }
 }

@@ -366,8 +366,8 @@ impl Session {
                         self.greeted = false;
                     }
                 }
-                if answer.results.is_empty() && answer.stopped.is_some() {
-                    // No progress: do not run in circles at full speed.
+                if answer.results.is_empty() {
+                    // No progress, whatever it says: do not run in circles at full speed.
                     return self.failed(now, Fault::Server);
                 }
                 Commit::Answered(epoch, answer)
