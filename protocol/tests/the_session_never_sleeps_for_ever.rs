@@ -239,6 +239,54 @@ fn work_that_comes_while_something_is_under_way_is_not_slept_over() {
     assert_eq!(driver.session.wake_at().reason, Reason::Idle);
 }
 
+/// What a person wants while a request is under way is not lost with that request.
+#[test]
+fn a_wish_outlives_the_request_that_failed_meanwhile() {
+    let denied = Fault::Denied(Denial::Expired);
+    let limited = Fault::RateLimited(Some(Millis::from_secs(60)));
+    for (nudge, fault, speaks) in [
+        (Nudge::Manual, Fault::Transport, true),
+        (Nudge::LinkUp, Fault::Transport, true),
+        (Nudge::Manual, Fault::Server, true),
+        (Nudge::Manual, Fault::TooLarge, true),
+        (Nudge::Recorded, Fault::Transport, false),
+        (Nudge::Manual, limited, false),
+        (Nudge::LinkUp, limited, false),
+        (Nudge::Manual, denied, false),
+    ] {
+        let mut driver = Driver::new(Config::default());
+        let (request, _) = driver.until_push();
+        assert_eq!(driver.say(Input::Nudge(nudge)), None, "one request at a time");
+        let Some(Output::Hello(again)) = driver.say(Input::Answered(request, Err(fault))) else {
+            assert!(!speaks, "{nudge:?} while {fault:?} is on its way");
+            assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{nudge:?} {fault:?}");
+            continue;
+        };
+        assert!(speaks, "{nudge:?} while {fault:?} is on its way");
+        assert_eq!(driver.say(Input::Answered(again, Err(fault))), None, "once");
+        assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{nudge:?} {fault:?}");
+    }
+}
+
+#[test]
+fn only_a_person_shortens_a_wait_that_the_cloud_has_asked_for() {
+    let limited = Fault::RateLimited(Some(Millis::from_secs(60)));
+    for (fault, nudge, heeded) in [
+        (limited, Nudge::Recorded, false),
+        (limited, Nudge::LinkUp, false),
+        (limited, Nudge::Manual, true),
+        (Fault::Transport, Nudge::Recorded, false),
+        (Fault::Transport, Nudge::LinkUp, true),
+        (Fault::Transport, Nudge::Manual, true),
+    ] {
+        let mut driver = Driver::new(Config::default());
+        let (request, _) = driver.until_push();
+        assert_eq!(driver.say(Input::Answered(request, Err(fault))), None);
+        let said = driver.say(Input::Nudge(nudge));
+        assert_eq!(matches!(said, Some(Output::Hello(_))), heeded, "{nudge:?} after {fault:?}");
+    }
+}
+
 #[test]
 fn after_a_push_that_was_too_large_comes_one_that_is_neither_empty_nor_larger() {
     let mut driver = Driver::new(Config::default());
