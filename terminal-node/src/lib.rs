@@ -36,4 +36,5 @@ pub mod witness;
 
 mod client;
 mod nudges;
+mod reach;
 mod stamp;

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::reach::Way;
 use crate::till::{Till, TillError, TillStore, storage_failed};
 use crate::transport::{Connector, Transport};
 
@@ -161,7 +162,7 @@ where
             Ok(_) => Err(Fault::Transport),
             Err(fault) => Err(fault),
         };
-        self.drop_connection_after(welcome.as_ref().err());
+        self.heard(welcome.as_ref().err().copied());
         Ok(welcome.map(|welcome| {
             self.limits = limits_of(&welcome);
             Answer::Welcome(welcome)
@@ -191,7 +192,7 @@ where
             Ok(_) => Err(Fault::Transport),
             Err(fault) => Err(fault),
         };
-        self.drop_connection_after(answer.as_ref().err());
+        self.heard(answer.as_ref().err().copied());
         Ok(Input::Answered(request, answer))
     }
 
@@ -248,7 +249,8 @@ where
 
     /// After a partition a stream can be silently dead: whatever failed, the next request gets a
     /// new one.
-    fn drop_connection_after(&mut self, fault: Option<&Fault>) {
+    fn heard(&mut self, fault: Option<Fault>) {
+        self.till.reached(Way::Sync, fault);
         if let Some(fault) = fault {
             tracing::debug!(?fault, attempt = self.session.attempt(), "no answer");
             self.transport.disconnect();

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
-use counterfoil_protocol::session::Nudge;
+use counterfoil_protocol::session::{Fault, Nudge};
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
 use crate::nudges::Nudges;
 use crate::ports::{Clock, Entropy};
+use crate::reach::{Reach, Way};
 use crate::witness::{Found, Keeper};
 
 /// The most drafts in one transaction.
@@ -109,6 +110,7 @@ struct Shared<S> {
     nudges: Nudges,
     /// For the loop that follows the catalog.
     follower: Nudges,
+    reach: Reach,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -139,6 +141,7 @@ impl<S: TillStore> Till<S> {
             clock,
             nudges: Nudges::default(),
             follower: Nudges::default(),
+            reach: Reach::default(),
             failure: watch::Sender::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -301,6 +304,14 @@ impl<S: TillStore> Till<S> {
         self.shared.nudges.announce(nudge);
         if nudge != Nudge::Recorded {
             self.shared.follower.announce(nudge);
+        }
+    }
+
+    /// Notes what came of a request on a connection: the other hears of a link that is back.
+    pub(crate) fn reached(&self, way: Way, fault: Option<Fault>) {
+        if self.shared.reach.note(way, fault) {
+            let other = if way == Way::Sync { &self.shared.follower } else { &self.shared.nudges };
+            other.announce(Nudge::LinkUp);
         }
     }
 
