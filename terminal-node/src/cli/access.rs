@@ -206,6 +206,12 @@ impl Access {
                     Ok(link) => link?,
                     Err(_) => *sync.link().borrow(),
                 };
+                // The sales first: a catalog that takes long holds up none of them.
+                let mut follow = daemon::follow_loop(&self.home, &self.config, till.clone())?;
+                match tokio::time::timeout_at(deadline, follow.settle_now()).await {
+                    Ok(followed) => followed?,
+                    Err(_) => tracing::warn!("the catalog has not come whole within the time"),
+                }
                 let status = till.status().await?;
                 let now = till.clock().now();
                 Ok(json!(StatusBody::new(status, Some(link), &self.config.cloud, now)))
