@@ -239,6 +239,30 @@ fn the_same_command_again_is_the_same_sale() {
     assert_eq!(json_of(path, &["figures"])["events"], json!(2));
 }
 
+/// A disk that is full is no wrong usage, and who stops reading has seen enough.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_has_its_exit_code() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("not").join("made").join("yet");
+    std::fs::write(directory.path().join("token"), TOKEN).expect("a write");
+    let token = directory.path().join("token").display().to_string();
+    let args = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
+    let cloud = ["--cloud", "http://127.0.0.1:9", "--token-file", &token];
+    let made = run(&path, &[&args[..], &cloud].concat());
+    assert!(made.status.success(), "{made:?}");
+    assert!(run(&path, &["sell", "--pos", "1", "--item", "A:1:1.00"]).status.success());
+    for command in ["status", "queue", "export"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+        let output = program(&path, &[command]).stdout(full).output().expect("a process");
+        assert_eq!(output.status.code(), Some(3), "{command}: {output:?}");
+        let mut child =
+            program(&path, &[command]).stdout(Stdio::piped()).spawn().expect("a process");
+        drop(child.stdout.take());
+        assert_eq!(child.wait().expect("an end").code(), Some(0), "{command}");
+    }
+}
+
 #[test]
 fn what_goes_wrong_has_its_exit_code() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -261,6 +285,8 @@ fn what_goes_wrong_has_its_exit_code() {
         (&["retry", "--pos", "1", "--id", "x"], 1),
         (&["sync", "--timeout", "5"], 4),
         (&["queue"], 0),
+        (&["queue", "--limit", "0"], 2),
+        (&["queue", "--limit", "10001"], 2),
         (&["import", "no-such-file.csv"], 2),
         (&["run", "--listen", "0.0.0.0:0"], 2),
     ] {

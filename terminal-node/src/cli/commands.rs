@@ -1,6 +1,6 @@
 //! What each command does.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::time::Duration;
@@ -40,7 +40,8 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
     config.endpoint()?;
     let token = read_token(&token_file)?;
     let home = at.home();
-    fs::create_dir_all(home.path())?;
+    let made = counterfoil_storage::create_directory(home.path());
+    made.map_err(|error| Failure::Storage(error.to_string()))?;
     match daemon::store(&home) {
         Ok(store) => daemon::till(store).install(identity, &mut home.witness()).await?,
         // A daemon runs: its till is installed, and takes the new settings when it starts again.
@@ -203,7 +204,7 @@ pub(super) async fn status(show: Show, at: At) -> Result<(), Failure> {
 
 pub(super) async fn queue(show: Show, queue: Queue) -> Result<(), Failure> {
     let access = Access::to_read(queue.at.home()).await?;
-    show.queue(&access.queue(queue.limit).await?)
+    show.queue(&access.queue(queue.limit.into()).await?)
 }
 
 pub(super) async fn retry(retry: Retry) -> Result<(), Failure> {
