@@ -239,6 +239,44 @@ fn the_same_command_again_is_the_same_sale() {
     assert_eq!(json_of(path, &["figures"])["events"], json!(2));
 }
 
+/// The whole directory is put aside and brought back: a witness elsewhere tells, one beside it not.
+#[test]
+fn a_backup_of_the_whole_directory_is_told_by_a_witness_elsewhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path();
+    let (elsewhere, token) = (root.join("elsewhere").join("witness"), root.join("token"));
+    std::fs::write(&token, TOKEN).expect("a write");
+    let (elsewhere, token) = (elsewhere.display().to_string(), token.display().to_string());
+    let named = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
+    let named = [&named[..], &["--cloud", "http://127.0.0.1:9", "--token-file", &token]].concat();
+    let moved = [&named[..], &["--witness", &elsewhere]].concat();
+    // how it is installed, one after the other    the epoch after the restore
+    for (installs, epoch) in
+        [(vec![&named], 1), (vec![&moved], 2), (vec![&named, &moved], 2), (vec![&moved, &named], 2)]
+    {
+        let (home, aside) = (root.join("till"), root.join("aside"));
+        for install in &installs {
+            let done = run(&home, install);
+            assert!(done.status.success(), "{done:?}");
+        }
+        let sell = ["sell", "--pos", "1", "--item", "A:1:1.00"];
+        assert_eq!(json_of(&home, &sell)["epoch"]["number"], json!(1), "a move is no restore");
+        std::fs::create_dir(&aside).expect("a place");
+        for file in std::fs::read_dir(&home).expect("files") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), aside.join(file.file_name())).expect("a copy");
+        }
+        run(&home, &sell);
+        std::fs::remove_dir_all(&home).expect("lost");
+        std::fs::rename(&aside, &home).expect("restored");
+        run(&home, &sell);
+        let status = json_of(&home, &["status"]);
+        assert_eq!(status["epoch"]["number"], json!(epoch), "{installs:?}: {status}");
+        std::fs::remove_dir_all(&home).expect("done");
+        let _not_there = std::fs::remove_dir_all(root.join("elsewhere"));
+    }
+}
+
 /// A disk that is full is no wrong usage, and who stops reading has seen enough.
 #[cfg(target_os = "linux")]
 #[test]

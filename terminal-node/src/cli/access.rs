@@ -48,7 +48,7 @@ impl Access {
         let config = home.config()?;
         let way = match Self::daemon(&home).await {
             Some(client) => Way::Daemon(Box::new(client)),
-            None => Way::Direct(daemon::open(&home, config.identity).await?),
+            None => Way::Direct(daemon::open(&home, &config).await?),
         };
         Ok(Self { home, config, way })
     }

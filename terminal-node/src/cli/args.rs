@@ -93,6 +93,13 @@ pub(super) struct Init {
     /// Compresses what is sent.
     #[arg(long)]
     pub(super) compress: bool,
+    /// Where the witness stands, the file that tells a restored database from the real one.
+    ///
+    /// Choose a place that backups of the directory leave out. Beside the database, where it stands
+    /// if this is not given, a restored backup of the whole directory looks like the till of that
+    /// day: until it next speaks to the cloud it prints receipt numbers that were printed before.
+    #[arg(long)]
+    pub(super) witness: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]

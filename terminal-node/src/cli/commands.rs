@@ -27,6 +27,13 @@ const GROUP: usize = 64;
 /// The most bytes of a token file that are read.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
+/// What a person must know of a witness that stands beside its database.
+const BESIDE: &str = "\
+its witness stands beside its database: leave the file `witness` out of backups, or give another
+place with --witness. A backup that brings both back prints receipt numbers twice until the till
+next speaks to the cloud.
+";
+
 impl At {
     fn home(self) -> Home {
         Home::new(self.dir)
@@ -34,16 +41,28 @@ impl At {
 }
 
 pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
-    let Init { at, shop, branch, terminal, cloud, token_file, compress } = init;
+    let Init { at, shop, branch, terminal, cloud, token_file, compress, witness } = init;
     let identity = Identity { shop, branch, terminal };
-    let config = Config { identity, cloud, compress };
+    let home = at.home();
+    let before = home.config().ok();
+    let witness = match witness {
+        Some(path) => Some(std::path::absolute(path)?),
+        None => before.as_ref().and_then(|before| before.witness.clone()),
+    };
+    let config = Config { identity, cloud, compress, witness };
     config.endpoint()?;
     let token = read_token(&token_file)?;
-    let home = at.home();
     let made = counterfoil_storage::create_directory(home.path());
     made.map_err(|error| Failure::Storage(error.to_string()))?;
+    if let Some(place) = config.witness.as_ref().and_then(|path| path.parent()) {
+        let made = counterfoil_storage::create_directory(place);
+        made.map_err(|error| Failure::Storage(error.to_string()))?;
+    }
+    if let Some(before) = before.filter(|before| before.identity == identity) {
+        home.carry_witness(&before, &config)?;
+    }
     match daemon::store(&home) {
-        Ok(store) => daemon::till(store).install(identity, &mut home.witness()).await?,
+        Ok(store) => daemon::till(store).install(identity, &mut home.witness(&config)).await?,
         // A daemon runs: its till is installed, and takes the new settings when it starts again.
         Err(DaemonError::InUse(_)) if home.config()?.identity == identity => {
             tracing::warn!("a daemon runs: restart it to let it take the new settings");
@@ -53,10 +72,17 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
     home.write_cloud_token(&token)?;
     home.write_config(&config)?;
     let directory = home.path().display().to_string();
-    show.result(
-        &json!({ "directory": directory, "identity": identity, "cloud": config.cloud }),
-        || format!("till {terminal} of {shop}/{branch} is ready in {directory}\n"),
-    )
+    let Config { cloud, witness, .. } = &config;
+    let told = json!({
+        "directory": directory, "identity": identity, "cloud": cloud, "witness": witness,
+    });
+    show.result(&told, || {
+        let mut text = format!("till {terminal} of {shop}/{branch} is ready in {directory}\n");
+        if witness.is_none() {
+            text += BESIDE;
+        }
+        text
+    })
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
