@@ -101,7 +101,7 @@ struct Serve {
     #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
     store: Location,
     /// Where to listen; port 0 chooses a free one
-    #[arg(long, env = "COUNTERFOIL_LISTEN", default_value = "127.0.0.1:8700")]
+    #[arg(long, env = "COUNTERFOIL_CLOUD_LISTEN", default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
     /// A file with the operator's token; without it the admin routes listen to nobody
     #[arg(long, env = "COUNTERFOIL_OPERATOR_TOKEN_FILE", value_name = "FILE")]
@@ -115,9 +115,9 @@ struct Serve {
     /// Requests of one terminal at once, after a pause
     #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
     burst: u32,
-    /// The form of the log, which goes to standard error; RUST_LOG chooses its level
-    #[arg(long, env = "COUNTERFOIL_LOG", default_value = "text")]
-    log: Log,
+    /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
+    #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
+    log_format: Log,
 }
 
 #[derive(Debug, Args)]
@@ -168,7 +168,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 fn serve(json: bool, wish: Serve) -> anyhow::Result<ExitCode> {
-    log_as(wish.log);
+    log_as(wish.log_format);
     let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
     let unlimited = wish.rate == 0;
     let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
@@ -201,7 +201,8 @@ fn say(line: &str) {
 
 fn log_as(form: Log) {
     use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("COUNTERFOIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match form {

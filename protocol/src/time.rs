@@ -35,6 +35,19 @@ impl Millis {
     }
 }
 
+/// A stretch of time in milliseconds, where a point in time would be a bug that nobody sees: both
+/// are numbers, and the till has two clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Millis);
+
+impl Span {
+    /// Returns the point that lies this stretch after `start`, or the end of time.
+    #[must_use]
+    pub const fn from(self, start: Millis) -> Millis {
+        start.after(self.0)
+    }
+}
+
 const _: () = {
     let end = Millis(u64::MAX);
     assert!(end.after(Millis(1)).0 == end.0, "nothing comes after the end of time");

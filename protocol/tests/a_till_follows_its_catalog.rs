@@ -91,6 +91,26 @@ fn faults_back_off_and_are_told_how_long() {
     }
 }
 
+/// What was announced meanwhile does not override what the cloud asks for; a person does, later.
+#[test]
+fn a_wait_that_the_cloud_asked_for_is_kept() {
+    let config = Config::default();
+    let limited = Fault::RateLimited(Some(Millis::from_secs(90)));
+    for (fault, least) in [
+        (limited, Millis::from_secs(90)),
+        (Fault::Denied(Denial::Revoked), config.quarantine_probe),
+    ] {
+        for nudge in [Nudge::Manual, Nudge::LinkUp] {
+            let mut bench = Bench::new();
+            assert_eq!(bench.tell(Input::Nudge(nudge)), None, "one question at a time");
+            assert_eq!(bench.tell(Input::Answered(1, Err(fault))), None, "{nudge:?} {fault:?}");
+            assert!(bench.wait() >= least, "{nudge:?} {fault:?}: {:?}", bench.wait());
+            assert_eq!(bench.tell(Input::Nudge(Nudge::LinkUp)), None, "{fault:?} is waited out");
+            assert_eq!(bench.tell(Input::Nudge(Nudge::Manual)), Some(Output::Ask(2)));
+        }
+    }
+}
+
 #[test]
 fn late_answers_and_early_alarms_change_nothing() {
     let mut bench = Bench::new();

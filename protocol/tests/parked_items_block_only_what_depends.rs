@@ -12,7 +12,7 @@ use counterfoil_protocol::terminal::row::State;
 use counterfoil_protocol::terminal::{
     ATTEMPTS_MAX, Input, Output, Parted, Place, RETRY_BASE, RETRY_CAP,
 };
-use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::time::{Millis, Span};
 use counterfoil_protocol::wire::message::{PushAnswer, Stopped, Verdict};
 use support::rows::{at_rest, attention, entries, ledger, never_forgotten, queued, stock_is_sum};
 use support::{Pair, block_on, key_of, local, pos, refund, sale};
@@ -124,7 +124,7 @@ fn five_failures_need_attention_and_each_wait_is_longer() {
         let full = (RETRY_BASE.0 << (attempt - 1)).min(RETRY_CAP.0);
         let wait = row.due.since(pair.now);
         assert!((full / 2..=full).contains(&wait.0), "attempt {attempt} waits {wait}");
-        assert_eq!(pair.till.batch(pair.now), Batch::Wait(wait), "not before it is due");
+        assert_eq!(pair.till.batch(pair.now), Batch::Wait(Span(wait)), "not before it is due");
         pair.now = row.due;
     }
     pair.offer();

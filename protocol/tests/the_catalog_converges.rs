@@ -6,10 +6,10 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
+use counterfoil_protocol::catalog::{Entity, EntityError, EntityId, Kind};
 use counterfoil_protocol::cloud::catalog::{delta, snapshot};
 use counterfoil_protocol::cloud::{self, Cloud, Edit, Edits};
-use counterfoil_protocol::identity::{BranchId, ProductId};
+use counterfoil_protocol::identity::{BranchId, CategoryId, ProductId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::terminal::catalog::{Standing, Wanted, beside, wanted};
 use counterfoil_protocol::terminal::{self, Input, Output};
@@ -45,7 +45,7 @@ fn product(number: u8, price: i64) -> Entity {
 }
 
 fn category(number: u8, text: &str) -> Entity {
-    let category_id = counterfoil_protocol::identity::CategoryId(name(number).0);
+    let category_id = CategoryId(name(number).0);
     Entity::parse(EntityV1::Category(CategoryV1 { category_id, name: text.into() })).unwrap()
 }
 
@@ -401,4 +401,22 @@ fn drift_on_the_till_is_found_by_the_next_proof_and_mended() {
     }
     world.settle();
     assert!(world.converged());
+}
+
+/// Pages of a snapshot end before the last name, so nothing may have it.
+#[test]
+fn the_name_after_all_others_is_refused() {
+    let id = |length: usize| "~".repeat(length);
+    for (length, expected) in [(35, None), (36, Some(EntityError::LastName))] {
+        let product_id = ProductId::parse(&id(length)).unwrap();
+        let category_id = CategoryId::parse(&id(length)).unwrap();
+        let name = || String::from("a name");
+        for wire in [
+            EntityV1::Category(CategoryV1 { category_id, name: name() }),
+            EntityV1::BranchPrice(BranchPriceV1 { product_id, price_minor: 1 }),
+        ] {
+            let parsed = Entity::parse(wire);
+            assert_eq!(parsed.as_ref().err(), expected.as_ref(), "{length}: {parsed:?}");
+        }
+    }
 }

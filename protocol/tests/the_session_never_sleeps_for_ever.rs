@@ -7,7 +7,7 @@ use counterfoil_protocol::session::{
     Answer, Commit, Config, Fault, Input, Nudge, Output, Reason, Session,
 };
 use counterfoil_protocol::terminal::Backlog;
-use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::time::{Millis, Span};
 use counterfoil_protocol::wire::message::{
     ItemResult, PushAnswer, ServerId, Stopped, Verdict, Welcome,
 };
@@ -198,10 +198,11 @@ fn each_end_of_a_push_has_its_sequel() {
         let output = driver.say(Input::Committed(books));
         assert!(sequel(&output), "{shown}: {output:?}");
     }
-    for stopped in [Stopped::Gap, Stopped::Forked, Stopped::UnknownEpoch] {
+    let causes = [Stopped::Gap, Stopped::Forked, Stopped::UnknownEpoch].map(Some);
+    for stopped in causes.into_iter().chain([None]) {
         let mut driver = Driver::new(Config::default());
         let (request, _) = driver.until_push();
-        assert_eq!(driver.answer(request, pushed(0, Some(stopped))), None, "no progress");
+        assert_eq!(driver.answer(request, pushed(0, stopped)), None, "no progress");
         assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{stopped:?} is waited out");
     }
 }
@@ -217,7 +218,7 @@ fn an_empty_queue_rests_until_the_next_retry_or_greeting() {
     ] {
         let mut driver = Driver::new(config);
         driver.until_push();
-        assert_eq!(driver.say(Input::NothingToPush(due)), None);
+        assert_eq!(driver.say(Input::NothingToPush(due.map(Span))), None);
         assert_eq!((driver.session.wake_at().reason, driver.wait()), (reason, wait), "{due:?}");
         let idle = reason == Reason::Idle;
         match driver.wake() {
@@ -236,6 +237,54 @@ fn work_that_comes_while_something_is_under_way_is_not_slept_over() {
     assert!(matches!(driver.say(Input::NothingToPush(None)), Some(Output::Push(..))));
     assert_eq!(driver.say(Input::NothingToPush(None)), None);
     assert_eq!(driver.session.wake_at().reason, Reason::Idle);
+}
+
+/// What a person wants while a request is under way is not lost with that request.
+#[test]
+fn a_wish_outlives_the_request_that_failed_meanwhile() {
+    let denied = Fault::Denied(Denial::Expired);
+    let limited = Fault::RateLimited(Some(Millis::from_secs(60)));
+    for (nudge, fault, speaks) in [
+        (Nudge::Manual, Fault::Transport, true),
+        (Nudge::LinkUp, Fault::Transport, true),
+        (Nudge::Manual, Fault::Server, true),
+        (Nudge::Manual, Fault::TooLarge, true),
+        (Nudge::Recorded, Fault::Transport, false),
+        (Nudge::Manual, limited, false),
+        (Nudge::LinkUp, limited, false),
+        (Nudge::Manual, denied, false),
+    ] {
+        let mut driver = Driver::new(Config::default());
+        let (request, _) = driver.until_push();
+        assert_eq!(driver.say(Input::Nudge(nudge)), None, "one request at a time");
+        let Some(Output::Hello(again)) = driver.say(Input::Answered(request, Err(fault))) else {
+            assert!(!speaks, "{nudge:?} while {fault:?} is on its way");
+            assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{nudge:?} {fault:?}");
+            continue;
+        };
+        assert!(speaks, "{nudge:?} while {fault:?} is on its way");
+        assert_eq!(driver.say(Input::Answered(again, Err(fault))), None, "once");
+        assert_eq!(driver.session.wake_at().reason, Reason::Backoff, "{nudge:?} {fault:?}");
+    }
+}
+
+#[test]
+fn only_a_person_shortens_a_wait_that_the_cloud_has_asked_for() {
+    let limited = Fault::RateLimited(Some(Millis::from_secs(60)));
+    for (fault, nudge, heeded) in [
+        (limited, Nudge::Recorded, false),
+        (limited, Nudge::LinkUp, false),
+        (limited, Nudge::Manual, true),
+        (Fault::Transport, Nudge::Recorded, false),
+        (Fault::Transport, Nudge::LinkUp, true),
+        (Fault::Transport, Nudge::Manual, true),
+    ] {
+        let mut driver = Driver::new(Config::default());
+        let (request, _) = driver.until_push();
+        assert_eq!(driver.say(Input::Answered(request, Err(fault))), None);
+        let said = driver.say(Input::Nudge(nudge));
+        assert_eq!(matches!(said, Some(Output::Hello(_))), heeded, "{nudge:?} after {fault:?}");
+    }
 }
 
 #[test]
@@ -323,7 +372,7 @@ proptest! {
                         quarantined: quarantined.then_some(Denial::Revoked),
                     })
                 }
-                Move::Nothing(due) => Input::NothingToPush(due.map(Millis)),
+                Move::Nothing(due) => Input::NothingToPush(due.map(|due| Span(Millis(due)))),
             };
             match driver.say(input) {
                 Some(Output::Hello(request) | Output::Push(request, _)) => {

@@ -1,6 +1,6 @@
 //! Names become durable: a synced file in a directory that is not synced can vanish.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::StoreError;
@@ -16,19 +16,26 @@ pub(crate) fn parent(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Returns the directories that are still to be made for `path`, the outermost first: the name of
-/// each is to be synced, not only that of the last.
-pub(crate) fn missing(path: &Path) -> Vec<PathBuf> {
-    let named = path.ancestors().take_while(|ancestor| !ancestor.as_os_str().is_empty());
-    let mut missing: Vec<PathBuf> =
-        named.take_while(|ancestor| !ancestor.exists()).map(Path::to_owned).collect();
-    missing.reverse();
-    assert!(missing.last().is_none_or(|last| last == path), "the last that is made is the path");
-    assert!(
-        missing.is_sorted_by(|outer, inner| inner.starts_with(outer) && outer != inner),
-        "each lies in the one before it, so it is made and synced in a directory that is there"
-    );
-    missing
+/// Creates a directory with all that is missing above it, and makes every new name durable.
+///
+/// # Errors
+/// Nothing is known then to have been made: the caller tries again.
+pub fn create_directory(path: &Path) -> Result<(), StoreError> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| StoreError::before_write("the store's directory", &error))?;
+    assert!(absolute.is_absolute(), "each name above it is known");
+    let mut missing: Vec<PathBuf> = Vec::new();
+    for ancestor in absolute.ancestors().take_while(|ancestor| !ancestor.is_dir()) {
+        missing.push(ancestor.to_owned());
+    }
+    fs::create_dir_all(&absolute)
+        .map_err(|error| StoreError::before_write("the store's directory", &error))?;
+    assert!(missing.is_sorted_by(|a, b| a.starts_with(b)), "each lies in the next");
+    // The highest first. What was there is synced too: whoever made it may have died before.
+    for made in missing.iter().rev() {
+        parent(made)?;
+    }
+    parent(&absolute)
 }
 
 /// Syncs a file or a directory.
@@ -41,19 +48,19 @@ pub(crate) fn entry(path: &Path) -> Result<(), StoreError> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-    use super::missing;
+    use super::*;
 
     #[test]
-    fn every_directory_that_is_made_is_named_the_outermost_first() {
-        let directory = tempfile::tempdir().unwrap();
-        let there = directory.path();
-        assert!(missing(there).is_empty());
-        assert_eq!(missing(&there.join("a")), [there.join("a")]);
-        let deep = there.join("a/b/c");
-        assert_eq!(missing(&deep), [there.join("a"), there.join("a/b"), deep]);
-        let relative = std::path::Path::new("no-such-directory/b");
-        assert_eq!(missing(relative), [std::path::Path::new("no-such-directory"), relative]);
+    fn all_that_is_missing_above_a_directory_is_made() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let deep = directory.path().join("a").join("b").join("c");
+        for _ in 0..2 {
+            create_directory(&deep).expect("made, or there already");
+            assert!(deep.is_dir());
+        }
+        let file = directory.path().join("file");
+        File::create(&file).expect("a file");
+        assert!(create_directory(&file).is_err(), "a file stands there");
+        assert!(create_directory(&file.join("below")).is_err(), "a file stands above");
     }
 }

@@ -40,6 +40,7 @@ mod fsync;
 
 pub use engine::{Batch, Engine, Integrity, Read};
 pub use error::StoreError;
+pub use fsync::create_directory;
 pub use keyvalue::{Checked, KeyValue, Reader};
 pub use location::{AnyEngine, AnyReader, Location};
 pub use memory::{Counters, Failure, Image, Memory};

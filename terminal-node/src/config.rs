@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `config.json` | [`Config`] |
 //! | `cloud-token` | the credential for the cloud; readable by its owner only |
-//! | `till.redb`, `witness` | the database, and the file that watches over it |
+//! | `till.redb` | the database |
+//! | `witness` | the file that watches over it, unless the settings name another place |
 //! | `api-address`, `api-token` | where the running daemon listens, and who may ask it |
 
 use std::io::{self, Read as _};
@@ -14,7 +15,7 @@ use counterfoil_protocol::terminal::Identity;
 use serde::{Deserialize, Serialize};
 
 use crate::transport::{Endpoint, EndpointError};
-use crate::witness::{WitnessFile, write_atomically};
+use crate::witness::{Found, Keeper as _, WitnessFile, write_atomically};
 
 /// The most bytes of a settings file that are read.
 const FILE_BYTES_MAX: u64 = 64 * 1024;
@@ -30,6 +31,12 @@ pub struct Config {
     /// Whether pushes are compressed.
     #[serde(default)]
     pub compress: bool,
+    /// Where the witness stands; beside the database if it is not given.
+    ///
+    /// It tells a database that was restored from the one that was closed, so whoever restores both
+    /// at once has none. It belongs where backups of the directory do not reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub witness: Option<PathBuf>,
 }
 
 /// Settings that cannot be read or used. The caller shows it, and stops.
@@ -82,10 +89,24 @@ impl Home {
         self.0.join("till.redb")
     }
 
-    /// Returns the witness.
+    /// Returns the witness, where the settings want it.
     #[must_use]
-    pub fn witness(&self) -> WitnessFile {
-        WitnessFile::new(self.0.join("witness"))
+    pub fn witness(&self, config: &Config) -> WitnessFile {
+        WitnessFile::new(config.witness.clone().unwrap_or_else(|| self.0.join("witness")))
+    }
+
+    /// Lets the witness of an installed till stand where new settings want it, unless one is there.
+    /// Without it the till would open a new epoch: no harm, but no reason either.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn carry_witness(&self, from: &Config, to: &Config) -> io::Result<()> {
+        if let (Found::Witness(witness), Found::Absent) =
+            (self.witness(from).read()?, self.witness(to).read()?)
+        {
+            self.witness(to).write(witness)?;
+        }
+        Ok(())
     }
 
     /// Reads the settings.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
 use counterfoil_protocol::session;
-use counterfoil_protocol::terminal::{Identity, Key, Record, Terminal};
+use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
 use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::net::TcpListener;
@@ -104,13 +104,13 @@ pub fn till(store: Disk) -> Till<Disk> {
 ///
 /// # Errors
 /// [`DaemonError`].
-pub async fn open(home: &Home, identity: Identity) -> Result<Till<Disk>, DaemonError> {
+pub async fn open(home: &Home, config: &Config) -> Result<Till<Disk>, DaemonError> {
     let till = till(store(home)?);
     let held = till.meta().await?.identity;
-    if held != identity {
+    if held != config.identity {
         return Err(TillError::NotInstalled(Some(held)).into());
     }
-    let opened = till.open(&mut home.witness()).await?;
+    let opened = till.open(&mut home.witness(config)).await?;
     match opened.found {
         Found::Garbage => tracing::warn!("the witness file could not be read: it was replaced"),
         Found::Absent => tracing::warn!("the witness file was missing: it was written anew"),
@@ -187,7 +187,7 @@ impl Daemon {
             return Err(DaemonError::NotLoopback(listen));
         }
         let config = home.config()?;
-        let till = open(&home, config.identity).await?;
+        let till = open(&home, &config).await?;
         let sync = sync_loop(&home, &config, till.clone())?;
         let follow = follow_loop(&home, &config, till.clone())?;
         let collect = collect_loop(&home, &config, till.clone())?;

@@ -13,6 +13,7 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
 use tokio::time::Instant;
 
+use crate::reach::Way;
 use crate::till::{Till, TillError, TillStore, storage_failed};
 use crate::transport::{Connector, Transport};
 
@@ -125,6 +126,7 @@ where
             }
         };
         let told = tokio::time::timeout(timeout, asking).await.unwrap_or(Err(Fault::Transport));
+        self.till.reached(Way::Follow, told.as_ref().err().copied());
         Ok(match told {
             Ok(told) => {
                 self.told = Some(told);

@@ -45,3 +45,5 @@ pub mod witness;
 
 mod client;
 mod nudges;
+mod reach;
+mod stamp;

@@ -5,7 +5,7 @@ use counterfoil_protocol::catalog::{BranchPrice, Entity, EntityId, Kind, Product
 use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
-use counterfoil_protocol::terminal::edits::{Told, local_edits};
+use counterfoil_protocol::terminal::edits::{LocalEdits, Told, local_edits};
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_protocol::wire::message::EditOutcome;
 use serde::Serialize;
@@ -16,7 +16,10 @@ use crate::till::{Till, TillError, TillStore, storage_failed};
 pub const PRODUCTS_MAX: usize = 1_000;
 /// The most bytes of a text that is searched for.
 pub const SEARCH_BYTES_MAX: usize = 128;
-const PAGE: usize = 1_000;
+/// How many rows are looked at before whoever sells has the till again.
+const PAGE: usize = 256;
+
+const _: () = assert!(PAGE > 1, "each page begins with the last row of the one before");
 
 /// A product as a point of sale shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -124,7 +127,11 @@ pub async fn product<S: TillStore>(
 }
 
 /// Returns the active products whose SKU, barcode or name contains `text`, in the order of their
-/// SKUs: `limit` at most. An exact SKU or barcode comes alone.
+/// SKUs: the first `limit` of them. An exact SKU comes alone, and so does an exact barcode; one of
+/// digits only, as a scanner reads it, wherever it stands.
+///
+/// The catalog is read a page at a time, and a sale goes first between two pages: a search is of
+/// no moment, and holds up nobody.
 ///
 /// # Errors
 /// The store's.
@@ -134,26 +141,27 @@ pub async fn products<S: TillStore>(
     limit: usize,
 ) -> Result<Vec<OnSale>, TillError> {
     assert!(limit <= PRODUCTS_MAX, "an answer is bounded");
+    if let Some(product) = of_sku(till, text).await? {
+        return Ok(vec![product]);
+    }
     let wanted = text.to_lowercase();
-    let reading = till.reading().await?;
-    let edits = local_edits(&*reading).await.map_err(storage_failed)?;
+    let scanned = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let mut found = Vec::new();
-    let mut next = EntityId { kind: Kind::Product, id: Label::FIRST };
+    let mut last = None;
     let end = Key::Item(EntityId { kind: Kind::Category, id: Label::FIRST });
     loop {
-        let page = reading.scan(&Key::Item(next), &end, PAGE).await.map_err(storage_failed)?;
+        let from = Key::Item(last.unwrap_or(EntityId::FIRST));
+        let reading = till.reading().await?;
+        let edits = local_edits(&*reading).await.map_err(storage_failed)?;
+        let page = reading.scan(&from, &end, PAGE).await.map_err(storage_failed)?;
         let whole = page.len() < PAGE;
         for (key, record) in page {
             let (Key::Item(id), Record::Item(item)) = (key, record) else { continue };
-            let seen = id == next && id.id != Label::FIRST;
-            next = id;
-            let Ok(mut entity) = Entity::from_canonical(id, &item.content) else { continue };
-            let pending = edits.lay_over(&mut entity);
-            let (false, Entity::Product(product)) = (seen, entity) else { continue };
-            if !product.active {
+            if last.replace(id) == Some(id) {
                 continue;
             }
-            if is_exactly(&product, text) {
+            let Some((product, pending)) = active(&edits, id, &item.content) else { continue };
+            if product.barcodes.iter().any(|code| code.as_str() == text) {
                 return Ok(vec![shown(product, own_price(&*reading, id).await?, pending)]);
             }
             if found.len() < limit && matches(&product, &wanted) {
@@ -161,14 +169,32 @@ pub async fn products<S: TillStore>(
                 found.push(shown(product, own, pending));
             }
         }
-        if whole {
+        if whole || (found.len() == limit && !scanned) {
             return Ok(found);
         }
     }
 }
 
-fn is_exactly(product: &Product, text: &str) -> bool {
-    product.id.as_str() == text || product.barcodes.iter().any(|code| code.as_str() == text)
+/// Returns the product of exactly this SKU, if it is on sale.
+async fn of_sku<S: TillStore>(till: &Till<S>, text: &str) -> Result<Option<OnSale>, TillError> {
+    let Ok(label) = Label::parse(text) else { return Ok(None) };
+    let id = EntityId { kind: Kind::Product, id: label };
+    let reading = till.reading().await?;
+    let row = Query::get(&*reading, &Key::Item(id)).await.map_err(storage_failed)?;
+    let Some(Record::Item(item)) = row else { return Ok(None) };
+    let edits = local_edits(&*reading).await.map_err(storage_failed)?;
+    let Some((product, pending)) = active(&edits, id, &item.content) else { return Ok(None) };
+    Ok(Some(shown(product, own_price(&*reading, id).await?, pending)))
+}
+
+/// Returns a product that is sold, as edits made here show it, and whether there are such edits.
+fn active(edits: &LocalEdits, id: EntityId, content: &[u8]) -> Option<(Product, bool)> {
+    let mut entity = Entity::from_canonical(id, content).ok()?;
+    let pending = edits.lay_over(&mut entity);
+    match entity {
+        Entity::Product(product) => product.active.then_some((product, pending)),
+        Entity::Category(_) | Entity::Customer(_) | Entity::BranchPrice(_) => None,
+    }
 }
 
 fn matches(product: &Product, wanted: &str) -> bool {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::reach::Way;
 use crate::till::{Till, TillError, TillStore, storage_failed};
 use crate::transport::{Connector, Transport};
 
@@ -172,7 +173,7 @@ where
                 Ok(_) | Err(Fault::Rejected) => {}
                 Err(fault) => {
                     self.asks = true;
-                    self.drop_connection_after(Some(&fault));
+                    self.heard(Some(fault));
                     return Ok(());
                 }
             }
@@ -190,7 +191,7 @@ where
             Ok(_) => Err(Fault::Transport),
             Err(fault) => Err(fault),
         };
-        self.drop_connection_after(welcome.as_ref().err());
+        self.heard(welcome.as_ref().err().copied());
         Ok(welcome.map(|welcome| {
             self.limits = limits_of(&welcome);
             Answer::Welcome(welcome)
@@ -208,11 +209,8 @@ where
     async fn push(&mut self, request: u64, items: usize) -> Result<Input, TillError> {
         let push = match self.batch(items).await? {
             pull::Batch::Push(push) => push,
-            pull::Batch::Wait(due) => {
-                // From the wall's time to the session's.
-                let wait = due.since(self.till.clock().now());
-                return Ok(Input::NothingToPush(Some(self.now().after(wait))));
-            }
+            // A span, as the wall's time and the session's have only those in common.
+            pull::Batch::Wait(span) => return Ok(Input::NothingToPush(Some(span))),
             pull::Batch::Empty => return Ok(Input::NothingToPush(None)),
         };
         let attempt = self.session.attempt();
@@ -223,7 +221,7 @@ where
             Ok(_) => Err(Fault::Transport),
             Err(fault) => Err(fault),
         };
-        self.drop_connection_after(answer.as_ref().err());
+        self.heard(answer.as_ref().err().copied());
         Ok(Input::Answered(request, answer))
     }
 
@@ -291,7 +289,8 @@ where
 
     /// After a partition a stream can be silently dead: whatever failed, the next request gets a
     /// new one.
-    fn drop_connection_after(&mut self, fault: Option<&Fault>) {
+    fn heard(&mut self, fault: Option<Fault>) {
+        self.till.reached(Way::Sync, fault);
         if let Some(fault) = fault {
             tracing::debug!(?fault, attempt = self.session.attempt(), "no answer");
             self.transport.disconnect();

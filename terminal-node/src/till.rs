@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
-use counterfoil_protocol::session::Nudge;
+use counterfoil_protocol::session::{Fault, Nudge};
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
@@ -23,6 +23,7 @@ use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
 use crate::nudges::Nudges;
 use crate::ports::{Clock, Entropy};
+use crate::reach::{Reach, Way};
 use crate::witness::{Found, Keeper};
 
 /// The most drafts in one transaction.
@@ -111,6 +112,7 @@ struct Shared<S> {
     follower: Nudges,
     /// For the loop that collects inventory events.
     collector: Nudges,
+    reach: Reach,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -142,6 +144,7 @@ impl<S: TillStore> Till<S> {
             nudges: Nudges::default(),
             follower: Nudges::default(),
             collector: Nudges::default(),
+            reach: Reach::default(),
             failure: watch::Sender::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -309,6 +312,14 @@ impl<S: TillStore> Till<S> {
     /// Tells the loop that follows the catalog that there is news of this till's own making.
     pub fn nudge_follower(&self) {
         self.shared.follower.announce(Nudge::Manual);
+    }
+
+    /// Notes what came of a request on a connection: the other hears of a link that is back.
+    pub(crate) fn reached(&self, way: Way, fault: Option<Fault>) {
+        if self.shared.reach.note(way, fault) {
+            let other = if way == Way::Sync { &self.shared.follower } else { &self.shared.nudges };
+            other.announce(Nudge::LinkUp);
+        }
     }
 
     /// Waits for the next nudge that is about the catalog too.

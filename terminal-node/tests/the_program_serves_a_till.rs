@@ -91,6 +91,14 @@ async fn a_point_of_sale_sells_through_the_local_api() {
     let (status, second) = ask(Method::POST, &sales, token, sale("a", 150)).await;
     assert_eq!(status, StatusCode::OK, "no time was given, and yet it is the same: {second}");
     assert_eq!(second["again"], json!(true));
+    let line = json!({ "productId": "B", "name": "", "deltaMilli": 1000 });
+    let body = json!({ "posId": "1", "localEventId": "batch", "lines": [line] });
+    let batch = json!([{ "adjustment": body }]);
+    for (recorded, again) in [(1, 0), (0, 1)] {
+        let url = format!("{}/events", daemon.1);
+        let (_, told) = ask(Method::POST, &url, token, batch.to_string()).await;
+        assert_eq!((&told["recorded"], &told["again"]), (&json!(recorded), &json!(again)));
+    }
     for (what, method, path, token, body, expected, code) in [
         ("taken", Method::POST, "/sales", token, sale("a", 151), 409, "POS_SYNC_EVENT_INVALID"),
         ("no token", Method::POST, "/sales", "", sale("b", 1), 401, "POS_SYNC_UNAUTHORIZED"),
@@ -115,7 +123,7 @@ async fn a_point_of_sale_sells_through_the_local_api() {
     assert_eq!(status, StatusCode::CREATED);
     let url = format!("{}/figures", daemon.1);
     let (_, figures) = ask(Method::GET, &url, token, String::new()).await;
-    assert_eq!((&figures["events"], &figures["money"]), (&json!(3), &json!(0)), "{figures}");
+    assert_eq!((&figures["events"], &figures["money"]), (&json!(4), &json!(0)), "{figures}");
 }
 
 #[tokio::test]
@@ -213,6 +221,86 @@ fn a_daemon_stops_when_it_is_told_to() {
     assert!(!directory.path().join("api-address").exists());
 }
 
+/// After a timeout the cashier sends the same command again, with a daemon and without.
+#[test]
+fn the_same_command_again_is_the_same_sale() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path();
+    init(path, "http://127.0.0.1:9");
+    for (running, id) in [(false, "x"), (true, "y")] {
+        let _daemon = running.then(|| daemon(path));
+        let sell = ["sell", "--pos", "1", "--item", "A:2:1.50", "--id", id];
+        let first = json_of(path, &sell);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let again = json_of(path, &sell);
+        assert_eq!((&first["again"], &again["again"]), (&json!(false), &json!(true)), "{again}");
+        assert_eq!(first["receipt"], again["receipt"], "{running}");
+    }
+    assert_eq!(json_of(path, &["figures"])["events"], json!(2));
+}
+
+/// The whole directory is put aside and brought back: a witness elsewhere tells, one beside it not.
+#[test]
+fn a_backup_of_the_whole_directory_is_told_by_a_witness_elsewhere() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let root = directory.path();
+    let (elsewhere, token) = (root.join("elsewhere").join("witness"), root.join("token"));
+    std::fs::write(&token, TOKEN).expect("a write");
+    let (elsewhere, token) = (elsewhere.display().to_string(), token.display().to_string());
+    let named = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
+    let named = [&named[..], &["--cloud", "http://127.0.0.1:9", "--token-file", &token]].concat();
+    let moved = [&named[..], &["--witness", &elsewhere]].concat();
+    // how it is installed, one after the other    the epoch after the restore
+    for (installs, epoch) in
+        [(vec![&named], 1), (vec![&moved], 2), (vec![&named, &moved], 2), (vec![&moved, &named], 2)]
+    {
+        let (home, aside) = (root.join("till"), root.join("aside"));
+        for install in &installs {
+            let done = run(&home, install);
+            assert!(done.status.success(), "{done:?}");
+        }
+        let sell = ["sell", "--pos", "1", "--item", "A:1:1.00"];
+        assert_eq!(json_of(&home, &sell)["epoch"]["number"], json!(1), "a move is no restore");
+        std::fs::create_dir(&aside).expect("a place");
+        for file in std::fs::read_dir(&home).expect("files") {
+            let file = file.expect("a file");
+            std::fs::copy(file.path(), aside.join(file.file_name())).expect("a copy");
+        }
+        run(&home, &sell);
+        std::fs::remove_dir_all(&home).expect("lost");
+        std::fs::rename(&aside, &home).expect("restored");
+        run(&home, &sell);
+        let status = json_of(&home, &["status"]);
+        assert_eq!(status["epoch"]["number"], json!(epoch), "{installs:?}: {status}");
+        std::fs::remove_dir_all(&home).expect("done");
+        let _not_there = std::fs::remove_dir_all(root.join("elsewhere"));
+    }
+}
+
+/// A disk that is full is no wrong usage, and who stops reading has seen enough.
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_has_its_exit_code() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("not").join("made").join("yet");
+    std::fs::write(directory.path().join("token"), TOKEN).expect("a write");
+    let token = directory.path().join("token").display().to_string();
+    let args = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
+    let cloud = ["--cloud", "http://127.0.0.1:9", "--token-file", &token];
+    let made = run(&path, &[&args[..], &cloud].concat());
+    assert!(made.status.success(), "{made:?}");
+    assert!(run(&path, &["sell", "--pos", "1", "--item", "A:1:1.00"]).status.success());
+    for command in ["status", "queue", "export"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a device");
+        let output = program(&path, &[command]).stdout(full).output().expect("a process");
+        assert_eq!(output.status.code(), Some(3), "{command}: {output:?}");
+        let mut child =
+            program(&path, &[command]).stdout(Stdio::piped()).spawn().expect("a process");
+        drop(child.stdout.take());
+        assert_eq!(child.wait().expect("an end").code(), Some(0), "{command}");
+    }
+}
+
 #[test]
 fn what_goes_wrong_has_its_exit_code() {
     let directory = tempfile::tempdir().expect("a directory");
@@ -235,6 +323,8 @@ fn what_goes_wrong_has_its_exit_code() {
         (&["retry", "--pos", "1", "--id", "x"], 1),
         (&["sync", "--timeout", "5"], 4),
         (&["queue"], 0),
+        (&["queue", "--limit", "0"], 2),
+        (&["queue", "--limit", "10001"], 2),
         (&["import", "no-such-file.csv"], 2),
         (&["run", "--listen", "0.0.0.0:0"], 2),
     ] {

@@ -72,6 +72,16 @@ impl Till {
         output(&self.program, &arguments).await.map(drop)
     }
 
+    /// Speaks to the cloud once, without a daemon.
+    ///
+    /// # Errors
+    /// The command's: among others if an event still waits after it.
+    pub async fn sync_alone(&self) -> anyhow::Result<()> {
+        assert!(self.running.is_none(), "a daemon would do it");
+        let home = self.home.display().to_string();
+        output(&self.program, &["sync", "--dir", &home].map(str::to_owned)).await.map(drop)
+    }
+
     /// Starts the daemon.
     ///
     /// # Errors

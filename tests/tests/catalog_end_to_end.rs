@@ -115,6 +115,28 @@ async fn tills_follow_the_catalog_of_their_branch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_sync_without_a_daemon_brings_the_catalog_too() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let directory = directory.path();
+    let operator = directory.join("operator");
+    std::fs::write(&operator, OPERATOR).expect("a file");
+    let programs = binaries::build(Profile::Test).expect("the programs");
+    let store = format!("redb:{}", directory.join("cloud").display());
+    let mut cloud =
+        Cloud::new(&programs.cloud, store, directory.join("cloud.log")).with_operator(operator);
+    let token = cloud.enrol("shop", "north", "T-1").await.expect("enrolled");
+    let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
+    edit(&address, &[product("apple", "Apple", 50)]).await;
+    let mut till = installed(directory, "T-1", "north", &address, &token).await;
+    till.sync_alone().await.expect("nothing waits");
+    cloud.stop().await.expect("stopped");
+    let door = till.start().await.expect("the till is open");
+    let known = door.products("").await.expect("it sells what it knows");
+    assert_eq!(known[0]["productId"], "apple", "{known}");
+    till.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bad_edit_changes_nothing_and_says_what_to_do() {
     let directory = tempfile::tempdir().expect("a directory");
     let directory = directory.path();

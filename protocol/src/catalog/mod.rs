@@ -167,6 +167,9 @@ pub enum EntityError {
     /// The content is that of another entity than the one it is given for.
     #[error("the content belongs to another entity")]
     OtherEntity,
+    /// The name after which no other sorts: pages of a snapshot end before it.
+    #[error("36 times `~` is no name for an entity, choose another")]
+    LastName,
 }
 
 impl Kind {
@@ -209,7 +212,7 @@ impl Kind {
 impl EntityId {
     /// Sorts before or with every name.
     pub const FIRST: Self = Self { kind: Kind::Product, id: Label::FIRST };
-    /// Sorts after every name but itself, which no one should choose.
+    /// Sorts after every name but itself, which no entity may have ([`EntityError::LastName`]).
     pub const LAST: Self = Self { kind: Kind::BranchPrice, id: Label::LAST };
 
     /// Names a product.
@@ -237,7 +240,7 @@ impl Entity {
     /// # Errors
     /// [`EntityError`] names the rule that is broken.
     pub fn parse(wire: EntityV1) -> Result<Self, EntityError> {
-        Ok(match wire {
+        let entity = match wire {
             EntityV1::Product(product) => Self::Product(Product::parse(product)?),
             EntityV1::Category(CategoryV1 { category_id, name }) => {
                 Self::Category(Category { id: category_id, name: checked_name(name)? })
@@ -249,7 +252,12 @@ impl Entity {
                 let price = checked_price(price_minor)?;
                 Self::BranchPrice(BranchPrice { product: product_id, price })
             }
-        })
+        };
+        if entity.id().id == EntityId::LAST.id {
+            return Err(EntityError::LastName);
+        }
+        assert!(entity.id() < EntityId::LAST, "an entity lies within the pages of a snapshot");
+        Ok(entity)
     }
 
     /// Parses canonical bytes that stand for the entity `id`.

@@ -24,6 +24,8 @@ pub struct Follower {
     wake_at: Millis,
     /// A question was announced while something was under way.
     nudged: bool,
+    /// The cloud asked to slow down, or does not listen: only a person shortens this wait.
+    slowed: bool,
     request: u64,
     attempt: u32,
     last: Option<Standing>,
@@ -72,6 +74,7 @@ impl Follower {
             phase: Phase::Resting,
             wake_at: now,
             nudged: false,
+            slowed: false,
             request: 0,
             attempt: 0,
             last: None,
@@ -90,6 +93,7 @@ impl Follower {
             }
             (Input::Wake, _) => {}
             (Input::Nudge(Nudge::Recorded), _) => {}
+            (Input::Nudge(Nudge::LinkUp), Phase::Resting) if self.slowed => {}
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), Phase::Resting) => self.ask(now),
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), _) => self.nudged = true,
             (Input::Answered(request, answer), Phase::Asking) if request == self.request => {
@@ -140,7 +144,7 @@ impl Follower {
 
     fn ask(&mut self, now: Millis) {
         assert_eq!(self.phase, Phase::Resting, "one question at a time");
-        self.nudged = false;
+        (self.nudged, self.slowed) = (false, false);
         self.request += 1;
         self.attempt = self.attempt.saturating_add(1);
         self.phase = Phase::Asking;
@@ -160,6 +164,10 @@ impl Follower {
             Some(Fault::Transport | Fault::Server | Fault::TooLarge | Fault::RateLimited(None))
             | None => wait,
         };
+        if matches!(fault, Some(Fault::RateLimited(_) | Fault::Denied(_))) {
+            // The cloud has answered what was announced, and has asked for this wait.
+            (self.nudged, self.slowed) = (false, true);
+        }
         assert!(wait > Millis::ZERO, "what has failed is not tried again at once");
         assert!(wait <= self.longest_wait(), "no failure makes it wait for ever");
         self.rest(now, wait);

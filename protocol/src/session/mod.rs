@@ -23,7 +23,7 @@ pub mod inbox;
 use crate::identity::Epoch;
 use crate::problem::Denial;
 use crate::terminal::Backlog;
-use crate::time::Millis;
+use crate::time::{Millis, Span};
 use crate::wire::message::{PUSH_ITEMS_MAX, PushAnswer, Stopped, Welcome};
 
 use backoff::Backoff;
@@ -40,6 +40,10 @@ pub struct Session {
     greeted: bool,
     /// Work was announced while something was under way.
     nudged: bool,
+    /// A person wanted it, or the network came back, while something was under way.
+    wished: bool,
+    /// The cloud asked to slow down: only a person shortens this wait.
+    slowed: bool,
     /// Numbers the requests, so that a late answer is not taken for the present one's.
     request: u64,
     /// Requests since the last success.
@@ -61,7 +65,7 @@ pub enum Input {
     /// The commit that was asked for is durable.
     Committed(Backlog),
     /// There was nothing to push, or nothing before this span has passed.
-    NothingToPush(Option<Millis>),
+    NothingToPush(Option<Span>),
 }
 
 /// Why there may be something to do.
@@ -193,6 +197,8 @@ impl Session {
             wake: Wake { at: now, reason: Reason::Start },
             greeted: false,
             nudged: false,
+            wished: false,
+            slowed: false,
             request: 0,
             attempt: 0,
             items_max: config.items_max,
@@ -320,11 +326,14 @@ impl Session {
     fn nudge(&mut self, now: Millis, nudge: Nudge) {
         if self.phase != Phase::Resting {
             self.nudged = true;
+            self.wished |= nudge != Nudge::Recorded;
             return;
         }
         let heeded = match (nudge, self.wake.reason) {
             // New work does not shorten a wait that protects the cloud.
             (Nudge::Recorded, Reason::Backoff | Reason::Probe) => false,
+            // Neither does a network that is back shorten one that the cloud has asked for.
+            (Nudge::LinkUp, Reason::Backoff) if self.slowed => false,
             (Nudge::LinkUp | Nudge::Manual, _) | (Nudge::Recorded, _) => true,
         };
         if heeded {
@@ -337,7 +346,7 @@ impl Session {
         assert!(self.request < u64::MAX, "there is always a number for the next request");
         self.request += 1;
         self.attempt = self.attempt.saturating_add(1);
-        self.nudged = false;
+        (self.nudged, self.wished, self.slowed) = (false, false, false);
         let deadline = now.after(self.config.request_timeout);
         assert!(deadline > now || now.0 == u64::MAX, "an answer is waited for");
         self.wake = Wake { at: deadline, reason: Reason::Timeout };
@@ -367,8 +376,8 @@ impl Session {
                         self.greeted = false;
                     }
                 }
-                if answer.results.is_empty() && answer.stopped.is_some() {
-                    // No progress: do not run in circles at full speed.
+                if answer.results.is_empty() {
+                    // No progress, whatever it says: do not run in circles at full speed.
                     return self.failed(now, Fault::Server);
                 }
                 Commit::Answered(epoch, answer)
@@ -398,12 +407,17 @@ impl Session {
                 let wait = after.unwrap_or(Millis::ZERO).min(self.config.retry_after_cap);
                 let wait = wait.max(self.backoff.next_wait());
                 assert!(wait.0 > 0, "who is too fast waits");
+                (self.wished, self.slowed) = (false, true);
                 self.rest(now.after(wait), Reason::Backoff);
             }
-            Fault::Denied(denial) if denial.quarantines() => {
-                self.settle(now, Commit::Denied(denial));
+            Fault::Denied(denial) => {
+                // The cloud has answered what was wished for, and would answer the same again.
+                self.wished = false;
+                if denial.quarantines() {
+                    return self.settle(now, Commit::Denied(denial));
+                }
+                self.back_off(now);
             }
-            Fault::Denied(_) => self.back_off(now),
         }
     }
 
@@ -411,6 +425,11 @@ impl Session {
         let wait = self.backoff.next_wait();
         assert!(wait <= self.config.backoff_cap, "a wait after a failure is bounded");
         self.rest(now.after(wait), Reason::Backoff);
+        if self.wished {
+            // Once: what failed was under way before it was wished for.
+            self.speak(now);
+        }
+        assert!(!self.wished, "a wish is forgotten only by what fulfils it");
     }
 
     fn settle(&mut self, now: Millis, commit: Commit) {
@@ -425,7 +444,11 @@ impl Session {
         }
         if backlog.quarantined.is_some() {
             self.greeted = false;
-            return self.rest(now.after(self.config.quarantine_probe), Reason::Probe);
+            self.rest(now.after(self.config.quarantine_probe), Reason::Probe);
+            if self.wished {
+                self.speak(now);
+            }
+            return;
         }
         if backlog.parted.is_some() {
             self.greeted = false;
@@ -437,7 +460,7 @@ impl Session {
         self.speak(now);
     }
 
-    fn rest_until_due(&mut self, now: Millis, wait: Option<Millis>) {
+    fn rest_until_due(&mut self, now: Millis, wait: Option<Span>) {
         assert!(self.phase == Phase::Pushing, "only a push finds nothing to push");
         assert!(self.greeted, "who pushes has been greeted");
         self.attempt = 0;
@@ -447,8 +470,8 @@ impl Session {
         }
         let idle = now.after(self.config.idle_greeting);
         match wait {
-            Some(wait) if wait < self.config.idle_greeting => {
-                self.rest(now.after(wait.max(Millis(1))), Reason::Retry);
+            Some(wait) if wait.0 < self.config.idle_greeting => {
+                self.rest(wait.max(Span(Millis(1))).from(now), Reason::Retry);
             }
             Some(_) | None => self.rest(idle, Reason::Idle),
         }

@@ -3,7 +3,11 @@
 //! The till keeps a [`Witness`] outside its database. A database that was copied to another
 //! machine shows another installation, one that was restored shows an earlier boot. In both cases
 //! numbers that were given may be given again, so a new epoch begins before anything is sold
-//! (B.3). A copy of the whole machine, witness included, is found by the handshake instead.
+//! (B.3).
+//!
+//! That holds as far as the witness was not exchanged with the database. A copy, or a backup, that
+//! holds both is found by the handshake instead: what is sold before it may print receipt numbers
+//! that were printed already. The driver lets the witness stand where backups do not reach.
 
 use alloc::vec::Vec;
 

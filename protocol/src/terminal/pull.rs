@@ -11,7 +11,7 @@ use crate::event::TEXT_BYTES_MAX;
 use crate::identity::Epoch;
 use crate::journal;
 use crate::machine::Query;
-use crate::time::Millis;
+use crate::time::{Millis, Span};
 use crate::wire::message::{
     HELLO_LANES_MAX, HELLO_POINTS_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1,
     Point, Push, PushItem, WIRE_VERSION,
@@ -50,7 +50,7 @@ pub enum Batch {
     /// These entries, now.
     Push(Push),
     /// Nothing before this span has passed.
-    Wait(Millis),
+    Wait(Span),
     /// Nothing.
     Empty,
 }
@@ -174,7 +174,7 @@ pub async fn batch<Q: Query<Terminal>>(
     assert!(next_due != Some(Millis::ZERO), "what is due now is not put off");
     assert!(next_due.is_none_or(|wait| wait <= RETRY_CAP), "no wait is longer than the longest");
     if items.is_empty() {
-        return Ok(next_due.map_or(Batch::Empty, Batch::Wait));
+        return Ok(next_due.map_or(Batch::Empty, |wait| Batch::Wait(Span(wait))));
     }
     Ok(Batch::Push(Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items }))
 }

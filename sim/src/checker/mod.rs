@@ -481,7 +481,10 @@ fn states(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
         meta.acked
     } else {
         let closed = meta.closed.iter().find(|closed| closed.epoch == epoch);
-        closed.map_or(u64::MAX, |closed| closed.kept)
+        // A history that the till has forgotten is in no greeting: a cloud that lost its entries
+        // would never ask for them again, so they are in no state at all.
+        let Some(closed) = closed else { return 0 };
+        closed.kept
     };
     // Above that mark every entry will be offered (again), whatever else is noted of it.
     let offered = seq > settled_to;

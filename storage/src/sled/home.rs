@@ -29,11 +29,7 @@ impl Home {
     /// Takes the lock, and creates what is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::before_write("the store's directory", &error);
-        for missing in fsync::missing(path) {
-            fs::create_dir_all(&missing).map_err(failed)?;
-            fsync::parent(&missing)?;
-        }
-        fsync::parent(path)?;
+        fsync::create_directory(path)?;
         let lock = File::create(path.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}

@@ -52,6 +52,7 @@ use tokio::sync::watch;
 use crate::books::{QueueItem, Status, TillFigures};
 use crate::import::{self, Report};
 use crate::shelf::{self, OnSale, PRODUCTS_MAX, SEARCH_BYTES_MAX};
+use crate::stamp;
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
 use crate::verify::Desk;
@@ -215,12 +216,7 @@ async fn adjustment<S: TillStore>(
 
 async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
     let (_, id) = body.name();
-    let unstamped = body.at().is_none();
-    let mut output = record_once(api, body.clone()).await?;
-    if unstamped && matches!(output, Output::Taken(_)) {
-        // The same event may have come in twice at the same time: now its time is known.
-        output = record_once(api, body).await?;
-    }
+    let output = stamp::record(&api.till, body).await?;
     match output {
         Output::Recorded { place, receipt, again } => {
             let status = if again { StatusCode::OK } else { StatusCode::CREATED };
@@ -241,19 +237,6 @@ async fn record<S: TillStore>(api: &Api<S>, body: EventBody) -> Recorded {
     }
 }
 
-async fn record_once<S: TillStore>(api: &Api<S>, body: EventBody) -> Result<Output, Problem> {
-    let at = stamp(api, &body).await?;
-    match body.draft(at) {
-        Ok(draft) => Ok(api.till.record(draft).await?),
-        Err(error) => Ok(Output::Invalid(error)),
-    }
-}
-
-async fn stamp<S: TillStore>(api: &Api<S>, body: &EventBody) -> Result<Millis, Problem> {
-    let (pos, id) = body.name();
-    Ok(api.till.stamp(body.at(), pos, id).await?)
-}
-
 async fn events<S: TillStore>(
     State(api): State<Api<S>>,
     body: Posted<Vec<EventBody>>,
@@ -263,17 +246,8 @@ async fn events<S: TillStore>(
         return Err(Problem::too_large(&format!("at most {EVENTS_MAX} events at once")));
     }
     let mut batch = BatchBody::default();
-    let mut drafts = Vec::with_capacity(bodies.len());
-    for body in bodies {
-        let (_, id) = body.name();
-        let at = stamp(&api, &body).await?;
-        match body.draft(at) {
-            Ok(draft) => drafts.push(draft),
-            Err(error) => batch.refuse(id, &error.to_string()),
-        }
-    }
-    let ids: Vec<_> = drafts.iter().map(|draft| draft.local_id).collect();
-    let outputs = api.till.record_all(drafts).await?;
+    let ids: Vec<_> = bodies.iter().map(|body| body.name().1).collect();
+    let outputs = stamp::record_all(&api.till, bodies).await?;
     batch.count(&ids, &outputs);
     Ok(Json(batch))
 }

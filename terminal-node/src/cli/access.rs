@@ -20,6 +20,7 @@ use crate::daemon::{self, Disk};
 use crate::drawer::{Drawer, SessionBody};
 use crate::edit::{self, EditBody, Refused};
 use crate::shelf;
+use crate::stamp;
 use crate::stock::{self, ReviewItem, StockItem};
 use crate::till::Till;
 
@@ -53,7 +54,7 @@ impl Access {
         let config = home.config()?;
         let way = match Self::daemon(&home).await {
             Some(client) => Way::Daemon(Box::new(client)),
-            None => Way::Direct(daemon::open(&home, config.identity).await?),
+            None => Way::Direct(daemon::open(&home, &config).await?),
         };
         Ok(Self { home, config, way })
     }
@@ -63,10 +64,9 @@ impl Access {
         Client::find(address, token).await
     }
 
-    pub(super) async fn record(&self, draft: Draft) -> Result<RecordedBody, Failure> {
+    pub(super) async fn record(&self, body: EventBody) -> Result<RecordedBody, Failure> {
         match &self.way {
             Way::Daemon(client) => {
-                let body = EventBody::of(&draft);
                 if matches!(body, EventBody::CatalogEdit(_)) {
                     return Err(Failure::Usage("an edit goes by its product".to_owned()));
                 }
@@ -79,8 +79,8 @@ impl Access {
                 Ok(client.post(path, body.to_string()).await?)
             }
             Way::Direct(till) => {
-                let id = draft.local_id;
-                match till.record(draft).await? {
+                let (_, id) = body.name();
+                match stamp::record(till, body).await? {
                     Output::Recorded { place, receipt, again } => {
                         Ok(RecordedBody::new(id, place, receipt, again))
                     }
@@ -367,6 +367,12 @@ impl Access {
                     Ok(link) => link?,
                     Err(_) => *sync.link().borrow(),
                 };
+                // The sales first: a catalog that takes long holds up none of them.
+                let mut follow = daemon::follow_loop(&self.home, &self.config, till.clone())?;
+                match tokio::time::timeout_at(deadline, follow.settle_now()).await {
+                    Ok(followed) => followed?,
+                    Err(_) => tracing::warn!("the catalog has not come whole within the time"),
+                }
                 let status = till.status().await?;
                 let now = till.clock().now();
                 Ok(json!(StatusBody::new(status, Some(link), &self.config.cloud, now)))

@@ -21,11 +21,20 @@ pub(super) struct Args {
     /// Writes results as JSON, for machines.
     #[arg(long, global = true)]
     pub(super) json: bool,
-    /// Writes the log as JSON lines. What is logged: `COUNTERFOIL_LOG=debug`.
-    #[arg(long, global = true, env = "COUNTERFOIL_LOG_JSON")]
-    pub(super) log_json: bool,
+    /// The form of the log, which goes to standard error. `COUNTERFOIL_LOG=debug` says how much.
+    #[arg(long, global = true, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
     #[command(subcommand)]
     pub(super) command: Command,
+}
+
+/// What a line of the log looks like.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,6 +107,13 @@ pub(super) struct Init {
     /// Compresses what is sent.
     #[arg(long)]
     pub(super) compress: bool,
+    /// Where the witness stands, the file that tells a restored database from the real one.
+    ///
+    /// Choose a place that backups of the directory leave out. Beside the database, where it stands
+    /// if this is not given, a restored backup of the whole directory looks like the till of that
+    /// day: until it next speaks to the cloud it prints receipt numbers that were printed before.
+    #[arg(long)]
+    pub(super) witness: Option<PathBuf>,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -105,7 +121,7 @@ pub(super) struct Run {
     #[command(flatten)]
     pub(super) at: At,
     /// Where the local API listens: a loopback address. DIR/api-address tells the real port.
-    #[arg(long, default_value = "127.0.0.1:0", env = "COUNTERFOIL_LISTEN")]
+    #[arg(long, default_value = "127.0.0.1:0", env = "COUNTERFOIL_TERMINAL_LISTEN")]
     pub(super) listen: SocketAddr,
 }
 
@@ -198,8 +214,8 @@ pub(super) struct Queue {
     #[command(flatten)]
     pub(super) at: At,
     /// The most events to list.
-    #[arg(long, default_value_t = 50)]
-    pub(super) limit: usize,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(super) limit: u16,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,14 +1,13 @@
 //! What each command does.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::time::Duration;
 
-use counterfoil_protocol::event::{Body, Line, Trade};
 use counterfoil_protocol::identity::LocalEventId;
-use counterfoil_protocol::money::{Currency, Milli, Minor};
-use counterfoil_protocol::terminal::{Draft, Identity};
+use counterfoil_protocol::money::Currency;
+use counterfoil_protocol::terminal::Identity;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -17,16 +16,23 @@ use super::access::{Access, print};
 use super::args::{At, Import, Init, Queue, Retry, Run, Sell, Sync};
 use super::show::Show;
 use crate::api::ImportBody;
-use crate::api::body::BatchBody;
+use crate::api::body::{BatchBody, EventBody, LineBody, TradeBody};
 use crate::config::{Config, Home};
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::import;
-use crate::ports::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
+use crate::ports::{Entropy as _, SystemEntropy};
 
 /// How many invoices are sold in one request, without a pace.
 const GROUP: usize = 64;
 /// The most bytes of a token file that are read.
 const TOKEN_BYTES_MAX: u64 = 4096;
+
+/// What a person must know of a witness that stands beside its database.
+const BESIDE: &str = "\
+its witness stands beside its database: leave the file `witness` out of backups, or give another
+place with --witness. A backup that brings both back prints receipt numbers twice until the till
+next speaks to the cloud.
+";
 
 impl At {
     pub(super) fn home(self) -> Home {
@@ -35,15 +41,28 @@ impl At {
 }
 
 pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
-    let Init { at, shop, branch, terminal, cloud, token_file, compress } = init;
+    let Init { at, shop, branch, terminal, cloud, token_file, compress, witness } = init;
     let identity = Identity { shop, branch, terminal };
-    let config = Config { identity, cloud, compress };
+    let home = at.home();
+    let before = home.config().ok();
+    let witness = match witness {
+        Some(path) => Some(std::path::absolute(path)?),
+        None => before.as_ref().and_then(|before| before.witness.clone()),
+    };
+    let config = Config { identity, cloud, compress, witness };
     config.endpoint()?;
     let token = read_token(&token_file)?;
-    let home = at.home();
-    fs::create_dir_all(home.path())?;
+    let made = counterfoil_storage::create_directory(home.path());
+    made.map_err(|error| Failure::Storage(error.to_string()))?;
+    if let Some(place) = config.witness.as_ref().and_then(|path| path.parent()) {
+        let made = counterfoil_storage::create_directory(place);
+        made.map_err(|error| Failure::Storage(error.to_string()))?;
+    }
+    if let Some(before) = before.filter(|before| before.identity == identity) {
+        home.carry_witness(&before, &config)?;
+    }
     match daemon::store(&home) {
-        Ok(store) => daemon::till(store).install(identity, &mut home.witness()).await?,
+        Ok(store) => daemon::till(store).install(identity, &mut home.witness(&config)).await?,
         // A daemon runs: its till is installed, and takes the new settings when it starts again.
         Err(DaemonError::InUse(_)) if home.config()?.identity == identity => {
             tracing::warn!("a daemon runs: restart it to let it take the new settings");
@@ -53,10 +72,17 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
     home.write_cloud_token(&token)?;
     home.write_config(&config)?;
     let directory = home.path().display().to_string();
-    show.result(
-        &json!({ "directory": directory, "identity": identity, "cloud": config.cloud }),
-        || format!("till {terminal} of {shop}/{branch} is ready in {directory}\n"),
-    )
+    let Config { cloud, witness, .. } = &config;
+    let told = json!({
+        "directory": directory, "identity": identity, "cloud": cloud, "witness": witness,
+    });
+    show.result(&told, || {
+        let mut text = format!("till {terminal} of {shop}/{branch} is ready in {directory}\n");
+        if witness.is_none() {
+            text += BESIDE;
+        }
+        text
+    })
 }
 
 fn read_token(file: &Path) -> Result<String, Failure> {
@@ -107,24 +133,28 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
     let currency =
         Currency::parse(&sell.currency).map_err(|error| Failure::Usage(error.to_string()))?;
-    let lines = sell.items.iter().map(|item| Line {
-        product: item.product,
+    let lines = sell.items.iter().map(|item| LineBody {
+        product_id: item.product,
         name: String::new(),
-        quantity: Milli(item.quantity_milli),
-        unit_price: Minor(item.price_minor),
-        discount: Minor(0),
+        quantity_milli: item.quantity_milli,
+        unit_price_minor: item.price_minor,
+        discount_minor: 0,
         tax_ppm: 0,
     });
-    let trade = Trade::paid(currency, lines.collect(), sell.tender.into());
     let access = Access::to_sell(sell.at.home()).await?;
-    let draft = Draft {
-        pos: sell.pos,
-        local_id: sell.id.unwrap_or_else(random_id),
-        at: SystemClock.now(),
+    let body = TradeBody {
+        pos_id: sell.pos,
+        local_event_id: sell.id.unwrap_or_else(random_id),
+        // The same command again is the same sale: the till knows the time of the first.
+        at_ms: None,
         reference: sell.reference,
-        body: Body::Sale(trade),
+        currency: currency.to_string(),
+        lines: lines.collect(),
+        payments: Vec::new(),
+        tender: sell.tender,
+        original: None,
     };
-    let recorded = access.record(draft).await?;
+    let recorded = access.record(EventBody::Sale(body)).await?;
     show.result(&json!(recorded), || {
         let number = recorded.receipt.as_deref().unwrap_or("-");
         let again = if recorded.again { " (recorded before)" } else { "" };
@@ -200,7 +230,7 @@ pub(super) async fn status(show: Show, at: At) -> Result<(), Failure> {
 
 pub(super) async fn queue(show: Show, queue: Queue) -> Result<(), Failure> {
     let access = Access::to_read(queue.at.home()).await?;
-    show.queue(&access.queue(queue.limit).await?)
+    show.queue(&access.queue(queue.limit.into()).await?)
 }
 
 pub(super) async fn retry(retry: Retry) -> Result<(), Failure> {

@@ -21,7 +21,7 @@ use crate::config::ConfigError;
 use crate::daemon::DaemonError;
 use crate::till::TillError;
 use crate::verify::VerifyError;
-use args::{Args, Command};
+use args::{Args, Command, LogFormat};
 
 /// Why a command failed; the number is its exit code.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +38,15 @@ enum Failure {
     /// The cloud, or the daemon.
     #[error("{0}")]
     Network(String),
+    /// Whoever reads the output has seen enough.
+    #[error("nobody reads on")]
+    Unread,
 }
 
 impl Failure {
     const fn code(&self) -> u8 {
         match self {
+            Self::Unread => 0,
             Self::Refused(_) => 1,
             Self::Usage(_) => 2,
             Self::Storage(_) => 3,
@@ -110,7 +114,11 @@ impl From<DaemonError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Usage(error.to_string())
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::Unread,
+            // A full disk, or one that fails: no argument would help.
+            _ => Self::Storage(error.to_string()),
+        }
     }
 }
 
@@ -135,6 +143,9 @@ pub fn main() -> ExitCode {
 }
 
 fn complain(failure: &Failure) -> ExitCode {
+    if matches!(failure, Failure::Unread) {
+        return ExitCode::SUCCESS;
+    }
     eprintln!("terminal-node: {failure}");
     ExitCode::from(failure.code())
 }
@@ -148,10 +159,9 @@ fn log(args: &Args) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false);
-    if args.log_json {
-        builder.json().init();
-    } else {
-        builder.init();
+    match args.log_format {
+        LogFormat::Json => builder.json().init(),
+        LogFormat::Text => builder.init(),
     }
 }
 

@@ -14,6 +14,7 @@ use counterfoil_terminal::daemon::{self, Disk};
 use counterfoil_terminal::follow::FollowLoop;
 use counterfoil_terminal::till::Till;
 use counterfoil_terminal::transport::{Endpoint, Transport};
+use counterfoil_terminal::witness::WitnessFile;
 use hyper_util::client::legacy::connect::HttpConnector;
 
 use crate::bench::frames::Client;
@@ -42,8 +43,9 @@ impl Follower {
         let home = Home::new(directory);
         std::fs::create_dir_all(home.path())?;
         let till = daemon::till(daemon::store(&home)?);
-        till.install(identity(client.terminal)?, &mut home.witness()).await?;
-        till.open(&mut home.witness()).await?;
+        let mut witness = WitnessFile::new(home.path().join("witness"));
+        till.install(identity(client.terminal)?, &mut witness).await?;
+        till.open(&mut witness).await?;
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let endpoint = Endpoint::parse(&format!("http://{address}"))?;
