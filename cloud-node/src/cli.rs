@@ -219,7 +219,11 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
         secret: token.digest(),
         expires_at,
     };
-    match ask(&wish.at, input, "POST /v1/admin/terminals")? {
+    if wish.at.store == Location::Memory {
+        bail!("memory: ends with this command, and the credential with it: name a store on a disk");
+    }
+    let opened = Local::open(&wish.at.store);
+    match ask(opened, input, "POST /v1/admin/terminals")? {
         Some(Output::Enrolled) => {}
         Some(Output::OtherSite(site)) => bail!(
             "terminal {} stands at shop {}, branch {}, and keeps its site: enrol another name",
@@ -247,7 +251,7 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
 
 fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode> {
     let route = format!("POST /v1/admin/terminals/{terminal}/revoke");
-    match ask(at, Input::Revoke { terminal }, &route)? {
+    match ask(Local::open_existing(&at.store), Input::Revoke { terminal }, &route)? {
         Some(Output::Revoked) => {}
         Some(Output::NoSuchTerminal) => bail!("there is no terminal {terminal}: check its name"),
         other => return Err(unexpected(other)),
@@ -261,7 +265,8 @@ fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode>
 }
 
 fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Result<ExitCode> {
-    match ask(at, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
+    let opened = Local::open_existing(&at.store);
+    match ask(opened, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
         Some(Output::Defined) => {}
         other => return Err(unexpected(other)),
     }
@@ -277,8 +282,12 @@ fn unexpected(output: Option<Output>) -> anyhow::Error {
     anyhow!("the database answered another question ({output:?}): report this")
 }
 
-fn ask(at: &At, input: Input, route: &str) -> anyhow::Result<Option<Output>> {
-    let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
+fn ask(
+    opened: Result<Local, StoreError>,
+    input: Input,
+    route: &str,
+) -> anyhow::Result<Option<Output>> {
+    let mut local = opened.map_err(|error| held(error, route))?;
     Ok(runtime()?.block_on(local.ask(input))?)
 }
 
@@ -291,7 +300,7 @@ fn held(error: StoreError, route: &str) -> anyhow::Error {
 
 fn reads(at: &At) -> anyhow::Result<(Local, AnyReads)> {
     let advice = "(stop it, or work on a copy of its store)";
-    let local = Local::open(&at.store).map_err(|error| held(error, advice))?;
+    let local = Local::open_existing(&at.store).map_err(|error| held(error, advice))?;
     let reads = local.reads();
     Ok((local, reads))
 }

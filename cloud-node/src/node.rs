@@ -70,7 +70,15 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
 pub struct Local(KeyValue<Cloud, AnyEngine>);
 
 impl Local {
-    /// Opens the store, which no other process may have open.
+    /// Opens the store, which must be there, and which no other process may have open.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open_existing(location: &Location) -> Result<Self, StoreError> {
+        location.open_existing().map(|engine| Self(KeyValue::new(engine)))
+    }
+
+    /// Opens the store, or creates it; no other process may have it open.
     ///
     /// # Errors
     /// The store's.
