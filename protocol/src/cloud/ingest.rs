@@ -13,9 +13,10 @@ use alloc::vec::Vec;
 
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
+use crate::catalog::EntityId;
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
-use crate::identity::{EventKey, ProductId};
+use crate::identity::{EventKey, ProductId, ShopId};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
 use crate::problem::ErrorCode;
@@ -42,10 +43,17 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         keys.insert(Key::Ledger(key));
         keys.extend(event.original().map(Key::Ledger));
         if cloud.unknown_products == UnknownProducts::Park {
-            let products = event.movements().map(|movement| movement.product);
-            keys.extend(products.map(|product| Key::Product(caller.site.shop, product)));
+            let shop = caller.site.shop;
+            for movement in event.movements() {
+                keys.extend([Key::Product(shop, movement.product), listed(shop, movement.product)]);
+            }
         }
     }
+}
+
+/// The row by which the shop's catalog makes a product known.
+const fn listed(shop: ShopId, product: ProductId) -> Key {
+    Key::Item(shop, None, EntityId::product(product))
 }
 
 pub(super) fn step(
@@ -259,12 +267,19 @@ impl Ingest<'_, '_> {
             }
         }
         if self.cloud.unknown_products == UnknownProducts::Park {
-            let known = |product| self.rows.get(&Key::Product(shop, product)).is_some();
-            if !event.movements().all(|movement| known(movement.product)) {
+            if !event.movements().all(|movement| self.is_known(shop, movement.product)) {
                 return Fate::Parked(ErrorCode::ProductUnknown);
             }
         }
         Fate::Posted
+    }
+
+    /// Returns whether the product was defined, or is in the shop's catalog and not deleted.
+    fn is_known(&self, shop: ShopId, product: ProductId) -> bool {
+        assert_eq!(shop, self.caller.site.shop, "a till sells what its own shop has");
+        let entity = EntityId::product(product);
+        self.rows.get(&Key::Product(shop, product)).is_some()
+            || self.rows.item(shop, None, entity).is_some_and(|item| item.content.is_some())
     }
 
     /// Gives the event its effects: stock movements and totals.

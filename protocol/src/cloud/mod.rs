@@ -49,7 +49,7 @@ pub enum UnknownProducts {
     /// Post them: the catalog is kept elsewhere.
     #[default]
     Accept,
-    /// Park the event until the product is defined; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
+    /// Park the event until the product is defined or in the catalog; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
     Park,
 }
 
