@@ -7,9 +7,12 @@
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
 //! | `StockIsSum` | each stock row against the movements of posted events |
+//! | `CatalogConverges` | each entity against the feed, and what all add up to |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
+
+mod catalog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -49,6 +52,10 @@ pub struct Report {
     pub forks: u64,
     /// Stock rows.
     pub stock: u64,
+    /// Products that were defined beside the catalog.
+    pub products: u64,
+    /// Entities of the catalog.
+    pub entities: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -76,7 +83,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 10] {
+    pub const fn counts(&self) -> [(&'static str, u64); 12] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -87,6 +94,8 @@ impl Report {
             ("opaque entries", self.opaque),
             ("forks", self.forks),
             ("stock rows", self.stock),
+            ("defined products", self.products),
+            ("catalog entities", self.entities),
             ("problems", self.problems_found),
         ]
     }
@@ -99,7 +108,8 @@ impl Report {
     }
 }
 
-/// Verifies the whole database.
+/// Verifies what the rows say of each other. That the engine's structure is sound, and that each
+/// row can be read, is `KeyValue::check`'s to say.
 ///
 /// # Errors
 /// The query's: the database cannot be read to its end, which is a finding in itself.
@@ -112,6 +122,7 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
         after = Some(terminal);
     }
     check_stock(reads, &mut report, movements).await?;
+    catalog::check(reads, &mut report).await?;
     Ok(report)
 }
 

@@ -17,7 +17,7 @@ use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
 use counterfoil_protocol::time::Millis;
-use counterfoil_storage::{Location, StoreError};
+use counterfoil_storage::{Integrity, Location, StoreError};
 use serde_json::json;
 
 /// The command did not do what it was asked, or the check found problems.
@@ -71,7 +71,7 @@ enum Command {
         #[arg(long)]
         figures: bool,
     },
-    /// Verify the whole database: journals, ledger, stock, sums
+    /// Verify the whole database: every row, journals, ledger, stock, catalog, sums
     Check {
         #[command(flatten)]
         at: At,
@@ -339,7 +339,11 @@ fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> 
 }
 
 fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {
-    let (_local, reads) = reads(at)?;
+    let (mut local, reads) = reads(at)?;
+    let checked = local.check()?;
+    if checked.structure == Integrity::Repaired {
+        eprintln!("cloud-node: the engine has repaired its structure; no committed row is lost");
+    }
     let report = runtime()?.block_on(audit::check(&reads))?;
     if json {
         say(&serde_json::to_string(&report)?);

@@ -13,7 +13,7 @@ use axum::serve::ListenerExt as _;
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
-use counterfoil_storage::{AnyEngine, KeyValue, Location, Reader, StoreError};
+use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -90,6 +90,14 @@ impl Local {
     #[must_use]
     pub fn reads(&self) -> AnyReads {
         self.0.reader()
+    }
+
+    /// Examines the engine's structure, and reads every row there is.
+    ///
+    /// # Errors
+    /// The store's, with the first row that cannot be read.
+    pub fn check(&mut self) -> Result<Checked, StoreError> {
+        self.0.check()
     }
 
     /// Runs one input as one transaction.

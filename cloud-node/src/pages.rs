@@ -1,5 +1,6 @@
 //! Walks over rows in the order of their keys, a page at a time.
 
+use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::cloud::{Cloud, Key, Record};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
@@ -28,7 +29,12 @@ pub(crate) enum Kind {
     Opaque,
     Stock,
     Fork,
+    Product,
     Movements,
+    Feed,
+    BranchDigest,
+    Item,
+    Change,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -136,6 +142,8 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
         let epoch = if least { FIRST_EPOCH } else { LAST_EPOCH };
         let hash = if least { FIRST_HASH } else { LAST_HASH };
         let number = if least { 0 } else { u64::MAX };
+        // The whole shop's rows come before those of any branch.
+        let scope = (!least).then_some(BranchId(label));
         let terminal = TerminalId(name);
         let event = EventKey { terminal, pos: PosId(label), local_id: LocalEventId(label) };
         match kind {
@@ -147,7 +155,18 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Opaque => Key::Opaque(terminal, epoch, number),
             Kind::Stock => Key::Stock(ShopId(name), BranchId(label), ProductId(label)),
             Kind::Fork => Key::Fork(terminal, epoch, hash),
+            Kind::Product => Key::Product(ShopId(name), ProductId(label)),
             Kind::Movements => Key::Movements(ShopId(name), BranchId(label), ServerId(hash)),
+            Kind::Feed => Key::Feed(ShopId(name)),
+            Kind::BranchDigest => Key::BranchDigest(ShopId(name), BranchId(label)),
+            Kind::Item => {
+                let kind = if least { EntityId::FIRST.kind } else { EntityId::LAST.kind };
+                Key::Item(ShopId(name), scope, EntityId { kind, id: label })
+            }
+            Kind::Change => {
+                let index = if least { 0 } else { u32::MAX };
+                Key::Change(ShopId(name), scope, number, index)
+            }
         }
     };
     Span { from: end(from, true), last: end(last, false) }

@@ -3,6 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use counterfoil_protocol::cloud::{Cloud, Key};
+use counterfoil_protocol::persist::Persist as _;
+use counterfoil_storage::{Batch, Engine as _, Location};
+
 fn run(store: &str, command: &[&str]) -> Output {
     let (name, rest) = command.split_first().expect("a command");
     let mut program = Command::new(env!("CARGO_BIN_EXE_cloud-node"));
@@ -69,5 +73,27 @@ fn no_command_works_on_what_ends_with_it() {
     refused(&run("memory:", ENROLL), "memory: ends with this command");
     for command in OTHERS {
         refused(&run("memory:", command), "memory: begins empty");
+    }
+}
+
+#[test]
+fn a_check_reads_every_row() {
+    for engine in ["sled", "redb"] {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = format!("{engine}:{}", directory.path().join("cloud").display());
+        for command in [ENROLL, &["product", "--shop", "s", "--product", "tea"], &["check"]] {
+            assert_eq!(run(&store, command).status.code(), Some(0), "{command:?} on {engine}");
+        }
+        let mut key = Vec::new();
+        let product = Key::Product("s".parse().expect("a name"), "tea".parse().expect("a name"));
+        Cloud::key_bytes(&product, &mut key);
+        let location: Location = store.parse().expect("a location");
+        let mut damaged = Batch::new();
+        damaged.put_with(
+            |out| out.extend_from_slice(&key),
+            |out, _| out.extend_from_slice(b"not what was written"),
+        );
+        location.open_existing().expect("a store").commit(&damaged).expect("a commit");
+        refused(&run(&store, &["check"]), "the store is damaged at 09");
     }
 }
