@@ -253,12 +253,13 @@ async fn contents<Q: Query<Cloud>>(
         if item.version != version {
             continue; // changed since: it stands further on in the feed
         }
-        bytes += item.content.as_ref().map_or(0, |content| content.len());
+        let length = item.content.as_ref().map_or(0, |content| content.len());
         let begun = changes.last().is_some_and(|last| last.version == version);
-        if bytes > PAGE_BYTES_MAX && !begun && !changes.is_empty() {
+        if bytes + length > PAGE_BYTES_MAX && !begun && !changes.is_empty() {
             to = version - 1;
             break;
         }
+        bytes += length;
         changes.push(ChangeV1 { id, version, content: item.content });
     }
     while let Some(last) = changes.last()
