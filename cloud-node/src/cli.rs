@@ -320,7 +320,7 @@ fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> 
         let summary = runtime.block_on(export::export(&reads, &mut out))?;
         writeln!(out, "{}", json!({ "figures": summary }))?;
         out.flush()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exported(&summary));
     }
     let summary = runtime.block_on(export::summary(&reads))?;
     if json || !io::stdout().is_terminal() {
@@ -333,9 +333,19 @@ fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> 
             ("quantity, in thousandths", summary.quantity_milli.to_string()),
             ("money, in minor units", summary.money_minor.to_string()),
             ("parked events", summary.parked.to_string()),
+            ("unreadable events", summary.unreadable.to_string()),
         ]));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exported(&summary))
+}
+
+/// What could be read is written in any case; the code tells whether that is all.
+fn exported(summary: &export::Summary) -> ExitCode {
+    if summary.unreadable == 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("cloud-node: {} payloads are no events: run the check", summary.unreadable);
+    ExitCode::from(FAILED)
 }
 
 fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {
