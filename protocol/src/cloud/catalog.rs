@@ -1,7 +1,7 @@
 //! The catalog feed: what a shop sells, in the order of its commits.
 //!
 //! > **`CatalogConverges`**: at catalog version V a till's cloud-owned fields equal the cloud's at
-//! > V; versions never go back.
+//! > V; within one history of the cloud, versions never go back.
 //!
 //! * A version is a commit: all that it changed has the same one, and a page never ends in its
 //!   middle. It is taken in the transaction, so whoever reads up to V misses nothing below.
