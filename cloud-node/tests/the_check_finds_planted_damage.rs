@@ -39,8 +39,8 @@ impl Query<Cloud> for Rows {
     }
 }
 
-/// A catalog of the whole shop's and of one branch's, two tills, one with 40 entries, a conflict and bytes that are no event. What the first has moved
-/// is rolled up, what the second has is not.
+/// A catalog of the shop's and of one branch's; two tills, one with 40 entries, a conflict and
+/// bytes that are no event. What the first has moved is rolled up, what the second has is not.
 async fn honest() -> Rows {
     let node = start();
     for name in ["T-1", "T-2"] {
