@@ -10,6 +10,7 @@
 //! | `OwnershipHolds` | each posted edit against what was noted of it, and each note |
 //! | `StockIsSum` | each stock row against the movements of posted events and of orders |
 //! | `InboxOnce` | the inboxes of branches, see `ordered` |
+//! | `CatalogConverges` | each entity against the feed, and what all add up to |
 //!
 //! It reads committed rows page by page, one terminal at a time, so it works beside a running
 //! node; only on a database at rest is every finding a true one.
@@ -17,6 +18,8 @@
 mod sessions;
 
 mod edits;
+
+mod catalog;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,6 +69,10 @@ pub struct Report {
     pub orders: u64,
     /// Events in the inboxes of branches.
     pub inbox_events: u64,
+    /// Products that were defined beside the catalog.
+    pub products: u64,
+    /// Entities of the catalog.
+    pub entities: u64,
     /// How many problems there are.
     pub problems_found: u64,
     /// The first [`PROBLEMS_MAX`] of them.
@@ -93,7 +100,7 @@ impl Report {
 
     /// Returns each count with its name, for a table.
     #[must_use]
-    pub const fn counts(&self) -> [(&'static str, u64); 14] {
+    pub const fn counts(&self) -> [(&'static str, u64); 16] {
         [
             ("terminals", self.terminals),
             ("histories", self.lanes),
@@ -108,6 +115,8 @@ impl Report {
             ("edits of tills", self.edits),
             ("orders", self.orders),
             ("inventory events", self.inbox_events),
+            ("defined products", self.products),
+            ("catalog entities", self.entities),
             ("problems", self.problems_found),
         ]
     }
@@ -125,7 +134,8 @@ impl Report {
     }
 }
 
-/// Verifies the whole database.
+/// Verifies what the rows say of each other. That the engine's structure is sound, and that each
+/// row can be read, is `KeyValue::check`'s to say.
 ///
 /// # Errors
 /// The query's: the database cannot be read to its end, which is a finding in itself.
@@ -142,6 +152,7 @@ pub async fn check<Q: Query<Cloud>>(reads: &Q) -> Result<Report, Q::Error> {
     check_stock(reads, &mut report, movements).await?;
     sessions::check(reads, &mut report, recount).await?;
     edits::noted(reads, &mut report).await?;
+    catalog::check(reads, &mut report).await?;
     Ok(report)
 }
 

@@ -17,7 +17,7 @@ use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
 use counterfoil_protocol::time::Millis;
-use counterfoil_storage::{Location, StoreError};
+use counterfoil_storage::{Integrity, Location, StoreError};
 use serde_json::json;
 
 /// The command did not do what it was asked, or the check found problems.
@@ -81,7 +81,7 @@ enum Command {
         #[arg(long)]
         shop: ShopId,
     },
-    /// Verify the whole database: journals, ledger, stock, sums
+    /// Verify the whole database: every row, journals, ledger, stock, catalog, sums
     Check {
         #[command(flatten)]
         at: At,
@@ -231,7 +231,11 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
         secret: token.digest(),
         expires_at,
     };
-    match ask(&wish.at, input, "POST /v1/admin/terminals")? {
+    if wish.at.store == Location::Memory {
+        bail!("memory: ends with this command, and the credential with it: name a store on a disk");
+    }
+    let opened = Local::open(&wish.at.store);
+    match ask(opened, input, "POST /v1/admin/terminals")? {
         Some(Output::Enrolled) => {}
         Some(Output::OtherSite(site)) => bail!(
             "terminal {} stands at shop {}, branch {}, and keeps its site: enrol another name",
@@ -259,7 +263,7 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
 
 fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode> {
     let route = format!("POST /v1/admin/terminals/{terminal}/revoke");
-    match ask(at, Input::Revoke { terminal }, &route)? {
+    match ask(Local::open_existing(&at.store), Input::Revoke { terminal }, &route)? {
         Some(Output::Revoked) => {}
         Some(Output::NoSuchTerminal) => bail!("there is no terminal {terminal}: check its name"),
         other => return Err(unexpected(other)),
@@ -273,7 +277,8 @@ fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode>
 }
 
 fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Result<ExitCode> {
-    match ask(at, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
+    let opened = Local::open_existing(&at.store);
+    match ask(opened, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
         Some(Output::Defined) => {}
         other => return Err(unexpected(other)),
     }
@@ -303,8 +308,12 @@ fn unexpected(output: Option<Output>) -> anyhow::Error {
     anyhow!("the database answered another question ({output:?}): report this")
 }
 
-fn ask(at: &At, input: Input, route: &str) -> anyhow::Result<Option<Output>> {
-    let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
+fn ask(
+    opened: Result<Local, StoreError>,
+    input: Input,
+    route: &str,
+) -> anyhow::Result<Option<Output>> {
+    let mut local = opened.map_err(|error| held(error, route))?;
     Ok(runtime()?.block_on(local.ask(input))?)
 }
 
@@ -317,7 +326,7 @@ fn held(error: StoreError, route: &str) -> anyhow::Error {
 
 fn reads(at: &At) -> anyhow::Result<(Local, AnyReads)> {
     let advice = "(stop it, or work on a copy of its store)";
-    let local = Local::open(&at.store).map_err(|error| held(error, advice))?;
+    let local = Local::open_existing(&at.store).map_err(|error| held(error, advice))?;
     let reads = local.reads();
     Ok((local, reads))
 }
@@ -337,7 +346,7 @@ fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> 
         let summary = runtime.block_on(export::export(&reads, &mut out))?;
         writeln!(out, "{}", json!({ "figures": summary }))?;
         out.flush()?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(exported(&summary));
     }
     let summary = runtime.block_on(export::summary(&reads))?;
     if json || !io::stdout().is_terminal() {
@@ -350,13 +359,27 @@ fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> 
             ("quantity, in thousandths", summary.quantity_milli.to_string()),
             ("money, in minor units", summary.money_minor.to_string()),
             ("parked events", summary.parked.to_string()),
+            ("unreadable events", summary.unreadable.to_string()),
         ]));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(exported(&summary))
+}
+
+/// What could be read is written in any case; the code tells whether that is all.
+fn exported(summary: &export::Summary) -> ExitCode {
+    if summary.unreadable == 0 {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("cloud-node: {} payloads are no events: run the check", summary.unreadable);
+    ExitCode::from(FAILED)
 }
 
 fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {
-    let (_local, reads) = reads(at)?;
+    let (mut local, reads) = reads(at)?;
+    let checked = local.check()?;
+    if checked.structure == Integrity::Repaired {
+        eprintln!("cloud-node: the engine has repaired its structure; no committed row is lost");
+    }
     let report = runtime()?.block_on(audit::check(&reads))?;
     if json {
         say(&serde_json::to_string(&report)?);

@@ -9,7 +9,9 @@ use counterfoil_protocol::cloud::row::{Fate, Ledger, server_id};
 use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record, Site};
 use counterfoil_protocol::event::{Event, EventError, Figures};
 use counterfoil_protocol::hash::Hash;
-use counterfoil_protocol::identity::{Epoch, EventKey, OrderId, ShopId, TerminalId};
+use counterfoil_protocol::identity::{
+    Epoch, EventKey, LocalEventId, OrderId, PosId, ShopId, TerminalId,
+};
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::event::EventAny;
@@ -27,14 +29,6 @@ pub enum ExportError<E> {
     /// The lines cannot be written: make room, and export again.
     #[error("the export cannot be written: {0}")]
     Write(#[from] io::Error),
-    /// A stored payload is no event: run the check.
-    #[error("the payload of {key} is no event ({error}): run the check")]
-    Payload {
-        /// Which event.
-        key: EventKey,
-        /// What is wrong with its bytes.
-        error: EventError,
-    },
 }
 
 /// One line of an export.
@@ -50,6 +44,40 @@ struct Line {
     #[serde(flatten)]
     fate: FateJson,
     event: EventAny,
+}
+
+/// The line of a payload that is no event: what is there is brought out all the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnreadableLine {
+    terminal_id: TerminalId,
+    pos_id: PosId,
+    local_event_id: LocalEventId,
+    site: Site,
+    epoch: Epoch,
+    seq: u64,
+    taken_in_at_ms: u64,
+    payload_hash: Hash,
+    error: String,
+    /// In hexadecimal.
+    payload: String,
+}
+
+impl UnreadableLine {
+    fn of(key: &EventKey, ledger: &Ledger, error: EventError) -> Self {
+        Self {
+            terminal_id: key.terminal,
+            pos_id: key.pos,
+            local_event_id: key.local_id,
+            site: ledger.site,
+            epoch: ledger.epoch,
+            seq: ledger.seq,
+            taken_in_at_ms: ledger.at.0,
+            payload_hash: ledger.payload_hash,
+            error: format!("the payload is no event ({error}): run the check"),
+            payload: ledger.payload.iter().map(|byte| format!("{byte:02x}")).collect(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -75,10 +103,14 @@ pub struct Summary {
     pub money_minor: i64,
     /// Events that wait, which are in no other sum.
     pub parked: u64,
+    /// Ledger rows whose payload is no event, which are in no other sum: run the check.
+    #[serde(default)]
+    pub unreadable: u64,
 }
 
 /// Writes each ledger row, then each online order, as a line to `out`, in the order of its key,
-/// and sums up the events.
+/// and sums up the events. A payload that is no event has a line that says so, and is counted as
+/// unreadable.
 ///
 /// # Errors
 /// [`ExportError`]; what was written until then is whole lines.
@@ -87,6 +119,10 @@ pub async fn export<Q: Query<Cloud>>(
     out: &mut impl io::Write,
 ) -> Result<Summary, ExportError<Q::Error>> {
     let summary = walk(reads, |key, ledger, event| {
+        let event = match event {
+            Ok(event) => event,
+            Err(error) => return write_line(out, &UnreadableLine::of(key, ledger, error)),
+        };
         let line = Line {
             terminal_id: key.terminal,
             site: ledger.site,
@@ -100,9 +136,7 @@ pub async fn export<Q: Query<Cloud>>(
             },
             event: EventAny::from_event(event),
         };
-        let mut text = serde_json::to_vec(&line).map_err(io::Error::other)?;
-        text.push(b'\n');
-        out.write_all(&text)
+        write_line(out, &line)
     })
     .await?;
     orders(reads, out).await?;
@@ -155,6 +189,12 @@ async fn orders<Q: Query<Cloud>>(
     }
 }
 
+fn write_line(out: &mut impl io::Write, line: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line).map_err(io::Error::other)?;
+    text.push(b'\n');
+    out.write_all(&text)
+}
+
 /// Sums up the posted events.
 ///
 /// # Errors
@@ -165,10 +205,10 @@ pub async fn summary<Q: Query<Cloud>>(reads: &Q) -> Result<Summary, ExportError<
 
 async fn walk<Q: Query<Cloud>>(
     reads: &Q,
-    mut each: impl FnMut(&EventKey, &Ledger, &Event) -> io::Result<()>,
+    mut each: impl FnMut(&EventKey, &Ledger, Result<&Event, EventError>) -> io::Result<()>,
 ) -> Result<Summary, ExportError<Q::Error>> {
     let mut figures = Figures::default();
-    let mut parked = 0;
+    let (mut parked, mut unreadable) = (0, 0);
     let mut invoices: BTreeSet<(ShopId, String)> = BTreeSet::new();
     let mut pages = Pages::new(reads, all(Kind::Ledger));
     loop {
@@ -178,8 +218,14 @@ async fn walk<Q: Query<Cloud>>(
         }
         for row in page {
             let (Key::Ledger(key), Record::Ledger(ledger)) = row else { continue };
-            let event = Event::from_canonical(&ledger.payload)
-                .map_err(|error| ExportError::Payload { key, error })?;
+            let event = match Event::from_canonical(&ledger.payload) {
+                Ok(event) => event,
+                Err(error) => {
+                    unreadable += 1;
+                    each(&key, &ledger, Err(error))?;
+                    continue;
+                }
+            };
             match ledger.fate {
                 Fate::Posted => {
                     figures = figures.plus(event.figures());
@@ -189,7 +235,7 @@ async fn walk<Q: Query<Cloud>>(
                 }
                 Fate::Parked(_) => parked += 1,
             }
-            each(&key, &ledger, &event)?;
+            each(&key, &ledger, Ok(&event))?;
         }
     }
     Ok(Summary {
@@ -199,5 +245,6 @@ async fn walk<Q: Query<Cloud>>(
         quantity_milli: figures.quantity.0,
         money_minor: figures.money.0,
         parked,
+        unreadable,
     })
 }

@@ -13,7 +13,7 @@ use axum::serve::ListenerExt as _;
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
-use counterfoil_storage::{AnyEngine, KeyValue, Location, Reader, StoreError};
+use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -71,7 +71,15 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
 pub struct Local(KeyValue<Cloud, AnyEngine>);
 
 impl Local {
-    /// Opens the store, which no other process may have open.
+    /// Opens the store, which must be there, and which no other process may have open.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn open_existing(location: &Location) -> Result<Self, StoreError> {
+        location.open_existing().map(|engine| Self(KeyValue::new(engine)))
+    }
+
+    /// Opens the store, or creates it; no other process may have it open.
     ///
     /// # Errors
     /// The store's.
@@ -83,6 +91,14 @@ impl Local {
     #[must_use]
     pub fn reads(&self) -> AnyReads {
         self.0.reader()
+    }
+
+    /// Examines the engine's structure, and reads every row there is.
+    ///
+    /// # Errors
+    /// The store's, with the first row that cannot be read.
+    pub fn check(&mut self) -> Result<Checked, StoreError> {
+        self.0.check()
     }
 
     /// Runs one input as one transaction.

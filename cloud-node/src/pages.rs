@@ -1,5 +1,6 @@
 //! Walks over rows in the order of their keys, a page at a time.
 
+use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::cloud::{Cloud, InboxKey, Key, Record};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
@@ -28,6 +29,7 @@ pub(crate) enum Kind {
     Opaque,
     Stock,
     Fork,
+    Product,
     Movements,
     Session,
     EditNote,
@@ -35,6 +37,10 @@ pub(crate) enum Kind {
     InboxEvent,
     InboxAck,
     Order,
+    Feed,
+    BranchDigest,
+    Item,
+    Change,
 }
 
 /// The kinds whose keys begin with a terminal.
@@ -142,6 +148,8 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
         let epoch = if least { FIRST_EPOCH } else { LAST_EPOCH };
         let hash = if least { FIRST_HASH } else { LAST_HASH };
         let number = if least { 0 } else { u64::MAX };
+        // The whole shop's rows come before those of any branch.
+        let scope = (!least).then_some(BranchId(label));
         let terminal = TerminalId(name);
         let event = EventKey { terminal, pos: PosId(label), local_id: LocalEventId(label) };
         match kind {
@@ -153,6 +161,7 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
             Kind::Opaque => Key::Opaque(terminal, epoch, number),
             Kind::Stock => Key::Stock(ShopId(name), BranchId(label), ProductId(label)),
             Kind::Fork => Key::Fork(terminal, epoch, hash),
+            Kind::Product => Key::Product(ShopId(name), ProductId(label)),
             Kind::Movements => Key::Movements(ShopId(name), BranchId(label), ServerId(hash)),
             Kind::Session => {
                 Key::Session(ShopId(name), TerminalId(label), PosId(label), LocalEventId(label))
@@ -167,6 +176,16 @@ fn span(kind: Kind, from: Label, last: Label) -> Span {
                 InboxKey::Ack(ShopId(name), BranchId(label), TerminalId(label)).into()
             }
             Kind::Order => InboxKey::Order(ShopId(name), OrderId(label)).into(),
+            Kind::Feed => Key::Feed(ShopId(name)),
+            Kind::BranchDigest => Key::BranchDigest(ShopId(name), BranchId(label)),
+            Kind::Item => {
+                let kind = if least { EntityId::FIRST.kind } else { EntityId::LAST.kind };
+                Key::Item(ShopId(name), scope, EntityId { kind, id: label })
+            }
+            Kind::Change => {
+                let index = if least { 0 } else { u32::MAX };
+                Key::Change(ShopId(name), scope, number, index)
+            }
         }
     };
     Span { from: end(from, true), last: end(last, false) }

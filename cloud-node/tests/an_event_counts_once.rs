@@ -40,6 +40,7 @@ async fn a_repeated_push_is_answered_with_the_same_names() {
         quantity_milli: 100_000,
         money_minor: 15_000,
         parked: 0,
+        unreadable: 0,
     };
     assert_eq!(summary, expected);
     let lines: Vec<Value> = String::from_utf8(lines)

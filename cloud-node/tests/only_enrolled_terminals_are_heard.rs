@@ -19,8 +19,36 @@ fn bodies(till: &Till) -> [Vec<u8>; 2] {
     [till.hello().encode(), till.push(vec![item]).encode()]
 }
 
-/// Sends both messages and checks that both are refused alike and change nothing.
+/// The routes that answer from committed rows, without a transaction.
+const PULLS: [&str; 2] = ["/v1/catalog/delta?from=0", "/v1/catalog/snapshot"];
+
+async fn pull(node: &Node, route: &str, token: &str) -> Answer {
+    let request = Request::get(route)
+        .header("authorization", format!("Bearer {token}"))
+        .body(Body::empty())
+        .expect("a request");
+    node.send(request).await
+}
+
+async fn reads_its_catalog(node: &Node, till: &Till) {
+    for route in PULLS {
+        assert_eq!(pull(node, route, &till.token).await.status, StatusCode::OK, "{route}");
+    }
+}
+
+/// Asks and sends, and checks that all is refused alike and changes nothing. It asks first: a
+/// refused message would make the node forget what it remembers of the till.
 async fn refused(node: &Node, till: &Till, token: &str, reason: &str) {
+    for route in PULLS {
+        let answer = pull(node, route, token).await;
+        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{route}");
+        assert_eq!(answer.problem(), ("POS_SYNC_UNAUTHORIZED".into(), reason.into()), "{route}");
+    }
+    messages_refused(node, till, token, reason).await;
+}
+
+/// Sends both messages and checks that both are refused alike and change nothing.
+async fn messages_refused(node: &Node, till: &Till, token: &str, reason: &str) {
     let before = node.rows();
     for (route, body) in ROUTES.into_iter().zip(bodies(till)) {
         let answer = node.post(route, token, BINARY, body).await;
@@ -40,6 +68,7 @@ async fn every_wrong_credential_is_named_and_changes_nothing() {
     let gone = node.till("T-4").await;
     for till in [&till, &other, &old, &gone] {
         node.greet(till).await;
+        reads_its_catalog(&node, till).await;
     }
     node.clock.0.store(1_000_500, Ordering::SeqCst);
     let revoke = Input::Revoke { terminal: gone.terminal };
@@ -50,9 +79,11 @@ async fn every_wrong_credential_is_named_and_changes_nothing() {
     refused(&node, &till, "something-else", "").await;
     refused(&node, &till, &format!("cf_T-1_{secret}"), "wrongCredential").await;
     refused(&node, &till, &format!("cf_T-9_{secret}"), "unknownTerminal").await;
-    refused(&node, &till, &other.token, "wrongCredential").await;
+    // It opens what is its own, and nothing of the terminal that the body names.
+    messages_refused(&node, &till, &other.token, "wrongCredential").await;
+    reads_its_catalog(&node, &other).await;
     refused(&node, &old, &old.token, "expired").await;
-    // The first refusal comes from the transaction, the next before the body is read.
+    // The first message is refused by the transaction, the next before its body is read.
     refused(&node, &gone, &gone.token, "revoked").await;
     refused(&node, &gone, &gone.token, "revoked").await;
     node.greet(&till).await;
@@ -81,10 +112,12 @@ async fn a_new_credential_replaces_the_old_one_at_once() {
     till = Till { terminal: "T-1".parse().expect("a name"), token: first, ..till };
     till.hash = counterfoil_protocol::hash::genesis(till.terminal, till.epoch);
     node.greet(&till).await;
+    reads_its_catalog(&node, &till).await;
     let second = enrol().await.json()["token"].as_str().expect("a token").to_owned();
     refused(&node, &till, &till.token.clone(), "wrongCredential").await;
     till.token = second;
     node.greet(&till).await;
+    reads_its_catalog(&node, &till).await;
 }
 
 #[tokio::test]

@@ -5,16 +5,18 @@ mod support;
 use std::collections::BTreeMap;
 
 use counterfoil_cloud::audit::{self, Report};
-use counterfoil_protocol::cloud::row::Fate;
+use counterfoil_protocol::cloud::row::{Fate, Item};
 use counterfoil_protocol::cloud::{Cloud, EditNote, Key, Record};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::ShopId;
 use counterfoil_protocol::identity::{EventKey, PosId};
 use counterfoil_protocol::machine::{Page, Query};
 use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::edit::FieldValueV1;
 use counterfoil_protocol::wire::message::EditOutcome;
+use serde_json::json;
 use support::{sale, start};
 
 #[derive(Clone)]
@@ -41,8 +43,8 @@ impl Query<Cloud> for Rows {
     }
 }
 
-/// Two tills, one with 40 entries, a conflict and bytes that are no event. What the first has moved
-/// is rolled up, what the second has is not.
+/// A catalog of the shop's and of one branch's; two tills, one with 40 entries, a conflict and
+/// bytes that are no event. What the first has moved is rolled up, what the second has is not.
 async fn honest() -> Rows {
     let node = start();
     for name in ["T-1", "T-2"] {
@@ -60,6 +62,23 @@ async fn honest() -> Rows {
             node.roll_up().await;
         }
     }
+    node.admin("/v1/admin/products", json!({"shopId": "shop", "productId": "tea"})).await;
+    let put = |name: &str| {
+        json!({"put": {"product": {
+            "productId": name, "name": name, "barcodes": [], "priceMinor": 1, "currency": "GBP",
+            "taxPpm": 0, "unit": "pcs", "category": null, "active": true,
+        }}})
+    };
+    let price = json!({"branchPrice": {"productId": "tea", "priceMinor": 2}});
+    let gone = json!({"delete": {"kind": "product", "id": "milk"}});
+    for edits in [
+        json!([put("tea"), put("milk")]),
+        json!([gone, put("jam"), {"branchId": "branch", "put": price}]),
+    ] {
+        let edits = json!({"shopId": "shop", "edits": edits});
+        let answer = node.admin("/v1/admin/catalog", edits).await;
+        assert_eq!(answer.status, 200, "{}", answer.json());
+    }
     Rows(node.rows().into_iter().collect())
 }
 
@@ -76,7 +95,7 @@ async fn an_honest_database_is_clean_and_counted() {
     let (report, laws) = laws(&honest().await).await;
     assert_eq!(laws, [""; 0], "{:?}", report.problems);
     let counts: Vec<u64> = report.counts().into_iter().map(|(_, count)| count).collect();
-    assert_eq!(counts, [2, 2, 83, 81, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0]);
+    assert_eq!(counts, [2, 2, 83, 81, 0, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
 }
 
 fn is(kind: fn(&Key) -> bool, rows: &Rows) -> Key {
@@ -291,10 +310,76 @@ const LEDGER: &[Case] = &[
     ),
 ];
 
+const CATALOG: &[Case] = &[
+    (
+        "entity altered",
+        |rows| {
+            let item = item(rows, |item| item.content.is_some());
+            let mut content = item.content.as_deref().expect("content").to_vec();
+            content.push(0);
+            item.content = Some(content.into());
+        },
+        &["CatalogConverges"],
+    ),
+    (
+        "entity deleted without a commit",
+        |rows| item(rows, |item| item.content.is_some()).content = None,
+        &["CatalogConverges"],
+    ),
+    (
+        "entity at another version",
+        |rows| item(rows, |item| item.version == 1).version = 2,
+        &["CatalogConverges"],
+    ),
+    ("entities gone", |rows| drop_all(rows, |key| matches!(key, Key::Item(..))), CONVERGES),
+    ("feed rows gone", |rows| drop_all(rows, |key| matches!(key, Key::Change(..))), CONVERGES),
+    ("feed gone", |rows| drop_all(rows, |key| matches!(key, Key::Feed(..))), CONVERGES),
+    ("sum gone", |rows| drop_all(rows, |key| matches!(key, Key::BranchDigest(..))), CONVERGES),
+    (
+        "feed set back",
+        |rows| {
+            let key = is(|key| matches!(key, Key::Feed(..)), rows);
+            let Some(Record::Feed(feed)) = rows.0.get_mut(&key) else { panic!("a feed") };
+            feed.version = 1;
+        },
+        CONVERGES,
+    ),
+    (
+        "a feed row of another entity",
+        |rows| {
+            let keys = rows.0.keys().filter(|key| matches!(key, Key::Change(_, None, _, _)));
+            let keys: Vec<Key> = keys.copied().collect();
+            let last = rows.0[keys.last().expect("a place in the feed")].clone();
+            rows.0.insert(Key::Change(shop(), None, 1, 7), last);
+        },
+        CONVERGES,
+    ),
+];
+
+const CONVERGES: &[&str] = &["CatalogConverges"];
+
+fn shop() -> ShopId {
+    ShopId::parse("shop").expect("a name")
+}
+
+fn drop_all(rows: &mut Rows, which: fn(&Key) -> bool) {
+    let before = rows.0.len();
+    rows.0.retain(|key, _| !which(key));
+    assert!(rows.0.len() < before, "there was something to lose");
+}
+
+fn item(rows: &mut Rows, which: fn(&Item) -> bool) -> &mut Item {
+    let mut items = rows.0.values_mut().filter_map(|record| match record {
+        Record::Item(item) => Some(item),
+        _ => None,
+    });
+    items.find(|item| which(item)).expect("such an entity")
+}
+
 #[tokio::test]
 async fn each_kind_of_damage_breaks_its_law() {
     let honest = honest().await;
-    for (name, damage, expected) in [STOCK, JOURNAL, LEDGER, EDITS].concat() {
+    for (name, damage, expected) in [STOCK, JOURNAL, LEDGER, EDITS, CATALOG].concat() {
         let mut rows = honest.clone();
         damage(&mut rows);
         let (report, laws) = laws(&rows).await;

@@ -10,9 +10,18 @@ use alloc::vec::Vec;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The most bytes a message may have before it is decoded, and the most a decoder may allocate.
+/// The most bytes a message or a row may have before it is decoded, and the most that a decoder of
+/// messages may allocate.
 pub const MESSAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// The most bytes that a decoder counts for one that was written: it counts a number at its full
+/// width, however short it is written.
+const COUNTED_PER_BYTE_MAX: usize = size_of::<u64>();
+/// The most a decoder of rows may allocate. A row that was written must be read, whatever it
+/// holds: a message that asks for so much is refused, and its sender goes on without it.
+const ROW_COUNTED_MAX: usize = COUNTED_PER_BYTE_MAX * MESSAGE_BYTES_MAX;
+
+const _: () = assert!(ROW_COUNTED_MAX <= 16 << 20, "a damaged row takes little memory");
 const _: () = assert!(MESSAGE_BYTES_MAX > 1, "a message has a version and a body");
 const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize, "a length fits in 32 bits");
 
@@ -68,6 +77,24 @@ pub fn is_encoded<T: Serialize>(version: u8, value: &T, bytes: &[u8]) -> bool {
 /// # Errors
 /// [`DecodeError`]; any bytes at all may be given.
 pub fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    decode_with(version, bytes, config())
+}
+
+/// Reads back a row that [`encode`] wrote with the same `version`: all of them, if they have no
+/// more than [`MESSAGE_BYTES_MAX`] bytes.
+///
+/// # Errors
+/// [`DecodeError`]; any bytes at all may be given.
+pub fn decode_row<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, DecodeError> {
+    let config = bincode::config::standard().with_limit::<ROW_COUNTED_MAX>();
+    decode_with(version, bytes, config)
+}
+
+fn decode_with<T: DeserializeOwned>(
+    version: u8,
+    bytes: &[u8],
+    config: impl bincode::config::Config,
+) -> Result<T, DecodeError> {
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(DecodeError::Length);
     }
@@ -76,7 +103,7 @@ pub fn decode<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, Decod
         return Err(DecodeError::Version(found));
     }
     let (value, used) =
-        bincode::serde::decode_from_slice(body, config()).map_err(|_| DecodeError::Shape)?;
+        bincode::serde::decode_from_slice(body, config).map_err(|_| DecodeError::Shape)?;
     assert!(used <= body.len(), "a decoder reads only what it is given");
     assert!(body.len() < MESSAGE_BYTES_MAX, "the version counts towards the bound");
     if used == body.len() { Ok(value) } else { Err(DecodeError::Trailing) }

@@ -205,9 +205,10 @@ fn print_report(summaries: &[Summary], args: &Run) {
         println!("No law was broken. Digest {}.", digests(summaries));
     }
     println!(
-        "Replay a seed: cargo run --release -p counterfoil-sim -- replay {} --level {}",
+        "Replay a seed: cargo run --release -p counterfoil-sim -- replay {} --level {}{}",
         args.from,
         summaries.first().map_or("model", |summary| summary.level.as_str()),
+        args.shaping(),
     );
 }
 
@@ -232,7 +233,6 @@ fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<
     let file = folder.join(format!("{}-{}-{seed}.json", violation.law, job.level.as_str()));
     std::fs::write(&file, serde_json::to_vec_pretty(&small)?)
         .with_context(|| format!("cannot write {}", file.display()))?;
-    let sales = args.sales.as_ref().map(|file| format!(" --sales {}", file.display()));
     eprintln!(
         "{} faults, {} tills after {runs} runs. Replay it:\n  cargo run --release -p \
          counterfoil-sim -- replay {} --level {}{}",
@@ -240,7 +240,7 @@ fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<
         small.tills,
         file.display(),
         job.level.as_str(),
-        sales.unwrap_or_default(),
+        args.shaping(),
     );
     Ok(())
 }
@@ -293,9 +293,60 @@ fn load(file: &Path, size: Size) -> anyhow::Result<Arc<Sales>> {
     Ok(Arc::new(Sales::load(file, tills)?))
 }
 
+impl Run {
+    /// The arguments that shape a run, as the command line takes them: without them a seed is
+    /// another run.
+    fn shaping(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::new();
+        for (name, value) in
+            [("terminals", self.size.terminals.into()), ("seconds", self.size.seconds)]
+        {
+            if value > 0_u64 {
+                let _ = write!(text, " --{name} {value}");
+            }
+        }
+        if let Some(file) = &self.sales {
+            let _ = write!(text, " --sales {}", file.display());
+        }
+        text
+    }
+}
+
 impl Size {
     fn shape(self) -> Shape {
         let seconds = if self.seconds == 0 { 60 } else { self.seconds };
         Shape { tills: self.terminals, chaos_ms: seconds * 1000 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replay_names_whatever_shaped_the_run() {
+        for (arguments, expected) in [
+            (&["sim", "run"][..], " --seconds 60"),
+            (
+                &[
+                    "sim",
+                    "run",
+                    "--terminals",
+                    "9",
+                    "--seconds",
+                    "7",
+                    "--sales",
+                    "a.csv",
+                    "--jobs",
+                    "1",
+                ],
+                " --terminals 9 --seconds 7 --sales a.csv",
+            ),
+        ] {
+            let cli = Cli::try_parse_from(arguments).expect("arguments");
+            let Some(Command::Run(run)) = cli.command else { panic!("a run") };
+            assert_eq!(run.shaping(), expected);
+        }
     }
 }

@@ -45,6 +45,12 @@ pub enum StoreError {
         /// What is in use.
         path: PathBuf,
     },
+    /// There is no store at that place, and none was made. The caller corrects the place.
+    #[error("there is no store at {location}: check its name; nothing was made there")]
+    Absent {
+        /// Where it was looked for.
+        location: String,
+    },
     /// This machine or this version cannot keep the engine's promise, so it was not opened. The
     /// caller follows the advice in `why`; waiting does not help.
     #[error("the store cannot be used here: {why}")]
@@ -64,6 +70,7 @@ impl StoreError {
             | Self::Unknown { .. }
             | Self::Damaged { .. }
             | Self::Locked { .. }
+            | Self::Absent { .. }
             | Self::Unsupported { .. } => "POS_SYNC_STORAGE_FAILED",
         }
     }

@@ -87,6 +87,24 @@ impl fmt::Display for Location {
 }
 
 impl Location {
+    /// Opens the store, which must be there: whoever wants to look at a store, or to change what is
+    /// in it, has mistyped its place otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`], and nothing is made; or that of the engine.
+    pub fn open_existing(&self) -> Result<AnyEngine, StoreError> {
+        let exists = match self {
+            Self::Sled(path) => Sled::exists(path),
+            Self::Redb(path) => path.exists(),
+            Self::Memory => {
+                let why = "memory: begins empty and ends with its process; name sled:PATH or \
+                           redb:PATH";
+                return Err(StoreError::unsupported(why));
+            }
+        };
+        if exists { self.open() } else { Err(StoreError::Absent { location: self.to_string() }) }
+    }
+
     /// Opens the store, or creates it.
     ///
     /// # Errors

@@ -1,14 +1,16 @@
 //! Who speaks: decided from the headers alone, before the body is read.
 //!
-//! It spares the node the work for strangers. What counts is the machine's own decision in the
-//! transaction, so a revocation holds from its commit on, whatever was under way.
+//! It spares the node the work for strangers. What counts for whatever goes to the committer is the
+//! machine's own decision in the transaction; what is answered from committed rows alone has no
+//! transaction, so there the terminal's row is read. Either way a revocation holds from its commit
+//! on, whatever was under way.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::http::HeaderMap;
 use counterfoil_protocol::cloud::row::{Record, Terminal};
-use counterfoil_protocol::cloud::{Caller, Key};
+use counterfoil_protocol::cloud::{Caller, Key, Site};
 use counterfoil_protocol::identity::TerminalId;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::time::Millis;
@@ -24,8 +26,9 @@ const SEEN_MAX: usize = 100_000;
 /// The terminals that were seen, so that a push does not wait for a commit under way just to read
 /// a row that hardly ever changes.
 ///
-/// A stale row does no harm: one that admits is judged again in the transaction, one that does not
-/// is read again first, and one that the transaction contradicts is forgotten.
+/// A stale row does no harm, because only routes that end in a transaction look here: one that
+/// admits is judged again in the transaction, one that does not is read again first, and one that
+/// the transaction contradicts is forgotten.
 #[derive(Debug, Default)]
 pub(super) struct Seen(Mutex<BTreeMap<TerminalId, Terminal>>);
 
@@ -52,24 +55,52 @@ impl Seen {
     }
 }
 
-/// Authenticates a till and takes one request from its rate.
+/// Authenticates a till by its committed row, and takes one request from its rate.
 pub(super) async fn till<Q: Reads>(node: &Node<Q>, headers: &HeaderMap) -> Result<Caller, Problem> {
-    let presented = headers
+    let presented = presented(headers)?;
+    let now = node.parts.clock.now();
+    let terminal = admitted(node, presented, now).await?;
+    caller(node, presented, terminal.site, now)
+}
+
+/// Authenticates a till whose request the committer judges again, and takes one request from its
+/// rate: what this node remembers of the till will do. Never for an answer without a transaction.
+pub(super) async fn till_to_be_judged<Q: Reads>(
+    node: &Node<Q>,
+    headers: &HeaderMap,
+) -> Result<Caller, Problem> {
+    let presented = presented(headers)?;
+    let now = node.parts.clock.now();
+    let seen = node.seen.get(presented.terminal);
+    let terminal = match seen.filter(|seen| seen.admits(now, presented.secret).is_ok()) {
+        Some(terminal) => terminal,
+        None => {
+            let terminal = admitted(node, presented, now).await?;
+            node.seen.put(presented.terminal, terminal.clone());
+            terminal
+        }
+    };
+    caller(node, presented, terminal.site, now)
+}
+
+fn presented(headers: &HeaderMap) -> Result<Presented, Problem> {
+    headers
         .get(header::AUTHORIZATION)
         .and_then(|value| Presented::parse(value.as_bytes()))
-        .ok_or_else(Problem::no_credential)?;
-    let Presented { terminal: id, secret } = presented;
-    let now = node.parts.clock.now();
-    let seen = node.seen.get(id).filter(|terminal| terminal.admits(now, secret).is_ok());
-    let terminal = match seen {
-        Some(terminal) => terminal,
-        None => admitted(node, presented, now).await?,
-    };
+        .ok_or_else(Problem::no_credential)
+}
+
+fn caller<Q>(
+    node: &Node<Q>,
+    Presented { terminal, secret }: Presented,
+    site: Site,
+    now: Millis,
+) -> Result<Caller, Problem> {
     let span = tracing::Span::current();
-    span.record("terminalId", id.as_str());
-    span.record("branchId", terminal.site.branch.as_str());
+    span.record("terminalId", terminal.as_str());
+    span.record("branchId", site.branch.as_str());
     if let Some(limiter) = &node.limiter {
-        limiter.admit(id, now).map_err(|secs| {
+        limiter.admit(terminal, now).map_err(|secs| {
             Problem::new(
                 ErrorCode::RateLimited,
                 "this terminal asks too often: wait as `Retry-After` says, then go on",
@@ -77,7 +108,7 @@ pub(super) async fn till<Q: Reads>(node: &Node<Q>, headers: &HeaderMap) -> Resul
             .retry_after(secs)
         })?;
     }
-    Ok(Caller { terminal: id, secret, site: terminal.site })
+    Ok(Caller { terminal, secret, site })
 }
 
 async fn admitted<Q: Reads>(
@@ -93,7 +124,6 @@ async fn admitted<Q: Reads>(
         return Err(Problem::denied(Denial::UnknownTerminal));
     };
     terminal.admits(now, presented.secret).map_err(Problem::denied)?;
-    node.seen.put(presented.terminal, terminal.clone());
     Ok(terminal)
 }
 

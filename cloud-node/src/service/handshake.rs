@@ -19,7 +19,7 @@ pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Req
 
 async fn handshake<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let caller = auth::till(node, &head.headers).await?;
+    let caller = auth::till_to_be_judged(node, &head.headers).await?;
     let manner = Manner::of(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
     let hello = match manner.form {

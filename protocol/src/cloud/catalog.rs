@@ -1,7 +1,7 @@
 //! The catalog feed: what a shop sells, in the order of its commits.
 //!
 //! > **`CatalogConverges`**: at catalog version V a till's cloud-owned fields equal the cloud's at
-//! > V; versions never go back.
+//! > V; within one history of the cloud, versions never go back.
 //!
 //! * A version is a commit: all that it changed has the same one, and a page never ends in its
 //!   middle. It is taken in the transaction, so whoever reads up to V misses nothing below.
@@ -304,12 +304,13 @@ async fn contents<Q: Query<Cloud>>(
         if item.version != version {
             continue; // changed since: it stands further on in the feed
         }
-        bytes += item.content.as_ref().map_or(0, |content| content.len());
+        let length = item.content.as_ref().map_or(0, |content| content.len());
         let begun = changes.last().is_some_and(|last| last.version == version);
-        if bytes > PAGE_BYTES_MAX && !begun && !changes.is_empty() {
+        if bytes + length > PAGE_BYTES_MAX && !begun && !changes.is_empty() {
             to = version - 1;
             break;
         }
+        bytes += length;
         changes.push(ChangeV1 { id, version, content: item.content });
     }
     while let Some(last) = changes.last()

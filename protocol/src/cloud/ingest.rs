@@ -16,9 +16,10 @@ use super::inbox::{InboxKey, feed};
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
 use super::sessions::Session;
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
+use crate::catalog::EntityId;
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
-use crate::identity::{EventKey, ProductId, SessionId};
+use crate::identity::{EventKey, ProductId, SessionId, ShopId};
 use crate::inbox::{InboxEvent, Reference, relayed_event_id};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
@@ -53,14 +54,21 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
             edited::reads(caller.site.shop, key, edit, keys);
         }
         if cloud.unknown_products == UnknownProducts::Park {
-            let products = event.movements().map(|movement| movement.product);
-            keys.extend(products.map(|product| Key::Product(caller.site.shop, product)));
+            let shop = caller.site.shop;
+            for movement in event.movements() {
+                keys.extend([Key::Product(shop, movement.product), listed(shop, movement.product)]);
+            }
         }
     }
 }
 
 fn session_key(caller: &Caller, event: &Event, session: SessionId) -> Key {
     Key::Session(caller.site.shop, caller.terminal, event.pos(), session)
+}
+
+/// The row by which the shop's catalog makes a product known.
+const fn listed(shop: ShopId, product: ProductId) -> Key {
+    Key::Item(shop, None, EntityId::product(product))
 }
 
 pub(super) fn step(
@@ -301,12 +309,19 @@ impl Ingest<'_, '_> {
             }
         }
         if self.cloud.unknown_products == UnknownProducts::Park {
-            let known = |product| self.rows.get(&Key::Product(shop, product)).is_some();
-            if !event.movements().all(|movement| known(movement.product)) {
+            if !event.movements().all(|movement| self.is_known(shop, movement.product)) {
                 return Fate::Parked(ErrorCode::ProductUnknown);
             }
         }
         Fate::Posted
+    }
+
+    /// Returns whether the product was defined, or is in the shop's catalog and not deleted.
+    fn is_known(&self, shop: ShopId, product: ProductId) -> bool {
+        assert_eq!(shop, self.caller.site.shop, "a till sells what its own shop has");
+        let entity = EntityId::product(product);
+        self.rows.get(&Key::Product(shop, product)).is_some()
+            || self.rows.item(shop, None, entity).is_some_and(|item| item.content.is_some())
     }
 
     /// Gives the event its effects: stock movements, what a till's edit may change, totals.

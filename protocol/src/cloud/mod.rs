@@ -62,7 +62,7 @@ pub enum UnknownProducts {
     /// Post them: the catalog is kept elsewhere.
     #[default]
     Accept,
-    /// Park the event until the product is defined; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
+    /// Park the event until the product is defined or in the catalog; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
     Park,
 }
 
@@ -420,7 +420,7 @@ impl Persist for Cloud {
     }
 
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
-        let record: Record = codec::decode(row::ROW_VERSION, bytes)
+        let record: Record = codec::decode_row(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "cloud record", why: "its bytes have another shape" })?;
         if !record.belongs_to(key) {
             let why = "it stands under a key of another kind";

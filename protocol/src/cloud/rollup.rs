@@ -24,6 +24,10 @@ pub const PUSHES_MAX: usize = 1_024;
 /// The most products that one roll-up takes, unless a single push moved more.
 pub const PRODUCTS_MAX: usize = 4_096;
 
+/// How many rows of movements are read at a time: each may have a megabyte.
+const PAGE_ROWS: usize = 32;
+
+const _: () = assert!(PAGE_ROWS > 1, "a page gets beyond the row that it begins after");
 const _: () = assert!(PUSHES_MAX > 0, "a roll-up takes something");
 const _: () = assert!(PUSHES_MAX <= PRODUCTS_MAX, "each push can bring a product of its own");
 const _: () = assert!(LINES_MAX <= PRODUCTS_MAX, "the largest event is rolled up within the bound");
@@ -43,6 +47,26 @@ impl RollUp {
         self.pushes.len()
     }
 
+    /// Takes a push along, unless there is no room for it.
+    fn takes(&mut self, key: Key, record: Record) -> bool {
+        let (Key::Movements(shop, branch, first), Record::Movements(moved)) = (key, record) else {
+            unreachable!("a store gives each key a record of its kind")
+        };
+        assert_eq!(Site { shop, branch }, self.site, "a branch sees its own movements only");
+        let full = self.products.len() + moved.len() > PRODUCTS_MAX;
+        if self.pushes.len() == PUSHES_MAX || (full && !self.is_empty()) {
+            return false;
+        }
+        self.pushes.push(first);
+        self.products.extend(moved.iter().map(|moved| moved.product));
+        assert!(self.pushes.len() <= PUSHES_MAX, "a roll-up takes so many pushes");
+        assert!(
+            self.products.len() <= PRODUCTS_MAX || self.pushes.len() == 1,
+            "only a push that moved more is taken alone"
+        );
+        true
+    }
+
     /// Returns whether there is nothing to do; [`plan`] makes none like that.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
@@ -58,24 +82,22 @@ pub async fn plan<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Option<RollU
     let [from, until] =
         [0, 0xff].map(|end| Key::Movements(site.shop, site.branch, ServerId(Hash([end; 32]))));
     let mut rolled = RollUp { site, pushes: Vec::new(), products: BTreeSet::new() };
-    for (key, record) in query.scan(&from, &until, PUSHES_MAX).await? {
-        let (Key::Movements(shop, branch, first), Record::Movements(moved)) = (key, record) else {
-            unreachable!("a store gives each key a record of its kind")
-        };
-        assert_eq!(Site { shop, branch }, site, "a branch sees its own movements only");
-        let full = rolled.products.len() + moved.len() > PRODUCTS_MAX;
-        if full && !rolled.pushes.is_empty() {
-            break;
+    let mut next = from;
+    loop {
+        let page = query.scan(&next, &until, PAGE_ROWS).await?;
+        let last = page.len() < PAGE_ROWS;
+        for (key, record) in page {
+            // A page begins with the row that the one before ended with.
+            let again = key == next && !rolled.is_empty();
+            if !again && !rolled.takes(key, record) {
+                return Ok(Some(rolled));
+            }
+            next = key;
         }
-        rolled.pushes.push(first);
-        rolled.products.extend(moved.iter().map(|moved| moved.product));
+        if last {
+            return Ok((!rolled.is_empty()).then_some(rolled));
+        }
     }
-    assert!(rolled.pushes.len() <= PUSHES_MAX, "a scan keeps its limit");
-    assert!(
-        rolled.products.len() <= PRODUCTS_MAX || rolled.pushes.len() == 1,
-        "only a push that moved more is taken alone"
-    );
-    Ok((!rolled.is_empty()).then_some(rolled))
 }
 
 pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {

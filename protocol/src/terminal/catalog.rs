@@ -2,7 +2,7 @@
 //! of the cloud's fields becomes true here.
 //!
 //! > **`CatalogConverges`**: at catalog version V a till's cloud-owned fields equal the cloud's at
-//! > V; versions never go back.
+//! > V; within one history of the cloud, versions never go back.
 //!
 //! | where the till stands | it wants | then |
 //! |---|---|---|

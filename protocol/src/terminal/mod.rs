@@ -338,7 +338,7 @@ impl Persist for Terminal {
     }
 
     fn record_from_bytes(key: &Key, bytes: &[u8]) -> Result<Record, Damaged> {
-        let record: Record = codec::decode(row::ROW_VERSION, bytes)
+        let record: Record = codec::decode_row(row::ROW_VERSION, bytes)
             .map_err(|_| Damaged { what: "till record", why: "its bytes have another shape" })?;
         if !record.belongs_to(key) {
             let why = "it stands under a key of another kind";

@@ -8,7 +8,7 @@ use super::answered::RETRY_CAP;
 use super::row::{Attention, Closed, Entry, Meta, Queued, State};
 use super::{Adoption, Key, Record, Terminal};
 use crate::event::TEXT_BYTES_MAX;
-use crate::identity::Epoch;
+use crate::identity::{Epoch, LocalEventId, PosId};
 use crate::journal;
 use crate::machine::Query;
 use crate::time::{Millis, Span};
@@ -24,6 +24,10 @@ const QUEUE_PAGE: usize = 256;
 /// How many of them one push takes along.
 pub(crate) const RETRIES_MAX: usize = 64;
 
+/// How many entries are read at a time: each may have half a megabyte.
+const ENTRIES_PAGE: usize = 32;
+
+const _: () = assert!(ENTRIES_PAGE > 0, "each look at a journal gets on");
 const _: () = assert!(ADOPTION_MAX > 0, "each part of a closed history gets on");
 const _: () = assert!(RETRIES_MAX > 0, "a push takes entries that wait along");
 const _: () = assert!(RETRIES_MAX < PUSH_ITEMS_MAX, "a push has room for what is fresh");
@@ -158,15 +162,18 @@ pub async fn batch<Q: Query<Terminal>>(
     }
     assert!(items.len() <= RETRIES_MAX, "retries have their share of a push");
     assert!(items.len() <= limits.items, "a push has so many items and no more");
-    let room = limits.items - items.len();
-    if room > 0 && meta.acked < meta.head {
-        let from = Key::Entry(meta.epoch, meta.acked + 1);
-        let until = Key::Entry(meta.epoch, meta.head + 1);
-        for (key, record) in store.scan(&from, &until, room).await? {
-            let (Key::Entry(_, seq), Record::Entry(entry)) = (key, record) else { continue };
+    let mut next = meta.acked + 1;
+    'pages: while items.len() < limits.items && next <= meta.head {
+        let most = (limits.items - items.len()).min(ENTRIES_PAGE);
+        let page = entries(store, meta.epoch, next, meta.head, most).await?;
+        if page.is_empty() {
+            break;
+        }
+        for (seq, entry) in page {
             if !add(&mut items, &mut bytes, limits, seq, entry) {
-                break;
+                break 'pages;
             }
+            next = seq + 1;
         }
     }
     assert!(items.len() <= limits.items, "a push has so many items and no more");
@@ -177,6 +184,25 @@ pub async fn batch<Q: Query<Terminal>>(
         return Ok(next_due.map_or(Batch::Empty, |wait| Batch::Wait(Span(wait))));
     }
     Ok(Batch::Push(Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items }))
+}
+
+/// Returns the first entries of a history from `first` to `head`: `most` of them, which are few.
+async fn entries<Q: Query<Terminal>>(
+    store: &Q,
+    epoch: Epoch,
+    first: u64,
+    head: u64,
+    most: usize,
+) -> Result<Vec<(u64, Entry)>, Q::Error> {
+    assert!(most > 0 && most <= ENTRIES_PAGE, "entries are read a few at a time");
+    assert!(first > 0 && first <= head, "a journal counts from 1, up to its head");
+    let (first, end) = (Key::Entry(epoch, first), Key::Entry(epoch, head + 1));
+    let page = store.scan(&first, &end, most).await?;
+    let entries = page.into_iter().filter_map(|row| match row {
+        (Key::Entry(_, seq), Record::Entry(entry)) => Some((seq, entry)),
+        _ => None,
+    });
+    Ok(entries.collect())
 }
 
 /// Returns the answered entries of the current history that wait for another try.
@@ -227,9 +253,7 @@ pub async fn adoption<Q: Query<Terminal>>(
     };
     let (from, head) = (closed.epoch, closed.head);
     if closed.next <= head {
-        let first = Key::Entry(from, closed.next);
-        let page = store.scan(&first, &Key::Entry(from, head + 1), ADOPTION_MAX).await?;
-        let entries: Vec<_> = page.into_iter().filter_map(named).collect();
+        let entries = names(store, from, closed.next, head).await?;
         let through = if entries.len() < ADOPTION_MAX { head } else { entries[ADOPTION_MAX - 1].0 };
         assert!(entries.len() <= ADOPTION_MAX, "a scan keeps its limit");
         assert!(through >= closed.next, "each part of a closed history gets on");
@@ -244,6 +268,27 @@ pub async fn adoption<Q: Query<Terminal>>(
     assert!(entries.len() <= ADOPTION_MAX, "an adoption is bounded");
     assert!(closed.queue, "a settled history has nothing left");
     Ok(Some(Adoption { from, entries, through: head }))
+}
+
+/// Returns the names of the first entries of a closed history from `first` on.
+async fn names<Q: Query<Terminal>>(
+    store: &Q,
+    epoch: Epoch,
+    first: u64,
+    head: u64,
+) -> Result<Vec<(u64, PosId, LocalEventId)>, Q::Error> {
+    let mut names = Vec::new();
+    let mut next = first;
+    while names.len() < ADOPTION_MAX && next <= head {
+        let most = (ADOPTION_MAX - names.len()).min(ENTRIES_PAGE);
+        let page = entries(store, epoch, next, head, most).await?;
+        let Some((last, _)) = page.last() else { break };
+        next = last + 1;
+        names.extend(page.into_iter().map(|(seq, entry)| (seq, entry.pos, entry.local_id)));
+    }
+    assert!(names.len() <= ADOPTION_MAX, "an adoption is bounded");
+    assert!(names.is_sorted_by(|a, b| a.0 < b.0), "entries have their order");
+    Ok(names)
 }
 
 /// Returns entries of a closed history that still wait, or need attention.
@@ -284,9 +329,7 @@ async fn leftover<Q: Query<Terminal>>(
     Ok(seqs)
 }
 
-fn named(
-    (key, record): (Key, Record),
-) -> Option<(u64, crate::identity::PosId, crate::identity::LocalEventId)> {
+fn named((key, record): (Key, Record)) -> Option<(u64, PosId, LocalEventId)> {
     match (key, record) {
         (Key::Entry(_, seq), Record::Entry(entry)) => Some((seq, entry.pos, entry.local_id)),
         _ => None,
@@ -310,17 +353,18 @@ pub async fn pending<Q: Query<Terminal>>(
         let fresh = (meta.epoch, meta.acked + 1, meta.head);
         let closed = meta.closed.iter().map(|closed| (closed.epoch, closed.next, closed.head));
         for (epoch, first, head) in closed.chain([fresh]) {
-            if first > head {
-                continue;
-            }
-            let (first, end) = (Key::Entry(epoch, first), Key::Entry(epoch, head + 1));
-            for (key, record) in store.scan(&first, &end, limit).await? {
-                let (Key::Entry(epoch, seq), Record::Entry(entry)) = (key, record) else {
-                    continue;
-                };
-                if !matches!(entry.state, State::Moved(_)) {
-                    let again = Queued { attempts: 0, due: Millis::ZERO, code: None };
-                    found.insert((epoch, seq), Pending::Queued(again));
+            let (mut next, mut looked_at) = (first, 0);
+            while next <= head && looked_at < limit {
+                let most = (limit - looked_at).min(ENTRIES_PAGE);
+                let page = entries(store, epoch, next, head, most).await?;
+                let Some((last, _)) = page.last() else { break };
+                next = last + 1;
+                looked_at += page.len();
+                for (seq, entry) in page {
+                    if !matches!(entry.state, State::Moved(_)) {
+                        let again = Queued { attempts: 0, due: Millis::ZERO, code: None };
+                        found.insert((epoch, seq), Pending::Queued(again));
+                    }
                 }
             }
         }

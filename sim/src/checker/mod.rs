@@ -1,7 +1,8 @@
 //! The checkers: they see what a node durably stores and what it sends, and nothing else.
 //!
 //! They are fed by every commit of every node (the rows it touched), at both levels of the
-//! simulator, and share no code with what they check but the types of the rows.
+//! simulator. They share with what they check the types of the rows and of the wire, the codec and
+//! the hashes; what an event moves, where a journal stands and what a law says is their own.
 
 mod catalog;
 mod compaction;
@@ -25,6 +26,7 @@ use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
+use counterfoil_protocol::wire::event::{BodyV1, EventV1, TradeV1};
 
 use self::catalog::History;
 use self::inbox::{Inbox, Inboxes};
@@ -237,7 +239,7 @@ impl Checker {
             key,
             payload: entry.payload_hash,
             site: Site { shop, branch },
-            moves: event.movements().map(|moved| (moved.product, moved.delta.0)).collect(),
+            moves: moves(&EventV1::from_event(&event)),
         };
         self.committed.insert(fact, committed);
         let owner = &mut self.devices[device];
@@ -463,6 +465,24 @@ impl Checker {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.committed.len() as u64
+    }
+}
+
+/// What an event moves, read from its wire form: the code under test has its own reading.
+fn moves(event: &EventV1) -> Vec<(ProductId, i64)> {
+    let lines = |trade: &TradeV1, sign: i64| -> Vec<(ProductId, i64)> {
+        trade.lines.iter().map(|line| (line.product_id, sign * line.quantity_milli)).collect()
+    };
+    match &event.body {
+        BodyV1::Sale(trade) => lines(trade, -1),
+        BodyV1::Refund(refund) => lines(&refund.trade, 1),
+        BodyV1::Adjustment(adjusted) => {
+            adjusted.lines.iter().map(|line| (line.product_id, line.delta_milli)).collect()
+        }
+        BodyV1::SessionOpened(_)
+        | BodyV1::CashMoved(_)
+        | BodyV1::SessionClosed(_)
+        | BodyV1::CatalogEdited(_) => Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Figures;
-use counterfoil_protocol::hash::genesis;
+use counterfoil_protocol::hash::{genesis, payload_hash};
 use counterfoil_protocol::identity::{ProductId, TerminalId};
 use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::row::Seen;
@@ -134,11 +134,14 @@ impl Checker {
                 let Some(committed) = self.committed.get(fact) else { continue };
                 let (key, hash) = (committed.key, committed.payload);
                 let held = match rows.get(&cloud::Key::Ledger(key)).map(Arc::as_ref) {
-                    Some(cloud::Record::Ledger(row)) => row.payload_hash == hash,
+                    Some(cloud::Record::Ledger(row)) => payload_hash(&row.payload) == hash,
                     _ => false,
                 };
                 // A name that was used twice (B.2): the second content is kept beside the first.
-                let kept = rows.contains_key(&cloud::Key::Conflict(key, hash));
+                let kept = match rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref) {
+                    Some(cloud::Record::Conflict(kept)) => payload_hash(&kept.payload) == hash,
+                    _ => false,
+                };
                 self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
                     format!("{key} was committed on device {number} and is not in the cloud")
                 })?;

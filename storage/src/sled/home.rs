@@ -26,6 +26,13 @@ pub(super) struct Home {
 }
 
 impl Home {
+    /// Returns whether a store lies there, whole or not.
+    pub(super) fn exists(path: &Path) -> bool {
+        let entries = fs::read_dir(path).into_iter().flatten().flatten();
+        let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.any(|name| name == CURRENT || number(&name).is_some())
+    }
+
     /// Takes the lock, and creates what is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |error| StoreError::before_write("the store's directory", &error);

@@ -63,6 +63,12 @@ pub struct Compacted {
 }
 
 impl Sled {
+    /// Returns whether a store lies in the directory `path`, whole or not.
+    #[must_use]
+    pub fn exists(path: &Path) -> bool {
+        Home::exists(path)
+    }
+
     /// Opens or creates the store in the directory `path`.
     ///
     /// # Errors
