@@ -205,8 +205,8 @@ impl Checker {
             })?;
             let Some((shop, note)) = noted else { continue };
             let changes = edit.changes().to_vec();
-            // Several may be decided at one version, by edits of several tills: one has taken it, the
-            // others came after and changed nothing.
+            // Edits of several tills may be decided at one version: one has taken it, the others
+            // came after and changed nothing.
             decided.push((note.version, row.seq, shop, Decided { key: *key, note, changes }));
         }
         let rest = notes.into_keys().next();
