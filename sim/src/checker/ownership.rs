@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use counterfoil_protocol::catalog::{Entity, EntityId, FieldChange};
 use counterfoil_protocol::cloud::row::Fate;
-use counterfoil_protocol::cloud::{self, EditNote};
+use counterfoil_protocol::cloud::{self, EditNote, FieldNote};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::identity::{BranchId, EventKey, ShopId};
 use counterfoil_protocol::terminal;
@@ -92,20 +92,28 @@ fn read(id: EntityId, content: &[u8]) -> Option<EntityV1> {
     Entity::from_canonical(id, content).ok().map(|entity| entity.to_wire())
 }
 
+/// What became of a field, and what stood there before if a till may write it.
+type Became = (EditOutcome, Option<FieldValueV1>);
+
+fn became(field: &FieldNote) -> Became {
+    (field.outcome, field.stood.clone().filter(|_| simple(&field.to)))
+}
+
 /// Makes of an entity what the law says, and returns what must have become of each field.
-fn laid(known: bool, entity: &mut Option<EntityV1>, changes: &[FieldChange]) -> Vec<EditOutcome> {
+fn laid(known: bool, entity: &mut Option<EntityV1>, changes: &[FieldChange]) -> Vec<Became> {
     let mut outcomes = Vec::new();
     for change in changes {
         let (from, to) = (change.from().to_wire(), change.to().to_wire());
         outcomes.push(match entity {
-            _ if !simple(&to) => EditOutcome::ServerOwned,
-            None if known => EditOutcome::Deleted,
-            None => EditOutcome::Unknown,
+            _ if !simple(&to) => (EditOutcome::ServerOwned, None),
+            None if known => (EditOutcome::Deleted, None),
+            None => (EditOutcome::Unknown, None),
             Some(entity) => {
                 let stood = slot(entity, &to, None);
                 slot(entity, &to, Some(&to));
                 let same = stood == from || stood == to;
-                if same { EditOutcome::Taken } else { EditOutcome::Overwrote }
+                let outcome = if same { EditOutcome::Taken } else { EditOutcome::Overwrote };
+                (outcome, Some(stood))
             }
         });
     }
@@ -131,7 +139,7 @@ impl Checker {
                 .entry((*shop, note.entity))
                 .or_insert_with(|| books.entity(*shop, note.entity));
             let outcomes = laid(known, entity, changes);
-            let told: Vec<_> = note.fields.iter().map(|field| field.outcome).collect();
+            let told: Vec<_> = note.fields.iter().map(became).collect();
             self.tally.check(Law::OwnershipHolds, at_ms, told == outcomes, || {
                 format!("the edit {key} is noted as {told:?} and should be {outcomes:?}")
             })?;
@@ -197,14 +205,15 @@ impl Checker {
             })?;
             let Some((shop, note)) = noted else { continue };
             let changes = edit.changes().to_vec();
-            // Several may be decided at one version: only the first of them can have taken it.
+            // Edits of several tills may be decided at one version: one has taken it, the others
+            // came after and changed nothing.
             decided.push((note.version, row.seq, shop, Decided { key: *key, note, changes }));
         }
         let rest = notes.into_keys().next();
         self.tally.check(Law::OwnershipHolds, at_ms, rest.is_none(), || {
             format!("the edit {rest:?} is decided again, or was never posted")
         })?;
-        decided.sort_by_key(|(version, seq, ..)| (*version, *seq));
+        decided.sort_by_key(|(version, seq, _, one)| (*version, !took(one.note), *seq));
         Ok(decided.into_iter().map(|(_, _, shop, decided)| (shop, decided)).collect())
     }
 
@@ -314,6 +323,12 @@ impl Checker {
     fn histories(&self) -> impl Iterator<Item = &History> {
         std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev())
     }
+}
+
+/// Returns whether an edit has changed anything, as its note says; that is checked in its turn.
+fn took(note: &EditNote) -> bool {
+    let taken = |field: &FieldNote| field.outcome <= EditOutcome::Overwrote;
+    note.fields.iter().any(|field| taken(field) && field.stood.as_ref() != Some(&field.to))
 }
 
 /// Returns whether the till holds an edit of that name, which says that.
