@@ -14,7 +14,7 @@ use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
-use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, SessionId, TerminalId};
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
@@ -88,6 +88,8 @@ struct Device {
     /// What it must get into the cloud.
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
+    /// The register sessions that are open on it.
+    open: BTreeMap<PosId, SessionId>,
     catalog: Option<CatalogState>,
 }
 
@@ -118,6 +120,7 @@ impl Checker {
             identity,
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
+            open: BTreeMap::new(),
             catalog: None,
         });
         self.devices.len() - 1
