@@ -20,8 +20,14 @@ use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
+<<<<<<< HEAD
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
 use counterfoil_protocol::inbox::EventId;
+||||||| c82e367
+use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
+=======
+use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, SessionId, TerminalId};
+>>>>>>> sessions
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
@@ -99,6 +105,8 @@ struct Device {
     /// What it must get into the cloud.
     owed: BTreeSet<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
+    /// The register sessions that are open on it.
+    open: BTreeMap<PosId, SessionId>,
     catalog: Option<CatalogState>,
     /// Whether its catalog was the cloud's at its version, when it was last looked at.
     exact: bool,
@@ -138,6 +146,7 @@ impl Checker {
             identity,
             owed: BTreeSet::new(),
             receipts: BTreeMap::new(),
+            open: BTreeMap::new(),
             catalog: None,
             exact: false,
             edits: Vec::new(),

@@ -143,6 +143,7 @@ impl Checker {
         device: usize,
         event: &Event,
     ) -> Result<Option<InSession>, Violation> {
+        self.belongs(at_ms, device, event)?;
         let Some(session) = event.session() else { return Ok(None) };
         let terminal = self.devices[device].identity.terminal;
         let name = (terminal, event.pos(), session);
@@ -154,6 +155,28 @@ impl Checker {
             closes = Some(facts);
         }
         Ok(Some(InSession { name, sums: of_event(event), closes, opens }))
+    }
+
+    /// A trade belongs to the session that is open on its register, and to no other. (All trades of
+    /// the model are in the currency of its sessions.)
+    fn belongs(&mut self, at_ms: u64, device: usize, event: &Event) -> Result<(), Violation> {
+        let open = &mut self.devices[device].open;
+        let expected = match event.body() {
+            Body::SessionOpened(_) => {
+                open.insert(event.pos(), event.local_id());
+                Some(event.local_id())
+            }
+            Body::SessionClosed(_) => open.remove(&event.pos()),
+            Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) => {
+                open.get(&event.pos()).copied()
+            }
+            Body::Adjustment(_) => None,
+        };
+        let named = event.session();
+        self.tally.check(Law::NoDuplicate, at_ms, named == expected, || {
+            let (pos, id) = (event.pos(), event.local_id());
+            format!("{pos}/{id} names {named:?}, open on its register is {expected:?}")
+        })
     }
 
     /// Returns what a device has committed in a session.
