@@ -6,7 +6,7 @@
 mod catalog;
 mod cloud;
 mod faults;
-mod inbox;
+pub(crate) mod inbox;
 mod link;
 mod till;
 pub(crate) mod work;

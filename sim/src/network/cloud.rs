@@ -16,8 +16,8 @@ use counterfoil_protocol::time::Millis;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::layer::{Layer, inject};
-use super::observe;
 use super::scene::{Errand, Node, Scene, lock};
+use super::{inbox, observe};
 use crate::coverage::Transition;
 use crate::model::START;
 
@@ -131,7 +131,8 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
         Input::EditCatalog(_) => scene.saw(Transition::CatalogEdit),
-        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) | Input::Inbox(_) => {
+        Input::Inbox(_) => inbox::done(&scene, output),
+        Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) => {
             unreachable!("an operator does not sell")
         }
     }

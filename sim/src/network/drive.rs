@@ -19,6 +19,7 @@ use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
 use super::{Disks, Sabotage, cloud, till};
 use crate::coverage::Injected;
 use crate::law::Law;
+use crate::model::inbox::StoreFront;
 use crate::model::{START, work};
 use crate::plan::Plan;
 use crate::rng::Stream;
@@ -41,6 +42,8 @@ pub(super) enum Due {
     Link(usize),
     Enrol(usize),
     DefineProducts(u64),
+    Order,
+    Relay,
     Heal,
 }
 
@@ -49,6 +52,8 @@ pub(super) struct Drive<'a> {
     pub(super) scene: Arc<Scene>,
     pub(super) luck: Stream,
     secrets: Stream,
+    /// The online store.
+    pub(super) front: StoreFront,
     agenda: BTreeMap<(u64, u64), Due>,
     made: u64,
 }
@@ -109,6 +114,7 @@ impl Drive<'_> {
             scene,
             luck: Stream::new(plan.seed, "network/driver", 0),
             secrets: Stream::new(plan.seed, "network/secrets", 0),
+            front: StoreFront::new(plan),
             agenda: BTreeMap::new(),
             made: 0,
         }
@@ -154,6 +160,7 @@ impl Drive<'_> {
                 self.after(plan.chaos_ms * (batch + 1) / 4, Due::DefineProducts(batch));
             }
         }
+        self.start_orders(&plan);
         self.after(plan.chaos_ms, Due::Heal);
     }
 
@@ -206,6 +213,7 @@ impl Drive<'_> {
             if self.scene.is_healed()
                 && now.is_multiple_of(DRAINED_EVERY_MS)
                 && self.scene.tills().iter().all(|slot| slot.drained())
+                && self.inbox_drained()
             {
                 self.check_everything();
                 return;
@@ -228,6 +236,8 @@ impl Drive<'_> {
                 }
             }
             Due::DefineProducts(batch) => self.define_products(batch),
+            Due::Order => self.order(),
+            Due::Relay => self.switch_relay_on(),
             Due::Heal => self.heal(),
         }
     }
@@ -373,6 +383,7 @@ impl Drive<'_> {
         }
         let cloud = &scene.cloud;
         let _opened = observe::open::<Cloud>(&scene, Node::Cloud, &cloud.disk, &cloud.mirror);
+        self.check_inboxes();
         let mirror = lock(&cloud.mirror);
         scene.judge(|checker, at| checker.drained(at, &mirror.rows));
         if let Some(sales) = &scene.sales {

@@ -24,6 +24,7 @@ mod cloud;
 mod disk;
 mod drive;
 mod faults;
+mod inbox;
 mod layer;
 mod observe;
 mod roles;

@@ -26,7 +26,11 @@ impl Role for Cloud {
             .iter()
             .filter_map(|(key, record)| match (*key, record.as_deref()) {
                 (_, Some(cloud::Record::Terminal(terminal))) => Some(terminal.site),
-                (cloud::Key::Movements(shop, branch, _), _) => Some(Site { shop, branch }),
+                (
+                    cloud::Key::Movements(shop, branch, _)
+                    | cloud::Key::Inbox(cloud::InboxKey::Head(shop, branch)),
+                    _,
+                ) => Some(Site { shop, branch }),
                 (_, _) => None,
             })
             .collect()
@@ -52,6 +56,8 @@ pub(super) enum Kind {
     Adopt,
     Answered,
     Retry,
+    /// Inventory events.
+    Inbox,
     /// A greeting was answered, and the cloud has something of this till.
     Welcomed,
     /// Only the till's books: an installation, an opening, a denial or a first welcome.
@@ -71,6 +77,9 @@ impl Role for Terminal {
         let series = count(|key| matches!(key, Key::Series(_)));
         let entries = count(|key| matches!(key, Key::Entry(..)));
         let queue = count(|key| matches!(key, Key::Queue(..)));
+        if loaded.iter().any(|(key, _)| matches!(key, Key::Inbox)) {
+            return Kind::Inbox;
+        }
         match (locals, series, entries, queue) {
             (drafts, 1.., _, _) => Kind::Record(drafts),
             (1.., 0, _, _) => Kind::Adopt,
@@ -131,6 +140,7 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
             cover_answers(scene, commit);
         }
         Kind::Retry => scene.saw(Transition::TillRetry),
+        Kind::Inbox => scene.saw(Transition::TillInbox),
         Kind::Welcomed | Kind::Books if welcome_in => {
             scene.saw(Transition::TillWelcomed);
             cover_welcome(scene, before, now);

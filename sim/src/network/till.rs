@@ -17,7 +17,7 @@ use counterfoil_terminal::witness::{Found, Keeper};
 use super::observe::{self, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
 use super::wire::Dial;
-use super::{cloud, config};
+use super::{cloud, config, inbox};
 use crate::coverage::Transition;
 use crate::law::Law;
 use crate::model::work;
@@ -119,22 +119,29 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
     let mut healed = scene.healed.subscribe();
     loop {
         let text = token.borrow_and_update().clone();
-        let dial = Dial { scene: Arc::clone(&scene), slot: Arc::clone(&slot) };
+        let dial = |greets| Dial { scene: Arc::clone(&scene), slot: Arc::clone(&slot), greets };
         let address = format!("http://{}:{}", cloud::NAME, cloud::PORT);
         let endpoint = Endpoint::parse(&address).expect("it has a port");
-        let transport = Transport::new(dial, endpoint, &text).expect("it is plain text");
+        let other = Transport::new(dial(false), endpoint.clone(), &text).expect("plain text");
+        let transport = Transport::new(dial(true), endpoint, &text).expect("it is plain text");
         let sync = SyncLoop::new(till.clone(), transport, config(scene.sabotage));
         let driving = async {
             let mut sync = std::pin::pin!(sync.run());
+            let mut collect = std::pin::pin!(inbox::collect(&scene, till.clone(), other));
             tokio::select! {
                 biased;
                 _ = &mut sync => return,
+                _ = &mut collect => return,
                 changed = healed.changed() => {
                     changed.expect("the scene outlives its hosts");
                     till.nudge(Nudge::LinkUp);
                 }
             }
-            let _ended = sync.await;
+            tokio::select! {
+                biased;
+                _ = sync => {}
+                _ = collect => {}
+            }
         };
         tokio::select! {
             biased;

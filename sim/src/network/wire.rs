@@ -20,6 +20,8 @@ use crate::coverage::Injected;
 pub(super) struct Dial {
     pub(super) scene: Arc<Scene>,
     pub(super) slot: Arc<TillSlot>,
+    /// Whether greetings go this way: the state of a till's greeting is that of one connection.
+    pub(super) greets: bool,
 }
 
 impl Connector for Dial {
@@ -35,6 +37,7 @@ impl Connector for Dial {
             scene: Arc::clone(&self.scene),
             slot: Arc::clone(&self.slot),
             dead: false,
+            greets: self.greets,
         };
         Ok(TokioIo::new(line))
     }
@@ -46,12 +49,13 @@ pub(super) struct Line {
     scene: Arc<Scene>,
     slot: Arc<TillSlot>,
     dead: bool,
+    greets: bool,
 }
 
 impl Line {
     /// A request begins: the link may lose it, or reset the connection.
     fn begin(&mut self, request: &[u8]) -> io::Result<()> {
-        {
+        if self.greets {
             let mut state = lock(&self.slot.state);
             state.hello_out = request.starts_with(b"POST /v1/handshake");
             state.welcome_in = false;
@@ -88,7 +92,7 @@ impl AsyncRead for Line {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut line.stream).poll_read(cx, buf))?;
-        if buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
+        if line.greets && buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
             let mut state = lock(&line.slot.state);
             state.welcome_in = std::mem::take(&mut state.hello_out);
         }
@@ -103,7 +107,7 @@ impl AsyncWrite for Line {
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
         let line = self.get_mut();
-        if !line.dead && buf.starts_with(b"POST ") {
+        if !line.dead && (buf.starts_with(b"POST ") || buf.starts_with(b"GET ")) {
             line.begin(buf)?;
         }
         if line.dead {
