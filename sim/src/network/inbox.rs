@@ -72,7 +72,14 @@ impl Drive<'_> {
 }
 
 /// Counts what became of an order.
-pub(super) fn done(scene: &Scene, output: &counterfoil_protocol::cloud::Output) {
+pub(super) fn done(
+    scene: &Scene,
+    input: &inbox::Input,
+    output: &counterfoil_protocol::cloud::Output,
+) {
+    if let inbox::Input::Relay { .. } = input {
+        return scene.saw(Transition::InboxRelay);
+    }
     if let counterfoil_protocol::cloud::Output::Inbox(output) = output {
         scene.saw(match output {
             Output::Acked(_) => Transition::InboxAck,
