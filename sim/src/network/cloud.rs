@@ -131,7 +131,7 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
         Input::EditCatalog(_) => scene.saw(Transition::CatalogEdit),
-        Input::Inbox(input) => inbox::done(&scene, &input, output),
+        Input::Inbox(input) => inbox::done(scene, &input, output),
         Input::Hello { .. } | Input::Push { .. } | Input::RollUp(_) => {
             unreachable!("an operator does not sell")
         }
