@@ -60,7 +60,7 @@ fn page() -> PendingPage {
     };
     let events = (300..).zip(&events()).map(event).collect();
     PendingPage {
-        after: 17,
+        after: Cursor { seq: 17, chain: hash(8) },
         to: Cursor { seq: 302, chain: hash(10) },
         head: 303,
         acked: 16,
@@ -225,7 +225,7 @@ fn a_page_keeps_its_bounds_and_its_order() {
     let order = Err(MessageError::Order);
     assert_eq!(check(&|page| page.events.swap(0, 1)), order);
     assert_eq!(check(&|page| page.events[1].at.seq = 300), order);
-    assert_eq!(check(&|page| page.after = 300), order);
+    assert_eq!(check(&|page| page.after.seq = 300), order);
     assert_eq!(check(&|page| page.to.seq = 300), order);
     assert_eq!(check(&|page| page.head = 301), order);
     assert_eq!(check(&|page| page.acked = 304), order);

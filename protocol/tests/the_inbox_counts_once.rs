@@ -60,11 +60,11 @@ fn the_cloud_appends_and_knows_what_is_not_acknowledged() {
     let ids: std::collections::BTreeSet<_> = shop.events("mitte").iter().map(|e| e.id).collect();
     assert_eq!(ids.len(), 7, "each event has a name of its own");
     let page = shop.page(&counter.caller, None, 9);
-    assert_eq!((page.after, page.to.seq, page.head, page.acked), (0, 7, 7, 0));
+    assert_eq!((page.after.seq, page.to.seq, page.head, page.acked), (0, 7, 7, 0));
     let fourth = Ack { through: page.events[3].at };
     assert_eq!(shop.ack(&counter.caller, &fourth), AckAnswer { through: 4, known: true });
     let page = shop.page(&counter.caller, None, 9);
-    assert_eq!((page.after, page.events.len(), page.acked), (4, 3, 4));
+    assert_eq!((page.after.seq, page.events.len(), page.acked), (4, 3, 4));
     // A late acknowledgement takes nothing back, and one of another inbox says nothing.
     let first = Ack { through: Cursor { seq: 1, chain: before[0].chain } };
     assert_eq!(shop.ack(&counter.caller, &first), AckAnswer { through: 4, known: true });
@@ -151,6 +151,28 @@ fn a_restored_cloud_cannot_pass_other_events_off_as_known() {
     let mut empty = Shop::new();
     empty.till("mitte", "T-1");
     assert!(restart(&empty, &counter));
+}
+
+/// S0.4: an answer that was long on its way may be of another history than the till stands in.
+#[test]
+fn an_old_answer_of_another_history_is_left() {
+    let mut shop = Shop::new();
+    let mut counter = shop.till("mitte", "T-1");
+    let mut restored = shop.clone();
+    shop.place(&order("mitte", "lost", 1, &[("tea", 1)]));
+    let first = shop.pending(&counter.caller, Some(counter.wanted()), 1);
+    // Another life of the same till asked a cloud that had lost that order.
+    let mut other = counter.clone();
+    restored.place(&order("mitte", "a", 2, &[("milk", 1)]));
+    restored.place(&order("mitte", "b", 3, &[("milk", 1)]));
+    other.deliver(restored.pending(&other.caller, Some(other.wanted()), 1));
+    let second = restored.pending(&other.caller, Some(other.wanted()), 1);
+    counter.deliver(first);
+    let standing = counter.deliver(second);
+    assert_eq!((standing.applied, standing.cursor), (0, 1), "place 1 was another event's there");
+    restored.collect(&mut counter, 9);
+    assert_eq!(counter.stock("milk"), -2_000, "so nothing is missed");
+    counter.stock_is_sum();
 }
 
 /// S0.5: each applied event is a movement with its source and its reference.
@@ -405,7 +427,7 @@ fn siblings_hear_of_each_other_if_they_are_to() {
     };
     let events = vec![event(0), event(1)];
     let to = events[1].at;
-    let page = PendingPage { after: 0, to, head: 2, acked: 0, events };
+    let page = PendingPage { after: Cursor::default(), to, head: 2, acked: 0, events };
     let mut fresh = shop.till("mitte", "T-1");
     assert_eq!(fresh.deliver(PendingAnswer::Page(page)).applied, 1, "its own is its own");
     shop.relay("mitte", false);

@@ -80,7 +80,7 @@ async fn answer<Q: Reads>(
     let manner = Manner::accepted(headers);
     Ok(match &answer {
         PendingAnswer::Page(page) => {
-            tracing::debug!(after = page.after, events = page.events.len(), "pending events");
+            tracing::debug!(after = page.after.seq, events = page.events.len(), "pending events");
             let told = Told {
                 after: page.after,
                 to: page.to,
@@ -120,7 +120,7 @@ async fn take<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Pr
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Told {
-    after: u64,
+    after: Cursor,
     to: Cursor,
     head: u64,
     acked: u64,

@@ -117,7 +117,7 @@ pub struct Delivered {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DeliveredPage {
-    after: u64,
+    after: Cursor,
     /// How far these events reach; none if that is not beyond `after`.
     to: Option<Cursor>,
     head: u64,
@@ -148,7 +148,7 @@ pub fn read(answer: PendingAnswer) -> Delivered {
     }
     events.sort_unstable_by_key(InboxEvent::order);
     let to = if unreadable { reached } else { Some(page.to) };
-    let to = to.filter(|to| to.seq > page.after);
+    let to = to.filter(|to| to.seq > page.after.seq);
     assert!(events.len() <= page.events.len(), "nothing is made up");
     assert_eq!(events.len() < page.events.len(), unreadable, "nothing else is left out");
     assert!(to.is_none_or(|to| to.seq <= page.to.seq), "nobody is further than the page");
@@ -249,8 +249,9 @@ fn deliver(
         unreadable: page.unreadable,
         restarted: false,
     };
-    if page.after != state.cursor.seq {
-        return standing; // an answer to another question
+    // An answer to another question: of another place, or of the same number in another history.
+    if page.after != state.cursor {
+        return standing;
     }
     for event in &page.events {
         standing.applied += u32::from(apply(rows, now, meta, &mut state, event));

@@ -133,8 +133,9 @@ pub struct PendingV1 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PendingPage {
-    /// The place that was asked from.
-    pub after: u64,
+    /// The place that was asked from: with its chain hash, as an answer that was long on its way
+    /// may be of another history than the till stands in by now.
+    pub after: Cursor,
     /// The place that this page reaches.
     pub to: Cursor,
     /// The last place of the inbox.
@@ -190,13 +191,13 @@ impl PendingPage {
         let within = self
             .events
             .iter()
-            .all(|event| self.after < event.at.seq && event.at.seq <= self.to.seq);
+            .all(|event| self.after.seq < event.at.seq && event.at.seq <= self.to.seq);
         let rising = self.events.is_sorted_by(|a, b| a.at.seq < b.at.seq);
-        let forward = self.after <= self.to.seq && self.to.seq <= self.head;
+        let forward = self.after.seq <= self.to.seq && self.to.seq <= self.head;
         if !(within && rising && forward && self.acked <= self.head) {
             return Err(MessageError::Order);
         }
-        let places = self.to.seq - self.after;
+        let places = self.to.seq - self.after.seq;
         assert!(self.events.len() as u64 <= places, "no two events have one place");
         assert!(self.events.is_empty() || places > 0, "a page with events leads on");
         Ok(self)

@@ -20,14 +20,8 @@ use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
-<<<<<<< HEAD
-use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
-use counterfoil_protocol::inbox::EventId;
-||||||| c82e367
-use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId};
-=======
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, SessionId, TerminalId};
->>>>>>> sessions
+use counterfoil_protocol::inbox::EventId;
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};

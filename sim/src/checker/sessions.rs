@@ -170,7 +170,7 @@ impl Checker {
             Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) => {
                 open.get(&event.pos()).copied()
             }
-            Body::Adjustment(_) => None,
+            Body::Adjustment(_) | Body::CatalogEdited(_) => None,
         };
         let named = event.session();
         self.tally.check(Law::NoDuplicate, at_ms, named == expected, || {

@@ -10,12 +10,12 @@ use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::session::inbox::{Collector, Input as Heard, Output as Does};
 use counterfoil_protocol::session::{Fault, Nudge};
 use counterfoil_protocol::terminal::inbox as till_inbox;
-use counterfoil_protocol::terminal::{Input, Key, Output, Record};
+use counterfoil_protocol::terminal::{Identity, Input, Key, Output, Record};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::{AckAnswer, Cursor, PendingAnswer};
 
-use super::till::TillHost;
 use super::{Happening, Kind as Asks, Reply, START, World, branch_of, session_config, shop};
+use crate::checker::{CloudRows, TillRows};
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
@@ -28,21 +28,26 @@ pub(super) const COLLECTS_FROM: u64 = 2 << 32;
 const PAGE: usize = 5;
 
 /// The online store: it enters orders, and enters those again that it heard no answer to.
-pub(super) struct StoreFront {
+pub(crate) struct StoreFront {
     rng: Stream,
     placed: Vec<Order>,
     unsure: Option<inbox::Input>,
 }
 
 impl StoreFront {
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let rng = Stream::new(plan.seed, "inbox/orders", 0);
         Self { rng, placed: Vec::new(), unsure: None }
     }
 
+    /// Draws how long it is until the next customer: up to `most`.
+    pub(crate) fn wait(&mut self, most: u64) -> u64 {
+        self.rng.between(1, most)
+    }
+
     /// Draws what customers do: mostly order, sometimes cancel; the store sometimes says it twice,
     /// or uses a number again.
-    fn drawn(&mut self, now_ms: u64, branches: u64) -> inbox::Input {
+    pub(crate) fn drawn(&mut self, now_ms: u64, branches: u64) -> inbox::Input {
         // Orders are made at one time and entered at another.
         let created_at = Millis((START + now_ms).saturating_sub(self.rng.below(600_000)));
         if !self.placed.is_empty() {
@@ -83,13 +88,37 @@ fn drawn_order(rng: &mut Stream, id: OrderId, site: Site, created_at: Millis) ->
     Order::new(site, id, created_at, lines).expect("drawn by the rules")
 }
 
-impl TillHost {
-    fn inbox_cursor(&self) -> Cursor {
-        match self.store.memory.rows().get(&Key::Inbox).map(AsRef::as_ref) {
-            Some(Record::Inbox(state)) => state.cursor,
-            Some(_) | None => Cursor::default(),
-        }
+/// Returns what became of an order.
+pub(crate) fn order_transition(output: &inbox::Output) -> Transition {
+    match output {
+        inbox::Output::Placed { again: false, .. } => Transition::OrderPlaced,
+        inbox::Output::Placed { again: true, .. } => Transition::OrderAgain,
+        inbox::Output::OrderTaken => Transition::OrderTaken,
+        inbox::Output::Cancelled { .. } | inbox::Output::NoSuchOrder => Transition::OrderCancelled,
+        inbox::Output::Set => Transition::StoreBuffer,
+        inbox::Output::Acked(_) => unreachable!("a store acknowledges nothing"),
     }
+}
+
+/// Returns whether a till stands at the end of its branch's inbox, and the cloud knows.
+pub(crate) fn stands_at_head(cloud: &CloudRows, identity: Identity, till: &TillRows) -> bool {
+    let Identity { shop, branch, terminal } = identity;
+    let of_inbox = |key: InboxKey| match cloud.get(&CloudKey::Inbox(key)).map(AsRef::as_ref) {
+        Some(CloudRecord::Inbox(record)) => Some(record),
+        Some(_) | None => None,
+    };
+    let Some(InboxRecord::Head(head)) = of_inbox(InboxKey::Head(shop, branch)) else {
+        return true;
+    };
+    let acked = match of_inbox(InboxKey::Ack(shop, branch, terminal)) {
+        Some(InboxRecord::Ack(acked)) => acked.through,
+        Some(_) | None => 0,
+    };
+    let cursor = match till.get(&Key::Inbox).map(AsRef::as_ref) {
+        Some(Record::Inbox(state)) => state.cursor,
+        Some(_) | None => Cursor::default(),
+    };
+    cursor == Cursor { seq: head.seq, chain: head.chain } && acked == head.seq
 }
 
 impl World {
@@ -232,7 +261,7 @@ impl World {
     /// Customers order and cancel, until the faults end.
     pub(super) fn order(&mut self) -> Result<(), Violation> {
         if !self.healed {
-            let us = self.front.rng.between(1, self.plan.order_every_ms * 2_000);
+            let us = self.front.wait(self.plan.order_every_ms * 2_000);
             self.after(us, Happening::Order);
         } else if self.front.unsure.is_some() {
             self.after(500_000, Happening::Order);
@@ -263,16 +292,7 @@ impl World {
         let [CloudOutput::Inbox(output)] = &outputs[..] else {
             unreachable!("an order has its own answer")
         };
-        self.coverage.saw(match output {
-            inbox::Output::Placed { again: false, .. } => Transition::OrderPlaced,
-            inbox::Output::Placed { again: true, .. } => Transition::OrderAgain,
-            inbox::Output::OrderTaken => Transition::OrderTaken,
-            inbox::Output::Cancelled { .. } | inbox::Output::NoSuchOrder => {
-                Transition::OrderCancelled
-            }
-            inbox::Output::Set => Transition::StoreBuffer,
-            inbox::Output::Acked(_) => unreachable!("a store acknowledges nothing"),
-        });
+        self.coverage.saw(order_transition(output));
         Ok(())
     }
 
@@ -291,25 +311,12 @@ impl World {
 
     /// Every till stands at the end of its branch's inbox, and the cloud knows.
     pub(super) fn inbox_drained(&self) -> bool {
-        let rows = self.cloud.store.memory.rows();
-        let of_inbox = |key: InboxKey| match rows.get(&CloudKey::Inbox(key)).map(AsRef::as_ref) {
-            Some(CloudRecord::Inbox(record)) => Some(record),
-            Some(_) | None => None,
-        };
+        let cloud = self.cloud.store.memory.rows();
         self.front.unsure.is_none()
-            && self.tills.iter().all(|till| {
-                let identity = till.identity;
-                let (shop, branch) = (identity.shop, identity.branch);
-                let Some(InboxRecord::Head(head)) = of_inbox(InboxKey::Head(shop, branch)) else {
-                    return true;
-                };
-                let acked = match of_inbox(InboxKey::Ack(shop, branch, identity.terminal)) {
-                    Some(InboxRecord::Ack(acked)) => acked.through,
-                    Some(_) | None => 0,
-                };
-                let end = Cursor { seq: head.seq, chain: head.chain };
-                till.inbox_cursor() == end && acked == head.seq
-            })
+            && self
+                .tills
+                .iter()
+                .all(|till| stands_at_head(cloud, till.identity, till.store.memory.rows()))
     }
 
     /// The faults have ended: the tills ask what they have missed.

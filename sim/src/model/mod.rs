@@ -8,7 +8,7 @@ mod cloud;
 mod compaction;
 mod edits;
 mod faults;
-mod inbox;
+pub(crate) mod inbox;
 mod link;
 mod sessions;
 mod till;

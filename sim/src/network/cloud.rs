@@ -16,8 +16,8 @@ use counterfoil_protocol::time::Millis;
 use turmoil::net::{TcpListener, TcpStream};
 
 use super::layer::{Layer, inject};
-use super::observe;
 use super::scene::{Errand, Node, Scene, lock};
+use super::{inbox, observe};
 use crate::coverage::Transition;
 use crate::model::START;
 
@@ -131,10 +131,10 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         Input::Revoke { .. } => scene.saw(Transition::CloudRevoke),
         Input::DefineProduct { .. } => scene.saw(Transition::CloudProduct),
         Input::EditCatalog(_) => scene.saw(Transition::CatalogEdit),
+        Input::Inbox(input) => inbox::done(scene, &input, output),
         Input::Hello { .. }
         | Input::Push { .. }
         | Input::RollUp(_)
-        | Input::Inbox(_)
         | Input::Lease { .. }
         | Input::Compact(_)
         | Input::DrawSketchSecret { .. } => {

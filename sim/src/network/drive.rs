@@ -19,6 +19,7 @@ use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
 use super::{Disks, Sabotage, catalog, cloud, till};
 use crate::coverage::Injected;
 use crate::law::Law;
+use crate::model::inbox::StoreFront;
 use crate::model::{START, work};
 use crate::plan::Plan;
 use crate::rng::Stream;
@@ -42,6 +43,8 @@ pub(super) enum Due {
     Enrol(usize),
     DefineProducts(u64),
     EditCatalog,
+    Order,
+    Relay,
     Heal,
 }
 
@@ -52,6 +55,8 @@ pub(super) struct Drive<'a> {
     secrets: Stream,
     /// Whoever edits the catalog.
     pub(super) editor: Stream,
+    /// The online store.
+    pub(super) front: StoreFront,
     agenda: BTreeMap<(u64, u64), Due>,
     made: u64,
 }
@@ -113,6 +118,7 @@ impl Drive<'_> {
             luck: Stream::new(plan.seed, "network/driver", 0),
             secrets: Stream::new(plan.seed, "network/secrets", 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
+            front: StoreFront::new(plan),
             agenda: BTreeMap::new(),
             made: 0,
         }
@@ -161,6 +167,7 @@ impl Drive<'_> {
         if plan.catalog_edit_every_ms > 0 {
             self.after(plan.catalog_edit_every_ms, Due::EditCatalog);
         }
+        self.start_orders(&plan);
         self.after(plan.chaos_ms, Due::Heal);
     }
 
@@ -214,6 +221,7 @@ impl Drive<'_> {
                 && now.is_multiple_of(DRAINED_EVERY_MS)
                 && self.scene.tills().iter().all(|slot| slot.drained())
                 && catalog::followed(&self.scene)
+                && self.inbox_drained()
             {
                 self.check_everything();
                 return;
@@ -237,6 +245,8 @@ impl Drive<'_> {
             }
             Due::DefineProducts(batch) => self.define_products(batch),
             Due::EditCatalog => self.edit_catalog(),
+            Due::Order => self.order(),
+            Due::Relay => self.switch_relay_on(),
             Due::Heal => self.heal(),
         }
     }
@@ -382,6 +392,7 @@ impl Drive<'_> {
         }
         let cloud = &scene.cloud;
         let _opened = observe::open::<Cloud>(&scene, Node::Cloud, &cloud.disk, &cloud.mirror);
+        self.check_inboxes();
         let mirror = lock(&cloud.mirror);
         scene.judge(|checker, at| checker.drained(at, &mirror.rows));
         for slot in slots.iter().filter(|_| scene.plan.catalog_edit_every_ms > 0) {

@@ -26,6 +26,7 @@ mod cloud;
 mod disk;
 mod drive;
 mod faults;
+mod inbox;
 mod layer;
 mod observe;
 mod roles;

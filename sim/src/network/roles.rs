@@ -26,7 +26,11 @@ impl Role for Cloud {
             .iter()
             .filter_map(|(key, record)| match (*key, record.as_deref()) {
                 (_, Some(cloud::Record::Terminal(terminal))) => Some(terminal.site),
-                (cloud::Key::Movements(shop, branch, _), _) => Some(Site { shop, branch }),
+                (
+                    cloud::Key::Movements(shop, branch, _)
+                    | cloud::Key::Inbox(cloud::InboxKey::Head(shop, branch)),
+                    _,
+                ) => Some(Site { shop, branch }),
                 (_, _) => None,
             })
             .collect()
@@ -52,6 +56,8 @@ pub(super) enum Kind {
     Adopt,
     Answered,
     Retry,
+    /// Inventory events.
+    Inbox,
     /// A greeting was answered, and the cloud has something of this till.
     Welcomed,
     /// Only the till's books: an installation, an opening, a denial or a first welcome.
@@ -75,6 +81,9 @@ impl Role for Terminal {
         let queue = count(|key| matches!(key, Key::Queue(..)));
         if count(|key| matches!(key, Key::Catalog)) > 0 {
             return Kind::Catalog;
+        }
+        if loaded.iter().any(|(key, _)| matches!(key, Key::Inbox)) {
+            return Kind::Inbox;
         }
         match (locals, series, entries, queue) {
             (drafts, 1.., _, _) => Kind::Record(drafts),
@@ -137,6 +146,7 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
         }
         Kind::Retry => scene.saw(Transition::TillRetry),
         Kind::Catalog => scene.saw(cover_page(commit)),
+        Kind::Inbox => scene.saw(Transition::TillInbox),
         Kind::Welcomed | Kind::Books if welcome_in => {
             scene.saw(Transition::TillWelcomed);
             cover_welcome(scene, before, now);

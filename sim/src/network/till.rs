@@ -17,7 +17,7 @@ use counterfoil_terminal::witness::{Found, Keeper};
 use super::observe::{self, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
 use super::wire::Dial;
-use super::{catalog, cloud, config};
+use super::{catalog, cloud, config, inbox};
 use crate::coverage::Transition;
 use crate::law::Law;
 use crate::model::work;
@@ -123,19 +123,26 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
     let mut healed = scene.healed.subscribe();
     loop {
         let text = token.borrow_and_update().clone();
+        let other = transport(&scene, &slot, &text, false);
         let transport = transport(&scene, &slot, &text, true);
         let sync = SyncLoop::new(till.clone(), transport, config(scene.sabotage));
         let driving = async {
             let mut sync = std::pin::pin!(sync.run());
+            let mut collect = std::pin::pin!(inbox::collect(&scene, till.clone(), other));
             tokio::select! {
                 biased;
                 _ = &mut sync => return,
+                _ = &mut collect => return,
                 changed = healed.changed() => {
                     changed.expect("the scene outlives its hosts");
                     till.nudge(Nudge::LinkUp);
                 }
             }
-            let _ended = sync.await;
+            tokio::select! {
+                biased;
+                _ = sync => {}
+                _ = collect => {}
+            }
         };
         tokio::select! {
             biased;

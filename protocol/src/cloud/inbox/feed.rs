@@ -94,6 +94,8 @@ pub async fn pending<Q: Query<Cloud>>(
     let head = head(query, site).await?.map_or(0, |head| head.seq);
     let acked = acked(query, site, terminal).await?;
     let after = match after {
+        // Before the first event every inbox is the same.
+        Some(after) if after.seq == 0 => Cursor::default(),
         Some(after) => after,
         None => place(query, site, acked).await?,
     };
@@ -120,13 +122,7 @@ pub async fn pending<Q: Query<Cloud>>(
     assert!(events.len() <= limit, "a page keeps its bound");
     assert!(events.is_sorted_by_key(|event| event.at.seq), "a page is in the inbox's order");
     assert!(events.last().is_none_or(|last| last.at.seq <= to.seq), "a page ends where it says");
-    Ok(PendingAnswer::Page(PendingPage {
-        after: after.seq,
-        to,
-        head,
-        acked: acked.min(head),
-        events,
-    }))
+    Ok(PendingAnswer::Page(PendingPage { after, to, head, acked: acked.min(head), events }))
 }
 
 /// Returns where a branch's inbox ends, if anything is in it.
