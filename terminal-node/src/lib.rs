@@ -11,6 +11,7 @@
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
 //! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
+//! | [`migrate`] | how does the database of an older program become this one's? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -28,6 +29,7 @@ pub mod daemon;
 pub mod drawer;
 pub mod follow;
 pub mod import;
+pub mod migrate;
 pub mod ports;
 pub mod sample;
 pub mod shelf;

@@ -1,9 +1,10 @@
 //! What the till can sell: products of its catalog, with the branch's price laid over the shop's.
 
 use counterfoil_protocol::catalog::{BranchPrice, Entity, EntityId, Kind, Product};
+use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
-use counterfoil_protocol::terminal::{Key, Record, Terminal};
+use counterfoil_protocol::terminal::{Key, Record, Terminal, codes, migrate};
 use serde::Serialize;
 
 use crate::till::{Till, TillError, TillStore, storage_failed};
@@ -49,6 +50,13 @@ pub async fn products<S: TillStore>(
     limit: usize,
 ) -> Result<Vec<OnSale>, TillError> {
     assert!(limit <= PRODUCTS_MAX, "an answer is bounded");
+    if let Ok(code) = Label::parse(text) {
+        let mut exact = indexed(till, code).await?;
+        if !exact.is_empty() {
+            exact.truncate(1);
+            return Ok(exact);
+        }
+    }
     let wanted = text.to_lowercase();
     let reading = till.reading().await?;
     let mut found = Vec::new();
@@ -78,6 +86,51 @@ pub async fn products<S: TillStore>(
             return Ok(found);
         }
     }
+}
+
+/// Returns the active products with exactly this SKU or barcode, in the order of their SKUs: one
+/// look-up, whatever the catalog's size.
+///
+/// Two products may have the same barcode by mistake; then a person chooses. While the database of
+/// an older program is being migrated, one product is looked for in the whole catalog.
+///
+/// # Errors
+/// The store's.
+pub async fn by_code<S: TillStore>(till: &Till<S>, code: Label) -> Result<Vec<OnSale>, TillError> {
+    let found = indexed(till, code).await?;
+    let whole = {
+        let reading = till.reading().await?;
+        migrate::is_complete(&*reading).await.map_err(storage_failed)?
+    };
+    if whole || !found.is_empty() {
+        return Ok(found);
+    }
+    let mut found = products(till, code.as_str(), 1).await?;
+    let is = |text: &String| text == code.as_str();
+    found.retain(|product| is(&product.product_id) || product.barcodes.iter().any(is));
+    Ok(found)
+}
+
+/// Returns the products that the index knows under a code. What is told is the product's own row:
+/// a row of the index that it does not confirm is not believed.
+async fn indexed<S: TillStore>(till: &Till<S>, code: Label) -> Result<Vec<OnSale>, TillError> {
+    let reading = till.reading().await?;
+    let mut ids = codes::find(&*reading, code).await.map_err(storage_failed)?;
+    ids.push(ProductId(code));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = Vec::new();
+    for id in ids.into_iter().map(EntityId::product) {
+        let row = reading.get(&Key::Item(id)).await.map_err(storage_failed)?;
+        let Some(Record::Item(item)) = row else { continue };
+        let Ok(Entity::Product(product)) = Entity::from_canonical(id, &item.content) else {
+            continue;
+        };
+        if product.active && is_exactly(&product, code.as_str()) {
+            found.push(shown(product, own_price(&*reading, id).await?));
+        }
+    }
+    Ok(found)
 }
 
 fn is_exactly(product: &Product, text: &str) -> bool {

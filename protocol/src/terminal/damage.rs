@@ -4,11 +4,13 @@
 //! the database is not used any further. What only several rows together could show is not looked
 //! for here; the steps take it as it is.
 
+use super::migrate::{SCHEMA_VERSION, SCHEMA_VERSION_UNSAID};
 use super::register::{Register, UNSETTLED_MAX};
 use super::row::{
-    CatalogItem, CatalogState, Closed, Entry, Key, KnownInSession, Meta, Record, State,
+    CatalogItem, CatalogState, Closed, CodeIndex, Entry, Key, KnownInSession, Meta, Record, Schema,
+    State,
 };
-use crate::catalog::ENTITY_BYTES_MAX;
+use crate::catalog::{ENTITY_BYTES_MAX, Kind};
 use crate::event::EVENT_BYTES_MAX;
 use crate::identity::Epoch;
 use crate::persist::{COUNT_MAX, EPOCHS_MAX};
@@ -34,11 +36,13 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         Record::Catalog(state) => of_catalog(state),
         Record::Item(item) => of_item(item),
         Record::Register(register) => of_register(register),
+        Record::Schema(schema) => of_schema(schema),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)
         | Record::LocalInSession(_)
         | Record::Closing(_)
+        | Record::Code
         | Record::Series(_)
         | Record::Stock(_) => None,
     }
@@ -117,6 +121,16 @@ fn of_register(register: &Register) -> Option<&'static str> {
         Some("no session counts so far")
     } else {
         None
+    }
+}
+
+/// Of a newer database the version is believed, so that it is refused for what it is.
+fn of_schema(schema: &Schema) -> Option<&'static str> {
+    assert_ne!(SCHEMA_VERSION, SCHEMA_VERSION_UNSAID, "what says a version is newer");
+    match schema.codes {
+        _ if schema.version <= SCHEMA_VERSION_UNSAID => Some("its version is one that no row says"),
+        CodeIndex::Until(Some(id)) if id.kind != Kind::Product => Some("only products are scanned"),
+        CodeIndex::Until(_) | CodeIndex::Whole => None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | register sessions, close of day |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
+//! | [`migrate`] | [`Input::Open`], [`Input::Migrate`] | an older database, step by step |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -16,8 +17,10 @@
 mod adopt;
 mod answered;
 pub mod catalog;
+pub mod codes;
 mod damage;
 mod greeted;
+pub mod migrate;
 mod open;
 pub mod pull;
 mod record;
@@ -120,6 +123,8 @@ pub enum Input {
     Session(SessionDraft),
     /// The cloud has said what it makes of a session; checked.
     SessionVerdict(SessionReport),
+    /// Takes a step of a migration; [`migrate::next`] makes it. The books are its answer.
+    Migrate(migrate::Step),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -221,7 +226,8 @@ impl Machine for Terminal {
     fn reads(&self, input: &Input, keys: &mut ReadSet<Key>) {
         keys.insert(Key::Meta);
         match input {
-            Input::Install { .. } | Input::Open { .. } | Input::Denied(_) => {}
+            Input::Install { .. } | Input::Open { .. } => keys.insert(Key::Schema),
+            Input::Denied(_) => {}
             Input::Record(draft) => record::reads(draft, keys),
             Input::Welcomed { welcome, .. } => greeted::reads(welcome, keys),
             Input::Answered { epoch, answer } => answered::reads(*epoch, answer, keys),
@@ -230,6 +236,7 @@ impl Machine for Terminal {
             Input::CatalogRun(run) => catalog::reads_run(run, keys),
             Input::Session(draft) => register::reads(draft, keys),
             Input::SessionVerdict(report) => register::reads_told(report, keys),
+            Input::Migrate(step) => migrate::reads(step, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -259,6 +266,7 @@ impl Machine for Terminal {
             Input::CatalogRun(run) => catalog::run(rows, run),
             Input::Session(draft) => register::step(rows, now, meta, draft),
             Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
+            Input::Migrate(step) => migrate::step(rows, &meta, step),
         }
     }
 }

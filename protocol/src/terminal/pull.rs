@@ -267,7 +267,9 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Catalog
                 | Key::Item(_)
                 | Key::Register(_)
-                | Key::Closing(..) => {}
+                | Key::Closing(..)
+                | Key::Code(..)
+                | Key::Schema => {}
             }
         }
     }

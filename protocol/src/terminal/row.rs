@@ -13,6 +13,7 @@ use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
+use crate::label::Label;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
@@ -72,6 +73,10 @@ pub enum Key {
     Register(PosId),
     /// A closed session, by its closing event. For ever.
     Closing(PosId, LocalEventId),
+    /// What is scanned of a product. As long as the product has that barcode.
+    Code(Label, ProductId),
+    /// Which version of the tables this is. One row; a database without it is of version 1.
+    Schema,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -101,6 +106,29 @@ pub enum Record {
     Register(Register),
     /// Of [`Key::Closing`].
     Closing(ClosedSession),
+    /// Of [`Key::Code`]: the key says all.
+    Code,
+    /// Of [`Key::Schema`].
+    Schema(Schema),
+}
+
+/// Which version of the tables a database has. Programs of other versions read it before anything
+/// else, so its form never changes: what a later migration has to remember gets a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// A program that does not know it does not open the database.
+    pub version: u32,
+    /// How far the index of barcodes has come.
+    pub codes: CodeIndex,
+}
+
+/// How far the index of barcodes has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeIndex {
+    /// It has every barcode.
+    Whole,
+    /// It has those of the products up to this one, and of each that was changed since.
+    Until(Option<EntityId>),
 }
 
 /// The till's books.
@@ -351,10 +379,12 @@ impl Key {
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
             Self::Register(pos) => to.kind(10).label(pos.0),
             Self::Closing(pos, local_id) => to.kind(11).label(pos.0).label(local_id.0),
+            Self::Code(code, product) => to.kind(17).label(*code).label(product.0),
+            Self::Schema => to.kind(19),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog);
+        let alone = matches!(self, Self::Meta | Self::Catalog | Self::Schema);
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -376,11 +406,13 @@ impl Key {
             }
             10 => Self::Register(PosId(from.label()?)),
             11 => Self::Closing(PosId(from.label()?), LocalEventId(from.label()?)),
+            17 => Self::Code(from.label()?, ProductId(from.label()?)),
+            19 => Self::Schema,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog);
+        let alone = matches!(key, Self::Meta | Self::Catalog | Self::Schema);
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -402,6 +434,8 @@ impl Record {
                 | (Self::LocalInSession(_), Key::Local(..))
                 | (Self::Register(_), Key::Register(_))
                 | (Self::Closing(_), Key::Closing(..))
+                | (Self::Code, Key::Code(..))
+                | (Self::Schema(_), Key::Schema)
         )
     }
 }
@@ -417,6 +451,14 @@ impl Rows<'_, Terminal> {
 }
 
 impl Rows<'_, Terminal> {
+    pub(super) fn schema(&self) -> Option<&Schema> {
+        match self.get(&Key::Schema) {
+            Some(Record::Schema(schema)) => Some(schema),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+
     pub(super) fn catalog(&self) -> Option<&CatalogState> {
         match self.get(&Key::Catalog) {
             Some(Record::Catalog(state)) => Some(state),

@@ -48,7 +48,9 @@ impl Seen {
             | Record::Catalog(_)
             | Record::Item(_)
             | Record::Register(_)
-            | Record::Closing(_) => None,
+            | Record::Closing(_)
+            | Record::Code
+            | Record::Schema(_) => None,
         }
     }
 

@@ -1,9 +1,9 @@
 //! `CatalogConverges`, from what clouds and tills durably store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use counterfoil_protocol::catalog::EntityId;
+use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::terminal::{self, Identity};
@@ -118,6 +118,7 @@ impl Checker {
         });
         let Some(state) = state else { return Ok(()) };
         self.till_items(at_ms, device, written)?;
+        self.till_codes(at_ms, device, rows)?;
         let before = self.devices[device].catalog.replace(state);
         let by_delta = before.is_some_and(|before| before.progress.is_none());
         let risen = !by_delta || before.and_then(|before| before.version) <= state.version;
@@ -146,6 +147,25 @@ impl Checker {
             .any(|history| history.at(site.shop, site.branch, version) == held);
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("a till proves a catalog at version {version} that the cloud never had")
+        })
+    }
+
+    /// The index of barcodes is what the products say, no more and no less.
+    fn till_codes(&mut self, at_ms: u64, device: usize, rows: &TillRows) -> Result<(), Violation> {
+        let mut said = BTreeSet::new();
+        for (id, content) in items(rows) {
+            if let Ok(Entity::Product(product)) = Entity::from_canonical(id, &content) {
+                said.extend(product.barcodes.iter().map(|code| (*code, product.id)));
+            }
+        }
+        let held = rows.keys().filter_map(|key| match key {
+            terminal::Key::Code(code, product) => Some((*code, *product)),
+            _ => None,
+        });
+        let equal = held.collect::<BTreeSet<_>>() == said;
+        let site = self.devices[device].identity;
+        self.tally.check(Law::CatalogConverges, at_ms, equal, || {
+            format!("{}: the index of barcodes is not what the products say", site.terminal)
         })
     }
 

@@ -231,7 +231,9 @@ impl World {
                 | Key::Catalog
                 | Key::Item(_)
                 | Key::Register(_)
-                | Key::Closing(..) => None,
+                | Key::Closing(..)
+                | Key::Code(..)
+                | Key::Schema => None,
             })
             .collect()
     }

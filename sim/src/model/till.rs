@@ -355,6 +355,7 @@ impl World {
             | Input::CatalogRun(_)
             | Input::Session(_)
             | Input::SessionVerdict(_)
+            | Input::Migrate(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -470,7 +471,7 @@ impl World {
 fn kind(input: &Input) -> Transition {
     match input {
         Input::Install { .. } => Transition::TillInstall,
-        Input::Open { .. } => Transition::TillOpen,
+        Input::Open { .. } | Input::Migrate(_) => Transition::TillOpen,
         Input::Record(_) => Transition::TillRecord,
         Input::Welcomed { .. } => Transition::TillWelcomed,
         Input::Answered { .. } => Transition::TillAnswered,

@@ -10,6 +10,7 @@
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
 //! | `POST /sync` | speaks to the cloud now |
 //! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
+//! | `GET /products?code=` | what has exactly this barcode or SKU: one look-up |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -32,6 +33,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::session::Nudge;
 use counterfoil_protocol::terminal::Output;
 use counterfoil_protocol::time::Millis;
@@ -384,6 +386,7 @@ async fn queue<S: TillStore>(
 struct Search {
     #[serde(default)]
     search: String,
+    code: Option<String>,
     limit: Option<usize>,
 }
 
@@ -391,7 +394,13 @@ async fn products<S: TillStore>(
     State(api): State<Api<S>>,
     wish: Result<Query<Search>, QueryRejection>,
 ) -> Result<Json<Vec<OnSale>>, Problem> {
-    let Query(Search { search, limit }) = wish?;
+    let Query(Search { search, code, limit }) = wish?;
+    if let Some(code) = code {
+        let Ok(code) = Label::parse(code.trim()) else {
+            return Err(Problem::invalid("a code has 1 to 36 printable ASCII characters"));
+        };
+        return Ok(Json(shelf::by_code(&api.till, code).await?));
+    }
     if search.len() > SEARCH_BYTES_MAX {
         return Err(Problem::invalid("search for at most 128 bytes of text"));
     }
