@@ -32,10 +32,10 @@ pub async fn find<Q: Query<Terminal>>(store: &Q, code: Label) -> Result<Vec<Prod
     let end = Key::Code(code, ProductId(Label::LAST));
     let rows = store.scan(&first, &end, FOUND_MAX).await?;
     assert!(rows.len() <= FOUND_MAX, "a scan keeps its limit");
-    let found = rows.into_iter().filter_map(|(key, _)| match key {
-        Key::Code(found, product) if found == code => Some(product),
-        _ => None,
+    let found = rows.into_iter().filter_map(|(key, _)| {
+        if let Key::Code(found, product) = key { Some((found, product)) } else { None }
     });
+    let found = found.filter(|(found, _)| *found == code).map(|(_, product)| product);
     let found: Vec<_> = found.collect();
     debug_assert!(found.is_sorted_by(|a, b| a < b), "a product is found once");
     Ok(found)

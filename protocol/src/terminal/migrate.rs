@@ -83,11 +83,12 @@ pub async fn next<Q: Query<Terminal>>(store: &Q, most: usize) -> Result<Option<S
     let limit = most + 1; // the scan begins with the last one of the step before
     let rows = if first < end { store.scan(&first, &end, limit).await? } else { Vec::new() };
     let found = rows.len();
-    let names = rows.into_iter().filter_map(|(key, _)| match key {
-        Key::Item(id) if Some(id) > after => Some(id),
-        _ => None,
-    });
-    let products: Vec<_> = names.take(most).collect();
+    let names = rows.into_iter().filter_map(
+        |(key, _)| {
+            if let Key::Item(id) = key { Some(id) } else { None }
+        },
+    );
+    let products: Vec<_> = names.filter(|id| Some(*id) > after).take(most).collect();
     let last = found < limit;
     assert!(last || !products.is_empty(), "each step gets on");
     assert!(products.len() <= most, "a scan keeps its limit");

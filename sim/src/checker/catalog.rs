@@ -158,9 +158,12 @@ impl Checker {
                 said.extend(product.barcodes.iter().map(|code| (*code, product.id)));
             }
         }
-        let held = rows.keys().filter_map(|key| match key {
-            terminal::Key::Code(code, product) => Some((*code, *product)),
-            _ => None,
+        let held = rows.keys().filter_map(|key| {
+            if let terminal::Key::Code(code, product) = key {
+                Some((*code, *product))
+            } else {
+                None
+            }
         });
         let equal = held.collect::<BTreeSet<_>>() == said;
         let site = self.devices[device].identity;
