@@ -53,6 +53,8 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         label().prop_map(|pos| Key::Register(PosId(pos))),
         (label(), label()).prop_map(|(pos, id)| Key::Closing(PosId(pos), LocalEventId(id))),
         Just(Key::LocalEdits),
+        (label(), label()).prop_map(|(code, id)| Key::Code(code, ProductId(id))),
+        Just(Key::Schema),
     ]
 }
 
@@ -200,7 +202,8 @@ where
 #[test]
 fn records_read_back_under_their_own_kind_of_key_only() {
     let mut pair = a_day();
-    assert_eq!(check_rows::<Terminal>(&pair.till.store.rows), BTreeSet::from([1, 2, 3, 5, 6, 7]));
+    let kinds = check_rows::<Terminal>(&pair.till.store.rows);
+    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 5, 6, 7, 19]));
     for _ in 0..6 {
         pair.now = pair.now.after(counterfoil_protocol::time::Millis::from_secs(600));
         pair.sync();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
 use counterfoil_protocol::session;
+use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -83,10 +84,19 @@ pub struct Daemon {
 /// Opens the database of a till, without asking yet whether it is still the same one.
 ///
 /// # Errors
-/// [`DaemonError::InUse`] if another process has it.
+/// [`DaemonError::InUse`] if another process has it, [`TillError::TooNew`] if a newer program has
+/// written it.
 pub fn store(home: &Home) -> Result<Disk, DaemonError> {
     match Redb::open(&home.database()) {
-        Ok(engine) => Ok(Offload(KeyValue::new(engine))),
+        Ok(engine) => {
+            let store = KeyValue::<Terminal, Redb>::new(engine);
+            match store.reader().get_now(&Key::Schema).map_err(DaemonError::Store)? {
+                Some(Record::Schema(schema)) if schema.version > SCHEMA_VERSION => {
+                    Err(TillError::TooNew(schema.version).into())
+                }
+                Some(_) | None => Ok(Offload(store)),
+            }
+        }
         Err(StoreError::Locked { .. }) => {
             Err(DaemonError::InUse(home.path().display().to_string()))
         }
@@ -208,7 +218,7 @@ impl Daemon {
         });
         let server = tokio::spawn(async move { serving.await });
         let sync = tokio::spawn(sync.run());
-        let follow = tokio::spawn(follow.run());
+        let follow = tokio::spawn(follow_and_migrate(till.clone(), follow));
         let collect = tokio::spawn(collect.run());
         let verify = tokio::spawn(verify.run(orders));
         home.write_api(&address.to_string(), &token)?;
@@ -285,6 +295,16 @@ impl Daemon {
         let _aborted = (&mut self.verify).await;
         ended
     }
+}
+
+/// Follows the catalog, and rebuilds beside it what an older program's database has not.
+async fn follow_and_migrate(
+    till: Till<Disk>,
+    follow: FollowLoop<Disk, HttpConnector>,
+) -> Result<std::convert::Infallible, TillError> {
+    let migrated = async { till.migrate(|_| ()).await.map(|_| ()) };
+    let (never, ()) = tokio::try_join!(follow.run(), migrated)?;
+    match never {}
 }
 
 /// Keeps the wait for the disk off the threads that serve: a commit runs where it may block.

@@ -14,6 +14,7 @@
 //! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
 //! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
+//! | [`migrate`] | how does the database of an older program become this one's? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
 //! | [`config`], [`daemon`], [`api`], [`cli`] | the program around all this |
@@ -33,6 +34,7 @@ pub mod drawer;
 pub mod edit;
 pub mod follow;
 pub mod import;
+pub mod migrate;
 pub mod ports;
 pub mod sample;
 pub mod shelf;

@@ -6,7 +6,7 @@ use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::terminal::edits::{LocalEdits, Told, local_edits};
-use counterfoil_protocol::terminal::{Key, Record, Terminal};
+use counterfoil_protocol::terminal::{Key, Record, Terminal, codes, migrate};
 use counterfoil_protocol::wire::message::EditOutcome;
 use serde::Serialize;
 
@@ -141,11 +141,16 @@ pub async fn products<S: TillStore>(
     limit: usize,
 ) -> Result<Vec<OnSale>, TillError> {
     assert!(limit <= PRODUCTS_MAX, "an answer is bounded");
-    if let Some(product) = of_sku(till, text).await? {
-        return Ok(vec![product]);
+    if let Ok(code) = Label::parse(text) {
+        let mut exact = indexed(till, code).await?;
+        if !exact.is_empty() {
+            exact.truncate(1);
+            return Ok(exact);
+        }
     }
     let wanted = text.to_lowercase();
-    let scanned = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let unindexed = digits && !is_indexed(till).await?;
     let mut found = Vec::new();
     let mut last = None;
     let end = Key::Item(EntityId { kind: Kind::Category, id: Label::FIRST });
@@ -169,22 +174,56 @@ pub async fn products<S: TillStore>(
                 found.push(shown(product, own, pending));
             }
         }
-        if whole || (found.len() == limit && !scanned) {
+        if whole || (found.len() == limit && !unindexed) {
             return Ok(found);
         }
     }
 }
 
-/// Returns the product of exactly this SKU, if it is on sale.
-async fn of_sku<S: TillStore>(till: &Till<S>, text: &str) -> Result<Option<OnSale>, TillError> {
-    let Ok(label) = Label::parse(text) else { return Ok(None) };
-    let id = EntityId { kind: Kind::Product, id: label };
+/// Returns the active products with exactly this SKU or barcode, in the order of their SKUs: one
+/// look-up, whatever the catalog's size.
+///
+/// Two products may have the same barcode by mistake; then a person chooses. While the database of
+/// an older program is being migrated, one product is looked for in the whole catalog.
+///
+/// # Errors
+/// The store's.
+pub async fn by_code<S: TillStore>(till: &Till<S>, code: Label) -> Result<Vec<OnSale>, TillError> {
+    let found = indexed(till, code).await?;
+    if !found.is_empty() || is_indexed(till).await? {
+        return Ok(found);
+    }
+    let mut found = products(till, code.as_str(), 1).await?;
+    let is = |text: &String| text == code.as_str();
+    found.retain(|product| is(&product.product_id) || product.barcodes.iter().any(is));
+    Ok(found)
+}
+
+/// Returns whether the index knows every barcode.
+async fn is_indexed<S: TillStore>(till: &Till<S>) -> Result<bool, TillError> {
     let reading = till.reading().await?;
-    let row = Query::get(&*reading, &Key::Item(id)).await.map_err(storage_failed)?;
-    let Some(Record::Item(item)) = row else { return Ok(None) };
+    migrate::is_complete(&*reading).await.map_err(storage_failed)
+}
+
+/// Returns the products that the index knows under a code. What is told is the product's own row:
+/// a row of the index that it does not confirm is not believed.
+async fn indexed<S: TillStore>(till: &Till<S>, code: Label) -> Result<Vec<OnSale>, TillError> {
+    let reading = till.reading().await?;
     let edits = local_edits(&*reading).await.map_err(storage_failed)?;
-    let Some((product, pending)) = active(&edits, id, &item.content) else { return Ok(None) };
-    Ok(Some(shown(product, own_price(&*reading, id).await?, pending)))
+    let mut ids = codes::find(&*reading, code).await.map_err(storage_failed)?;
+    ids.push(ProductId(code));
+    ids.sort_unstable();
+    ids.dedup();
+    let mut found = Vec::new();
+    for id in ids.into_iter().map(EntityId::product) {
+        let row = Query::get(&*reading, &Key::Item(id)).await.map_err(storage_failed)?;
+        let Some(Record::Item(item)) = row else { continue };
+        let Some((product, pending)) = active(&edits, id, &item.content) else { continue };
+        if is_exactly(&product, code.as_str()) {
+            found.push(shown(product, own_price(&*reading, id).await?, pending));
+        }
+    }
+    Ok(found)
 }
 
 /// Returns a product that is sold, as edits made here show it, and whether there are such edits.
@@ -195,6 +234,10 @@ fn active(edits: &LocalEdits, id: EntityId, content: &[u8]) -> Option<(Product, 
         Entity::Product(product) => product.active.then_some((product, pending)),
         Entity::Category(_) | Entity::Customer(_) | Entity::BranchPrice(_) => None,
     }
+}
+
+fn is_exactly(product: &Product, text: &str) -> bool {
+    product.id.as_str() == text || product.barcodes.iter().any(|code| code.as_str() == text)
 }
 
 fn matches(product: &Product, wanted: &str) -> bool {

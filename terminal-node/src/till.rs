@@ -15,12 +15,14 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
 use counterfoil_protocol::session::{Fault, Nudge};
+use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
 use counterfoil_protocol::terminal::{
     Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
 };
 use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
+use crate::migrate::check_version;
 use crate::nudges::Nudges;
 use crate::ports::{Clock, Entropy};
 use crate::reach::{Reach, Way};
@@ -59,6 +61,13 @@ pub enum TillError {
     /// There is no till in this database, or this other one.
     #[error("{}", not_installed(.0.as_ref()))]
     NotInstalled(Option<Identity>),
+    /// A newer program has written this database. Nothing was read or changed.
+    #[error(
+        "POS_TILL_DATABASE_TOO_NEW: this database is of version {0}, this program knows up to \
+         {SCHEMA_VERSION}: install the newer program again; do not delete the database, its sales \
+         may not be in the cloud yet"
+    )]
+    TooNew(u32),
     /// The witness beside the database cannot be read or written. Nothing was sold.
     #[error("the witness file cannot be used: {0}")]
     Witness(String),
@@ -162,6 +171,7 @@ impl<S: TillStore> Till<S> {
         keeper: &mut impl Keeper,
     ) -> Result<(), TillError> {
         let mut slot = self.locked().await?;
+        check_version(&slot.store).await?;
         let known = pull::meta(&slot.store).await.map_err(storage_failed)?;
         if let Some(meta) = known {
             let same = meta.identity == identity;
@@ -180,6 +190,7 @@ impl<S: TillStore> Till<S> {
     /// Each leaves the till closed.
     pub async fn open(&self, keeper: &mut impl Keeper) -> Result<Opened, TillError> {
         let mut slot = self.locked().await?;
+        check_version(&slot.store).await?;
         let found = keeper.read().map_err(witness_failed)?;
         let (fresh, nonce) = (self.fresh_witness(), self.draw());
         let open = Input::Open { witness: found.witness(), fresh, nonce };

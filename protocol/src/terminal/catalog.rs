@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 
 use super::edits;
 use super::row::{CatalogItem, CatalogState, Progress};
-use super::{Key, Output, Record, Terminal};
+use super::{Key, Output, Record, Terminal, codes};
 use crate::catalog::{Digest, ENTITY_BYTES_MAX, Entity, EntityId, entity_hash};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::wire::catalog::{ChangeV1, DeltaAnswer, DeltaPage, PAGE_ENTITIES_MAX, SnapshotPage};
@@ -235,6 +235,7 @@ fn take(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &Change
 
 fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &ChangeV1) {
     let Some(content) = &change.content else { return };
+    codes::follow(rows, change.id, Some(content));
     if let Some(held) = rows.catalog_item(change.id) {
         state.digest = state.digest.without(entity_hash(change.id, &held.content));
     }
@@ -246,6 +247,7 @@ fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &Cha
 }
 
 fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId) {
+    codes::follow(rows, id, None);
     if let Some(held) = rows.catalog_item(id) {
         state.digest = state.digest.without(entity_hash(id, &held.content));
         rows.remove(Key::Item(id));

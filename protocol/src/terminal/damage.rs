@@ -5,11 +5,13 @@
 //! for here; the steps take it as it is.
 
 use super::edits::{TOLD_MAX, WAITING_MAX};
+use super::migrate::{SCHEMA_VERSION, SCHEMA_VERSION_UNSAID};
 use super::register::{Register, UNSETTLED_MAX};
 use super::row::{
-    CatalogItem, CatalogState, Closed, Entry, Key, KnownInSession, Meta, Record, State,
+    CatalogItem, CatalogState, Closed, CodeIndex, Entry, Key, KnownInSession, Meta, Record, Schema,
+    State,
 };
-use crate::catalog::ENTITY_BYTES_MAX;
+use crate::catalog::{ENTITY_BYTES_MAX, Kind};
 use crate::event::EVENT_BYTES_MAX;
 use crate::identity::Epoch;
 use crate::persist::{COUNT_MAX, EPOCHS_MAX};
@@ -40,6 +42,7 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
             Some("so many edits do not wait")
         }
         Record::Register(register) => of_register(register),
+        Record::Schema(schema) => of_schema(schema),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)
@@ -50,6 +53,7 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         | Record::Applied(_)
         | Record::Review(_)
         | Record::Inbox(_)
+        | Record::Code
         | Record::Series(_)
         | Record::Stock(_) => None,
     }
@@ -128,6 +132,16 @@ fn of_register(register: &Register) -> Option<&'static str> {
         Some("no session counts so far")
     } else {
         None
+    }
+}
+
+/// Of a newer database the version is believed, so that it is refused for what it is.
+fn of_schema(schema: &Schema) -> Option<&'static str> {
+    assert_ne!(SCHEMA_VERSION, SCHEMA_VERSION_UNSAID, "what says a version is newer");
+    match schema.codes {
+        _ if schema.version <= SCHEMA_VERSION_UNSAID => Some("its version is one that no row says"),
+        CodeIndex::Until(Some(id)) if id.kind != Kind::Product => Some("only products are scanned"),
+        CodeIndex::Until(_) | CodeIndex::Whole => None,
     }
 }
 

@@ -11,6 +11,7 @@
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
+//! | [`migrate`] | [`Input::Open`], [`Input::Migrate`] | an older database, step by step |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -19,10 +20,12 @@
 mod adopt;
 mod answered;
 pub mod catalog;
+pub mod codes;
 mod damage;
 pub mod edits;
 mod greeted;
 pub mod inbox;
+pub mod migrate;
 mod open;
 pub mod pull;
 pub mod reconcile;
@@ -132,6 +135,8 @@ pub enum Input {
     Inbox(inbox::Input),
     /// A plan is to be applied to the catalog.
     ApplyPlan(alloc::boxed::Box<reconcile::Application>),
+    /// Takes a step of a migration; [`migrate::next`] makes it. The books are its answer.
+    Migrate(migrate::Step),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -239,7 +244,8 @@ impl Machine for Terminal {
     fn reads(&self, input: &Input, keys: &mut ReadSet<Key>) {
         keys.insert(Key::Meta);
         match input {
-            Input::Install { .. } | Input::Open { .. } | Input::Denied(_) => {}
+            Input::Install { .. } | Input::Open { .. } => keys.insert(Key::Schema),
+            Input::Denied(_) => {}
             Input::Record(draft) => record::reads(draft, keys),
             Input::Welcomed { welcome, .. } => greeted::reads(welcome, keys),
             Input::Answered { epoch, answer } => answered::reads(*epoch, answer, keys),
@@ -250,6 +256,7 @@ impl Machine for Terminal {
             Input::SessionVerdict(report) => register::reads_told(report, keys),
             Input::Inbox(input) => inbox::reads(input, keys),
             Input::ApplyPlan(application) => reconcile::reads(application, keys),
+            Input::Migrate(step) => migrate::reads(step, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -281,6 +288,7 @@ impl Machine for Terminal {
             Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
             Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
             Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
+            Input::Migrate(step) => migrate::step(rows, &meta, step),
         }
     }
 }

@@ -12,7 +12,7 @@
 use alloc::vec::Vec;
 
 use super::row::Meta;
-use super::{Identity, Key, Output, Parted, Record, Terminal};
+use super::{Identity, Key, Output, Parted, Record, Terminal, migrate};
 use crate::hash::genesis;
 use crate::identity::{Epoch, Witness};
 use crate::machine::Rows;
@@ -46,6 +46,7 @@ pub(super) fn install(
         quarantined: None,
     };
     rows.put(Key::Meta, Record::Meta(meta));
+    migrate::install(rows);
     Output::Opened { witness, parted: None }
 }
 
@@ -79,5 +80,6 @@ pub(super) fn open(
     meta.boot = fresh.boot;
     let witness = Witness { install: meta.install, boot: meta.boot };
     rows.put(Key::Meta, Record::Meta(meta));
+    migrate::open(rows);
     Output::Opened { witness, parted }
 }

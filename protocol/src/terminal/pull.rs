@@ -317,7 +317,9 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Movement(_)
                 | Key::Applied(_)
                 | Key::Review(_)
-                | Key::Inbox => {}
+                | Key::Inbox
+                | Key::Code(..)
+                | Key::Schema => {}
             }
         }
     }

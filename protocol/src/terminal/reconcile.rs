@@ -10,7 +10,7 @@
 use alloc::collections::BTreeSet;
 
 use super::row::CatalogItem;
-use super::{Key, Output, Record, Terminal, catalog};
+use super::{Key, Output, Record, Terminal, catalog, codes};
 use crate::catalog::{Digest, EntityId, entity_hash};
 use crate::machine::{ReadSet, Rows};
 use crate::reconcile::plan::Approved;
@@ -82,6 +82,8 @@ fn check(
 fn write(rows: &mut Rows<'_, Terminal>, application: &Application) -> Output {
     let told = application.plan.plan();
     for write in application.plan.writes() {
+        let content = write.cloud.as_ref().map(|(_, content)| &**content);
+        codes::follow(rows, write.id, content);
         match &write.cloud {
             Some((version, content)) => {
                 let item = CatalogItem { version: *version, content: content.clone() };

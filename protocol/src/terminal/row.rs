@@ -16,6 +16,7 @@ use crate::event::EVENT_BYTES_MAX;
 use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
 use crate::inbox::EventId;
+use crate::label::Label;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
@@ -85,6 +86,10 @@ pub enum Key {
     Review(ProductId),
     /// Where the till stands in its branch's inbox. One row, from the first event on.
     Inbox,
+    /// What is scanned of a product. As long as the product has that barcode.
+    Code(Label, ProductId),
+    /// Which version of the tables this is. One row; a database without it is of version 1.
+    Schema,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -124,6 +129,29 @@ pub enum Record {
     Review(Review),
     /// Of [`Key::Inbox`].
     Inbox(InboxState),
+    /// Of [`Key::Code`]: the key says all.
+    Code,
+    /// Of [`Key::Schema`].
+    Schema(Schema),
+}
+
+/// Which version of the tables a database has. Programs of other versions read it before anything
+/// else, so its form never changes: what a later migration has to remember gets a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// A program that does not know it does not open the database.
+    pub version: u32,
+    /// How far the index of barcodes has come.
+    pub codes: CodeIndex,
+}
+
+/// How far the index of barcodes has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeIndex {
+    /// It has every barcode.
+    Whole,
+    /// It has those of the products up to this one, and of each that was changed since.
+    Until(Option<EntityId>),
 }
 
 /// The till's books.
@@ -379,10 +407,15 @@ impl Key {
             Self::Applied(event) => to.kind(13).hash(event.0),
             Self::Review(product) => to.kind(15).label(product.0),
             Self::Inbox => to.kind(16),
+            Self::Code(code, product) => to.kind(17).label(*code).label(product.0),
+            Self::Schema => to.kind(19),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
-        let alone = matches!(self, Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox);
+        let alone = matches!(
+            self,
+            Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox | Self::Schema
+        );
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
 
@@ -409,11 +442,16 @@ impl Key {
             13 => Self::Applied(EventId(from.hash()?)),
             15 => Self::Review(ProductId(from.label()?)),
             16 => Self::Inbox,
+            17 => Self::Code(from.label()?, ProductId(from.label()?)),
+            19 => Self::Schema,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        let alone = matches!(key, Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox);
+        let alone = matches!(
+            key,
+            Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox | Self::Schema
+        );
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)
     }
@@ -440,6 +478,8 @@ impl Record {
                 | (Self::Applied(_), Key::Applied(_))
                 | (Self::Review(_), Key::Review(_))
                 | (Self::Inbox(_), Key::Inbox)
+                | (Self::Code, Key::Code(..))
+                | (Self::Schema(_), Key::Schema)
         )
     }
 }
@@ -455,6 +495,14 @@ impl Rows<'_, Terminal> {
 }
 
 impl Rows<'_, Terminal> {
+    pub(super) fn schema(&self) -> Option<&Schema> {
+        match self.get(&Key::Schema) {
+            Some(Record::Schema(schema)) => Some(schema),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+
     pub(super) fn catalog(&self) -> Option<&CatalogState> {
         match self.get(&Key::Catalog) {
             Some(Record::Catalog(state)) => Some(state),

@@ -53,7 +53,9 @@ impl Seen {
             | Record::Movement(_)
             | Record::Applied(_)
             | Record::Review(_)
-            | Record::Inbox(_) => None,
+            | Record::Inbox(_)
+            | Record::Code
+            | Record::Schema(_) => None,
         }
     }
 

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use counterfoil_protocol::catalog::EntityId;
+use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::terminal::{self, Identity};
 
 use super::compaction::Leases;
 use super::ownership::Books;
-use super::{Checker, CloudWrites, TillRows, TillWrites};
+use super::{Checker, CloudWrites, Device, TillRows, TillWrites};
 use crate::law::{Law, Violation};
 
 type Content = Option<Arc<[u8]>>;
@@ -175,9 +175,11 @@ impl Checker {
         });
         let Some(state) = state else { return Ok(()) };
         self.till_items(at_ms, device, written)?;
+        self.till_codes(at_ms, device, rows)?;
         let before = self.devices[device].catalog.replace(state);
         let drifted = state.drifts > before.map_or(0, |before| before.drifts);
-        let why = !drifted || !self.former_catalogs.is_empty();
+        let by_disk = !self.devices[device].ever_drifted.is_empty();
+        let why = !drifted || by_disk || !self.former_catalogs.is_empty();
         self.tally.check(Law::CatalogConverges, at_ms, why, || {
             "a page left something out, and only the proof found it".to_owned()
         })?;
@@ -215,6 +217,36 @@ impl Checker {
         });
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("a till proves a catalog at version {version} that the cloud never had")
+        })
+    }
+
+    /// The index of barcodes is what the products say, no more and no less.
+    ///
+    /// A row that the disk changed has its barcodes again once it is written again; what the index
+    /// had of it before may stay, for no look-up believes a row that the product does not confirm.
+    fn till_codes(&mut self, at_ms: u64, device: usize, rows: &TillRows) -> Result<(), Violation> {
+        let Device { drifted, ever_drifted, identity, .. } = &self.devices[device];
+        let mut said = BTreeSet::new();
+        for (id, content) in items(rows) {
+            if let Ok(Entity::Product(product)) = Entity::from_canonical(id, &content) {
+                said.extend(product.barcodes.iter().map(|code| (*code, product.id)));
+            }
+        }
+        let held: BTreeSet<_> = rows
+            .keys()
+            .filter_map(|key| match key {
+                terminal::Key::Code(code, product) => Some((*code, *product)),
+                _ => None,
+            })
+            .collect();
+        let lacking =
+            said.difference(&held).find(|(_, id)| !drifted.contains(&EntityId::product(*id)));
+        let stale =
+            held.difference(&said).find(|(_, id)| !ever_drifted.contains(&EntityId::product(*id)));
+        let wrong = lacking.or(stale).copied();
+        let terminal = identity.terminal;
+        self.tally.check(Law::CatalogConverges, at_ms, wrong.is_none(), || {
+            format!("{terminal}: the index of barcodes is not what the products say: {wrong:?}")
         })
     }
 

@@ -110,6 +110,8 @@ struct Device {
     applied: BTreeMap<EventId, (ProductId, i64)>,
     /// Rows of its catalog that its disk has changed, until it writes them again.
     drifted: BTreeSet<EntityId>,
+    /// Those that drifted at any time.
+    ever_drifted: BTreeSet<EntityId>,
 }
 
 /// A device's obligations at the time of a backup.
@@ -146,6 +148,7 @@ impl Checker {
             edits: Vec::new(),
             applied: BTreeMap::new(),
             drifted: BTreeSet::new(),
+            ever_drifted: BTreeSet::new(),
         });
         self.devices.len() - 1
     }

@@ -12,7 +12,10 @@ use crate::law::{Law, Violation};
 impl Checker {
     /// A till's disk changed a row by itself: no proof covers it until the till writes it again.
     pub fn drifted(&mut self, device: usize, id: EntityId) {
-        self.devices[device].drifted.insert(id);
+        let device = &mut self.devices[device];
+        device.drifted.insert(id);
+        device.ever_drifted.insert(id);
+        device.exact = false;
     }
 
     /// A till has committed: what it wrote is no longer what its disk had made of it.
@@ -38,8 +41,10 @@ impl Checker {
         if written.is_empty() {
             return Ok(()); // it was refused, or the power failed first
         }
-        let catalog =
-            |key: &terminal::Key| matches!(key, terminal::Key::Item(_) | terminal::Key::Catalog);
+        let catalog = |key: &terminal::Key| {
+            use terminal::Key::{Catalog, Code, Item};
+            matches!(key, Item(_) | Catalog | Code(..))
+        };
         let only = written.iter().all(|(key, _)| catalog(key));
         self.tally.check(Law::PlanIsSafe, at_ms, only, || {
             "a plan has touched a row beside the catalog".to_owned()

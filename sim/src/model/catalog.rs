@@ -213,6 +213,11 @@ pub(crate) fn drawn_commit(rng: &mut Stream, branches: u64) -> Edits {
     Edits::new(shop(), edits).expect("drawn by the rules")
 }
 
+/// What is scanned follows from the price, so that it changes, and two products may share it.
+fn barcode(price_minor: i64) -> Label {
+    Label::parse(&format!("400{}", price_minor % 60)).expect("a short name")
+}
+
 fn drawn(rng: &mut Stream, branches: u64) -> Edit {
     let name = Label::parse(&format!("sku-{}", rng.below(ENTITIES))).expect("a short name");
     let product_id = ProductId(name);
@@ -232,7 +237,7 @@ fn drawn(rng: &mut Stream, branches: u64) -> Edit {
             let wire = ProductV1 {
                 product_id,
                 name: format!("product {price_minor}"),
-                barcodes: Vec::new(),
+                barcodes: vec![barcode(price_minor)],
                 price_minor,
                 currency: "GBP".to_owned(),
                 tax_ppm: 200_000,

@@ -243,7 +243,9 @@ impl World {
                 | Key::Movement(_)
                 | Key::Applied(_)
                 | Key::Review(_)
-                | Key::Inbox => None,
+                | Key::Inbox
+                | Key::Code(..)
+                | Key::Schema => None,
             })
             .collect()
     }

@@ -392,6 +392,7 @@ impl World {
             | Input::SessionVerdict(_)
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
+            | Input::Migrate(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -522,7 +523,7 @@ impl World {
 fn kind(input: &Input) -> Transition {
     match input {
         Input::Install { .. } => Transition::TillInstall,
-        Input::Open { .. } => Transition::TillOpen,
+        Input::Open { .. } | Input::Migrate(_) => Transition::TillOpen,
         Input::Record(_) => Transition::TillRecord,
         Input::Welcomed { .. } => Transition::TillWelcomed,
         Input::Answered { .. } => Transition::TillAnswered,

@@ -16,6 +16,7 @@
 //! | `GET /review`, `POST /review` `{productId}` | negative stock to look at, and that it is done |
 //! | `POST /verify` | compares the catalog with the cloud's: a plan, as JSON and as text |
 //! | `POST /plan/apply` | applies a plan that was read |
+//! | `GET /products?code=` | what has exactly this barcode or SKU: one look-up |
 //! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; the only route without a token |
 //!
@@ -41,6 +42,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::reconcile::plan::PLAN_BYTES_MAX;
 use counterfoil_protocol::session::Nudge;
 use counterfoil_protocol::terminal::Output;
@@ -386,6 +388,7 @@ async fn queue<S: TillStore>(
 struct Search {
     #[serde(default)]
     search: String,
+    code: Option<String>,
     limit: Option<usize>,
 }
 
@@ -393,7 +396,13 @@ async fn products<S: TillStore>(
     State(api): State<Api<S>>,
     wish: Result<Query<Search>, QueryRejection>,
 ) -> Result<Json<Vec<OnSale>>, Problem> {
-    let Query(Search { search, limit }) = wish?;
+    let Query(Search { search, code, limit }) = wish?;
+    if let Some(code) = code {
+        let Ok(code) = Label::parse(code.trim()) else {
+            return Err(Problem::invalid("a code has 1 to 36 printable ASCII characters"));
+        };
+        return Ok(Json(shelf::by_code(&api.till, code).await?));
+    }
     if search.len() > SEARCH_BYTES_MAX {
         return Err(Problem::invalid("search for at most 128 bytes of text"));
     }

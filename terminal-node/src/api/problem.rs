@@ -93,7 +93,9 @@ impl From<TillError> for Problem {
     fn from(error: TillError) -> Self {
         let code = match error {
             TillError::StorageFailed(_) | TillError::Witness(_) => ErrorCode::StorageFailed,
-            TillError::NotOpen | TillError::NotInstalled(_) => ErrorCode::Unavailable,
+            TillError::NotOpen | TillError::NotInstalled(_) | TillError::TooNew(_) => {
+                ErrorCode::Unavailable
+            }
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, &error.to_string())
     }

@@ -373,6 +373,7 @@ impl Access {
                     Ok(followed) => followed?,
                     Err(_) => tracing::warn!("the catalog has not come whole within the time"),
                 }
+                migrate(till).await?;
                 let status = till.status().await?;
                 let now = till.clock().now();
                 Ok(json!(StatusBody::new(status, Some(link), &self.config.cloud, now)))
@@ -392,6 +393,23 @@ fn product_path(product: ProductId) -> String {
         }
     }
     path
+}
+
+/// Ends the migration of an older database. Shown on standard error, if that is a terminal.
+async fn migrate(till: &Till<Disk>) -> Result<(), Failure> {
+    let bar = indicatif::ProgressBar::new_spinner();
+    let shown = till.migrate(|progress| {
+        let through = progress.through.map(|id| id.to_string()).unwrap_or_default();
+        bar.set_message(format!(
+            "database of an older version: step {}, {through}",
+            progress.steps
+        ));
+        bar.tick();
+    });
+    let done = shown.await;
+    bar.finish_and_clear();
+    done?;
+    Ok(())
 }
 
 async fn post_events(client: &Client, mut body: String) -> Result<BatchBody, Failure> {

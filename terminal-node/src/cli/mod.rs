@@ -58,7 +58,9 @@ impl Failure {
 impl From<TillError> for Failure {
     fn from(error: TillError) -> Self {
         match error {
-            TillError::StorageFailed(_) | TillError::Witness(_) => Self::Storage(error.to_string()),
+            TillError::StorageFailed(_) | TillError::Witness(_) | TillError::TooNew(_) => {
+                Self::Storage(error.to_string())
+            }
             TillError::NotOpen | TillError::NotInstalled(_) => Self::Refused(error.to_string()),
         }
     }
