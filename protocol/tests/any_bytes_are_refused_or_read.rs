@@ -68,7 +68,7 @@ fn day() -> Day {
     pair.sell(refund("b", "tea", Some(key_of("1", "a"))));
     pair.sell(adjustment("c", "tea", -300));
     sell_in_a_session(&mut pair);
-    pair.sell(draft("1", "d", Body::CatalogEdited(edit())));
+    pair.sell(draft("1", "h", Body::CatalogEdited(edit())));
     let hello = pair.till.hello(pair.now);
     let cloud::Output::Welcome(welcome) = pair.node.greet(pair.now, &hello) else { panic!() };
     let Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };

@@ -109,12 +109,12 @@ pub enum Key {
     Change(ShopId, Option<BranchId>, u64, u32),
     /// A session of a register. From the first of its events that is posted, for ever.
     Session(ShopId, TerminalId, PosId, SessionId),
-    /// What became of a till's edit of the catalog. From ingest, for ever.
-    EditNote(ShopId, EventKey),
     /// A row of a branch's inbox of inventory events.
     Inbox(InboxKey),
     /// The key of a shop's sketches. From its first reconcile, for ever.
     SketchSecret(ShopId),
+    /// What became of a till's edit of the catalog. From ingest, for ever.
+    EditNote(ShopId, EventKey),
     /// From which version a till will ask on. Until it has been silent for too long.
     Lease(ShopId, BranchId, TerminalId),
     /// How far a shop's feed is compacted. From its first lease or compaction, for ever.

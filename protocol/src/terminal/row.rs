@@ -402,13 +402,13 @@ impl Key {
             Self::Item(id) => to.kind(9).byte(id.kind as u8).label(id.id),
             Self::Register(pos) => to.kind(10).label(pos.0),
             Self::Closing(pos, local_id) => to.kind(11).label(pos.0).label(local_id.0),
-            Self::LocalEdits => to.kind(14),
-            Self::Movement(number) => to.kind(12).number(*number),
-            Self::Applied(event) => to.kind(13).hash(event.0),
+            Self::LocalEdits => to.kind(12),
+            Self::Movement(number) => to.kind(13).number(*number),
+            Self::Applied(event) => to.kind(14).hash(event.0),
             Self::Review(product) => to.kind(15).label(product.0),
             Self::Inbox => to.kind(16),
             Self::Code(code, product) => to.kind(17).label(*code).label(product.0),
-            Self::Schema => to.kind(19),
+            Self::Schema => to.kind(18),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
@@ -437,13 +437,13 @@ impl Key {
             }
             10 => Self::Register(PosId(from.label()?)),
             11 => Self::Closing(PosId(from.label()?), LocalEventId(from.label()?)),
-            14 => Self::LocalEdits,
-            12 => Self::Movement(from.number()?),
-            13 => Self::Applied(EventId(from.hash()?)),
+            12 => Self::LocalEdits,
+            13 => Self::Movement(from.number()?),
+            14 => Self::Applied(EventId(from.hash()?)),
             15 => Self::Review(ProductId(from.label()?)),
             16 => Self::Inbox,
             17 => Self::Code(from.label()?, ProductId(from.label()?)),
-            19 => Self::Schema,
+            18 => Self::Schema,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
