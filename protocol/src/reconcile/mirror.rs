@@ -11,6 +11,7 @@ use alloc::vec::Vec;
 
 use super::{PUBLIC_KEY, item_of, key_of};
 use crate::catalog::{Digest, EntityId, entity_hash};
+use crate::cloud::compaction::floor;
 use crate::cloud::row::Feed;
 use crate::cloud::{Cloud, Key, Record, Site};
 use crate::hash::Hash;
@@ -307,7 +308,9 @@ impl Mirror {
         assert!(rows.iter().map(EntityRow::bytes).sum::<usize>() <= PAGE_BYTES_MAX, "it fits");
         assert!(!rows.is_empty(), "a checked question has an answer");
         assert!(rows.len() <= keys.len() + ask.extra.len(), "one row for each that is asked");
-        Ok(EntitiesAnswer { head: CatalogHead { version: feed.version, digest }, rows })
+        // After the rows: of what was compacted meanwhile, the floor tells.
+        let floor = floor(query, site.shop).await?.version;
+        Ok(EntitiesAnswer { head: CatalogHead { version: feed.version, digest }, floor, rows })
     }
 
     /// Returns which entity a till of `branch` means.

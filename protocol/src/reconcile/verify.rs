@@ -227,7 +227,7 @@ impl Verify {
     /// [`Refusal`]; any answer may be given.
     pub fn rows(&mut self, answer: EntitiesAnswer) -> Result<Next, Refusal> {
         let (Some(head), Some(key)) = (self.head, self.key) else { return Err(Refusal::Unasked) };
-        if answer.head.digest != head.digest {
+        if answer.head.digest != head.digest || answer.floor > self.cursor {
             return Ok(Next::Again);
         }
         let most = (self.found.len() - self.fetched).min(ASKED_MAX);

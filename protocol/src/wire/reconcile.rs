@@ -120,6 +120,9 @@ pub enum EntityRow {
 pub struct EntitiesAnswer {
     /// Where the catalog stood when the rows were read.
     pub head: CatalogHead,
+    /// Up to which version deletions may be forgotten: a till that stands below asks for a delta
+    /// first, as "absent" may mean "deleted since".
+    pub floor: u64,
     /// One for each key, then one for each name, in the order of the question; fewer if their
     /// bytes would not fit: then the rest is to be asked for again.
     pub rows: Vec<EntityRow>,

@@ -80,8 +80,15 @@ impl History {
 
     /// Whether a till that is at `version` has of each entity what it should: its last state, if
     /// that is not younger. The feed has each entity once, at its last change, so what has changed
-    /// again since is not there yet.
-    fn stands(&self, site: &Identity, version: u64, held: &BTreeMap<EntityId, Arc<[u8]>>) -> bool {
+    /// again since is not there yet. A row that the disk has changed may say that it is younger than
+    /// it is, and then only a proof finds it.
+    fn stands(
+        &self,
+        site: &Identity,
+        version: u64,
+        held: &BTreeMap<EntityId, Arc<[u8]>>,
+        drifted: &BTreeSet<EntityId>,
+    ) -> bool {
         let mut last: BTreeMap<EntityId, (u64, &Content)> = BTreeMap::new();
         let all = self.commits.range((site.shop, 0)..=(site.shop, u64::MAX));
         for ((_, at), commit) in all {
@@ -89,7 +96,7 @@ impl History {
             last.extend(own.map(|(_, id, content)| (*id, (*at, content))));
         }
         last.iter()
-            .filter(|(_, (at, _))| *at <= version)
+            .filter(|(id, (at, _))| *at <= version && !drifted.contains(id))
             .all(|(id, (_, content))| held.get(id) == content.as_ref())
     }
 
@@ -193,10 +200,12 @@ impl Checker {
         let site = self.devices[device].identity;
         // A till that has what it should at one version has it after a delta too, and then no proof
         // fails. A cloud that was restored may go another way: then the proof at the head tells.
-        let exact = state.progress.is_none() && self.catalog.stands(&site, version, &held);
+        let drifted = &self.devices[device].drifted;
+        let stands = self.catalog.stands(&site, version, &held, drifted);
+        let exact = state.progress.is_none() && stands;
         let was_exact = std::mem::replace(&mut self.devices[device].exact, exact);
         let drifted = before.is_some_and(|before| before.drifts < state.drifts);
-        let by_page = by_delta && (state.progress.is_none() || drifted);
+        let by_page = by_delta && (state.progress.is_none() || drifted && !by_disk);
         let lost = was_exact && by_page && !exact && self.former_catalogs.is_empty();
         self.tally.check(Law::CatalogConverges, at_ms, !lost, || {
             format!("a delta to version {version} left the catalog of {} another", site.terminal)

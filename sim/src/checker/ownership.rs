@@ -149,9 +149,10 @@ impl Checker {
             })?;
         }
         for (key, record) in written {
-            let (cloud::Key::Item(shop, branch, id), Some(cloud::Record::Item(item))) =
-                (key, record.as_deref())
-            else {
+            let cloud::Key::Item(shop, branch, id) = key else { continue };
+            let Some(cloud::Record::Item(item)) = record.as_deref() else {
+                // Compaction: nobody can tell any more that there was such an entity.
+                self.catalog.books.now.remove(&(*shop, *branch, *id));
                 continue;
             };
             if of_tills {

@@ -6,7 +6,7 @@ use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::terminal;
 
 use super::catalog::items;
-use super::{Checker, TillRows, TillWrites};
+use super::{Checker, Device, TillRows, TillWrites};
 use crate::law::{Law, Violation};
 
 impl Checker {
@@ -15,7 +15,6 @@ impl Checker {
         let device = &mut self.devices[device];
         device.drifted.insert(id);
         device.ever_drifted.insert(id);
-        device.exact = false;
     }
 
     /// A till has committed: what it wrote is no longer what its disk had made of it.
@@ -58,14 +57,23 @@ impl Checker {
         };
         let version = state.version.unwrap_or(0);
         let held = items(rows);
-        let site = self.devices[device].identity;
+        let Device { identity: site, edits, .. } = &self.devices[device];
+        let undecided = edits.iter().filter(|edit| edit.decided.is_none());
+        let edited: BTreeSet<_> = undecided.map(|edit| edit.entity).collect();
+        let writes =
+            |id: &EntityId| written.iter().any(|(key, _)| *key == terminal::Key::Item(*id));
+        self.tally.check(Law::PlanIsSafe, at_ms, !edited.iter().any(writes), || {
+            "a plan has touched what somebody has edited here".to_owned()
+        })?;
         let histories = std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev());
         let equal = histories.filter(|history| history.last(site.shop) >= version).any(|history| {
             let expected = history.at(site.shop, site.branch, version);
             let later = history.changed_after(site.shop, site.branch, version);
             let ids: BTreeSet<_> = held.keys().chain(expected.keys()).collect();
-            // What the cloud has changed since then comes with the next delta, drifted or not.
-            ids.into_iter().all(|id| held.get(id) == expected.get(id) || later.contains(id))
+            // What the cloud has changed since then comes with the next delta, drifted or not; what
+            // somebody has edited here waits for the cloud's answer.
+            let waits = |id: &EntityId| later.contains(id) || edited.contains(id);
+            ids.into_iter().all(|id| held.get(id) == expected.get(id) || waits(id))
         });
         self.tally.check(Law::PlanIsSafe, at_ms, equal, || {
             format!("after a plan a till's catalog is not the cloud's at version {version}")

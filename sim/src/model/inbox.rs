@@ -23,7 +23,7 @@ use crate::plan::Plan;
 use crate::rng::Stream;
 
 /// Requests of the collector are numbered from here, those of the follower below.
-pub(super) const COLLECTS_FROM: u64 = 2 << 32;
+pub(super) const COLLECTS_FROM: u64 = 1 << 40;
 /// The events of one page: few, so that most batches have several.
 const PAGE: usize = 5;
 

@@ -443,29 +443,49 @@ impl World {
     }
 
     fn drained(&self) -> bool {
-        let head = self.cloud.catalog_version();
-        let followed = |till: &TillHost| {
-            let state = till.catalog();
-            let at_head = state.is_some_and(|state| state.proven && state.version == Some(head));
-            // What is decided goes with the proof that comes after.
-            let settled = till.local_edits().waiting.iter().all(|edit| edit.decided.is_none());
-            let verified = self.plan.verify_every_ms == 0 || till.verifying.clean_since_heal;
-            at_head && till.proven_since_heal && settled && verified
-        };
         self.cloud.idle()
-            && self.tills.iter().all(TillHost::drained)
-            && (self.plan.catalog_edit_every_ms == 0 || self.tills.iter().all(followed))
+            && self.tills.iter().all(|till| till.drained() && self.unfollowed(till).is_none())
             && self.inbox_drained()
     }
 
+    /// Returns what a till's catalog still waits for.
+    fn unfollowed(&self, till: &TillHost) -> Option<&'static str> {
+        if self.plan.catalog_edit_every_ms == 0 {
+            return None;
+        }
+        let head = Some(self.cloud.catalog_version());
+        if !till.proven_since_heal {
+            return Some("no proof of its catalog");
+        }
+        if !till.catalog().is_some_and(|state| state.proven && state.version == head) {
+            return Some("its catalog is not proven at the head");
+        }
+        // What is decided goes with the proof that comes after.
+        if till.local_edits().waiting.iter().any(|edit| edit.decided.is_some()) {
+            return Some("an edit that was decided still lies over its catalog");
+        }
+        if self.plan.verify_every_ms > 0 && !till.verifying.clean_since_heal {
+            return Some("no clean verification");
+        }
+        None
+    }
+
     fn not_drained(&mut self) -> Result<(), Violation> {
-        let stuck: Vec<String> = self
-            .tills
-            .iter()
-            .enumerate()
-            .filter(|(_, till)| !till.drained())
-            .map(|(index, till)| format!("till {index}: {}", till.explain()))
-            .collect();
+        let mut stuck = Vec::new();
+        for (index, till) in self.tills.iter().enumerate() {
+            if !till.drained() {
+                stuck.push(format!("till {index}: {}", till.explain()));
+            }
+            if let Some(what) = self.unfollowed(till) {
+                stuck.push(format!("till {index}: {what}, {:?}", till.catalog()));
+            }
+        }
+        if !self.cloud.idle() {
+            stuck.push("the cloud is not at rest".to_owned());
+        }
+        if !self.inbox_drained() {
+            stuck.push("an inbox is not all applied".to_owned());
+        }
         let at = self.now_ms();
         self.checker.tally.check(Law::QueueDrains, at, false, || {
             format!("after {DRAIN_MS} ms without faults: {}", stuck.join("; "))

@@ -21,7 +21,7 @@ use crate::observed::{answered, at_once};
 use crate::rng::Stream;
 
 /// Questions about sessions are numbered from here, other requests below.
-pub(super) const ASKS_FROM: u64 = 1 << 48;
+pub(super) const ASKS_FROM: u64 = 1 << 44;
 
 impl World {
     /// Schedules a till's first look at its drawers, if anybody looks.

@@ -29,6 +29,10 @@ use crate::law::{Law, Violation};
 use crate::observed::{Observed, answered, at_once};
 use crate::rng::Stream;
 
+const _: () = assert!(FOLLOWS_FROM < VERIFIES_FROM, "who has asked is told by the number");
+const _: () = assert!(VERIFIES_FROM < COLLECTS_FROM, "who has asked is told by the number");
+const _: () = assert!(COLLECTS_FROM < ASKS_FROM, "who has asked is told by the number");
+
 pub(super) struct TillHost {
     pub(super) device: usize,
     pub(super) identity: Identity,

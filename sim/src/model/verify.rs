@@ -28,7 +28,7 @@ use crate::plan::DriftKind;
 use crate::rng::Stream;
 
 /// Requests of a verification are numbered from here, those of the follower below.
-pub(super) const VERIFIES_FROM: u64 = 1 << 48;
+pub(super) const VERIFIES_FROM: u64 = 1 << 36;
 /// How long after a verification that led to nothing the next one begins, once faults have ended.
 const AGAIN_US: u64 = 1_000_000;
 
@@ -211,12 +211,21 @@ impl World {
         Ok(())
     }
 
+    /// Who replays a seed reads the plan as a shop manager would.
+    fn say_plan(&mut self, plan: &Plan) {
+        if self.log.is_some() {
+            let text = plan.text();
+            text.lines().for_each(|line| self.say(line));
+        }
+    }
+
     /// The plan is applied as a driver does it: a count of the rows and the commit are one piece.
     pub(super) fn apply_plan(&mut self, till: usize, life: u32) -> Result<(), Violation> {
         if self.tills[till].life != life || !self.tills[till].up {
             return self.verify_again(till);
         }
         let Some(plan) = self.tills[till].verifying.plan.take() else { return Ok(()) };
+        self.say_plan(&plan);
         let Ok(plan) = Approved::new(plan) else {
             unreachable!("a plan that was made can be applied")
         };
