@@ -11,12 +11,13 @@
 //! was long on its way can at most cause work that is done twice.
 
 use super::row::{Closed, Meta};
-use super::{Key, Output, Parted, Terminal, settle};
+use super::{Key, Output, Parted, Terminal, edits, settle};
 use crate::hash::genesis;
 use crate::machine::{ReadSet, Rows};
 use crate::wire::message::{Welcome, WelcomeLane};
 
 pub(super) fn reads(welcome: &Welcome, keys: &mut ReadSet<Key>) {
+    keys.insert(Key::LocalEdits);
     for lane in &welcome.lanes {
         if lane.head.seq > 0 {
             keys.insert(Key::Entry(lane.epoch, lane.head.seq));
@@ -52,6 +53,7 @@ pub(super) fn step(
     let left = meta.epoch != current.epoch;
     assert_eq!(parted.is_some(), left, "a history is left if it has parted, and only then");
     assert!(left || meta.acked <= current.head.seq, "what the cloud lacks is offered again");
+    edits::greeted(rows);
     settle(rows, meta, parted)
 }
 

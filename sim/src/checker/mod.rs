@@ -106,6 +106,8 @@ struct Device {
     exact: bool,
     /// What lies over its catalog.
     edits: Vec<Waiting>,
+    /// What ever did.
+    ever_edited: BTreeSet<EntityId>,
     /// The inventory events that it has applied, and what they moved.
     applied: BTreeMap<EventId, (ProductId, i64)>,
     /// Rows of its catalog that its disk has changed, until it writes them again.
@@ -146,6 +148,7 @@ impl Checker {
             catalog: None,
             exact: false,
             edits: Vec::new(),
+            ever_edited: BTreeSet::new(),
             applied: BTreeMap::new(),
             drifted: BTreeSet::new(),
             ever_drifted: BTreeSet::new(),

@@ -287,7 +287,9 @@ impl Checker {
                 format!("{:?} of {} is gone before the catalog has it", gone.value, gone.entity)
             })?;
         }
-        self.devices[device].edits = now;
+        let device = &mut self.devices[device];
+        device.ever_edited.extend(now.iter().map(|waiting| waiting.entity));
+        device.edits = now;
         Ok(())
     }
 

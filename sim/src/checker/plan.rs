@@ -57,7 +57,7 @@ impl Checker {
         };
         let version = state.version.unwrap_or(0);
         let held = items(rows);
-        let Device { identity: site, edits, .. } = &self.devices[device];
+        let Device { identity: site, edits, ever_edited, .. } = &self.devices[device];
         let undecided = edits.iter().filter(|edit| edit.decided.is_none());
         let edited: BTreeSet<_> = undecided.map(|edit| edit.entity).collect();
         let writes =
@@ -71,8 +71,8 @@ impl Checker {
             let later = history.changed_after(site.shop, site.branch, version);
             let ids: BTreeSet<_> = held.keys().chain(expected.keys()).collect();
             // What the cloud has changed since then comes with the next delta, drifted or not; what
-            // somebody has edited here waits for the cloud's answer.
-            let waits = |id: &EntityId| later.contains(id) || edited.contains(id);
+            // somebody had edited here when the plan was made waited for the cloud's answer.
+            let waits = |id: &EntityId| later.contains(id) || ever_edited.contains(id);
             ids.into_iter().all(|id| held.get(id) == expected.get(id) || waits(id))
         });
         self.tally.check(Law::PlanIsSafe, at_ms, equal, || {

@@ -477,7 +477,8 @@ impl World {
                 stuck.push(format!("till {index}: {}", till.explain()));
             }
             if let Some(what) = self.unfollowed(till) {
-                stuck.push(format!("till {index}: {what}, {:?}", till.catalog()));
+                let (state, edits) = (till.catalog(), till.local_edits().waiting);
+                stuck.push(format!("till {index}: {what}, {state:?}, edits {edits:?}"));
             }
         }
         if !self.cloud.idle() {
