@@ -23,10 +23,9 @@ async fn damaged() -> Writes<Cloud> {
     let items = ["a", "b", "c"].map(|name| till.sell(name)).to_vec();
     node.push(&till, items).await;
     let mut rows: BTreeMap<Key, Record> = node.rows().into_iter().collect();
-    let mut ledgers = rows.values_mut().filter_map(|record| match record {
-        Record::Ledger(ledger) => Some(ledger),
-        _ => None,
-    });
+    let mut ledgers = rows
+        .values_mut()
+        .filter_map(|record| if let Record::Ledger(ledger) = record { Some(ledger) } else { None });
     ledgers.nth(1).expect("three sales").payload = BYTES.into();
     rows.into_iter().map(|(key, record)| (key, Some(Arc::new(record)))).collect()
 }

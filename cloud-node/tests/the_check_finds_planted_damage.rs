@@ -369,10 +369,10 @@ fn drop_all(rows: &mut Rows, which: fn(&Key) -> bool) {
 }
 
 fn item(rows: &mut Rows, which: fn(&Item) -> bool) -> &mut Item {
-    let mut items = rows.0.values_mut().filter_map(|record| match record {
-        Record::Item(item) => Some(item),
-        _ => None,
-    });
+    let mut items = rows
+        .0
+        .values_mut()
+        .filter_map(|record| if let Record::Item(item) = record { Some(item) } else { None });
     items.find(|item| which(item)).expect("such an entity")
 }
 

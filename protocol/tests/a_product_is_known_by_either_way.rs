@@ -14,7 +14,7 @@ use counterfoil_protocol::wire::message::Verdict;
 use support::rows::stock_is_sum;
 use support::{Pair, product, sale, site};
 
-const PARKED: Option<ErrorCode> = Some(ErrorCode::ProductUnknown);
+const PARKED: Result<(), ErrorCode> = Err(ErrorCode::ProductUnknown);
 
 fn tea() -> Entity {
     Entity::parse(EntityV1::Product(ProductV1 {
@@ -48,16 +48,18 @@ fn put(pair: &mut Pair, shop: ShopId) {
     edit(pair, shop, Edit { branch: None, id, entity: Some(tea()) });
 }
 
-/// Sells tea; returns why the cloud has parked it, if it has.
-fn sell(pair: &mut Pair, id: &str) -> Option<ErrorCode> {
+/// Sells tea; an error says why the cloud has parked it.
+fn sell(pair: &mut Pair, id: &str) -> Result<(), ErrorCode> {
     pair.sell(sale(id, "tea"));
     let answer = pair.offer().unwrap();
     stock_is_sum(&pair.node);
     assert_eq!(answer.results.len(), 1);
     match answer.results[0].verdict {
-        Verdict::Created(_) => None,
-        Verdict::Parked(code) => Some(code),
-        other => panic!("{other:?}"),
+        Verdict::Created(_) => Ok(()),
+        Verdict::Parked(code) => Err(code),
+        Verdict::Existing(_) | Verdict::Refused(_) | Verdict::Edited(_) => {
+            panic!("a new sale is posted or parked")
+        }
     }
 }
 
@@ -66,12 +68,12 @@ fn what_the_catalog_holds_is_posted_until_it_is_deleted() {
     let mut pair = strict();
     assert_eq!(sell(&mut pair, "before"), PARKED);
     put(&mut pair, site().shop);
-    assert_eq!(sell(&mut pair, "listed"), None);
+    assert_eq!(sell(&mut pair, "listed"), Ok(()));
     let id = EntityId::product(product("tea"));
     edit(&mut pair, site().shop, Edit { branch: None, id, entity: None });
     assert_eq!(sell(&mut pair, "deleted"), PARKED);
     pair.node.define("tea");
-    assert_eq!(sell(&mut pair, "defined"), None, "what was defined stays known");
+    assert_eq!(sell(&mut pair, "defined"), Ok(()), "what was defined stays known");
     pair.quiesce();
     stock_is_sum(&pair.node);
 }

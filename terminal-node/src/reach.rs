@@ -78,7 +78,8 @@ mod tests {
         use Way::{Follow, Sync};
         const DOWN: Option<Fault> = Some(Fault::Transport);
         // Each line: what was asked on which way, what came of it, whether the other one is told.
-        let table: &[(&str, &[(Way, Option<Fault>, bool)])] = &[
+        type Asked = (Way, Option<Fault>, bool);
+        let table: &[(&str, &[Asked])] = &[
             ("nothing was wrong", &[(Sync, None, false), (Follow, None, false)]),
             ("it was down itself", &[(Sync, DOWN, false), (Sync, None, true), (Sync, None, false)]),
             (

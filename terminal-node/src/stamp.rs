@@ -50,11 +50,9 @@ pub(crate) async fn record_all<S: TillStore>(
     let mut answers = Vec::with_capacity(bodies.len());
     for (body, refused) in bodies.into_iter().zip(outputs) {
         let output = refused.or_else(|| recorded.next()).expect("each draft has its output");
-        answers.push(match output {
-            // As above: the first of two may have been recorded meanwhile, or stand in this batch.
-            Output::Taken(_) if body.at().is_none() => record_once(till, body).await?,
-            output => output,
-        });
+        // As above: the first of two may have been recorded meanwhile, or stand in this batch.
+        let again = matches!(output, Output::Taken(_)) && body.at().is_none();
+        answers.push(if again { record_once(till, body).await? } else { output });
     }
     Ok(answers)
 }

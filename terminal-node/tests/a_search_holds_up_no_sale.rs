@@ -64,7 +64,7 @@ fn row(index: usize) -> (Key, Option<Arc<Record>>) {
         tax_ppm: 0,
         unit: label("pcs"),
         category: None,
-        active: index % 2 == 0,
+        active: index.is_multiple_of(2),
     }));
     let content = product.expect("a product").canonical().into();
     let item = CatalogItem { version: 1, content };

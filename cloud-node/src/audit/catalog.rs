@@ -112,10 +112,8 @@ async fn changes<Q: Query<Cloud>>(reads: &Q, report: &mut Report) -> Result<(), 
 }
 
 fn stands_at(record: &Record, version: u64, index: u32) -> bool {
-    match record {
-        Record::Item(Item { version: at, index: number, .. }) => (*at, *number) == (version, index),
-        _ => false,
-    }
+    let Record::Item(Item { version: at, index: number, .. }) = record else { return false };
+    (*at, *number) == (version, index)
 }
 
 fn place((shop, branch): Scope) -> String {

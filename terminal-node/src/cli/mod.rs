@@ -116,11 +116,11 @@ impl From<DaemonError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        match error.kind() {
-            std::io::ErrorKind::BrokenPipe => Self::Unread,
-            // A full disk, or one that fails: no argument would help.
-            _ => Self::Storage(error.to_string()),
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self::Unread;
         }
+        // A full disk, or one that fails: no argument would help.
+        Self::Storage(error.to_string())
     }
 }
 
