@@ -15,7 +15,9 @@ use counterfoil_protocol::event::{Body, EventError};
 use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
-use counterfoil_protocol::terminal::edits::{LocalEdits, TOLD_MAX, WAITING_MAX, local_edits};
+use counterfoil_protocol::terminal::edits::{
+    LocalEdits, TOLD_MAX, WAITING_MAX, local_edits, shows,
+};
 use counterfoil_protocol::terminal::{self, Draft, Input, Output, Parted};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, EntityV1, ProductV1, SnapshotPage};
@@ -142,6 +144,7 @@ impl World {
     fn ask(&mut self, lose: bool) {
         let (shop, branch) = (site().shop, site().branch);
         let store = &self.node.store;
+        let shows = block_on(shows(&self.till.store)).unwrap();
         let mail = match block_on(wanted(&self.till.store)).unwrap() {
             Wanted::Delta(from) => {
                 Mail::Delta(block_on(delta(store, shop, branch, from, 2)).unwrap())
@@ -153,6 +156,9 @@ impl World {
         self.mail.push(mail.clone());
         if !lose {
             self.deliver(mail);
+            if let Some(greeting) = shows {
+                self.till.run(self.now, Input::Shown(greeting));
+            }
         }
     }
 
@@ -322,6 +328,28 @@ fn it_goes_with_the_proof_and_with_nothing_less() {
     assert_eq!(world.local(), LocalEdits { waiting: vec![], told: world.local().told });
     assert_eq!(world.local().told.len(), 1, "what it overwrote is told");
     assert_eq!(world.local().told[0].outcome, EditOutcome::Overwrote);
+    world.at_rest();
+}
+
+/// The cloud is restored, and an image of the till brings the edit there again: this till's answer
+/// was of the cloud as it had been.
+#[test]
+fn a_decision_of_a_cloud_that_was_restored_ends_all_the_same() {
+    let mut world = World::new();
+    let backup = world.node.clone();
+    (0..5).for_each(|_| world.operator(1, true));
+    world.edit(0);
+    world.push(true);
+    let image = world.till.store.clone();
+    let decided = world.local().waiting[0].decided;
+    world.node = backup;
+    world.push(true);
+    assert!(world.local().waiting[0].decided < decided, "decided anew, at an earlier version");
+    world.till.store = image;
+    world.ask(false);
+    world.push(true);
+    assert_eq!(world.local().waiting[0].decided, decided, "the cloud has it, and says no more");
+    world.settle();
     world.at_rest();
 }
 

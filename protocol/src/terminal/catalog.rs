@@ -18,7 +18,7 @@ use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
 use super::edits;
-use super::row::{CatalogItem, CatalogState, Meta, Progress};
+use super::row::{CatalogItem, CatalogState, Progress};
 use super::{Key, Output, Record, Terminal, codes};
 use crate::catalog::{Digest, ENTITY_BYTES_MAX, Entity, EntityId, entity_hash};
 use crate::machine::{Query, ReadSet, Rows};
@@ -148,9 +148,7 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     assert!(state.version >= before, "versions never go back");
     assert!(!state.proven || state.progress.is_none(), "what is proven needs no snapshot");
     if state.proven {
-        let backlog = rows.meta().map(Meta::backlog);
-        let offered = backlog.is_some_and(|left| left.fresh == 0 && !left.adopting);
-        edits::proven(rows, page.to, offered);
+        edits::proven(rows, page.to);
     }
     stand(rows, state)
 }

@@ -12,16 +12,15 @@
 //! | the edit is refused, and needs attention | stays, until a person has it answered |
 //! | the cloud has decided the edit, at version V | knows V, and stays |
 //! | the catalog is *proven* to be the cloud's, at V or later | goes |
-//! | the cloud is greeted, then proves the catalog twice, and nothing is left to offer | goes |
+//! | the catalog is proven, and was asked for after a greeting that came after the answer | goes |
 //! | the catalog drifts, resyncs, is fetched anew | stays, as nothing is proven until that ends |
 //!
 //! The answer alone would be too early: the till's row is still the old one, and the name would
 //! flicker back. A newer row alone would not do: it may be an operator's, from before the edit.
 //!
 //! V may be a version of a cloud that was restored since, and that has the edit at another one: a
-//! copy of the till brought it there. So a greeting, after which this till offers what the cloud
-//! lacks, ends the waiting too: a proof that was asked for later has the edit in it. One proof
-//! may have been under way; the second was not.
+//! copy of the till brought it there. So what was asked for after a greeting, while nothing waited
+//! to be offered, ends the waiting too: the cloud had the edit then ([`shows`]).
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -44,9 +43,6 @@ use crate::wire::message::{EditOutcome, Verdict};
 pub const WAITING_MAX: usize = 256;
 /// How many decisions a person here can look at.
 pub const TOLD_MAX: usize = 16;
-
-/// A proof may have been asked for before the greeting; the one after it was not.
-const PROOFS_ENOUGH: u8 = 2;
 
 const _: () = assert!(TOLD_MAX > 0, "somebody may look at the last decision");
 const _: () = assert!(WAITING_MAX >= crate::catalog::edit::CHANGES_MAX, "an edit can wait");
@@ -77,8 +73,8 @@ pub struct Waiting {
     pub local_id: LocalEventId,
     /// The version from which on the cloud's catalog has it; none until the cloud has decided.
     pub decided: Option<u64>,
-    /// How many proofs came since the cloud was greeted after that; none before.
-    pub proofs: Option<u8>,
+    /// The nonce of the last greeting after that; none before.
+    pub greeted: Option<u64>,
 }
 
 /// What the cloud has made of an edit.
@@ -123,6 +119,23 @@ impl LocalEdits {
     }
 }
 
+/// Returns the greeting of whose edits a proof tells that is asked for now: hand it to
+/// [`super::Input::Shown`] once that proof is committed. None if there is nothing to be told of, or
+/// if something waits to be offered.
+///
+/// # Errors
+/// The store's.
+pub async fn shows<Q: Query<Terminal>>(store: &Q) -> Result<Option<u64>, Q::Error> {
+    let Some(Record::Meta(meta)) = store.get(&Key::Meta).await? else { return Ok(None) };
+    let left = meta.backlog();
+    if left.fresh > 0 || left.adopting {
+        return Ok(None);
+    }
+    let edits = local_edits(store).await?;
+    let decided = edits.waiting.iter().filter(|waiting| waiting.decided.is_some());
+    Ok(decided.filter_map(|waiting| waiting.greeted).next_back())
+}
+
 /// Returns what was edited here and waits.
 ///
 /// # Errors
@@ -150,7 +163,7 @@ pub(super) fn record(rows: &mut Rows<'_, Terminal>, draft: &Draft) -> Result<(),
             pos: draft.pos,
             local_id: draft.local_id,
             decided: None,
-            proofs: None,
+            greeted: None,
         };
         let same =
             |held: &&mut Waiting| held.entity == edit.entity() && held.value.field() == field;
@@ -197,7 +210,7 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
     let mut edits = before.clone();
     for waiting in edits.waiting.iter_mut().filter(|waiting| of_it(waiting)) {
         waiting.decided = Some(version);
-        waiting.proofs = None;
+        waiting.greeted = None;
     }
     if outcome > EditOutcome::Taken {
         let told = Told { pos: entry.pos, local_id: entry.local_id, outcome, version };
@@ -215,12 +228,12 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
     }
 }
 
-/// The cloud was greeted: from now on proofs of its catalog speak of what it has decided.
-pub(super) fn greeted(rows: &mut Rows<'_, Terminal>) {
+/// The cloud was greeted: it has what was decided, or it is offered again.
+pub(super) fn greeted(rows: &mut Rows<'_, Terminal>, nonce: u64) {
     let before = held(rows);
     let mut edits = before.clone();
     for waiting in edits.waiting.iter_mut().filter(|waiting| waiting.decided.is_some()) {
-        waiting.proofs.get_or_insert(0);
+        waiting.greeted = Some(nonce);
     }
     assert_eq!(edits.waiting.len(), before.waiting.len(), "a greeting alone ends no waiting");
     if edits != before {
@@ -228,17 +241,22 @@ pub(super) fn greeted(rows: &mut Rows<'_, Terminal>) {
     }
 }
 
-/// Ends the waiting of what the cloud's catalog is proven to have. `offered` says that nothing
-/// this till has recorded waits for its first answer.
-pub(super) fn proven(rows: &mut Rows<'_, Terminal>, version: u64, offered: bool) {
+/// Ends the waiting of what the cloud's catalog is proven to have.
+pub(super) fn proven(rows: &mut Rows<'_, Terminal>, version: u64) {
+    end(rows, |waiting| waiting.decided.is_some_and(|decided| decided <= version));
+}
+
+/// Ends the waiting of what was decided when the cloud was last greeted, if the catalog is proven.
+pub(super) fn shown(rows: &mut Rows<'_, Terminal>, greeting: u64) {
+    if rows.catalog().is_some_and(|state| state.proven) {
+        end(rows, |waiting| waiting.decided.is_some() && waiting.greeted == Some(greeting));
+    }
+}
+
+fn end(rows: &mut Rows<'_, Terminal>, is_there: impl Fn(&Waiting) -> bool) {
     let before = held(rows);
     let mut edits = before.clone();
-    for proofs in edits.waiting.iter_mut().filter_map(|waiting| waiting.proofs.as_mut()) {
-        *proofs = proofs.saturating_add(u8::from(offered));
-    }
-    let later = |waiting: &Waiting| waiting.decided.is_none_or(|decided| decided > version);
-    let shown = |waiting: &Waiting| waiting.proofs.is_some_and(|proofs| proofs >= PROOFS_ENOUGH);
-    edits.waiting.retain(|waiting| later(waiting) && !shown(waiting));
+    edits.waiting.retain(|waiting| !is_there(waiting));
     assert!(edits.undecided() == before.undecided(), "what is not decided waits on");
     assert!(edits.waiting.len() <= before.waiting.len(), "a proof makes nothing wait");
     assert_eq!(edits.told, before.told, "a proof tells nothing of edits");

@@ -53,7 +53,7 @@ pub(super) fn step(
     let left = meta.epoch != current.epoch;
     assert_eq!(parted.is_some(), left, "a history is left if it has parted, and only then");
     assert!(left || meta.acked <= current.head.seq, "what the cloud lacks is offered again");
-    edits::greeted(rows);
+    edits::greeted(rows, nonce);
     settle(rows, meta, parted)
 }
 

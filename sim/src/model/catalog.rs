@@ -8,6 +8,7 @@ use counterfoil_protocol::label::Label;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::session::follow::{Follower, Input as Heard, Output as Does};
 use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
+use counterfoil_protocol::terminal::edits::shows;
 use counterfoil_protocol::terminal::row::CatalogState;
 use counterfoil_protocol::terminal::{Input, Key, Output, Record};
 use counterfoil_protocol::time::Millis;
@@ -78,6 +79,7 @@ impl World {
             match does {
                 Does::Ask(number) => {
                     self.tills[till].asked_since_heal = self.healed;
+                    self.tills[till].shows = answered(at_once(shows(&self.tills[till].store)));
                     let wanted = answered(at_once(wanted(&self.tills[till].store)));
                     self.send(till, FOLLOWS_FROM + number, Asks::Catalog(wanted), Vec::new());
                 }
@@ -123,7 +125,13 @@ impl World {
         if let Some(follower) = &mut host.follower {
             follower.handle_input(now, Heard::Committed(standing));
         }
-        Ok(())
+        match host.shows.take().filter(|_| standing.is_some_and(|standing| standing.proven)) {
+            Some(greeting) => {
+                self.till_step(till, &Input::Shown(greeting), true)?;
+                Ok(())
+            }
+            None => Ok(()),
+        }
     }
 
     /// An answer for a till's follower arrives.

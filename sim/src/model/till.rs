@@ -50,6 +50,8 @@ pub(super) struct TillHost {
     pub(super) told: Option<Told>,
     /// The follower's last question was asked after the faults had ended.
     pub(super) asked_since_heal: bool,
+    /// Of which edits that question tells, if what it brings is proven.
+    pub(super) shows: Option<u64>,
     /// It was answered with a proof. One from before may be of a history that a restore has ended,
     /// and say nothing of a version that has the same number by chance.
     pub(super) proven_since_heal: bool,
@@ -113,6 +115,7 @@ impl TillHost {
             follow_us: None,
             told: None,
             asked_since_heal: false,
+            shows: None,
             proven_since_heal: false,
             collector: None,
             collect_us: None,
@@ -397,6 +400,7 @@ impl World {
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
+            | Input::Shown(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -535,6 +539,7 @@ fn kind(input: &Input) -> Transition {
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
         Input::Delta(_) => Transition::TillDelta,
+        Input::Shown(_) => Transition::TillShown,
         Input::CatalogRun(_) => Transition::TillRun,
         Input::Session(_) => Transition::TillSession,
         Input::SessionVerdict(_) => Transition::TillVerdict,
