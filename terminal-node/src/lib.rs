@@ -46,6 +46,7 @@ pub mod verify;
 pub mod witness;
 
 mod client;
+mod endpoint;
 mod nudges;
 mod reach;
 mod stamp;

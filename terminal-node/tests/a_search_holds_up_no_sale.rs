@@ -52,9 +52,12 @@ impl Query<Terminal> for Busy {
     }
 }
 
+fn label(text: &str) -> Label {
+    Label::parse(text).expect("a name")
+}
+
 fn row(index: usize) -> (Key, Option<Arc<Record>>) {
     let id = ProductId::parse(&format!("P{index:05}")).expect("a name");
-    let label = |text: &str| Label::parse(text).expect("a name");
     let product = Entity::parse(EntityV1::Product(ProductV1 {
         product_id: id,
         name: format!("Thing {index}"),
@@ -71,9 +74,15 @@ fn row(index: usize) -> (Key, Option<Arc<Record>>) {
     (Key::Item(EntityId::product(id)), Some(Arc::new(Record::Item(item))))
 }
 
+/// What is scanned of it, as the index has it.
+fn code(index: usize) -> (Key, Option<Arc<Record>>) {
+    let product = ProductId(label(&format!("P{index:05}")));
+    (Key::Code(label(&format!("40{index:05}")), product), Some(Arc::new(Record::Code)))
+}
+
 async fn stocked(count: usize) -> (Till<Busy>, Arc<AtomicUsize>) {
     let mut memory = Memory::new();
-    let rows: Writes<Terminal> = (0..count).map(row).collect();
+    let rows: Writes<Terminal> = (0..count).flat_map(|index| [row(index), code(index)]).collect();
     memory.transact(Vec::new(), |_| rows.clone()).await.expect("a memory store works");
     let scans = Arc::new(AtomicUsize::new(0));
     let store = Busy(memory, Arc::clone(&scans));
@@ -107,14 +116,14 @@ async fn a_search_finds_what_is_meant_and_stops_when_it_has_enough() {
     let (till, scans) = stocked(5_000).await;
     // what is searched for     limit  how many  the first   pages at most
     for (text, limit, count, first, pages) in [
-        ("P04998", 10, 1, "P04998", 0),   // a SKU is looked up
-        ("4004998", 10, 1, "P04998", 20), // a scanned code stands anywhere
-        ("400", 10, 10, "P00000", 20),    // and might have been this one
-        ("thing", 10, 10, "P00000", 1),   // enough is enough
-        ("", 300, 300, "P00000", 3),      // every other one is on sale
-        ("Thing 4998", 10, 1, "P04998", 20),
-        ("P00001", 10, 0, "", 20), // not on sale
-        ("P0000", 10, 5, "P00000", 20),
+        ("P04998", 10, 1, "P04998", 1), // a SKU is looked up, as it may be a code too
+        ("4004998", 10, 1, "P04998", 1), // and so is what is scanned
+        ("400", 10, 10, "P00000", 2),   // which this might have been
+        ("thing", 10, 10, "P00000", 2), // enough is enough
+        ("", 300, 300, "P00000", 4),    // every other one is on sale
+        ("Thing 4998", 10, 1, "P04998", 21),
+        ("P00001", 10, 0, "", 21), // not on sale
+        ("P0000", 10, 5, "P00000", 21),
     ] {
         let before = scans.load(Ordering::SeqCst);
         let found = products(&till, text, limit).await.expect("an answer");

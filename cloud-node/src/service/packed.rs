@@ -1,8 +1,8 @@
 //! Pages of the catalog that were put together once, and are sent to many tills.
 //!
 //! Every till of a branch asks for the same: when a shop opens, when a price changes. So a page is
-//! read, encoded and compressed for the first that asks, and kept for the others. A page is named by
-//! all that it depends on, so none is ever out of date:
+//! read, encoded and compressed for the first that asks, and kept for the others. A page is named
+//! by all that it depends on, so none is ever out of date:
 //!
 //! * a delta, by the version from which and the version of the head to which it was asked for;
 //! * a run of a snapshot, by the version that the snapshot is pinned to and the entity after which

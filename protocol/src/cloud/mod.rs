@@ -25,6 +25,7 @@ pub mod edited;
 mod greet;
 pub mod inbox;
 mod ingest;
+mod key;
 pub mod rollup;
 pub mod row;
 pub mod sessions;
@@ -62,7 +63,8 @@ pub enum UnknownProducts {
     /// Post them: the catalog is kept elsewhere.
     #[default]
     Accept,
-    /// Park the event until the product is defined or in the catalog; the till hears `POS_SYNC_PRODUCT_UNKNOWN`.
+    /// Park the event until the product is defined or in the catalog; the till hears
+    /// `POS_SYNC_PRODUCT_UNKNOWN`.
     Park,
 }
 

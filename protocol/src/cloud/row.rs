@@ -14,15 +14,13 @@ use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
-use crate::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, ShopId, TerminalId,
-};
+use crate::identity::{BranchId, Epoch, EventKey, PosId, ProductId, SessionId, ShopId, TerminalId};
 use crate::journal::Segment;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
-    Damaged, EPOCH_KEY_BYTES, HASH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyReader, KeyWriter,
-    LABEL_KEY_BYTES, NUMBER_KEY_BYTES,
+    EPOCH_KEY_BYTES, HASH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyWriter, LABEL_KEY_BYTES,
+    NUMBER_KEY_BYTES,
 };
 use crate::problem::{Denial, ErrorCode};
 use crate::time::Millis;
@@ -343,137 +341,6 @@ pub fn server_id(shop: ShopId, key: &EventKey) -> ServerId {
     assert!(bytes.len() <= SERVER_NAME_BYTES_MAX, "a key is four names");
     assert!(bytes.len() >= 4 * 2, "each name has a character and an end");
     ServerId(crate::hash::server_name(&bytes))
-}
-
-impl Key {
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
-        let start = out.len();
-        let to = KeyWriter(out);
-        match self {
-            Self::Terminal(terminal) => to.kind(1).label(terminal.0),
-            Self::Lane(terminal, epoch) => to.kind(2).label(terminal.0).epoch(*epoch),
-            Self::Segment(terminal, epoch, number) => {
-                to.kind(3).label(terminal.0).epoch(*epoch).number(*number)
-            }
-            Self::Ledger(key) => event_key(to.kind(4), key),
-            Self::Conflict(key, hash) => event_key(to.kind(5), key).hash(*hash),
-            Self::Opaque(terminal, epoch, seq) => {
-                to.kind(6).label(terminal.0).epoch(*epoch).number(*seq)
-            }
-            Self::Stock(shop, branch, product) => {
-                to.kind(7).label(shop.0).label(branch.0).label(product.0)
-            }
-            Self::Fork(terminal, epoch, hash) => {
-                to.kind(8).label(terminal.0).epoch(*epoch).hash(*hash)
-            }
-            Self::Product(shop, product) => to.kind(9).label(shop.0).label(product.0),
-            Self::Movements(shop, branch, first) => {
-                to.kind(10).label(shop.0).label(branch.0).hash(first.0)
-            }
-            Self::Feed(shop) => to.kind(11).label(shop.0),
-            Self::BranchDigest(shop, branch) => to.kind(12).label(shop.0).label(branch.0),
-            Self::Item(shop, branch, id) => to
-                .kind(13)
-                .label(shop.0)
-                .scope(branch.map(|branch| branch.0))
-                .byte(id.kind as u8)
-                .label(id.id),
-            Self::Change(shop, branch, version, index) => to
-                .kind(14)
-                .label(shop.0)
-                .scope(branch.map(|branch| branch.0))
-                .number(*version)
-                .index(*index),
-            Self::Session(shop, terminal, pos, session) => {
-                to.kind(15).label(shop.0).label(terminal.0).label(pos.0).label(session.0)
-            }
-            Self::EditNote(shop, key) => event_key(to.kind(23).label(shop.0), key),
-            Self::Inbox(key) => key.write(to),
-            Self::SketchSecret(shop) => to.kind(22).label(shop.0),
-            Self::Lease(shop, branch, terminal) => {
-                to.kind(24).label(shop.0).label(branch.0).label(terminal.0)
-            }
-            Self::Floor(shop) => to.kind(25).label(shop.0),
-        };
-        assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
-        assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
-    }
-
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Damaged> {
-        let (kind, mut from) = KeyReader::new(bytes)?;
-        let key = match kind {
-            1 => Self::Terminal(TerminalId(from.label()?)),
-            2 => Self::Lane(TerminalId(from.label()?), from.epoch()?),
-            3 => Self::Segment(TerminalId(from.label()?), from.epoch()?, from.number()?),
-            4 => Self::Ledger(read_event_key(&mut from)?),
-            5 => Self::Conflict(read_event_key(&mut from)?, from.hash()?),
-            6 => Self::Opaque(TerminalId(from.label()?), from.epoch()?, from.number()?),
-            7 => Self::Stock(
-                ShopId(from.label()?),
-                BranchId(from.label()?),
-                ProductId(from.label()?),
-            ),
-            8 => Self::Fork(TerminalId(from.label()?), from.epoch()?, from.hash()?),
-            9 => Self::Product(ShopId(from.label()?), ProductId(from.label()?)),
-            10 => Self::Movements(
-                ShopId(from.label()?),
-                BranchId(from.label()?),
-                ServerId(from.hash()?),
-            ),
-            11 => Self::Feed(ShopId(from.label()?)),
-            12 => Self::BranchDigest(ShopId(from.label()?), BranchId(from.label()?)),
-            13 => Self::Item(
-                ShopId(from.label()?),
-                from.scope()?.map(BranchId),
-                EntityId { kind: read_kind(&mut from)?, id: from.label()? },
-            ),
-            14 => Self::Change(
-                ShopId(from.label()?),
-                from.scope()?.map(BranchId),
-                from.number()?,
-                from.index()?,
-            ),
-            15 => Self::Session(
-                ShopId(from.label()?),
-                TerminalId(from.label()?),
-                PosId(from.label()?),
-                LocalEventId(from.label()?),
-            ),
-            23 => Self::EditNote(ShopId(from.label()?), read_event_key(&mut from)?),
-            kind if InboxKey::KINDS.contains(&kind) => {
-                Self::Inbox(InboxKey::read(kind, &mut from)?)
-            }
-            22 => Self::SketchSecret(ShopId(from.label()?)),
-            24 => Self::Lease(
-                ShopId(from.label()?),
-                BranchId(from.label()?),
-                TerminalId(from.label()?),
-            ),
-            25 => Self::Floor(ShopId(from.label()?)),
-            _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
-        };
-        let key = from.end(key)?;
-        assert!(bytes.len() > 1, "every row of the cloud has a name beside its kind");
-        assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
-        Ok(key)
-    }
-}
-
-fn event_key<'a>(to: KeyWriter<'a>, key: &EventKey) -> KeyWriter<'a> {
-    to.label(key.terminal.0).label(key.pos.0).label(key.local_id.0)
-}
-
-fn read_event_key(from: &mut KeyReader<'_>) -> Result<EventKey, Damaged> {
-    Ok(EventKey {
-        terminal: TerminalId(from.label()?),
-        pos: PosId(from.label()?),
-        local_id: LocalEventId(from.label()?),
-    })
-}
-
-fn read_kind(from: &mut KeyReader<'_>) -> Result<Kind, Damaged> {
-    let number = from.byte()?;
-    Kind::from_number(number).ok_or(Damaged { what: "cloud key", why: "no kind of entity" })
 }
 
 impl Record {

@@ -26,6 +26,7 @@ mod damage;
 pub mod edits;
 mod greeted;
 pub mod inbox;
+mod key;
 pub mod migrate;
 mod open;
 pub mod pull;

@@ -80,8 +80,8 @@ impl History {
 
     /// Whether a till that is at `version` has of each entity what it should: its last state, if
     /// that is not younger. The feed has each entity once, at its last change, so what has changed
-    /// again since is not there yet. A row that the disk has changed may say that it is younger than
-    /// it is, and then only a proof finds it.
+    /// again since is not there yet. A row that the disk has changed may say that it is younger
+    /// than it is, and then only a proof finds it.
     fn stands(
         &self,
         site: &Identity,

@@ -4,6 +4,7 @@
 //! simulator. They share with what they check the types of the rows and of the wire, the codec and
 //! the hashes; what an event moves, where a journal stands and what a law says is their own.
 
+mod backup;
 mod catalog;
 mod compaction;
 mod inbox;
@@ -11,6 +12,8 @@ mod ownership;
 mod plan;
 mod sessions;
 mod whole;
+
+pub use backup::{CloudBackup, DeviceBackup};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,7 +32,7 @@ use counterfoil_protocol::terminal::{self, Identity};
 use counterfoil_protocol::wire::event::{BodyV1, EventV1, TradeV1};
 
 use self::catalog::History;
-use self::inbox::{Inbox, Inboxes};
+use self::inbox::Inbox;
 use self::sessions::{InSession, Name, Posted};
 use crate::law::{Law, Tally, Violation};
 
@@ -116,20 +119,6 @@ struct Device {
     ever_drifted: BTreeSet<EntityId>,
 }
 
-/// A device's obligations at the time of a backup.
-#[derive(Clone, Debug)]
-pub struct DeviceBackup(Device);
-
-/// The cloud's journals at the time of a backup.
-#[derive(Clone, Debug)]
-pub struct CloudBackup {
-    lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
-    posted: BTreeSet<Fact>,
-    sessions: BTreeMap<Name, Posted>,
-    catalog: History,
-    inbox: Inboxes,
-}
-
 /// The checkers' own copy of a journal's head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mirror {
@@ -154,44 +143,6 @@ impl Checker {
             ever_drifted: BTreeSet::new(),
         });
         self.devices.len() - 1
-    }
-
-    /// Notes what a device owes when its disk is copied.
-    #[must_use]
-    pub fn backup_device(&self, device: usize) -> DeviceBackup {
-        DeviceBackup(self.devices[device].clone())
-    }
-
-    /// A device's disk was replaced: what it sold since the copy cannot be asked of it.
-    pub fn restore_device(&mut self, device: usize, backup: &DeviceBackup) {
-        self.devices[device] = backup.0.clone();
-    }
-
-    /// A second device starts with a copy of a disk.
-    pub fn clone_device(&mut self, backup: &DeviceBackup) -> usize {
-        self.devices.push(backup.0.clone());
-        self.devices.len() - 1
-    }
-
-    /// Notes the cloud's journals when its disk is copied.
-    #[must_use]
-    pub fn backup_cloud(&self) -> CloudBackup {
-        CloudBackup {
-            lanes: self.lanes.clone(),
-            posted: self.posted.clone(),
-            sessions: self.sessions.clone(),
-            catalog: self.catalog.clone(),
-            inbox: self.inbox.backup(),
-        }
-    }
-
-    /// The cloud's disk was replaced.
-    pub fn restore_cloud(&mut self, backup: &CloudBackup) {
-        self.lanes = backup.lanes.clone();
-        self.posted = backup.posted.clone();
-        self.sessions = backup.sessions.clone();
-        self.restore_catalog(&backup.catalog);
-        self.inbox.restore(&backup.inbox);
     }
 
     /// A till has committed what is `written`.

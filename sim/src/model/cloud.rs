@@ -13,7 +13,7 @@ use counterfoil_protocol::reconcile::mirror::Mirror;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::Ack;
-use counterfoil_protocol::wire::message::{Hello, Push, Standing, Stopped, Verdict};
+use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Stopped, Verdict};
 use counterfoil_storage::memory::{Failure, Image};
 
 use super::{Happening, Kind, Reply, Request, START, World, shop};
@@ -288,7 +288,6 @@ impl World {
 
     /// An answer is released: its commit is durable.
     fn release(&mut self, job: &Job, output: Output) -> Result<(), Violation> {
-        let at = self.now_ms();
         let reply = match output {
             Output::Welcome(welcome) => {
                 for lane in &welcome.lanes[..1] {
@@ -303,37 +302,7 @@ impl World {
                 Reply::Welcome(welcome.encode())
             }
             Output::Pushed(answer) => {
-                self.coverage.saw(Transition::Push);
-                // Results stand in the order of the items, and stop where the cloud stopped.
-                for (result, (seq, key, hash)) in answer.results.iter().zip(&job.offered) {
-                    assert_eq!(result.seq, *seq, "each item has its own result");
-                    let (seen, posted) = match result.verdict {
-                        Verdict::Created(_) => (Transition::ItemCreated, true),
-                        Verdict::Existing(_) => (Transition::ItemExisting, true),
-                        Verdict::Parked(_) => (Transition::ItemParked, false),
-                        Verdict::Refused(_) => (Transition::ItemRefused, false),
-                        Verdict::Edited(edited) => {
-                            self.coverage.saw(Transition::of_edit(edited.outcome));
-                            (Transition::ItemEdited, true)
-                        }
-                    };
-                    self.coverage.saw(seen);
-                    let Some(key) = *key else { continue };
-                    if posted {
-                        let rows = self.cloud.store.memory.rows();
-                        self.checker.answered(at, key, *hash, rows)?;
-                    } else {
-                        self.checker.failed_item(key, *hash);
-                    }
-                }
-                match answer.stopped {
-                    Some(Stopped::Gap) => self.coverage.saw(Transition::StoppedGap),
-                    Some(Stopped::Forked) => self.coverage.saw(Transition::StoppedForked),
-                    Some(Stopped::UnknownEpoch) => {
-                        self.coverage.saw(Transition::StoppedUnknownEpoch);
-                    }
-                    None => {}
-                }
+                self.pushed(job, &answer)?;
                 Reply::Pushed(job.epoch, answer.encode())
             }
             Output::Denied(denial) => {
@@ -361,6 +330,43 @@ impl World {
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);
+        Ok(())
+    }
+
+    /// A push was answered: what it says of each item is durably so.
+    fn pushed(&mut self, job: &Job, answer: &PushAnswer) -> Result<(), Violation> {
+        let at = self.now_ms();
+        self.coverage.saw(Transition::Push);
+        // Results stand in the order of the items, and stop where the cloud stopped.
+        for (result, (seq, key, hash)) in answer.results.iter().zip(&job.offered) {
+            assert_eq!(result.seq, *seq, "each item has its own result");
+            let (seen, posted) = match result.verdict {
+                Verdict::Created(_) => (Transition::ItemCreated, true),
+                Verdict::Existing(_) => (Transition::ItemExisting, true),
+                Verdict::Parked(_) => (Transition::ItemParked, false),
+                Verdict::Refused(_) => (Transition::ItemRefused, false),
+                Verdict::Edited(edited) => {
+                    self.coverage.saw(Transition::of_edit(edited.outcome));
+                    (Transition::ItemEdited, true)
+                }
+            };
+            self.coverage.saw(seen);
+            let Some(key) = *key else { continue };
+            if posted {
+                let rows = self.cloud.store.memory.rows();
+                self.checker.answered(at, key, *hash, rows)?;
+            } else {
+                self.checker.failed_item(key, *hash);
+            }
+        }
+        match answer.stopped {
+            Some(Stopped::Gap) => self.coverage.saw(Transition::StoppedGap),
+            Some(Stopped::Forked) => self.coverage.saw(Transition::StoppedForked),
+            Some(Stopped::UnknownEpoch) => {
+                self.coverage.saw(Transition::StoppedUnknownEpoch);
+            }
+            None => {}
+        }
         Ok(())
     }
 

@@ -6,10 +6,12 @@
 pub(crate) mod catalog;
 mod cloud;
 mod compaction;
+mod cover;
 mod edits;
 mod faults;
 pub(crate) mod inbox;
 mod link;
+mod log;
 mod sessions;
 mod till;
 mod verify;
@@ -331,32 +333,7 @@ impl World {
 
     /// Adds what happens to the digest, and to the log if one is kept.
     fn note(&mut self, next: &Scheduled) {
-        let (kind, node, detail) = match &next.what {
-            Happening::Sell(till) => (1, *till, 0),
-            Happening::Wake(till, life) => (2, *till, u64::from(*life)),
-            Happening::Request(request) => (3, request.till, request.number),
-            Happening::Answer { till, request, .. } => (4, *till, *request),
-            Happening::CloudCommit(life) => (5, 0, u64::from(*life)),
-            Happening::RestartTill(till) => (6, *till, 0),
-            Happening::RestartCloud => (7, 0, 0),
-            Happening::Fault(index) => (8, 0, *index as u64),
-            Happening::Reenrol(till) => (9, *till, 0),
-            Happening::DefineProducts(batch) => (10, 0, *batch),
-            Happening::Heal => (11, 0, 0),
-            Happening::Staff => (12, 0, 0),
-            Happening::EditCatalog => (14, 0, 0),
-            Happening::EditAtTill(till) => (16, *till, 0),
-            Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
-            Happening::Drawer(till) => (16, *till, 0),
-            Happening::Verify(till) => (16, *till, 0),
-            Happening::ApplyPlan(till, life) => (17, *till, u64::from(*life)),
-            Happening::PlanCompaction => (16, 0, 0),
-            Happening::Compact(life, planned) => (17, planned.len(), u64::from(*life)),
-            Happening::RollUp(life, planned) => (13, planned.1.len(), u64::from(*life)),
-            Happening::Order => (16, 0, 0),
-            Happening::Relay => (17, 0, 0),
-            Happening::CollectWake(till, life) => (18, *till, u64::from(*life)),
-        };
+        let (kind, node, detail) = log::fingerprint(&next.what);
         let mut line = [0; 25];
         line[..8].copy_from_slice(&next.at_us.to_le_bytes());
         line[8] = kind;
@@ -364,52 +341,7 @@ impl World {
         line[17..].copy_from_slice(&detail.to_le_bytes());
         self.trace.update(&line);
         if self.log.is_some() {
-            let text = match &next.what {
-                Happening::Request(request) => {
-                    let Request { till, number, kind, bytes, .. } = request;
-                    format!("cloud <- till {till}: {kind:?} {number}, {} bytes", bytes.len())
-                }
-                Happening::Answer { till, request, reply, .. } => match reply {
-                    Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
-                    Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
-                    Reply::Session(_) => format!("till {till} hears: a word on a session"),
-                    Reply::Pending(_) => format!("till {till} hears: inventory events"),
-                    Reply::Acked(_) => format!("till {till} hears: acknowledged"),
-                    Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
-                    Reply::Entities(_) => format!("till {till} hears: rows that differ"),
-                    Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
-                    Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
-                        format!("till {till} <- answer to {request}, {} bytes", bytes.len())
-                    }
-                },
-                Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
-                Happening::Sell(till) => format!("till {till}: a customer"),
-                Happening::Wake(till, _) => format!("till {till} wakes"),
-                Happening::CloudCommit(_) => "cloud commits".into(),
-                Happening::RollUp(_, planned) => {
-                    let (site, rolled) = &**planned;
-                    format!("cloud rolls up {} pushes of {}", rolled.len(), site.branch)
-                }
-                Happening::RestartTill(till) => format!("till {till} starts"),
-                Happening::RestartCloud => "cloud starts".into(),
-                Happening::Reenrol(till) => format!("cloud enrols till {till}"),
-                Happening::DefineProducts(_) => "cloud defines products".into(),
-                Happening::Heal => "all faults end".into(),
-                Happening::Staff => "staff looks at what needs attention".into(),
-                Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
-                Happening::PlanCompaction => "cloud plans a compaction".into(),
-                Happening::Compact(_, planned) => {
-                    format!("cloud compacts {} deletions up to {}", planned.len(), planned.to())
-                }
-                Happening::EditCatalog => "somebody edits the catalog".into(),
-                Happening::Order => "somebody orders online".into(),
-                Happening::Relay => "tills are to hear of each other".into(),
-                Happening::CollectWake(till, _) => format!("till {till} thinks of its inbox"),
-                Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
-                Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
-                Happening::Verify(till) => format!("till {till}: its catalog is verified"),
-                Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),
-            };
+            let text = self.told(&next.what);
             self.say(&text);
         }
     }

@@ -11,7 +11,7 @@ use counterfoil_protocol::session::{Commit, Input as Heard, Nudge, Output as Wan
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::Meta;
 use counterfoil_protocol::terminal::{
-    Backlog, Draft, Identity, Input, Key, Output, Parted, Record, SessionDraft, Terminal,
+    Draft, Identity, Input, Key, Output, Parted, Record, SessionDraft, Terminal,
 };
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::PendingAnswer;
@@ -19,6 +19,7 @@ use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
 use super::catalog::{FOLLOWS_FROM, Told};
+use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
 use super::sessions::ASKS_FROM;
 use super::verify::{VERIFIES_FROM, Verifying};
@@ -363,48 +364,6 @@ impl World {
         Ok(())
     }
 
-    fn cover_commit(&mut self, till: usize, input: &Input, acked: u64, backlog: Backlog) {
-        let host = &mut self.tills[till];
-        let acked_now = host.meta().map_or(0, |meta| meta.acked);
-        let coverage = &mut host.coverage;
-        match backlog.parted {
-            Some(Parted::LostTail) => coverage.saw(Transition::TillWelcomedLostTail),
-            Some(Parted::Forked) => coverage.saw(Transition::TillWelcomedForked),
-            Some(Parted::Copied | Parted::Restored) | None => {}
-        }
-        match input {
-            Input::Welcomed { .. } if backlog.parted.is_none() && acked_now < acked => {
-                coverage.saw(Transition::TillWelcomedTookBack);
-            }
-            Input::Answered { answer, .. } => {
-                for result in &answer.results {
-                    coverage.saw(match result.verdict {
-                        Verdict::Created(_) | Verdict::Existing(_) | Verdict::Edited(_) => {
-                            Transition::TillSynced
-                        }
-                        Verdict::Parked(_) => Transition::TillWaits,
-                        Verdict::Refused(_) => Transition::TillAttention,
-                    });
-                }
-            }
-            Input::Install { .. }
-            | Input::Open { .. }
-            | Input::Record(_)
-            | Input::Welcomed { .. }
-            | Input::Denied(_)
-            | Input::Adopt(_)
-            | Input::Delta(_)
-            | Input::CatalogRun(_)
-            | Input::Session(_)
-            | Input::SessionVerdict(_)
-            | Input::Inbox(_)
-            | Input::ApplyPlan(_)
-            | Input::Migrate(_)
-            | Input::Shown(_)
-            | Input::Retry { .. } => {}
-        }
-    }
-
     /// An answer, or its absence, reaches a till.
     pub(super) fn receive(
         &mut self,
@@ -525,25 +484,5 @@ impl World {
             self.at(at_us, Happening::Wake(till, life));
         }
         Ok(())
-    }
-}
-
-fn kind(input: &Input) -> Transition {
-    match input {
-        Input::Install { .. } => Transition::TillInstall,
-        Input::Open { .. } | Input::Migrate(_) => Transition::TillOpen,
-        Input::Record(_) => Transition::TillRecord,
-        Input::Welcomed { .. } => Transition::TillWelcomed,
-        Input::Answered { .. } => Transition::TillAnswered,
-        Input::Denied(_) => Transition::TillDenied,
-        Input::Adopt(_) => Transition::TillAdopt,
-        Input::Retry { .. } => Transition::TillRetry,
-        Input::Delta(_) => Transition::TillDelta,
-        Input::Shown(_) => Transition::TillShown,
-        Input::CatalogRun(_) => Transition::TillRun,
-        Input::Session(_) => Transition::TillSession,
-        Input::SessionVerdict(_) => Transition::TillVerdict,
-        Input::Inbox(_) => Transition::TillInbox,
-        Input::ApplyPlan(_) => Transition::TillPlan,
     }
 }
