@@ -70,6 +70,15 @@ enum Level {
     Network,
 }
 
+impl Level {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Network => "network",
+        }
+    }
+}
+
 /// One change of a file: a text that is there once, and what stands there then.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,6 +93,8 @@ struct Edit {
 struct Catch {
     name: String,
     what: String,
+    /// Who looked for it: a level of the simulator, or a test.
+    watch: &'static str,
     /// What noticed it; none if nothing did.
     found: Option<Found>,
     /// What else there is to say.
@@ -117,7 +128,9 @@ pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
     let mut catches = Vec::new();
     for wrong in chosen {
         progress.set_message(wrong.name.clone());
-        catches.push(hunt(&keep, wrong)?);
+        let catch = hunt(&keep, wrong)?;
+        show::caught(&progress, &catch);
+        catches.push(catch);
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -150,6 +163,7 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
     let mut catch = Catch {
         name: wrong.name.clone(),
         what: wrong.what.clone(),
+        watch: if wrong.test.is_some() { "test" } else { wrong.level.as_str() },
         found: None,
         problem: None,
         took: Duration::ZERO,
@@ -178,10 +192,7 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
 
 fn by_simulator(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Option<Found>> {
     keep.cargo(&["build", "--quiet", "--package", "counterfoil-sim"])?;
-    let level = match wrong.level {
-        Level::Model => "model",
-        Level::Network => "network",
-    };
+    let level = wrong.level.as_str();
     let seeds = wrong.seeds.unwrap_or(SEEDS).to_string();
     let mut run = Command::new(keep.binary("sim"));
     run.args(["run", "--fail-fast", "--no-shrink", "--json"]);

@@ -41,6 +41,8 @@ pub(super) struct Inbox {
     former: Vec<Inboxes>,
     /// Every event that any of them has held, and whose it is: a name means one thing for ever.
     ever: BTreeMap<EventId, (Site, InboxEvent, Option<TerminalId>)>,
+    /// How far each till has ever come in its branch's inbox, durably.
+    reached: BTreeMap<TerminalId, u64>,
 }
 
 impl Inbox {
@@ -89,6 +91,13 @@ impl Checker {
                     } else {
                         self.inbox.now.relayed.remove(&site);
                     }
+                }
+                (InboxKey::Ack(_, _, terminal), Some(InboxRecord::Ack(acked))) => {
+                    let reached = self.inbox.reached.get(terminal).copied().unwrap_or(0);
+                    let (through, holds) = (acked.through, acked.through <= reached);
+                    self.tally.check(Law::InboxOnce, at_ms, holds, || {
+                        format!("{terminal} is noted as at {through}, it has come to {reached}")
+                    })?;
                 }
                 (
                     InboxKey::Head(..)
@@ -169,6 +178,13 @@ impl Checker {
         device: usize,
         written: &TillWrites,
     ) -> Result<(), Violation> {
+        let terminal = self.devices[device].identity.terminal;
+        for (_, record) in written {
+            if let Some(terminal::Record::Inbox(state)) = record.as_deref() {
+                let reached = self.inbox.reached.entry(terminal).or_default();
+                *reached = state.cursor.seq.max(*reached);
+            }
+        }
         let mut last = None;
         let movements = written.iter().filter_map(|(key, record)| match (key, record.as_deref()) {
             (terminal::Key::Movement(number), Some(terminal::Record::Movement(movement))) => {

@@ -12,6 +12,10 @@ use anyhow::{Context as _, ensure};
 
 use super::Edit;
 
+/// How the crates under test are built: most mistakes are found within seconds, so that a build
+/// takes longer than a hunt.
+const QUICK: [&str; 3] = ["counterfoil-protocol", "counterfoil-storage", "counterfoil-sim"];
+
 /// A copy of the tree, with a build folder of its own that is kept from run to run.
 #[derive(Debug)]
 pub(super) struct Keep {
@@ -70,7 +74,11 @@ impl Keep {
 
     /// Runs cargo in the copy; the error is the end of what it says.
     pub(super) fn cargo(&self, args: &[&str]) -> anyhow::Result<()> {
+        let quick = QUICK.iter().flat_map(|package| {
+            ["opt-level=1", "debug=false"].map(|set| format!("profile.dev.package.{package}.{set}"))
+        });
         let output = Command::new("cargo")
+            .args(quick.flat_map(|setting| ["--config".to_owned(), setting]))
             .args(args)
             .current_dir(&self.tree)
             .env("CARGO_TARGET_DIR", &self.built)

@@ -1,8 +1,9 @@
 //! What the zoo prints.
 
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
-use comfy_table::{ContentArrangement, Table, presets::UTF8_HORIZONTAL_ONLY};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ pub(super) fn progress(count: u64) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed} {msg}") {
         bar.set_style(style);
     }
-    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
@@ -30,48 +31,76 @@ pub(super) fn list(all: &[&Wrong]) {
     println!("{table}");
 }
 
+/// Says what became of a mistake, while others are still made: a whole zoo takes a while.
+pub(super) fn caught(progress: &ProgressBar, catch: &Catch) {
+    let [name, _, by, law, seed, seconds] = row(catch);
+    let seed = if seed.is_empty() { seed } else { format!(", seed {seed}") };
+    let line = format!("{name}: {by} {law}{seed}, {seconds} s");
+    if progress.is_hidden() {
+        eprintln!("{line}");
+    } else {
+        progress.println(line);
+    }
+}
+
 pub(super) fn catches(catches: &[Catch], as_json: bool) {
     let caught = catches.iter().filter(|catch| catch.problem.is_none()).count();
+    let took: Duration = catches.iter().map(|catch| catch.took).sum();
     if as_json {
         let all: Vec<_> = catches.iter().map(object).collect();
-        println!("{}", json!({ "wrong": all, "caught": caught, "all": catches.len() }));
+        let (all_of_them, ms) = (catches.len(), millis(took));
+        println!("{}", json!({ "wrong": all, "caught": caught, "all": all_of_them, "ms": ms }));
         return;
     }
     let mut table = table();
-    table.set_header(["name", "what is wrong", "noticed by", "seed", "built and found in"]);
-    for catch in catches {
-        let by = match (&catch.problem, &catch.found) {
-            (Some(problem), _) => format!("NOT CAUGHT: {problem}"),
-            (None, Some(found)) => found.by.clone(),
-            (None, None) => String::new(),
-        };
-        let seed = catch.found.as_ref().and_then(|found| found.seed);
-        table.add_row([
-            catch.name.clone(),
-            catch.what.clone(),
-            by,
-            seed.map(|seed| seed.to_string()).unwrap_or_default(),
-            format!("{:.1} s", catch.took.as_secs_f64()),
-        ]);
+    table.set_header(["name", "what is wrong", "caught by", "law or test", "seed", "seconds"]);
+    for number in [4, 5] {
+        if let Some(column) = table.column_mut(number) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
-    println!("{table}\n{caught} of {} wrong protocols were caught", catches.len());
+    for catch in catches {
+        table.add_row(row(catch));
+    }
+    let (all, minutes, seconds) = (catches.len(), took.as_secs() / 60, took.as_secs() % 60);
+    println!(
+        "{table}\n{caught} of {all} wrong protocols were caught, in {minutes}:{seconds:02} min"
+    );
+}
+
+/// Returns its name, what is wrong, who caught it, by which law or test, the seed, the seconds.
+fn row(catch: &Catch) -> [String; 6] {
+    let found = catch.found.as_ref();
+    let (by, law) = match (&catch.problem, found) {
+        (Some(problem), _) => ("NOT CAUGHT".to_owned(), problem.clone()),
+        (None, Some(found)) => (catch.watch.to_owned(), found.by.clone()),
+        (None, None) => (String::new(), String::new()),
+    };
+    let seed = found.and_then(|found| found.seed).map(|seed| seed.to_string());
+    let seconds = format!("{:.1}", catch.took.as_secs_f64());
+    [catch.name.clone(), catch.what.clone(), by, law, seed.unwrap_or_default(), seconds]
 }
 
 fn object(catch: &Catch) -> serde_json::Value {
     json!({
         "name": catch.name,
         "what": catch.what,
+        "watch": catch.watch,
         "by": catch.found.as_ref().map(|found| &found.by),
         "seed": catch.found.as_ref().and_then(|found| found.seed),
         "said": catch.found.as_ref().map(|found| &found.said),
         "problem": catch.problem,
-        "ms": u64::try_from(catch.took.as_millis()).unwrap_or(u64::MAX),
+        "ms": millis(catch.took),
     })
+}
+
+fn millis(took: Duration) -> u64 {
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn table() -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
+    table.load_style(UTF8_FULL_CONDENSED);
     table.set_content_arrangement(ContentArrangement::Dynamic);
     if !std::io::stdout().is_terminal() {
         table.set_width(WIDTH);
