@@ -61,7 +61,7 @@ const _: () = {
     use EditOutcome::{Deleted, Overwrote, ServerOwned, Taken, Unknown};
     assert!((Taken as u8) < Overwrote as u8, "what was overwritten is worse than what was taken");
     assert!((Overwrote as u8) < ServerOwned as u8, "what was not taken is worse");
-    assert!((ServerOwned as u8) < Deleted as u8, "what has no entity is worst");
+    assert!((ServerOwned as u8) < Deleted as u8, "worse still if there is no entity");
     assert!((Deleted as u8) < Unknown as u8, "above all if there never was one");
 };
 

@@ -354,7 +354,10 @@ impl Inputs {
         }
         assert!(inputs.local.len() <= touched.len(), "only rows that are touched are read");
         assert!(inputs.products.len() <= inputs.local.len(), "a product is one of these rows");
-        assert!(!touched.is_empty() || inputs.unsynced.is_empty(), "who finds nothing looks no on");
+        assert!(
+            !touched.is_empty() || inputs.unsynced.is_empty(),
+            "where nothing differs, no event is read"
+        );
         Ok(inputs)
     }
 }
