@@ -201,7 +201,8 @@ impl FieldValue {
     /// # Errors
     /// [`EntityError`] names the rule that is broken.
     pub fn parse(wire: FieldValueV1) -> Result<Self, EntityError> {
-        Ok(match wire {
+        let field = wire.field();
+        let value = match wire {
             FieldValueV1::Name(name) => Self::Name(checked_name(name)?),
             FieldValueV1::Unit(unit) => Self::Unit(unit),
             FieldValueV1::Category(category) => Self::Category(category),
@@ -218,7 +219,9 @@ impl FieldValue {
                 return Err(EntityError::Barcodes);
             }
             FieldValueV1::Barcodes(codes) => Self::Barcodes(codes),
-        })
+        };
+        assert_eq!(value.field(), field, "a value is read as one of its field");
+        Ok(value)
     }
 
     /// Returns the wire form.
@@ -303,6 +306,11 @@ impl FieldValue {
             ) => assert_eq!(self.field().owner(), Owner::Cloud, "only the cloud's are left alone"),
         }
         assert_eq!(entity.id(), before, "what lies over renames nothing");
+        debug_assert!(
+            self.field().owner() == Owner::Cloud
+                || Self::of(entity, self.field()).is_none_or(|now| now == *self),
+            "what lies over is what stands there now"
+        );
     }
 }
 
@@ -376,7 +384,9 @@ impl CatalogEdit {
         let change = |FieldChangeV1 { from, to }| {
             FieldChange::new(FieldValue::parse(from)?, FieldValue::parse(to)?)
         };
-        let changes = wire.changes.into_iter().map(change).collect::<Result<_, _>>()?;
+        let came = wire.changes.len();
+        let changes: Vec<_> = wire.changes.into_iter().map(change).collect::<Result<_, _>>()?;
+        assert_eq!(changes.len(), came, "each change that came is one of the edit");
         Self::new(wire.entity, wire.base_version, changes)
     }
 

@@ -49,6 +49,15 @@ const _: () = assert!(BARCODES_MAX <= 250, "the number of barcodes is one byte")
 const _: () = assert!(EntityId::FIRST.kind as usize == 0, "no name sorts before the first");
 const _: () =
     assert!(EntityId::LAST.kind as usize + 1 == Kind::ALL.len(), "no kind sorts after the last");
+const _: () = {
+    let mut at = 0;
+    while at < Kind::ALL.len() {
+        let kind = Kind::ALL[at];
+        assert!(kind as usize == at, "kinds stand in the order of their numbers");
+        assert!(kind.of_branch() == (at + 1 == Kind::ALL.len()), "the shop's own come first");
+        at += 1;
+    }
+};
 const _: () = assert!(!Kind::Product.of_branch(), "a product is the whole shop's");
 const _: () = assert!(Kind::BranchPrice.of_branch(), "an overlay is one branch's");
 

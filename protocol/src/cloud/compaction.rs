@@ -48,6 +48,19 @@ const _: () =
 const _: () = assert!(RENEW_PART > 1, "a lease is renewed long before it lapses");
 const _: () = assert!(RENEW_VERSIONS > 0, "a till that stands still renews nothing");
 const _: () = assert!(LEASE_LIFE.0 / RENEW_PART > 0, "not each question renews");
+const _: () = {
+    let (seen, end) = (LEASE_LIFE, Millis(u64::MAX));
+    let held = Lease { version: RENEW_VERSIONS, seen };
+    let part = Millis(seen.0 + LEASE_LIFE.0.div_ceil(RENEW_PART));
+    assert!(held.live(Millis::ZERO, LEASE_LIFE), "a clock that went back ends no lease");
+    assert!(held.live(seen.after(LEASE_LIFE), LEASE_LIFE), "a lease lives to the end of its life");
+    assert!(!held.live(end, LEASE_LIFE), "and no longer");
+    assert!(due(None, 0, seen, LEASE_LIFE), "who has no lease is given one");
+    assert!(!due(Some(&held), held.version, seen, LEASE_LIFE), "a lease is not renewed at once");
+    assert!(due(Some(&held), held.version, part, LEASE_LIFE), "it is, after its part of a life");
+    assert!(due(Some(&held), held.version - 1, seen, LEASE_LIFE), "or if the till went back");
+    assert!(due(Some(&held), held.version * 2, seen, LEASE_LIFE), "or came so much further");
+};
 
 /// From which version a till will ask on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,6 +200,7 @@ pub async fn plan<Q: Query<Cloud>>(
     if head <= before.swept {
         return Ok(None);
     }
+    assert!(head <= feed.version, "nothing beyond the last commit is looked at");
     let Some(scopes) = scopes(query, shop).await? else { return Ok(None) };
     let (tombstones, to) = deleted(query, shop, &scopes, before.swept, head).await?;
     assert!(to > before.swept && to <= head, "a plan goes on, and stops at the lowest lease");
@@ -213,6 +227,7 @@ async fn leases<Q: Query<Cloud>>(query: &Q, shop: ShopId) -> Result<Option<Vec<L
         leases.push(((branch, terminal), lease));
     }
     assert!(leases.len() <= LEASES_MAX, "the leases of a plan are bounded");
+    debug_assert!(leases.is_sorted_by(|(a, _), (b, _)| a < b), "each till has one lease");
     Ok(Some(leases))
 }
 
@@ -233,6 +248,7 @@ async fn scopes<Q: Query<Cloud>>(
     let scopes: Vec<_> = core::iter::once(None).chain(branches).collect();
     assert!(scopes.first() == Some(&None), "the shop's own entities come first");
     assert!(scopes.len() <= BRANCHES_MAX + 1, "the branches of a plan are bounded");
+    debug_assert!(scopes.is_sorted_by(|a, b| a < b), "each branch is looked at once");
     Ok(Some(scopes))
 }
 
@@ -251,6 +267,7 @@ async fn deleted<Q: Query<Cloud>>(
         let first = Key::Change(shop, *scope, from + 1, 0);
         let end = Key::Change(shop, *scope, to.saturating_add(1), 0);
         let page = query.scan(&first, &end, PLACES_MAX).await?;
+        assert!(page.len() <= PLACES_MAX, "a scan keeps its limit");
         if page.len() == PLACES_MAX
             && let Some((Key::Change(_, _, cut, _), _)) = page.last()
         {
@@ -275,6 +292,9 @@ async fn deleted<Q: Query<Cloud>>(
     }
     found.retain(|found| found.version <= to);
     assert!(to > from, "a commit is smaller than what a plan looks at");
+    assert!(to <= head, "no plan looks beyond its end");
+    assert!(found.iter().all(|found| from < found.version), "what was swept is not found again");
+    assert!(found.len() <= TOMBSTONES_MAX, "a plan is bounded");
     Ok((found, to))
 }
 
@@ -319,6 +339,9 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, plan: &Compact) -> O
     }
     assert!(floor.version >= before.version, "the floor never sinks");
     assert!(floor.version <= floor.swept, "what was taken away was looked at");
+    assert!(floor.swept > before.swept, "a compaction gets on");
+    assert!(removed > 0 || floor.version == before.version, "only a deletion raises the floor");
+    assert_eq!(floor.leases, before.leases, "a compaction begins no lease");
     assert!(removed as usize <= plan.tombstones.len(), "each tombstone is taken away once");
     rows.put(Key::Floor(shop), Record::Floor(floor));
     Output::Compacted { floor: floor.version, removed }
@@ -366,5 +389,6 @@ pub(super) fn lease(
     let lease = Lease { version, seen: now };
     assert!(lease.live(now, Millis(0)), "a lease begins to live");
     rows.put(Key::Lease(shop, branch, terminal), Record::Lease(lease));
+    assert!(rows.lease(shop, branch, terminal) == Some(&lease), "what is noted is there");
     Output::Leased(true)
 }

@@ -57,6 +57,14 @@ pub struct FieldNote {
     pub outcome: EditOutcome,
 }
 
+const _: () = {
+    use EditOutcome::{Deleted, Overwrote, ServerOwned, Taken, Unknown};
+    assert!((Taken as u8) < Overwrote as u8, "what was overwritten is worse than what was taken");
+    assert!((Overwrote as u8) < ServerOwned as u8, "what was not taken is worse");
+    assert!((ServerOwned as u8) < Deleted as u8, "worse still if there is no entity");
+    assert!((Deleted as u8) < Unknown as u8, "above all if there never was one");
+};
+
 impl EditNote {
     /// Returns the worst that became of its fields.
     #[must_use]
@@ -99,6 +107,7 @@ pub(super) fn decide(
     }
     let (version, changed) = commit.end(rows);
     assert!(changed <= 1, "an edit changes one entity");
+    assert!(version >= before, "versions never go back");
     assert_eq!(version, before + u64::from(changed), "what is taken has a version of its own");
     let (entity, base_version) = (edit.entity(), edit.base_version());
     let note = EditNote { entity, base_version, version, at: now, fields };

@@ -29,6 +29,7 @@ pub const LIST_MAX: usize = 200;
 
 const _: () = assert!(CLOSINGS_MAX > 0 && LATE_MAX > 0, "a row keeps the last of both");
 const _: () = assert!(LIST_MAX > 0, "each page of a list gets on");
+const _: () = assert!(CLOSINGS_MAX <= u32::MAX as usize, "the closings that are kept are counted");
 
 /// A register session, as far as its events are posted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +126,10 @@ impl Session {
         let local_event_id = event.local_id();
         self.late.push(LateEntry { local_event_id, posted_at_ms: now, money });
         assert!(self.late_events > 0, "what came late is counted");
+        assert!(
+            self.late.last().is_some_and(|last| last.local_event_id == local_event_id),
+            "the last is the latest"
+        );
         assert!(self.late.len() <= LATE_MAX, "so many late arrivals are told one by one");
     }
 
@@ -238,6 +243,7 @@ pub async fn sessions<Q: Query<Cloud>>(
     let from = Key::Session(shop, terminal, pos, session);
     // One row is where the last page ended, one more shows that there is a next page.
     let mut rows = query.scan(&from, &last, LIST_MAX + 2).await?;
+    assert!(rows.len() <= LIST_MAX + 2, "a scan keeps its limit");
     rows.retain(|(key, _)| after.is_none() || *key != from);
     let more = rows.len() > LIST_MAX;
     rows.truncate(LIST_MAX);
@@ -254,5 +260,6 @@ pub async fn sessions<Q: Query<Cloud>>(
     assert!(reports.len() <= LIST_MAX, "a page is bounded");
     assert!(after.is_none_or(|after| end.is_none_or(|end| end > after)), "each page gets on");
     assert!(!more || end.is_some(), "what goes on has a place to go on from");
+    assert!(!more || reports.len() == LIST_MAX, "only a full page goes on");
     Ok((reports, end.filter(|_| more)))
 }

@@ -21,6 +21,7 @@ impl Trade {
         if amount.0 > 0 {
             trade.payments.push(Payment { tender, amount });
         }
+        assert_eq!(trade.payments.is_empty(), amount.0 <= 0, "what costs nothing is not paid");
         trade
     }
 

@@ -398,6 +398,7 @@ impl Difference {
         let tenders: Vec<_> =
             tenders.filter(|total| total.taken.0 != 0 || total.returned.0 != 0).collect();
         assert!(tenders.len() <= TENDERS_MAX, "each tender differs once");
+        assert!(tenders.is_sorted_by(|a, b| a.tender < b.tender), "tenders rise");
         Self {
             sales: less(posted.sales, told.sales),
             refunds: less(posted.refunds, told.refunds),

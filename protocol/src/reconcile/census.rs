@@ -46,6 +46,7 @@ impl Census {
         let after = self.rows.last().map(|(id, _)| *id);
         let from = Key::Item(after.unwrap_or(EntityId::FIRST));
         let page = store.scan(&from, &Key::Item(EntityId::LAST), PAGE).await?;
+        assert!(page.len() <= PAGE, "a scan keeps its limit");
         let more = page.len() == PAGE;
         for row in page {
             if let (Key::Item(id), Record::Item(item)) = row
@@ -138,6 +139,7 @@ pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductI
     let Some(Record::Meta(meta)) = store.get(&Key::Meta).await? else { return Ok(named) };
     let until = Key::Queue(Epoch { number: u32::MAX, nonce: u64::MAX }, u64::MAX);
     let queue = store.scan(&Key::Queue(Epoch::default(), 0), &until, UNSYNCED_MAX).await?;
+    assert!(queue.len() <= UNSYNCED_MAX, "a scan keeps its limit");
     let mut places: Vec<(Epoch, u64)> = queue
         .into_iter()
         .filter_map(
@@ -150,7 +152,8 @@ pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductI
     places.sort_unstable();
     places.dedup();
     assert!(places.len() <= 2 * UNSYNCED_MAX, "so many are looked through");
-    assert!(places.is_sorted(), "each event is looked at once");
+    assert!(places.is_sorted_by(|a, b| a < b), "each event is looked at once");
+    let looked_at = places.len() as u64;
     for (epoch, seq) in places {
         let Some(Record::Entry(entry)) = store.get(&Key::Entry(epoch, seq)).await? else {
             continue;
@@ -164,5 +167,6 @@ pub async fn unsynced<Q: Query<Terminal>>(store: &Q) -> Result<BTreeMap<ProductI
         }
     }
     assert!(named.values().all(|count| *count > 0), "only what is named is counted");
+    assert!(named.values().all(|count| *count <= looked_at), "an event names a product once");
     Ok(named)
 }

@@ -64,6 +64,13 @@ pub struct FieldChange {
 
 const _: () = assert!(Field::Name as u8 == 0 && Field::Sold as u8 == 6, "append only");
 const _: () = assert!(Field::ALL.len() == Field::Sold as usize + 1, "each field is shown");
+const _: () = {
+    let mut at = 0;
+    while at < Field::ALL.len() {
+        assert!(Field::ALL[at] as usize == at, "fields are shown in the order of their numbers");
+        at += 1;
+    }
+};
 
 impl Field {
     /// Every field, in the order in which they are shown.
@@ -110,6 +117,10 @@ pub fn changes(
     assert!(changed.is_sorted_by_key(|change| change.field), "fields keep their order");
     assert!(changed.len() <= Field::ALL.len(), "each field is shown once");
     assert!(local != cloud || changed.is_empty(), "what is equal has no change");
+    assert!(
+        changed.iter().all(|change| change.local.is_some() || change.cloud.is_some()),
+        "what neither side has is no change"
+    );
     changed
 }
 

@@ -17,7 +17,7 @@ use crate::cloud::{Cloud, Key, Record, Site};
 use crate::hash::Hash;
 use crate::identity::{BranchId, ShopId};
 use crate::machine::Query;
-use crate::sketch::{Estimator, KeyDigest, Sketch, SketchKey, longer, prefix};
+use crate::sketch::{Estimator, KeyDigest, PREFIX_MIN, Sketch, SketchKey, longer, prefix};
 use crate::wire::catalog::{CatalogHead, ChangeV1, PAGE_BYTES_MAX};
 use crate::wire::reconcile::{
     CellsAnswer, EntitiesAnswer, EntitiesAsk, EntityRow, ReconcileAnswer, ReconcileAsk,
@@ -38,6 +38,9 @@ const _: () = assert!(crate::sketch::CELLS_MAX.is_power_of_two(), "and ends at i
 const _: () = assert!(DRIFTS_ALWAYS > 0, "some drift is always told");
 const _: () = assert!(size_of::<Held>() <= 72, "an entity in a mirror is small");
 const _: () = assert!(PAGE > 0 && ROUNDS_MAX > 1, "it comes further, and looks again");
+const _: () = assert!(CELLS_KEPT_MIN >= PREFIX_MIN, "the shortest answer is at hand");
+const _: () =
+    assert!(2 * DRIFTS_ALWAYS + 20 <= CELLS_KEPT_MIN as u64, "few drifts need no longer sketch");
 
 /// Entities of one scope: the whole shop's, or one branch's own.
 #[derive(Clone, Debug)]
@@ -132,10 +135,12 @@ impl Part {
         head: u64,
     ) -> Result<(), Q::Error> {
         let (shop, branch) = scope;
+        assert!(self.version <= head, "whoever is ahead of the feed starts anew");
         let mut next = Key::Change(shop, branch, self.version + 1, 0);
         let end = Key::Change(shop, branch, head.saturating_add(1), 0);
         while next < end {
             let page = query.scan(&next, &end, PAGE).await?;
+            assert!(page.len() <= PAGE, "a scan keeps its limit");
             let whole = page.len() < PAGE;
             for (place, record) in page {
                 let (Key::Change(_, _, version, index), Record::Change(id)) = (place, record)
@@ -204,12 +209,14 @@ impl Mirror {
             own.follow(query, &self.key, (shop, Some(branch)), feed.version).await?;
             let own = own.digest;
             self.whole.follow(query, &self.key, (shop, None), feed.version).await?;
+            assert_eq!(self.whole.version, feed.version, "the shop's part is followed to the head");
             let committed = read_branch(query, Site { shop, branch }).await?;
             if read_feed(query, shop).await? != feed {
                 continue; // something was committed meanwhile
             }
             if self.whole.digest == feed.digest && own == committed {
                 let digest = feed.digest.plus(committed);
+                assert!(self.branches.contains_key(&branch), "it is settled for this branch");
                 return Ok(Ok(CatalogHead { version: feed.version, digest }));
             }
             if last_wrong == Some(feed.version) {

@@ -386,7 +386,9 @@ impl Plan {
     /// Returns what it writes, in the order of the rows' names.
     fn writes(&self) -> Result<Vec<Write>, PlanRefusal> {
         let acting = self.items.iter().filter(|item| item.action != Action::Keep);
-        acting.map(PlanItem::write).collect()
+        let writes: Vec<_> = acting.map(PlanItem::write).collect::<Result<_, _>>()?;
+        assert!(writes.len() <= self.items.len(), "a row is written once");
+        Ok(writes)
     }
 
     /// Returns what the rows add up to when it is done: the cloud's rows, with the till's in place
@@ -433,6 +435,7 @@ impl PlanItem {
 impl Write {
     /// Returns what all rows add up to once this one is written.
     pub(crate) fn applied(&self, sum: Digest) -> Digest {
+        assert!(self.local.is_some() || self.cloud.is_some(), "a write has something to change");
         let sum = self.local.map_or(sum, |local| sum.without(local));
         match &self.cloud {
             Some((_, content)) => sum.with(entity_hash(self.id, content)),

@@ -35,6 +35,7 @@ impl Plan {
             self.write_summary(&mut out);
         }
         let shown = if self.items.len() > SHOWN_MAX { FIRST } else { self.items.len() };
+        assert!(shown <= SHOWN_MAX && shown <= self.items.len(), "a long plan is summed up");
         for item in &self.items[..shown] {
             out.push('\n');
             write_item(&mut out, item);
@@ -89,9 +90,11 @@ impl Plan {
             );
             line(out, "Apply it only if you know why so many are gone from the cloud.");
         }
+        assert!(out.ends_with('\n'), "a head ends with its line");
     }
 
     fn write_summary(&self, out: &mut String) {
+        assert!(self.items.len() > SHOWN_MAX, "only a long plan is summed up");
         out.push('\n');
         line(out, &format!("{:<14}{:>9}{:>9}{:>9}{:>9}", "", "change", "add", "remove", "leave"));
         for kind in Kind::ALL {
@@ -126,10 +129,12 @@ impl Plan {
         } else {
             line(out, "There is nothing to apply.");
         }
+        assert!(out.ends_with('\n'), "the end ends with its line");
     }
 }
 
 fn write_item(out: &mut String, item: &PlanItem) {
+    let before = out.len();
     let action = match item.action {
         Action::Insert => "ADD",
         Action::Update => "CHANGE",
@@ -158,6 +163,8 @@ fn write_item(out: &mut String, item: &PlanItem) {
         line(out, &format!("{INDENT}note: {sales} it and must still be sent. They keep what was"));
         line(out, &format!("{INDENT}printed on the receipt, and are sent as if nothing happened."));
     }
+    assert!(out.len() > before + INDENT.len(), "each item is told, and why");
+    assert!(out.ends_with('\n'), "an item ends with its line");
 }
 
 /// Returns a line for each field that changes, with the values below each other.
@@ -183,7 +190,9 @@ fn changed(changes: &[FieldChange], action: Action) -> Vec<String> {
             format!("{name:<names$}  {local}{:gap$}  ->  {cloud}", "")
         }
     };
-    rows.iter().map(told).collect()
+    let told: Vec<String> = rows.iter().map(told).collect();
+    assert!(told.len() <= changes.len(), "each change has one line at most");
+    told
 }
 
 fn value(shown: &Option<Shown>) -> String {

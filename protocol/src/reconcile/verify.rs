@@ -171,6 +171,8 @@ impl Verify {
             self.items = self.census.items(&key);
             assert!(self.items.is_sorted_by_key(|(item, _)| item.key), "keys can be looked up");
         }
+        assert!(!self.cells.is_empty(), "an answer without cells was refused");
+        assert!(self.key.is_some(), "cells were made under a key");
         let mine = Sketch::of(self.cells.len(), self.items.iter().map(|(item, _)| *item));
         let decoding = decode(&self.cells.minus(&mine));
         assert_eq!(mine.len(), self.cells.len(), "both sides have these cells");
@@ -197,7 +199,9 @@ impl Verify {
             let kind = drift.kind(here.map(|(item, _)| item.version));
             Found { drift, kind, here: here.map(|(_, id)| id), there: None }
         });
+        let differ = found.len();
         self.found = found.collect();
+        assert_eq!(self.found.len(), differ, "each drift is found once");
         // Keys are asked for before names.
         self.found.sort_by_key(|found| found.kind == Kind::Extra);
         self.items = Vec::new(); // they have served
@@ -216,7 +220,8 @@ impl Verify {
         assert!(part.iter().all(|found| found.there.is_none()), "nothing is asked for twice");
         let extra = part.partition_point(|found| found.kind != Kind::Extra);
         let keys: Vec<_> = part[..extra].iter().map(|found| found.drift.key).collect();
-        let names = part[extra..].iter().filter_map(|found| found.here).collect();
+        let names: Vec<_> = part[extra..].iter().filter_map(|found| found.here).collect();
+        assert_eq!(keys.len() + names.len(), part.len(), "each is asked for, by key or by name");
         assert!(!part.is_empty() && part.len() <= ASKED_MAX, "a question is bounded");
         Next::Fetch(EntitiesAsk { keys: crate::sketch::KeysV1::of(&keys), extra: names })
     }
@@ -234,7 +239,7 @@ impl Verify {
         if answer.rows.is_empty() || answer.rows.len() > most {
             return Err(Refusal::Unasked);
         }
-        let before = self.fetched;
+        let (before, came) = (self.fetched, answer.rows.len());
         assert!(most <= ASKED_MAX && before < self.found.len(), "an answer has a question");
         for row in answer.rows {
             let found = &mut self.found[self.fetched];
@@ -245,6 +250,7 @@ impl Verify {
             self.fetched += 1;
         }
         assert!(self.fetched > before, "each answer brings something");
+        assert_eq!(self.fetched - before, came, "each row of an answer is taken in");
         assert!(self.fetched <= self.found.len(), "each row has one answer");
         Ok(self.fetch())
     }
@@ -267,6 +273,7 @@ impl Verify {
             }
         }
         assert!(ids.len() <= 4 * ITEMS_MAX, "few rows are touched");
+        assert!(ids.len() <= 4 * self.found.len(), "where nothing differs, no row is touched");
         ids.into_iter().collect()
     }
 
@@ -304,6 +311,7 @@ impl Verify {
 /// Returns whether a row is one that could have been meant. Whether it really is, the sum of all
 /// rows tells.
 fn fits(key: &SketchKey, found: &Found, row: &EntityRow) -> bool {
+    assert_eq!(found.here.is_none(), found.kind == Kind::Missing, "what is not here is missing");
     let change = match (row, found.kind) {
         (EntityRow::Absent, kind) => return kind == Kind::Extra,
         (EntityRow::Known(change), _) => change,
@@ -345,6 +353,11 @@ impl Inputs {
             inputs.unsynced = super::unsynced(store).await?;
         }
         assert!(inputs.local.len() <= touched.len(), "only rows that are touched are read");
+        assert!(inputs.products.len() <= inputs.local.len(), "a product is one of these rows");
+        assert!(
+            !touched.is_empty() || inputs.unsynced.is_empty(),
+            "where nothing differs, no event is read"
+        );
         Ok(inputs)
     }
 }

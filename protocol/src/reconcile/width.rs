@@ -47,6 +47,21 @@ const NONE: [(u32, u32); 17] = [
 
 const _: () = assert!(WIDE[13].1 > NONE[16].1, "both tables rise to their ends");
 const _: () = assert!(WIDE[0].0 > 0x7f && NONE[0].0 > 0x7f, "ASCII is one column each");
+const _: () = rising(&WIDE);
+const _: () = rising(&NONE);
+
+/// Asserts that blocks rise and do not overlap.
+const fn rising(blocks: &[(u32, u32)]) {
+    assert!(!blocks.is_empty(), "a table has blocks");
+    let mut at = 0;
+    while at < blocks.len() {
+        let (first, last) = blocks[at];
+        assert!(first <= last, "a block has its characters");
+        assert!(last <= char::MAX as u32, "a block ends within Unicode");
+        assert!(at == 0 || blocks[at - 1].1 < first, "blocks rise, and do not overlap");
+        at += 1;
+    }
+}
 
 /// Returns how many columns a text takes.
 pub(super) fn width(text: &str) -> usize {
@@ -99,6 +114,7 @@ pub(super) fn plain(name: &str) -> String {
     isolated.push('\u{2068}');
     isolated.push_str(&kept);
     isolated.push('\u{2069}');
+    assert_eq!(isolated.len(), kept.len() + 6, "it stands between two marks of three bytes");
     isolated
 }
 

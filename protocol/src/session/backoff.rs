@@ -43,7 +43,9 @@ impl Backoff {
     /// Draws a span below `bound`.
     pub fn spread(&mut self, bound: u64) -> u64 {
         assert!(bound > 0, "there is something below the bound");
-        self.draw() % bound
+        let span = self.draw() % bound;
+        assert!(span < bound, "a span is below its bound");
+        span
     }
 
     /// Forgets the failures.

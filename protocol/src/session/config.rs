@@ -46,6 +46,12 @@ const _: () = {
     assert!(usual.backoff_base.0 <= usual.backoff_cap.0, "the first wait is the shortest");
     assert!(usual.backoff_cap.0 <= usual.retry_after_cap.0, "the cloud may ask for a longer wait");
     assert!(usual.backoff_cap.0 <= usual.quarantine_probe.0, "who is turned away asks less often");
+    assert!(usual.request_timeout.0 < usual.idle_greeting.0, "a lost answer is noticed before");
+    assert!(
+        usual.retry_after_cap.0 < usual.idle_greeting.0,
+        "no wait that is asked for is so long"
+    );
+    assert!(usual.quarantine_probe.0 < usual.idle_greeting.0, "who is turned away asks more often");
     assert!(bound < usual.idle_greeting.0, "who has work speaks more often than who has none");
     assert!(RETRY_CAP.0 < usual.idle_greeting.0, "every retry comes before the till is idle");
     assert!(usual.items_max > RETRIES_MAX, "retries leave room for what is fresh");

@@ -122,7 +122,10 @@ impl Follower {
         let Config { request_timeout, backoff_cap, retry_after_cap, .. } = self.config;
         let Config { quarantine_probe, idle_greeting, .. } = self.config;
         let waits = [request_timeout, backoff_cap, retry_after_cap, quarantine_probe];
-        waits.into_iter().fold(idle_greeting, Millis::max)
+        let longest = waits.into_iter().fold(idle_greeting, Millis::max);
+        assert!(longest >= idle_greeting, "an idle till rests no longer than the longest");
+        assert!(longest >= request_timeout, "an answer is waited for no longer");
+        longest
     }
 
     /// Returns what to do next, until there is nothing.

@@ -94,6 +94,7 @@ impl Collector {
 
     /// Takes in what happened.
     pub fn handle_input(&mut self, now: Millis, input: Input) {
+        let asked = self.request;
         match (input, self.phase) {
             (Input::Wake, Phase::Resting) if now >= self.wake_at => self.ask(now),
             // An answer, or the report of a commit, that never came.
@@ -120,6 +121,9 @@ impl Collector {
         }
         assert!(self.output.is_none() || self.phase != Phase::Resting, "who rests wants nothing");
         assert!(self.wake_at.since(now) <= self.longest_wait(), "no phase sleeps for ever");
+        assert!(!self.nudged || self.phase != Phase::Resting, "who rests owes no question");
+        assert!(self.request > 0 || self.phase == Phase::Resting, "requests count from 1");
+        assert!(self.request - asked <= 1, "one input makes one request at most");
     }
 
     /// Returns what to do next, until there is nothing.
@@ -229,6 +233,7 @@ impl Collector {
         // The wait is spread over its second half: tills that started together part.
         let half = self.config.idle_greeting.0 / 2;
         let spread = self.backoff.spread(half.max(1));
+        assert!(half + spread <= self.config.idle_greeting.0, "it asks as often as it should");
         self.rest(now, Millis(half + spread));
     }
 
@@ -244,6 +249,7 @@ impl Collector {
             | None => wait,
         };
         assert!(wait > Millis::ZERO, "who has failed waits");
+        assert!(wait <= self.longest_wait(), "no failure makes it wait for ever");
         self.rest(now, wait);
     }
 
@@ -255,5 +261,6 @@ impl Collector {
         if self.nudged {
             self.ask(now);
         }
+        assert!(!self.nudged, "a question that was announced is asked");
     }
 }

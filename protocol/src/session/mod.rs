@@ -436,6 +436,7 @@ impl Session {
         self.phase = Phase::Settling;
         self.wake = Wake { at: now.after(self.config.request_timeout), reason: Reason::Commit };
         self.output = Some(Output::Commit(commit));
+        assert!(self.wake.at >= now, "nobody is woken in the past");
     }
 
     fn committed(&mut self, now: Millis, backlog: Backlog) {

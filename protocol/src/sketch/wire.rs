@@ -130,7 +130,9 @@ impl CellsV1 {
     /// Returns the bytes of the page where it travels alone: [`SKETCH_VERSION`] first.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(SKETCH_VERSION, self)
+        let bytes = codec::encode(SKETCH_VERSION, self);
+        assert_eq!(bytes.first(), Some(&SKETCH_VERSION), "the version comes first");
+        bytes
     }
 
     /// Reads back what [`Self::to_bytes`] wrote. [`Sketch::append`] looks at the cells.
@@ -156,13 +158,17 @@ impl Estimator {
     pub fn from_wire(wire: &EstimatorV1) -> Result<Self, SketchError> {
         let counters = <[u8; COUNTERS]>::try_from(wire.counters.as_slice());
         let counters = counters.map_err(|_| SketchError::Length(wire.counters.len()))?;
-        Ok(Self { counters })
+        let estimator = Self { counters };
+        debug_assert_eq!(estimator.to_wire(), *wire, "what is read is what has travelled");
+        Ok(estimator)
     }
 
     /// Returns the bytes of the estimator where it travels alone: [`SKETCH_VERSION`] first.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(SKETCH_VERSION, &self.to_wire())
+        let bytes = codec::encode(SKETCH_VERSION, &self.to_wire());
+        assert_eq!(bytes.first(), Some(&SKETCH_VERSION), "the version comes first");
+        bytes
     }
 
     /// Reads back what [`Self::to_bytes`] wrote.
@@ -205,13 +211,17 @@ impl KeysV1 {
             wide[..KEY_BYTES].copy_from_slice(key);
             KeyDigest::parse(u64::from_le_bytes(wide))
         });
-        parsed.collect::<Option<_>>().ok_or(SketchError::Number)
+        let parsed: Vec<_> = parsed.collect::<Option<_>>().ok_or(SketchError::Number)?;
+        assert_eq!(parsed.len(), keys.len(), "each key that came is read");
+        Ok(parsed)
     }
 
     /// Returns the bytes of the list where it travels alone: [`SKETCH_VERSION`] first.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        codec::encode(SKETCH_VERSION, self)
+        let bytes = codec::encode(SKETCH_VERSION, self);
+        assert_eq!(bytes.first(), Some(&SKETCH_VERSION), "the version comes first");
+        bytes
     }
 
     /// Reads back what [`Self::to_bytes`] wrote. [`Self::parse`] looks at the keys.

@@ -69,6 +69,7 @@ fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place
     let place = chain(meta, entry.payload_hash);
     assert_ne!(place, old, "what is carried over gets a new place");
     assert_eq!(place.epoch, meta.epoch, "what is carried over joins the current history");
+    assert_eq!(place.seq, meta.head, "and stands at its end");
     let local = Key::Local(entry.pos, entry.local_id);
     // If the row of its name is lost, the event itself says the same.
     let seen = rows.seen(entry.pos, entry.local_id).unwrap_or_else(|| Seen::again(&entry, old));

@@ -37,6 +37,7 @@ pub async fn find<Q: Query<Terminal>>(store: &Q, code: Label) -> Result<Vec<Prod
     });
     let found = found.filter(|(found, _)| *found == code).map(|(_, product)| product);
     let found: Vec<_> = found.collect();
+    assert!(found.len() <= FOUND_MAX, "a look-up is bounded");
     debug_assert!(found.is_sorted_by(|a, b| a < b), "a product is found once");
     Ok(found)
 }

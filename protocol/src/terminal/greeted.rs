@@ -42,6 +42,7 @@ pub(super) fn step(
         // An answer to a greeting from before the current epoch: greet again.
         return settle(rows, meta, None);
     };
+    let before = meta.acked;
     let parted = parted(rows, &meta, current);
     if parted.is_some() {
         let kept = current.common.min(meta.head).min(meta.acked);
@@ -53,6 +54,7 @@ pub(super) fn step(
     let left = meta.epoch != current.epoch;
     assert_eq!(parted.is_some(), left, "a history is left if it has parted, and only then");
     assert!(left || meta.acked <= current.head.seq, "what the cloud lacks is offered again");
+    assert!(left || meta.acked <= before, "a greeting answers no entry");
     edits::greeted(rows, nonce);
     settle(rows, meta, parted)
 }

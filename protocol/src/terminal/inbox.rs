@@ -259,6 +259,8 @@ fn deliver(
     state.cursor = page.to.unwrap_or(state.cursor);
     standing.cursor = state.cursor.seq;
     assert!(state.cursor.seq >= before.cursor.seq, "a page leads on");
+    assert_eq!(state.restarts, before.restarts, "a page is no new beginning");
+    assert!(standing.applied as usize <= page.events.len(), "each event is applied once at most");
     assert_eq!(
         state.movements - before.movements,
         u64::from(standing.applied),

@@ -101,6 +101,7 @@ pub(super) fn install(rows: &mut Rows<'_, Terminal>) {
     assert!(rows.meta().is_some(), "what is installed has its books");
     let schema = Schema { version: SCHEMA_VERSION, codes: CodeIndex::Whole };
     rows.put(Key::Schema, Record::Schema(schema));
+    assert_eq!(rows.schema(), Some(&schema), "what is installed says its version");
 }
 
 /// An older database becomes one of this version, of which all is left to do.

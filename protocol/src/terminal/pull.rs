@@ -130,6 +130,7 @@ async fn lane<Q: Query<Terminal>>(
     }
     assert!(points.first().is_some_and(|first| first.seq == head), "the head is always shown");
     assert!(points.len() <= HELLO_POINTS_MAX, "a journal is shown by few points");
+    assert!(points.is_sorted_by(|a, b| a.seq > b.seq), "points fall");
     Ok(HelloLane { epoch, parent, acked, points })
 }
 
@@ -198,6 +199,7 @@ async fn entries<Q: Query<Terminal>>(
     assert!(first > 0 && first <= head, "a journal counts from 1, up to its head");
     let (first, end) = (Key::Entry(epoch, first), Key::Entry(epoch, head + 1));
     let page = store.scan(&first, &end, most).await?;
+    assert!(page.len() <= most, "a scan keeps its limit");
     let entries = page.into_iter().filter_map(|row| match row {
         (Key::Entry(_, seq), Record::Entry(entry)) => Some((seq, entry)),
         _ => None,
@@ -237,6 +239,7 @@ fn add(
     }
     *bytes += entry.payload.len();
     items.push(PushItem { seq, chain_hash: entry.chain, payload: entry.payload });
+    assert!(*bytes <= limits.bytes || items.len() == 1, "only an item alone may be larger");
     true
 }
 
@@ -328,6 +331,8 @@ async fn leftover<Q: Query<Terminal>>(
     seqs.dedup();
     seqs.truncate(ADOPTION_MAX);
     assert!(seqs.last().is_none_or(|last| *last <= head), "a scan stays within its range");
+    assert!(seqs.len() <= ADOPTION_MAX, "an adoption is bounded");
+    assert!(seqs.is_sorted_by(|a, b| a < b), "each entry is carried over once");
     Ok(seqs)
 }
 
@@ -362,6 +367,7 @@ pub async fn pending<Q: Query<Terminal>>(
                 let Some((last, _)) = page.last() else { break };
                 next = last + 1;
                 looked_at += page.len();
+                assert!(looked_at <= limit, "no more is looked at than is asked for");
                 for (seq, entry) in page {
                     if !matches!(entry.state, State::Moved(_)) {
                         let again = Queued { attempts: 0, due: Millis::ZERO, code: None };
@@ -387,5 +393,7 @@ pub async fn pending<Q: Query<Terminal>>(
         }
     }
     let pending = found.into_iter().map(|((epoch, seq), pending)| (epoch, seq, pending));
-    Ok(pending.take(limit).collect())
+    let pending: Vec<_> = pending.take(limit).collect();
+    assert!(pending.len() <= limit, "a page keeps its bound");
+    Ok(pending)
 }

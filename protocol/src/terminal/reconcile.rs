@@ -92,9 +92,19 @@ fn write(rows: &mut Rows<'_, Terminal>, application: &Application) -> Output {
             None => rows.remove(Key::Item(write.id)),
         }
     }
+    debug_assert!(
+        application
+            .plan
+            .writes()
+            .iter()
+            .all(|write| { rows.catalog_item(write.id).is_some() == write.cloud.is_some() }),
+        "each row is there, or not, as the plan has it"
+    );
     let mut state = rows.catalog().copied().unwrap_or_default();
+    let before = state.drifts;
     let wrong = told.stored != told.before || told.counts.changing() > 0;
     state.drifts = state.drifts.saturating_add(u32::from(wrong));
+    assert!(state.drifts >= before, "no drift is forgotten");
     state.version = Some(told.version);
     state.digest = told.after;
     state.proven = told.counts.keep == 0;

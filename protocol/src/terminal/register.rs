@@ -33,6 +33,7 @@ const REGISTERS_MAX: usize = 256;
 const _: () = assert!(UNSETTLED_MAX > 0, "a closing is asked for");
 const _: () = assert!(UNSETTLED_MAX <= u8::MAX as usize, "a register's row is short");
 const _: () = assert!(REGISTERS_MAX > 0, "a till has a register");
+const _: () = assert!(CLOSINGS_MAX <= UNSETTLED_MAX, "each closing that is told may be waited for");
 
 /// Something that happens to a register's session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -243,7 +244,10 @@ impl Register {
     fn count(&mut self, event: &Event) {
         let Some(open) = &mut self.open else { return };
         assert_eq!(event.session(), Some(open.session), "a session counts its own events");
+        let before = (open.totals.sales, open.totals.refunds);
         open.totals.add(event);
+        assert!(open.totals.sales >= before.0, "no sale is taken back");
+        assert!(open.totals.refunds >= before.1, "no refund is taken back");
         assert!(open.totals.sales + open.totals.refunds <= u64::MAX / 2, "counts stay countable");
     }
 }
@@ -375,7 +379,9 @@ pub async fn registers<Q: Query<Terminal>>(store: &Q) -> Result<Vec<(PosId, Regi
         (Key::Register(pos), Record::Register(register)) => Some((pos, register)),
         _ => None,
     });
-    Ok(registers.collect())
+    let registers: Vec<_> = registers.collect();
+    debug_assert!(registers.is_sorted_by(|(a, _), (b, _)| a < b), "each register is told once");
+    Ok(registers)
 }
 
 /// Returns a register's session: what is open, and the last one that was closed.

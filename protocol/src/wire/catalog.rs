@@ -182,11 +182,12 @@ impl DeltaPage {
             .all(|change| self.from < change.version && change.version <= self.to);
         let rising = self.changes.is_sorted_by(|a, b| (a.version, a.id) < (b.version, b.id));
         let ends = self.head.is_none_or(|head| head.version == self.to);
-        if self.from <= self.to && within && rising && ends {
-            Ok(self)
-        } else {
-            Err(MessageError::Order)
+        if !(self.from <= self.to && within && rising && ends) {
+            return Err(MessageError::Order);
         }
+        assert!(self.changes.is_empty() || self.from < self.to, "a page with changes leads on");
+        assert!(self.changes.len() <= PAGE_ENTITIES_MAX, "a checked page keeps its bound");
+        Ok(self)
     }
 }
 
@@ -242,7 +243,12 @@ impl SnapshotPage {
         let begins = first.is_none() || self.after < first;
         let ends = self.last.is_none_or(|end| last <= Some(end) && self.after < Some(end));
         let whole = self.entities.iter().all(|change| change.content.is_some());
-        if rising && begins && ends && whole { Ok(self) } else { Err(MessageError::Order) }
+        if !(rising && begins && ends && whole) {
+            return Err(MessageError::Order);
+        }
+        assert!(first <= last, "a run begins before it ends");
+        assert!(last.is_none() || self.after < last, "a run with entities leads on");
+        Ok(self)
     }
 }
 

@@ -218,7 +218,9 @@ impl EventV2 {
     pub(crate) fn into_event(self) -> Result<Event, EventError> {
         let Self { pos_id, local_event_id, at_ms, receipt, reference, body, session_id } = self;
         let fields = EventV1 { pos_id, local_event_id, at_ms, receipt, reference, body };
-        Ok(Event { session: Some(session_id), ..fields.into_event()? })
+        let event = fields.into_event()?;
+        assert!(event.session.is_none(), "only this version names a session");
+        Ok(Event { session: Some(session_id), ..event })
     }
 }
 
@@ -388,7 +390,8 @@ impl AdjustmentV1 {
         if self.lines.len() > LINES_MAX {
             return Err(EventError::Lines);
         }
-        Ok(Adjustment {
+        let lines = self.lines.len();
+        let adjustment = Adjustment {
             reason: self.reason,
             lines: self
                 .lines
@@ -399,11 +402,13 @@ impl AdjustmentV1 {
                     delta: Milli(line.delta_milli),
                 })
                 .collect(),
-        })
+        };
+        assert_eq!(adjustment.lines.len(), lines, "each line that came is one of it");
+        Ok(adjustment)
     }
 
     fn from_adjustment(adjustment: &Adjustment) -> Self {
-        Self {
+        let wire = Self {
             reason: adjustment.reason.clone(),
             lines: adjustment
                 .lines
@@ -414,6 +419,8 @@ impl AdjustmentV1 {
                     delta_milli: line.delta.0,
                 })
                 .collect(),
-        }
+        };
+        assert_eq!(wire.lines.len(), adjustment.lines.len(), "each line travels");
+        wire
     }
 }

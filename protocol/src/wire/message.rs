@@ -304,7 +304,9 @@ impl Hello {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        frame
     }
 
     /// Reads a binary frame and checks it.
@@ -345,7 +347,9 @@ impl Push {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        frame
     }
 
     /// Reads a binary frame and checks it.
@@ -385,7 +389,9 @@ impl Welcome {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        frame
     }
 
     /// Reads a binary frame.
@@ -401,7 +407,9 @@ impl PushAnswer {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        frame
     }
 
     /// Reads a binary frame.

@@ -210,6 +210,7 @@ impl EntitiesAsk {
     /// [`MessageError`] names the bound.
     pub fn check(self) -> Result<Self, MessageError> {
         let keys = self.keys.parse().map_err(|_| MessageError::Parts)?;
+        assert!(keys.len() <= KEYS_MAX, "keys that were read keep their bound");
         let asked = keys.len() + self.extra.len();
         if (1..=ASKED_MAX).contains(&asked) { Ok(self) } else { Err(MessageError::Parts) }
     }

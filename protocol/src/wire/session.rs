@@ -116,7 +116,9 @@ impl SessionReport {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        codec::encode(WIRE_VERSION, self)
+        let frame = codec::encode(WIRE_VERSION, self);
+        assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
+        frame
     }
 
     /// Reads a binary frame and checks its bounds.

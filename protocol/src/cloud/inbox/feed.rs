@@ -120,6 +120,7 @@ pub async fn pending<Q: Query<Cloud>>(
     }
     assert!(to.seq <= head && to.seq >= after.seq, "a page ends within the inbox");
     assert!(events.len() <= limit, "a page keeps its bound");
+    assert!(events.len() as u64 <= to.seq - after.seq, "no two events have one place");
     assert!(events.is_sorted_by_key(|event| event.at.seq), "a page is in the inbox's order");
     assert!(events.last().is_none_or(|last| last.at.seq <= to.seq), "a page ends where it says");
     Ok(PendingAnswer::Page(PendingPage { after, to, head, acked: acked.min(head), events }))

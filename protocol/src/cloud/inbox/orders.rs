@@ -114,6 +114,10 @@ impl Content {
         let events: Vec<_> = (0..).zip(&self.lines).map(event).collect();
         assert_eq!(events.len(), self.lines.len(), "each line is one event");
         assert!(events.iter().all(|event| event.delta.0 != 0), "each event moves something");
+        assert!(
+            events.iter().all(|event| event.delta.0.signum() == sign),
+            "an order takes, its cancellation gives back"
+        );
         events
     }
 }
@@ -181,6 +185,8 @@ fn take_effect(rows: &mut Rows<'_, Cloud>, now: Millis, site: Site, events: Vec<
         *sum = sum.plus(Stock { quantity: event.delta, movements: 1 });
     }
     assert!(moved.len() <= events.len(), "each event moves one product");
+    let movements: u64 = moved.values().map(|by| by.movements).sum();
+    assert_eq!(movements, events.len() as u64, "each event is one movement");
     let moved = moved.into_iter().map(|(product, by)| Moved { product, by }).collect();
     // Named by the first event, as what a push moves is: a digest of another domain, so no push
     // has the same name.

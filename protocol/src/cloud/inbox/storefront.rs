@@ -8,6 +8,7 @@ use crate::cloud::row::Stock;
 use crate::cloud::{Cloud, Key, Record, Site};
 use crate::hash::Hash;
 use crate::identity::ProductId;
+use crate::label::Label;
 use crate::machine::Query;
 use crate::money::{MILLI_MAX, Milli};
 use crate::wire::message::ServerId;
@@ -22,6 +23,17 @@ const PAGE_ROWS: usize = 1_000;
 const _: () = assert!(READS_MAX > 1, "a stock that changes is read again");
 const _: () = assert!(PAGE_ROWS > 1, "a page has a row beside the one that it begins with");
 const _: () = assert!(PPM_MAX == 1_000_000, "a part is counted in millionths");
+
+const _: () = {
+    let one = Some(ProductId(Label::FIRST));
+    let (all, more) = (Buffer::Share { ppm: PPM_MAX }, Buffer::Share { ppm: PPM_MAX + 1 });
+    let (none, debt) = (Buffer::Fixed { milli: Milli(0) }, Buffer::Fixed { milli: Milli(-1) });
+    let most = Buffer::Fixed { milli: Milli(MILLI_MAX + 1) };
+    assert!(all.check(None).is_ok() && more.check(None).is_err(), "a share is all at most");
+    assert!(none.check(one).is_ok() && debt.check(one).is_err(), "a buffer is nothing at least");
+    assert!(most.check(one).is_err(), "and has its bound");
+    assert!(all.check(one).is_err() && none.check(None).is_err(), "each kind has its scope");
+};
 
 /// What is known of a product for the store front.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +86,7 @@ impl Buffer {
                 (part + i128::from(PPM_MAX) - 1) / i128::from(PPM_MAX)
             }
         };
+        assert!(held >= 0, "a buffer holds something back, or nothing");
         let left = (i128::from(stock.0) - held).max(0);
         let left = i64::try_from(left).unwrap_or(i64::MAX);
         assert!(left >= 0, "a store shows no debt");
@@ -150,6 +163,7 @@ async fn moved_since<Q: Query<Cloud>>(
     let mut last = None;
     loop {
         let page = query.scan(&from, &until, PAGE_ROWS).await?;
+        assert!(page.len() <= PAGE_ROWS, "a scan keeps its limit");
         let whole = page.len() < PAGE_ROWS;
         for (key, record) in page {
             if let Record::Movements(moved) = record
