@@ -13,6 +13,10 @@
 //! | `cloud`, `layer` | the cloud's host, and what stands between it and the network |
 //! | `catalog` | who edits the catalog, and how a till follows it |
 //! | `till`, `wire` | a till's host, and its end of the network |
+//! | `drawer`, `edits` | who counts the cash at a till, and who edits its catalog |
+//! | `inbox` | customers who order online, and the tills that hear of it |
+//! | `verify`, `compaction` | rows that drift and who compares them; deletions that leave |
+//! | `cover` | what the cloud's answers say happened |
 //! | `disk` | what a power cut leaves of a file |
 //! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
 //! | `scene` | what the driver and the hosts of one run share |
@@ -23,8 +27,12 @@
 
 mod catalog;
 mod cloud;
+mod compaction;
+mod cover;
 mod disk;
+mod drawer;
 mod drive;
+mod edits;
 mod faults;
 mod inbox;
 mod layer;
@@ -32,6 +40,7 @@ mod observe;
 mod roles;
 mod scene;
 mod till;
+mod verify;
 mod wire;
 
 use std::sync::Arc;
@@ -75,9 +84,6 @@ pub struct Disks {
 pub fn fit(plan: &mut Plan) {
     plan.tills = plan.tills.clamp(1, TILLS_MAX);
     plan.branches = plan.branches.clamp(1, plan.tills);
-    // Rows drift at the model level, where somebody verifies them.
-    plan.verify_every_ms = 0;
-    plan.faults.retain(|timed| !matches!(timed.fault, Fault::Drift { .. }));
     if plan.chaos_ms <= CHAOS_MS_MAX {
         return;
     }
