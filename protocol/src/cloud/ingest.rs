@@ -308,10 +308,10 @@ impl Ingest<'_, '_> {
                 return Fate::Parked(ErrorCode::OriginalPending);
             }
         }
-        if self.cloud.unknown_products == UnknownProducts::Park {
-            if !event.movements().all(|movement| self.is_known(shop, movement.product)) {
-                return Fate::Parked(ErrorCode::ProductUnknown);
-            }
+        if self.cloud.unknown_products == UnknownProducts::Park
+            && !event.movements().all(|movement| self.is_known(shop, movement.product))
+        {
+            return Fate::Parked(ErrorCode::ProductUnknown);
         }
         Fate::Posted
     }

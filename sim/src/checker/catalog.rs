@@ -243,9 +243,9 @@ impl Checker {
         }
         let held: BTreeSet<_> = rows
             .keys()
-            .filter_map(|key| match key {
-                terminal::Key::Code(code, product) => Some((*code, *product)),
-                _ => None,
+            .filter_map(|key| {
+                let terminal::Key::Code(code, product) = key else { return None };
+                Some((*code, *product))
             })
             .collect();
         let lacking =

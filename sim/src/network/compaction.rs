@@ -42,8 +42,11 @@ pub(super) async fn compact_often<Q: Reads>(
     submit: Submit,
 ) {
     let every_ms = scene.plan.compact_every_ms;
+    if every_ms == 0 {
+        return;
+    }
     let mut later = Later { scene, submit };
-    while every_ms > 0 {
+    loop {
         let us = lock(&scene.cloud.compactor).between(1, every_ms * 2_000);
         if !paused(scene, Duration::from_micros(us)).await {
             return;

@@ -18,7 +18,13 @@ const READABLE: &str = "the cloud answers what it should";
 const UNDERSTOOD: &str = "the cloud has understood it";
 
 /// Looks at an answer, and at the question that it answers.
-pub(super) fn answered(scene: &Scene, asked: &Uri, status: StatusCode, request: &[u8], body: &[u8]) {
+pub(super) fn answered(
+    scene: &Scene,
+    asked: &Uri,
+    status: StatusCode,
+    request: &[u8],
+    body: &[u8],
+) {
     match (asked.path(), status) {
         (_, StatusCode::SERVICE_UNAVAILABLE) => {
             // The service turns a panic of a handler into this answer; here it must be seen.

@@ -21,7 +21,7 @@ pub(super) enum Wish {
     /// A product is to be something else than what the till shows.
     Product(ProductId, Box<EditBody>),
     /// A whole event: what somebody saw, and what it is to be.
-    Event(Draft),
+    Event(Box<Draft>),
 }
 
 /// Somebody at a till edits its catalog, until the faults end.
@@ -54,7 +54,7 @@ fn drawn(scene: &Scene, slot: &TillSlot) -> Option<Wish> {
     let Body::CatalogEdited(edit) = &draft.body else { unreachable!("an edit was drawn") };
     Some(match product(&draft, edit).filter(|_| at_screen) {
         Some((product, body)) => Wish::Product(product, Box::new(body)),
-        None => Wish::Event(draft),
+        None => Wish::Event(Box::new(draft)),
     })
 }
 
@@ -81,12 +81,7 @@ fn product(draft: &Draft, edit: &CatalogEdit) -> Option<(ProductId, EditBody)> {
 }
 
 /// Asks for it. If the till dies of it, whoever asked does not know, and will ask again.
-async fn ask(
-    scene: &Scene,
-    slot: &TillSlot,
-    till: &SimTill,
-    wish: Wish,
-) -> Result<(), TillError> {
+async fn ask(scene: &Scene, slot: &TillSlot, till: &SimTill, wish: Wish) -> Result<(), TillError> {
     lock(&slot.state).unsure_wish = Some(wish.clone());
     let seen = match wish {
         Wish::Product(product, body) => match edit::product(till, product, &body).await {
@@ -98,7 +93,7 @@ async fn ask(
             // It is so already, or the till knows of no such product (any more).
             Err(Refused::ServerOwned(_) | Refused::Unknown(_) | Refused::Nothing) => None,
         },
-        Wish::Event(draft) => match till.record(draft).await? {
+        Wish::Event(draft) => match till.record(*draft).await? {
             Output::Recorded { again: true, .. } => Some(Transition::TillRecordAgain),
             Output::Recorded { again: false, .. } => None,
             Output::Taken(_) => Some(Transition::TillRecordTaken),

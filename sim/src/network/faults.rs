@@ -179,7 +179,9 @@ impl Drive<'_> {
         scene.board().checker.restore_cloud(&journals);
         cloud.disk.restore(image);
         *lock(&cloud.mirror) = Mirror { rows, uncertain: None };
-        self.take_down(Node::Cloud, 700);
+        // Sometimes it is back before an answer of its former life has arrived.
+        let down_ms = self.luck.between(10, 700);
+        self.take_down(Node::Cloud, down_ms);
     }
 
     /// A credential runs out, or is changed behind the till's back.

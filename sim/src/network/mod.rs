@@ -49,7 +49,8 @@ use counterfoil_protocol::session::Config;
 use counterfoil_protocol::time::Millis;
 
 use crate::model::session_config;
-use crate::plan::{Fault, Plan};
+use crate::plan::{DriftKind, Fault, Plan, Timed};
+use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
 
@@ -57,6 +58,10 @@ use crate::sales::Sales;
 const TILLS_MAX: u32 = 10;
 /// The longest time in which faults happen.
 const CHAOS_MS_MAX: u64 = 30_000;
+/// The shortest mean time between two happenings of a kind, where the plan has no shorter one.
+const EVERY_MS_MIN: u64 = 200;
+/// In how many of the plans in which rows drift many of them do at once.
+const BURSTS_PPM: u32 = 400_000;
 /// The most copies of tills.
 const CLONES_MAX: usize = 3;
 
@@ -84,12 +89,44 @@ pub struct Disks {
 pub fn fit(plan: &mut Plan) {
     plan.tills = plan.tills.clamp(1, TILLS_MAX);
     plan.branches = plan.branches.clamp(1, plan.tills);
-    if plan.chaos_ms <= CHAOS_MS_MAX {
+    if plan.chaos_ms > CHAOS_MS_MAX {
+        hasten(plan);
+    }
+    add_burst(plan);
+}
+
+/// Many rows of a till drift at once, in some of the plans in which rows drift: so many that not
+/// even a second question tells them all, or that no question does. Runs at this level are short,
+/// and tills verify a few times only.
+fn add_burst(plan: &mut Plan) {
+    let mut rng = Stream::new(plan.seed, "plan/network/burst", 0);
+    if plan.verify_every_ms == 0 || plan.catalog_edit_every_ms == 0 || !rng.happens(BURSTS_PPM) {
         return;
     }
+    let till = rng.below(u64::from(plan.tills)) as u32;
+    let at_ms = rng.between(plan.chaos_ms / 2, plan.chaos_ms);
+    let kind = *rng.pick(&[DriftKind::Extra, DriftKind::Extra, DriftKind::Changed]);
+    let row = Timed { at_ms, fault: Fault::Drift { till, kind } };
+    let rows = rng.between(30, 150) as usize;
+    plan.faults.extend(std::iter::repeat_n(row, rows));
+    plan.faults.sort_by_key(|timed| timed.at_ms);
+}
+
+/// Makes a plan short, with as many faults, and as many edits, comparisons and compactions of the
+/// catalog.
+fn hasten(plan: &mut Plan) {
     let (before, now) = (plan.chaos_ms, 20_000 + plan.seed % 11 * 1_000);
     let scaled = |ms: u64| (u128::from(ms) * u128::from(now) / u128::from(before)) as u64;
     plan.chaos_ms = now;
+    for every_ms in [
+        &mut plan.catalog_edit_every_ms,
+        &mut plan.till_edit_every_ms,
+        &mut plan.verify_every_ms,
+        &mut plan.compact_every_ms,
+    ] {
+        // What never happens stays so.
+        *every_ms = scaled(*every_ms).max((*every_ms).min(EVERY_MS_MIN));
+    }
     for timed in &mut plan.faults {
         timed.at_ms = scaled(timed.at_ms);
         match &mut timed.fault {

@@ -99,10 +99,9 @@ impl<M: Role> Planted<M> {
     /// open.
     pub(super) fn plant(&self, key: M::Key, record: Option<Arc<M::Record>>) -> bool {
         let Some(inner) = lock(&self.0).upgrade() else { return false };
-        let mut writes = Writes::<M>::new();
-        writes.push((key, record));
         let mut inner = lock(&inner);
-        at_once(inner.transact(Vec::new(), |_| writes.clone())).is_ok()
+        let write = |_: &Loaded<M>| vec![(key.clone(), record.clone())];
+        at_once(inner.transact(Vec::new(), write)).is_ok()
     }
 }
 

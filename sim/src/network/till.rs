@@ -95,7 +95,8 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
         close_shop(&scene, &slot, &till).await
     };
     let people = async {
-        let (drawers, edits) = (drawer::tend(&scene, &slot, &till), edits::edit(&scene, &slot, &till));
+        let (drawers, edits) =
+            (drawer::tend(&scene, &slot, &till), edits::edit(&scene, &slot, &till));
         tokio::try_join!(shop, drawers, edits).map(|(never, (), ())| never)
     };
     match people.await {
