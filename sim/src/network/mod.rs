@@ -61,7 +61,7 @@ const CHAOS_MS_MAX: u64 = 30_000;
 /// The shortest mean time between two happenings of a kind, where the plan has no shorter one.
 const EVERY_MS_MIN: u64 = 200;
 /// In how many of the plans in which rows drift many of them do at once.
-const BURSTS_PPM: u32 = 400_000;
+const BURSTS_PPM: u32 = 500_000;
 /// The most copies of tills.
 const CLONES_MAX: usize = 3;
 
@@ -95,20 +95,20 @@ pub fn fit(plan: &mut Plan) {
     add_burst(plan);
 }
 
-/// Many rows of a till drift at once, in some of the plans in which rows drift: so many that not
-/// even a second question tells them all, or that no question does. Runs at this level are short,
-/// and tills verify a few times only.
+/// Many rows of a till drift at once, in some of the plans in which rows drift: about as many as a
+/// comparison can tell, or far more. They do so at the end, before the next delta shows that a proof
+/// fails and has all rows fetched anew.
 fn add_burst(plan: &mut Plan) {
     let mut rng = Stream::new(plan.seed, "plan/network/burst", 0);
     if plan.verify_every_ms == 0 || plan.catalog_edit_every_ms == 0 || !rng.happens(BURSTS_PPM) {
         return;
     }
     let till = rng.below(u64::from(plan.tills)) as u32;
-    let at_ms = rng.between(plan.chaos_ms / 2, plan.chaos_ms);
+    let at_ms = plan.chaos_ms.saturating_sub(rng.below(300));
     let kind = *rng.pick(&[DriftKind::Extra, DriftKind::Extra, DriftKind::Changed]);
     let row = Timed { at_ms, fault: Fault::Drift { till, kind } };
-    let rows = rng.between(30, 150) as usize;
-    plan.faults.extend(std::iter::repeat_n(row, rows));
+    let rows = if rng.happens(500_000) { rng.between(60, 110) } else { rng.between(200, 400) };
+    plan.faults.extend(std::iter::repeat_n(row, rows as usize));
     plan.faults.sort_by_key(|timed| timed.at_ms);
 }
 
