@@ -44,11 +44,6 @@ impl Level {
                      while its last page is on its way",
                 ),
                 (
-                    Transition::ReconcileTooLarge,
-                    "a delta that changes one of so many drifted rows fails its proof, and the \
-                     whole catalog is fetched anew before anybody compares",
-                ),
-                (
                     Transition::ReconcileMoved,
                     "a first answer has too few cells once in a hundred times, and the catalog \
                      must be edited before the second question arrives",

@@ -51,6 +51,10 @@ pub(super) fn answered(
             let answer = ReconcileAnswer::decode(body).expect(READABLE);
             scene.saw(answer_transition(&answer));
         }
+        // The service says so by a problem: whoever speaks to it takes a snapshot.
+        ("/v1/catalog/reconcile", StatusCode::PAYLOAD_TOO_LARGE) => {
+            scene.saw(Transition::ReconcileTooLarge);
+        }
         ("/v1/catalog/reconcile/entities", StatusCode::OK) => scene.saw(Transition::EntitiesAsked),
         ("/v1/inventory-events/pending", StatusCode::OK) => {
             scene.saw(match PendingAnswer::decode(body).expect(READABLE) {
