@@ -13,6 +13,7 @@ use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use counterfoil_cloud::{audit, compaction, export};
+use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
 use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
@@ -294,7 +295,7 @@ fn compact(json: bool, at: &At, shop: ShopId) -> anyhow::Result<ExitCode> {
     let route = "POST /v1/admin/catalog/compact";
     let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
     let reads = local.reads();
-    let done = compaction::compact(&reads, &SystemClock, shop, &mut local);
+    let done = compaction::compact(&reads, &SystemClock, shop, LEASE_LIFE, &mut local);
     let done = runtime()?.block_on(done)?;
     if json {
         say(&serde_json::to_string(&done)?);

@@ -7,11 +7,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil_protocol::cloud::compaction::{LEASE_LIFE, plan};
+use counterfoil_protocol::cloud::compaction::plan;
 use counterfoil_protocol::cloud::{Cloud, Input, Key, Output};
 use counterfoil_protocol::identity::ShopId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
+use counterfoil_protocol::time::Millis;
 use serde::Serialize;
 
 use crate::committer::Submit;
@@ -55,7 +56,7 @@ impl Commits for Submit {
     }
 }
 
-/// Compacts a shop's catalog as far as its leases let it.
+/// Compacts a shop's catalog as far as its leases let it, which live for `life` each.
 ///
 /// # Errors
 /// [`Interrupted`]; the next run goes on.
@@ -63,11 +64,12 @@ pub async fn compact<Q: Query<Cloud, Error: std::fmt::Display>>(
     reads: &Q,
     clock: &dyn Clock,
     shop: ShopId,
+    life: Millis,
     commits: &mut impl Commits,
 ) -> Result<Compacted, Interrupted> {
     let mut done = Compacted::default();
     for _ in 0..STEPS_MAX {
-        let planned = plan(reads, shop, clock.now(), LEASE_LIFE).await;
+        let planned = plan(reads, shop, clock.now(), life).await;
         let Some(step) = planned.map_err(|error| Interrupted(error.to_string()))? else { break };
         let (to, expected) = (step.to(), step.len());
         let output = commits.commit(Input::Compact(step)).await.map_err(Interrupted)?;
@@ -85,6 +87,7 @@ pub async fn hourly<Q: Query<Cloud, Error: std::fmt::Display>>(
     reads: Q,
     submit: Submit,
     clock: Arc<dyn Clock>,
+    life: Millis,
 ) {
     let mut hours = tokio::time::interval(EVERY);
     loop {
@@ -106,7 +109,7 @@ pub async fn hourly<Q: Query<Cloud, Error: std::fmt::Display>>(
             // The first of a later page is the last of the page before.
             let before = next;
             for shop in shops.filter(|shop| *shop != before || before.0 == Label::FIRST) {
-                in_background(&reads, &submit, &*clock, shop).await;
+                in_background(&reads, &submit, &*clock, shop, life).await;
                 next = shop;
             }
             if whole {
@@ -122,8 +125,9 @@ pub(crate) async fn in_background<Q: Query<Cloud, Error: std::fmt::Display>>(
     submit: &Submit,
     clock: &dyn Clock,
     shop: ShopId,
+    life: Millis,
 ) {
-    match compact(reads, clock, shop, &mut submit.clone()).await {
+    match compact(reads, clock, shop, life, &mut submit.clone()).await {
         Ok(Compacted { removed: 0, .. }) => {}
         Ok(Compacted { floor, removed }) => {
             tracing::info!(shopId = %shop, floor, removed, "deletions have left the catalog");

@@ -142,7 +142,8 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
             result
         })
         .map_err(system("the committer's thread cannot be started"))?;
-    let compacting = compaction::hourly(reads.clone(), submit.clone(), Arc::new(SystemClock));
+    let life = options.limits.lease_life;
+    let compacting = compaction::hourly(reads.clone(), submit.clone(), Arc::new(SystemClock), life);
     let router = router(Parts {
         submit,
         reads,

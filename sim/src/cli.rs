@@ -200,6 +200,9 @@ fn print_report(summaries: &[Summary], args: &Run) {
     if !never.is_empty() {
         println!("never happened in these seeds: {}", never.join(", "));
     }
+    for line in report::rare(summaries) {
+        println!("{line}");
+    }
     let broken: usize = summaries.iter().map(|summary| summary.failures.len()).sum();
     if broken == 0 {
         println!("No law was broken. Digest {}.", digests(summaries));

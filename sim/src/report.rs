@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::coverage::{Injected, Transition};
 use crate::law::Law;
-use crate::runner::Summary;
+use crate::runner::{Level, Summary};
 
 /// Returns one object for machines: `digest` and every count are functions of the seeds, and
 /// only `wall_ms` is not.
@@ -195,7 +195,7 @@ pub fn span(ms: u64) -> String {
     }
 }
 
-/// Returns the faults and transitions that never happened.
+/// Returns the faults and transitions that never happened, and that some level should have shown.
 #[must_use]
 pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
     let faults = Injected::ALL
@@ -205,6 +205,26 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
     let transitions = Transition::ALL
         .iter()
         .filter(|kind| summaries.iter().all(|s| s.coverage.transition(**kind) == 0))
+        .filter(|kind| summaries.iter().any(|s| why_rare(s.level, **kind).is_none()))
         .map(|kind| kind.as_str());
     faults.chain(transitions).collect()
+}
+
+/// Returns the transitions that did not happen at a level and need not, each with its reason.
+#[must_use]
+pub fn rare(summaries: &[Summary]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for summary in summaries {
+        let level = summary.level.as_str();
+        for (kind, why) in summary.level.rare() {
+            if summary.coverage.transition(*kind) == 0 {
+                lines.push(format!("rare at the {level} level: {}: {why}", kind.as_str()));
+            }
+        }
+    }
+    lines
+}
+
+fn why_rare(level: Level, kind: Transition) -> Option<&'static str> {
+    level.rare().iter().find(|(rare, _)| *rare == kind).map(|(_, why)| *why)
 }

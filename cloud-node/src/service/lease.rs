@@ -1,7 +1,7 @@
 //! What tills ask of the catalog tells how far each has come: their leases, written through the
 //! committer, and only when that is worth a commit.
 
-use counterfoil_protocol::cloud::compaction::{LEASE_LIFE, worth_noting};
+use counterfoil_protocol::cloud::compaction::worth_noting;
 use counterfoil_protocol::cloud::{Caller, Input};
 use counterfoil_protocol::identity::ShopId;
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ use crate::problem::Problem;
 pub(super) async fn note<Q: Reads>(node: &Shared<Q>, caller: Caller, version: u64) {
     let Caller { site, terminal, .. } = caller;
     let reads = &node.parts.reads;
-    let now = node.parts.clock.now();
-    match worth_noting(reads, site, terminal, version, now, LEASE_LIFE).await {
+    let (now, life) = (node.parts.clock.now(), node.parts.limits.lease_life);
+    match worth_noting(reads, site, terminal, version, now, life).await {
         Ok(true) => {}
         Ok(false) => return,
         Err(error) => {
@@ -43,7 +43,8 @@ pub(super) fn edited<Q: Reads>(node: &Shared<Q>, shop: ShopId, version: u64) {
         let node = Shared::clone(node);
         tokio::spawn(async move {
             let parts = &node.parts;
-            in_background(&parts.reads, &parts.submit, &*parts.clock, shop).await;
+            let life = parts.limits.lease_life;
+            in_background(&parts.reads, &parts.submit, &*parts.clock, shop, life).await;
         });
     }
 }
@@ -67,7 +68,8 @@ async fn run_now<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response,
     let Wish { shop_id } = from_json(&bytes)?;
     let parts = &node.parts;
     let mut submit = parts.submit.clone();
-    let done = compact(&parts.reads, &*parts.clock, shop_id, &mut submit).await;
+    let life = parts.limits.lease_life;
+    let done = compact(&parts.reads, &*parts.clock, shop_id, life, &mut submit).await;
     let done = done.map_err(|error| {
         tracing::error!(%error, "compaction failed");
         Problem::storage_failed()

@@ -48,12 +48,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::{get, post, put};
+use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
 use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::time::Millis;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -90,6 +92,9 @@ pub struct Limits {
     /// After how many pushes what a branch has moved is added to its stock; below
     /// [`PUSHES_MAX`], so that a roll-up catches up.
     pub roll_up_every: u32,
+    /// How long a till may be silent before the catalog's feed forgets deletions that it has not
+    /// heard of.
+    pub lease_life: Millis,
 }
 
 impl Default for Limits {
@@ -102,6 +107,7 @@ impl Default for Limits {
             concurrent: 256,
             rate: Some(Rate::default()),
             roll_up_every: 256,
+            lease_life: LEASE_LIFE,
         }
     }
 }

@@ -4,40 +4,87 @@ use counterfoil_protocol::catalog::{
     CatalogEdit, Entity, EntityId, Field, FieldChange, FieldValue, Kind,
 };
 use counterfoil_protocol::event::Body;
-use counterfoil_protocol::identity::{CategoryId, LocalEventId};
+use counterfoil_protocol::identity::{CategoryId, LocalEventId, PosId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::money::Minor;
 use counterfoil_protocol::terminal::{Draft, Key, LocalEdits, Record};
+use counterfoil_protocol::time::Millis;
 
 use super::catalog::ENTITIES;
 use super::till::TillHost;
 use super::{Happening, World};
+use crate::checker::TillRows;
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::rng::Stream;
 
+/// Returns the edits that lie over a till's catalog.
+pub(crate) fn local_edits(rows: &TillRows) -> LocalEdits {
+    match rows.get(&Key::LocalEdits).map(AsRef::as_ref) {
+        Some(Record::LocalEdits(edits)) => edits.clone(),
+        Some(_) | None => LocalEdits::default(),
+    }
+}
+
+/// Returns the entity of a till's catalog that stands there or follows.
+fn nearest(rows: &TillRows, id: EntityId) -> Option<EntityId> {
+    let mut rows = rows.range(Key::Item(id)..);
+    rows.next().and_then(|(key, _)| if let Key::Item(id) = key { Some(*id) } else { None })
+}
+
+/// Returns what somebody at the till sees of an entity, and its version.
+fn sees(rows: &TillRows, id: EntityId) -> Option<(Entity, u64)> {
+    let Record::Item(item) = rows.get(&Key::Item(id))?.as_ref() else { return None };
+    let mut entity = Entity::from_canonical(id, &item.content).ok()?;
+    local_edits(rows).lay_over(&mut entity);
+    Some((entity, item.version))
+}
+
+/// Draws what somebody at a till with these rows wishes of its catalog; none if that is nothing.
+pub(crate) fn drawn_edit(
+    rng: &mut Stream,
+    rows: &TillRows,
+    registers: &[PosId],
+    at: Millis,
+) -> Option<Draft> {
+    let name = Label::parse(&format!("sku-{}", rng.below(ENTITIES))).expect("a short name");
+    let drawn_kind = match rng.below(8) {
+        0 | 1 => Kind::Category,
+        2 => Kind::BranchPrice,
+        _ => Kind::Product,
+    };
+    let by_chance = EntityId { kind: drawn_kind, id: name };
+    let (nearest, known) = (nearest(rows, by_chance), rng.happens(850_000));
+    let id = nearest.filter(|_| known).unwrap_or(by_chance);
+    let kind = id.kind;
+    let seen = sees(rows, id);
+    let version = seen.as_ref().map_or(0, |(_, version)| *version);
+    let entity = seen.map(|(entity, _)| entity);
+    let mut changes = Vec::new();
+    for field in Field::ALL {
+        // The draws are the same whatever the till sees.
+        let (wish, wanted) = (drawn(rng, field), rng.happens(wish_ppm(field)));
+        let Some(to) = wish.filter(|_| wanted && field.of(kind)) else { continue };
+        let stands = entity.as_ref().and_then(|entity| FieldValue::of(entity, field));
+        // Somebody may remember what this till does not have (any more).
+        let from = stands.or_else(|| drawn(&mut rng.clone(), field))?;
+        changes.extend(FieldChange::new(from, to));
+    }
+    // Callers that number their edits themselves give a copy of a till the same numbers.
+    let text = if rng.happens(20_000) {
+        format!("own-edit-{}", rng.below(12))
+    } else {
+        format!("e{:016x}", rng.draw())
+    };
+    let pos = *rng.pick(registers);
+    let local_id = LocalEventId::parse(&text).expect("a short name");
+    let edit = CatalogEdit::new(id, version, changes).ok()?;
+    Some(Draft { pos, local_id, at, reference: String::new(), body: Body::CatalogEdited(edit) })
+}
+
 impl TillHost {
     pub(super) fn local_edits(&self) -> LocalEdits {
-        match self.store.memory.rows().get(&Key::LocalEdits).map(AsRef::as_ref) {
-            Some(Record::LocalEdits(edits)) => edits.clone(),
-            Some(_) | None => LocalEdits::default(),
-        }
-    }
-
-    /// Returns the entity of the till's catalog that stands there or follows.
-    fn nearest(&self, id: EntityId) -> Option<EntityId> {
-        let mut rows = self.store.memory.rows().range(Key::Item(id)..);
-        rows.next().and_then(|(key, _)| if let Key::Item(id) = key { Some(*id) } else { None })
-    }
-
-    /// Returns what somebody at the till sees of an entity, and its version.
-    fn sees(&self, id: EntityId) -> Option<(Entity, u64)> {
-        let Record::Item(item) = self.store.memory.rows().get(&Key::Item(id))?.as_ref() else {
-            return None;
-        };
-        let mut entity = Entity::from_canonical(id, &item.content).ok()?;
-        self.local_edits().lay_over(&mut entity);
-        Some((entity, item.version))
+        local_edits(self.store.memory.rows())
     }
 }
 
@@ -52,50 +99,14 @@ impl World {
         if !self.tills[till].up {
             return Ok(());
         }
-        let Some(draft) = self.drawn_edit(till) else { return Ok(()) };
-        self.record(till, draft)
-    }
-
-    fn drawn_edit(&mut self, till: usize) -> Option<Draft> {
         let at = self.wall(till);
-        let mut rng = self.tills[till].edits.clone();
-        let name = Label::parse(&format!("sku-{}", rng.below(ENTITIES))).expect("a short name");
-        let drawn_kind = match rng.below(8) {
-            0 | 1 => Kind::Category,
-            2 => Kind::BranchPrice,
-            _ => Kind::Product,
-        };
-        let by_chance = EntityId { kind: drawn_kind, id: name };
-        let (nearest, known) = (self.tills[till].nearest(by_chance), rng.happens(850_000));
-        let id = nearest.filter(|_| known).unwrap_or(by_chance);
-        let kind = id.kind;
-        let seen = self.tills[till].sees(id);
-        let version = seen.as_ref().map_or(0, |(_, version)| *version);
-        let entity = seen.map(|(entity, _)| entity);
-        let mut changes = Vec::new();
-        for field in Field::ALL {
-            // The draws are the same whatever the till sees.
-            let (wish, wanted) = (drawn(&mut rng, field), rng.happens(wish_ppm(field)));
-            let Some(to) = wish.filter(|_| wanted && field.of(kind)) else { continue };
-            let stands = entity.as_ref().and_then(|entity| FieldValue::of(entity, field));
-            // Somebody may remember what this till does not have (any more).
-            let from = stands.or_else(|| drawn(&mut rng.clone(), field))?;
-            changes.extend(FieldChange::new(from, to));
-        }
-        // Callers that number their edits themselves give a copy of a till the same numbers.
-        let text = if rng.happens(20_000) {
-            format!("own-edit-{}", rng.below(12))
-        } else {
-            format!("e{:016x}", rng.draw())
-        };
         let host = &mut self.tills[till];
-        let pos = *rng.pick(&host.registers);
-        host.edits = rng;
-        let local_id = LocalEventId::parse(&text).expect("a short name");
-        let edit = CatalogEdit::new(id, version, changes).ok()?;
+        let rows = host.store.memory.rows();
+        let Some(draft) = drawn_edit(&mut host.edits, rows, &host.registers, at) else {
+            return Ok(());
+        };
         host.coverage.saw(Transition::EditAtTill);
-        let body = Body::CatalogEdited(edit);
-        Some(Draft { pos, local_id, at, reference: String::new(), body })
+        self.record(till, draft)
     }
 
     /// Counts what no longer lies over a till's catalog.

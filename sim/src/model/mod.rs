@@ -7,14 +7,14 @@ pub(crate) mod catalog;
 mod cloud;
 mod compaction;
 mod cover;
-mod edits;
+pub(crate) mod edits;
 mod faults;
 pub(crate) mod inbox;
 mod link;
 mod log;
-mod sessions;
+pub(crate) mod sessions;
 mod till;
-mod verify;
+pub(crate) mod verify;
 pub(crate) mod work;
 
 use std::cmp::Reverse;

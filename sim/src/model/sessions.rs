@@ -12,9 +12,11 @@ use counterfoil_protocol::terminal::register::{self, Register};
 use counterfoil_protocol::terminal::{
     Input, Key, Output, Record, SessionAct, SessionDraft, SessionOutput,
 };
+use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::session::{SessionReport, SessionStatus};
 
 use super::{Happening, Kind, Reply, Request, World};
+use crate::checker::TillRows;
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
@@ -59,28 +61,7 @@ impl World {
         {
             return last.clone();
         }
-        let pos = *host.drawer.pick(&host.registers);
-        let key = Key::Register(pos);
-        let is_open = match host.store.memory.rows().get(&key).map(AsRef::as_ref) {
-            Some(Record::Register(register)) => register.open.is_some(),
-            Some(_) | None => false,
-        };
-        let rng = &mut host.drawer;
-        // Whoever numbers days by hand gives a copy of a till the same numbers.
-        let text = if rng.happens(100_000) {
-            format!("day-{}", rng.below(9))
-        } else {
-            format!("{:016x}{:016x}", rng.draw(), rng.draw())
-        };
-        let local_id = LocalEventId::parse(&text).expect("a short name");
-        let sensible = !rng.happens(50_000);
-        let act = match (is_open == sensible, rng.below(3)) {
-            (false, _) => open(rng),
-            (true, 0) => cash(rng),
-            (true, _) => close(rng),
-        };
-        let reference = String::new();
-        SessionDraft { pos, local_id, at, reference, act }
+        drawn_act(&mut host.drawer, host.store.memory.rows(), &host.registers, at)
     }
 
     /// Records it; a cashier whose till dies of it tries the same again.
@@ -100,11 +81,7 @@ impl World {
                 host.coverage.saw(Transition::TillRecordAgain);
             }
             Some(Output::Recorded { .. }) => {
-                host.coverage.saw(match &draft.act {
-                    SessionAct::Open { .. } => Transition::SessionOpened,
-                    SessionAct::Cash { .. } => Transition::SessionCash,
-                    SessionAct::Close { .. } => Transition::SessionClosed,
-                });
+                host.coverage.saw(act_transition(&draft.act));
                 host.last_act = Some(draft);
             }
             Some(Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen)) => {
@@ -193,6 +170,45 @@ impl World {
             }
         }
         Ok(())
+    }
+}
+
+/// Draws what a cashier does to one of the drawers of a till with these rows: mostly what can be
+/// done to it.
+pub(crate) fn drawn_act(
+    rng: &mut Stream,
+    rows: &TillRows,
+    registers: &[PosId],
+    at: Millis,
+) -> SessionDraft {
+    let pos = *rng.pick(registers);
+    let is_open = match rows.get(&Key::Register(pos)).map(AsRef::as_ref) {
+        Some(Record::Register(register)) => register.open.is_some(),
+        Some(_) | None => false,
+    };
+    // Whoever numbers days by hand gives a copy of a till the same numbers.
+    let text = if rng.happens(100_000) {
+        format!("day-{}", rng.below(9))
+    } else {
+        format!("{:016x}{:016x}", rng.draw(), rng.draw())
+    };
+    let local_id = LocalEventId::parse(&text).expect("a short name");
+    let sensible = !rng.happens(50_000);
+    let act = match (is_open == sensible, rng.below(3)) {
+        (false, _) => open(rng),
+        (true, 0) => cash(rng),
+        (true, _) => close(rng),
+    };
+    let reference = String::new();
+    SessionDraft { pos, local_id, at, reference, act }
+}
+
+/// Returns what an act that was recorded is counted as.
+pub(crate) const fn act_transition(act: &SessionAct) -> Transition {
+    match act {
+        SessionAct::Open { .. } => Transition::SessionOpened,
+        SessionAct::Cash { .. } => Transition::SessionCash,
+        SessionAct::Close { .. } => Transition::SessionClosed,
     }
 }
 

@@ -21,6 +21,7 @@ use counterfoil_protocol::wire::reconcile::{
 };
 
 use super::{Happening, Kind as Asks, Reply, World, shop};
+use crate::checker::TillRows;
 use crate::coverage::{Injected, Transition};
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
@@ -190,14 +191,7 @@ impl World {
             return self.verify_again(till);
         };
         for item in &plan.items {
-            host.coverage.saw(match item.reason {
-                Reason::Lost => Transition::PlanLost,
-                Reason::Drifted => Transition::PlanDrifted,
-                Reason::Unreadable => Transition::PlanUnreadable,
-                Reason::DeletedInCloud => Transition::PlanDeleted,
-                Reason::UnknownToCloud => Transition::PlanUnknown,
-                Reason::EditedHere | Reason::NewInCloud => Transition::PlanPending,
-            });
+            host.coverage.saw(reason_transition(item.reason));
         }
         if plan.is_clean() {
             host.coverage.saw(Transition::PlanClean);
@@ -275,13 +269,7 @@ impl World {
             unreachable!("nothing is committed while the model's cloud reads")
         };
         let answer = mirror.answer(site.branch, head, &ask);
-        self.coverage.saw(match &answer {
-            ReconcileAnswer::InSync(_) => Transition::ReconcileInSync,
-            ReconcileAnswer::Cells(_) => Transition::ReconcileCells,
-            ReconcileAnswer::TooLarge { .. } => Transition::ReconcileTooLarge,
-            ReconcileAnswer::Ahead { .. } => Transition::ReconcileAhead,
-            ReconcileAnswer::Moved { .. } => Transition::ReconcileMoved,
-        });
+        self.coverage.saw(answer_transition(&answer));
         Ok(Reply::Reconcile(answer.encode()))
     }
 
@@ -314,49 +302,78 @@ impl World {
             return; // nobody would ever look
         }
         let host = &mut self.tills[till];
-        let held: Vec<(EntityId, CatalogItem)> = host
-            .store
-            .memory
-            .rows()
-            .iter()
-            .filter_map(|(key, record)| match (key, &**record) {
-                (Key::Item(id), Record::Item(item)) => Some((*id, item.clone())),
-                _ => None,
-            })
-            .collect();
-        let rng = &mut host.verifying.drift;
-        let name = Label::parse(&format!("sku-{}", rng.below(60))).expect("a short name");
-        let extra = if rng.happens(400_000) {
-            EntityId::branch_price(ProductId(name))
-        } else {
-            EntityId::product(ProductId(name))
-        };
-        let one = if held.is_empty() { None } else { Some(rng.pick(&held).clone()) };
-        // Its version may be wrong too.
-        let bogus = rng.happens(300_000).then(|| rng.below(1_000));
-        let noise = rng.below(1 << 40);
-        let (fault, id, record) = match (kind, one) {
-            (DriftKind::Missing, Some((id, _))) => (Injected::DriftMissing, id, None),
-            (DriftKind::Changed, Some((id, item))) => {
-                let version = bogus.unwrap_or(item.version);
-                (Injected::DriftChanged, id, Some((version, content(id, noise))))
-            }
-            (DriftKind::Corrupt, Some((id, item))) => {
-                let version = bogus.unwrap_or(item.version);
-                (Injected::DriftCorrupt, id, Some((version, noise.to_le_bytes().to_vec())))
-            }
-            (_, _) => {
-                let version = bogus.unwrap_or(1);
-                (Injected::DriftExtra, extra, Some((version, content(extra, noise))))
-            }
-        };
-        let record = record.map(|(version, content)| {
-            let content = Arc::from(content);
-            Arc::new(Record::Item(CatalogItem { version, content }))
-        });
+        let rows = host.store.memory.rows();
+        let (fault, id, record) = drawn_drift(&mut host.verifying.drift, rows, kind);
         host.store.memory.plant(Key::Item(id), record);
         self.checker.drifted(host.device, id);
         self.coverage.injected(fault);
+    }
+}
+
+/// Draws what a disk makes of a row of a till's catalog, or of a place where none was: the fault,
+/// whose row it is, and what stands there afterwards.
+pub(crate) fn drawn_drift(
+    rng: &mut Stream,
+    rows: &TillRows,
+    kind: DriftKind,
+) -> (Injected, EntityId, Option<Arc<Record>>) {
+    let items = rows.iter().filter_map(|(key, record)| match (key, &**record) {
+        (Key::Item(id), Record::Item(item)) => Some((*id, item.clone())),
+        _ => None,
+    });
+    let held: Vec<(EntityId, CatalogItem)> = items.collect();
+    let name = Label::parse(&format!("sku-{}", rng.below(60))).expect("a short name");
+    let extra = if rng.happens(400_000) {
+        EntityId::branch_price(ProductId(name))
+    } else {
+        EntityId::product(ProductId(name))
+    };
+    let one = if held.is_empty() { None } else { Some(rng.pick(&held).clone()) };
+    // Its version may be wrong too.
+    let bogus = rng.happens(300_000).then(|| rng.below(1_000));
+    let noise = rng.below(1 << 40);
+    let (fault, id, record) = match (kind, one) {
+        (DriftKind::Missing, Some((id, _))) => (Injected::DriftMissing, id, None),
+        (DriftKind::Changed, Some((id, item))) => {
+            let version = bogus.unwrap_or(item.version);
+            (Injected::DriftChanged, id, Some((version, content(id, noise))))
+        }
+        (DriftKind::Corrupt, Some((id, item))) => {
+            let version = bogus.unwrap_or(item.version);
+            (Injected::DriftCorrupt, id, Some((version, noise.to_le_bytes().to_vec())))
+        }
+        (_, _) => {
+            let version = bogus.unwrap_or(1);
+            (Injected::DriftExtra, extra, Some((version, content(extra, noise))))
+        }
+    };
+    let record = record.map(|(version, content)| {
+        let content = Arc::from(content);
+        Arc::new(Record::Item(CatalogItem { version, content }))
+    });
+    (fault, id, record)
+}
+
+/// Returns what an item of a plan is counted as.
+pub(crate) const fn reason_transition(reason: Reason) -> Transition {
+    match reason {
+        Reason::Lost => Transition::PlanLost,
+        Reason::Drifted => Transition::PlanDrifted,
+        Reason::Unreadable => Transition::PlanUnreadable,
+        Reason::DeletedInCloud => Transition::PlanDeleted,
+        Reason::UnknownToCloud => Transition::PlanUnknown,
+        Reason::EditedHere | Reason::NewInCloud => Transition::PlanPending,
+    }
+}
+
+/// Returns what an answer to a comparison is counted as.
+pub(crate) const fn answer_transition(answer: &ReconcileAnswer) -> Transition {
+    match answer {
+        ReconcileAnswer::InSync(_) => Transition::ReconcileInSync,
+        ReconcileAnswer::Cells(_) => Transition::ReconcileCells,
+        ReconcileAnswer::TooLarge { .. } => Transition::ReconcileTooLarge,
+        ReconcileAnswer::Ahead { .. } => Transition::ReconcileAhead,
+        ReconcileAnswer::Moved { .. } => Transition::ReconcileMoved,
     }
 }
 

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{self, Input};
 use counterfoil_protocol::terminal;
-use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
 use counterfoil_terminal::follow::FollowLoop;
 
 use super::config;
 use super::drive::{Drive, Due, shop};
 use super::scene::{Errand, Scene, TillSlot, lock};
 use super::till::{SimTill, transport};
+use super::wire::Who;
 use crate::coverage::Transition;
 use crate::model::catalog::drawn_commit;
+use crate::model::edits::local_edits;
 
 impl Drive<'_> {
     /// Somebody edits the catalog, until the faults end.
@@ -35,7 +36,7 @@ pub(super) async fn follow(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill
     let mut token = slot.token.subscribe();
     loop {
         let text = token.borrow_and_update().clone();
-        let transport = transport(&scene, &slot, &text, false);
+        let transport = transport(&scene, &slot, &text, Who::Follower);
         let mut following = FollowLoop::new(till.clone(), transport, config(scene.sabotage));
         let turning = async {
             loop {
@@ -76,23 +77,9 @@ pub(super) fn has_followed(scene: &Scene, slot: &TillSlot) -> bool {
         Some(terminal::Record::Catalog(state)) => state.proven && state.version == Some(head),
         Some(_) | None => false,
     };
-    at_head && lock(&slot.state).followed_since_heal
-}
-
-/// Counts what the cloud answers.
-pub(super) fn cover(scene: &Scene, path: &str, body: &[u8]) {
-    const READABLE: &str = "the cloud answers what it should";
-    match path {
-        "/v1/catalog/delta" => {
-            scene.saw(match DeltaAnswer::decode(body).expect(READABLE) {
-                DeltaAnswer::Page(_) => Transition::CatalogDelta,
-                DeltaAnswer::Resync => Transition::CatalogResync,
-            });
-        }
-        "/v1/catalog/snapshot" => {
-            let _page = SnapshotPage::decode(body).expect(READABLE);
-            scene.saw(Transition::CatalogRun);
-        }
-        _ => {}
-    }
+    // What is decided goes with the proof that comes after.
+    let decided = local_edits(&mirror.rows).waiting.iter().any(|edit| edit.decided.is_some());
+    let state = lock(&slot.state);
+    let verified = scene.plan.verify_every_ms == 0 || state.clean_since_heal;
+    at_head && !decided && verified && state.followed_since_heal
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::middleware::from_fn_with_state;
 use axum::serve::Listener;
-use counterfoil_cloud::committer::{self, Submit};
+use counterfoil_cloud::committer::{self, BATCH_BYTES_MAX, Submit};
 use counterfoil_cloud::metrics::Metrics;
 use counterfoil_cloud::server;
 use counterfoil_cloud::service::{Limits, Parts, router};
@@ -15,16 +15,21 @@ use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::time::Millis;
 use turmoil::net::{TcpListener, TcpStream};
 
+use super::compaction::compact_often;
 use super::layer::{Layer, inject};
 use super::scene::{Errand, Node, Scene, lock};
 use super::{inbox, observe};
 use crate::coverage::Transition;
-use crate::model::START;
+use crate::model::{LEASE_LIFE, START};
 
 /// The name of the cloud's host.
 pub(super) const NAME: &str = "cloud";
 /// Its port.
 pub(super) const PORT: u16 = 80;
+/// What an input weighs that is to be a transaction of its own. What several edits of one product
+/// make of it in one transaction shows in no row but the last: a checker could not tell which of
+/// an operator and a till came first.
+pub(super) const ALONE: usize = BATCH_BYTES_MAX + 1;
 
 struct CloudClock(Arc<Scene>);
 
@@ -34,12 +39,16 @@ impl Clock for CloudClock {
     }
 }
 
-/// Nobody enrols over HTTP here.
-struct NoEntropy;
+struct Secrecy(Arc<Scene>);
 
-impl Entropy for NoEntropy {
+impl Entropy for Secrecy {
     fn secret(&self) -> Option<[u8; 32]> {
-        None
+        let mut rng = lock(&self.0.cloud.secrecy);
+        let mut secret = [0; 32];
+        for part in secret.chunks_mut(8) {
+            part.copy_from_slice(&rng.draw().to_le_bytes());
+        }
+        Some(secret)
     }
 }
 
@@ -76,18 +85,24 @@ pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
     let metrics = Arc::new(Metrics::new());
     let parts = Parts {
         submit: submit.clone(),
-        reads,
+        reads: reads.clone(),
         clock: Arc::new(CloudClock(Arc::clone(&scene))),
-        entropy: Arc::new(NoEntropy),
+        entropy: Arc::new(Secrecy(Arc::clone(&scene))),
         metrics: Arc::clone(&metrics),
         operator: None,
         // Often, as a short run has few pushes.
-        limits: Limits { roll_up_every: 3, ..Limits::default() },
+        // And its leases are short, as a short run has no tills that are away for long.
+        limits: Limits { roll_up_every: 3, lease_life: LEASE_LIFE, ..Limits::default() },
     };
     let layer = Layer::new(&scene);
     let router = router(parts).layer(from_fn_with_state(layer, inject));
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
-    tokio::task::spawn_local(operate(Arc::clone(&scene), submit));
+    tokio::task::spawn_local(operate(Arc::clone(&scene), submit.clone()));
+    let compacted = Arc::clone(&scene);
+    tokio::task::spawn_local(async move {
+        let clock = CloudClock(Arc::clone(&compacted));
+        compact_often(&compacted, reads, &clock, submit).await;
+    });
     if let Some(at_ms) = scene.sabotage.panic_at_ms {
         tokio::spawn(sabotage(Arc::clone(&scene), at_ms));
     }
@@ -112,7 +127,8 @@ async fn operate(scene: Arc<Scene>, submit: Submit) {
             scene.cloud.errand.notified().await;
             continue;
         };
-        match submit.ask(errand.input.clone(), 0).await {
+        let weight = if matches!(errand.input, Input::EditCatalog(_)) { ALONE } else { 0 };
+        match submit.ask(errand.input.clone(), weight).await {
             Ok(output) => done(&scene, errand, &output),
             Err(_) => {
                 lock(&scene.cloud.errands).push_front(errand);

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use turmoil::Sim;
 
 use super::disk::Disk;
-use super::observe::{self, Mirror};
+use super::observe::{self, Mirror, Planted};
 use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
 use super::{Disks, Sabotage, catalog, cloud, till};
 use crate::coverage::Injected;
@@ -190,6 +190,11 @@ impl Drive<'_> {
             luck: Mutex::new(stream("till/luck")),
             link: Mutex::new(stream("till/link")),
             work: Mutex::new(stream("till/work")),
+            drawer: Mutex::new(stream("till/drawer")),
+            edits: Mutex::new(stream("till/edits")),
+            verify: Mutex::new(stream("till/verify")),
+            drift: Mutex::new(stream("till/drift")),
+            planted: Planted::default(),
             registers: [register("pos-1"), register("pos-2")],
             state: Mutex::new(TillState { up: true, ..TillState::default() }),
         });
@@ -395,9 +400,11 @@ impl Drive<'_> {
         self.check_inboxes();
         let mirror = lock(&cloud.mirror);
         scene.judge(|checker, at| checker.drained(at, &mirror.rows));
+        scene.judge(|checker, at| checker.sessions_drained(at, &mirror.rows));
         for slot in slots.iter().filter(|_| scene.plan.catalog_edit_every_ms > 0) {
             let rows = &lock(&slot.mirror).rows;
             scene.judge(|checker, at| checker.catalog_drained(at, slot.number, rows));
+            scene.judge(|checker, at| checker.edits_drained(at, slot.number, rows));
         }
         if let Some(sales) = &scene.sales {
             scene.judge(|checker, at| checker.sums(at, &mirror.rows, sales.figures));

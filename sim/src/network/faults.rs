@@ -69,7 +69,7 @@ impl Drive<'_> {
                 self.after(ms, Due::Enrol(number(till)));
             }
             Fault::Expire { till, ms } => self.expire(number(till), ms),
-            Fault::Drift { .. } => {} // plans of this level have none
+            Fault::Drift { till, kind } => self.drift(number(till), kind),
             Fault::Throttle { ms } => {
                 scene.injected(Injected::Throttled);
                 let until = self.now_ms() + ms;
@@ -128,7 +128,10 @@ impl Drive<'_> {
         {
             let mut state = lock(&slot.state);
             state.unsure = None;
+            state.unsure_act = None;
+            state.unsure_wish = None;
             state.last_draft = None;
+            state.last_act = None;
         }
         self.take_down(Node::Till(till), 500);
     }
@@ -176,7 +179,9 @@ impl Drive<'_> {
         scene.board().checker.restore_cloud(&journals);
         cloud.disk.restore(image);
         *lock(&cloud.mirror) = Mirror { rows, uncertain: None };
-        self.take_down(Node::Cloud, 700);
+        // Sometimes it is back before an answer of its former life has arrived.
+        let down_ms = self.luck.between(10, 700);
+        self.take_down(Node::Cloud, down_ms);
     }
 
     /// A credential runs out, or is changed behind the till's back.

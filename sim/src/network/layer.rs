@@ -11,22 +11,18 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use counterfoil_protocol::cloud::Offer;
-use counterfoil_protocol::problem::Denial;
-use counterfoil_protocol::wire::message::{Push, PushAnswer, Standing, Stopped, Verdict, Welcome};
 use http::{HeaderValue, StatusCode, header, request};
 use http_body_util::BodyExt as _;
 
-use super::catalog;
-use super::drive::shop;
+use super::cover;
 use super::scene::{Scene, lock};
-use crate::coverage::{Injected, Transition};
+use crate::coverage::Injected;
 
 /// The layer's state, made anew when the cloud starts.
 pub(super) struct Layer {
     scene: Arc<Scene>,
-    /// The latest arrival that was handled, by credential and method: a till's session and its
-    /// follower have a connection each.
+    /// The latest arrival that was handled, by credential and by what speaks: each part of a till
+    /// has a connection of its own.
     handled: Mutex<BTreeMap<Vec<u8>, u64>>,
     arrivals: Mutex<u64>,
 }
@@ -99,12 +95,22 @@ impl Layer {
     fn reordered(&self, head: &request::Parts, arrival: u64) -> bool {
         let credential = head.headers.get(header::AUTHORIZATION);
         let mut credential = credential.map(|value| value.as_bytes().to_vec()).unwrap_or_default();
-        credential.extend_from_slice(head.method.as_str().as_bytes());
+        credential.push(speaker(head.uri.path()));
         let mut handled = lock(&self.handled);
         let latest = handled.entry(credential).or_default();
         let reordered = arrival < *latest;
         *latest = arrival.max(*latest);
         reordered
+    }
+}
+
+/// Tells the parts of a till apart by what they ask for.
+fn speaker(path: &str) -> u8 {
+    match path {
+        "/v1/catalog/delta" | "/v1/catalog/snapshot" => 1,
+        "/v1/catalog/reconcile" | "/v1/catalog/reconcile/entities" => 2,
+        "/v1/inventory-events/pending" | "/v1/inventory-events/ack" => 3,
+        _ => 0,
     }
 }
 
@@ -188,20 +194,7 @@ async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -
         let path = head.uri.path();
         format!("cloud: {path}, {} bytes: {status}, {} bytes", bytes.len(), body.len())
     });
-    match (head.uri.path(), status) {
-        (_, StatusCode::SERVICE_UNAVAILABLE) => {
-            // The service turns a panic of a handler into this answer; here it must be seen.
-            let text = String::from_utf8_lossy(&body);
-            assert!(!text.contains("failed on this request"), "a handler of the cloud panicked");
-        }
-        (_, StatusCode::UNAUTHORIZED) => cover_denial(&layer.scene, &body),
-        ("/v1/handshake", StatusCode::OK) => cover_welcome(&layer.scene, &body),
-        ("/v1/sales-events", StatusCode::OK) => check_push(&layer.scene, bytes, &body),
-        (path, StatusCode::OK) if path.starts_with("/v1/catalog/") => {
-            catalog::cover(&layer.scene, path, &body);
-        }
-        _ => {}
-    }
+    cover::answered(&layer.scene, &head.uri, status, bytes, &body);
     Response::from_parts(answer, Body::from(wire))
 }
 
@@ -211,66 +204,6 @@ fn plain(headers: &http::HeaderMap, body: Bytes) -> Bytes {
         return body;
     }
     zstd::decode_all(&*body).expect("the cloud answers what it should").into()
-}
-
-fn cover_denial(scene: &Scene, body: &[u8]) {
-    #[derive(serde::Deserialize)]
-    struct Problem {
-        reason: Denial,
-    }
-    let Ok(problem) = serde_json::from_slice::<Problem>(body) else { return };
-    scene.saw(match problem.reason {
-        Denial::UnknownTerminal => Transition::DeniedUnknown,
-        Denial::Revoked => Transition::DeniedRevoked,
-        Denial::Expired => Transition::DeniedExpired,
-        Denial::WrongCredential => Transition::DeniedWrong,
-    });
-}
-
-fn cover_welcome(scene: &Scene, body: &[u8]) {
-    let welcome = Welcome::decode(body).expect("the cloud answers what it should");
-    let Some(lane) = welcome.lanes.first() else { return };
-    scene.saw(match lane.standing {
-        Standing::InStep => Transition::HelloInStep,
-        Standing::TillAhead => Transition::HelloTillAhead,
-        Standing::CloudLostTail => Transition::HelloCloudLostTail,
-        Standing::TillLostTail => Transition::HelloTillLostTail,
-        Standing::Forked => Transition::HelloForked,
-    });
-}
-
-/// Holds an answer against the cloud's durable rows, and counts what it says.
-fn check_push(scene: &Scene, request: &[u8], body: &[u8]) {
-    let push = Push::decode(request).expect("the cloud has understood it");
-    let answer = PushAnswer::decode(body).expect("the cloud answers what it should");
-    let offer = Offer::read(push, shop());
-    scene.saw(Transition::Push);
-    let mirror = lock(&scene.cloud.mirror);
-    for (result, (seq, key, hash)) in answer.results.iter().zip(offer.entries()) {
-        assert_eq!(result.seq, seq, "each item has its own result");
-        let (seen, posted) = match result.verdict {
-            Verdict::Created(_) => (Transition::ItemCreated, true),
-            Verdict::Existing(_) => (Transition::ItemExisting, true),
-            Verdict::Parked(_) => (Transition::ItemParked, false),
-            Verdict::Refused(_) => (Transition::ItemRefused, false),
-            Verdict::Edited(_) => (Transition::ItemEdited, true),
-        };
-        scene.saw(seen);
-        let Some(key) = key else { continue };
-        scene.judge(|checker, at| {
-            if posted {
-                return checker.answered(at, key, hash, &mirror.rows);
-            }
-            checker.failed_item(key, hash);
-            Ok(())
-        });
-    }
-    match answer.stopped {
-        Some(Stopped::Gap) => scene.saw(Transition::StoppedGap),
-        Some(Stopped::Forked) => scene.saw(Transition::StoppedForked),
-        Some(Stopped::UnknownEpoch) => scene.saw(Transition::StoppedUnknownEpoch),
-        None => {}
-    }
 }
 
 fn refusal(status: StatusCode) -> Response {

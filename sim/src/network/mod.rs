@@ -13,6 +13,10 @@
 //! | `cloud`, `layer` | the cloud's host, and what stands between it and the network |
 //! | `catalog` | who edits the catalog, and how a till follows it |
 //! | `till`, `wire` | a till's host, and its end of the network |
+//! | `drawer`, `edits` | who counts the cash at a till, and who edits its catalog |
+//! | `inbox` | customers who order online, and the tills that hear of it |
+//! | `verify`, `compaction` | rows that drift and who compares them; deletions that leave |
+//! | `cover` | what the cloud's answers say happened |
 //! | `disk` | what a power cut leaves of a file |
 //! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
 //! | `scene` | what the driver and the hosts of one run share |
@@ -23,8 +27,12 @@
 
 mod catalog;
 mod cloud;
+mod compaction;
+mod cover;
 mod disk;
+mod drawer;
 mod drive;
+mod edits;
 mod faults;
 mod inbox;
 mod layer;
@@ -32,6 +40,7 @@ mod observe;
 mod roles;
 mod scene;
 mod till;
+mod verify;
 mod wire;
 
 use std::sync::Arc;
@@ -40,7 +49,8 @@ use counterfoil_protocol::session::Config;
 use counterfoil_protocol::time::Millis;
 
 use crate::model::session_config;
-use crate::plan::{Fault, Plan};
+use crate::plan::{DriftKind, Fault, Plan, Timed};
+use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
 
@@ -48,6 +58,10 @@ use crate::sales::Sales;
 const TILLS_MAX: u32 = 10;
 /// The longest time in which faults happen.
 const CHAOS_MS_MAX: u64 = 30_000;
+/// The shortest mean time between two happenings of a kind, where the plan has no shorter one.
+const EVERY_MS_MIN: u64 = 200;
+/// In how many of the plans in which rows drift many of them do at once.
+const BURSTS_PPM: u32 = 500_000;
 /// The most copies of tills.
 const CLONES_MAX: usize = 3;
 
@@ -75,15 +89,44 @@ pub struct Disks {
 pub fn fit(plan: &mut Plan) {
     plan.tills = plan.tills.clamp(1, TILLS_MAX);
     plan.branches = plan.branches.clamp(1, plan.tills);
-    // Rows drift at the model level, where somebody verifies them.
-    plan.verify_every_ms = 0;
-    plan.faults.retain(|timed| !matches!(timed.fault, Fault::Drift { .. }));
-    if plan.chaos_ms <= CHAOS_MS_MAX {
+    if plan.chaos_ms > CHAOS_MS_MAX {
+        hasten(plan);
+    }
+    add_burst(plan);
+}
+
+/// Many rows of a till drift at once, in some of the plans in which rows drift: about as many as a
+/// comparison can tell, or far more. They do so at the end, before the next delta shows that a proof
+/// fails and has all rows fetched anew.
+fn add_burst(plan: &mut Plan) {
+    let mut rng = Stream::new(plan.seed, "plan/network/burst", 0);
+    if plan.verify_every_ms == 0 || plan.catalog_edit_every_ms == 0 || !rng.happens(BURSTS_PPM) {
         return;
     }
+    let till = rng.below(u64::from(plan.tills)) as u32;
+    let at_ms = plan.chaos_ms.saturating_sub(rng.below(300));
+    let kind = *rng.pick(&[DriftKind::Extra, DriftKind::Extra, DriftKind::Changed]);
+    let row = Timed { at_ms, fault: Fault::Drift { till, kind } };
+    let rows = if rng.happens(500_000) { rng.between(60, 110) } else { rng.between(200, 400) };
+    plan.faults.extend(std::iter::repeat_n(row, rows as usize));
+    plan.faults.sort_by_key(|timed| timed.at_ms);
+}
+
+/// Makes a plan short, with as many faults, and as many edits, comparisons and compactions of the
+/// catalog.
+fn hasten(plan: &mut Plan) {
     let (before, now) = (plan.chaos_ms, 20_000 + plan.seed % 11 * 1_000);
     let scaled = |ms: u64| (u128::from(ms) * u128::from(now) / u128::from(before)) as u64;
     plan.chaos_ms = now;
+    for every_ms in [
+        &mut plan.catalog_edit_every_ms,
+        &mut plan.till_edit_every_ms,
+        &mut plan.verify_every_ms,
+        &mut plan.compact_every_ms,
+    ] {
+        // What never happens stays so.
+        *every_ms = scaled(*every_ms).max((*every_ms).min(EVERY_MS_MIN));
+    }
     for timed in &mut plan.faults {
         timed.at_ms = scaled(timed.at_ms);
         match &mut timed.fault {

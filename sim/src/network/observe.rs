@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Slot, Store, Writes};
 use counterfoil_protocol::persist::Persist;
@@ -13,6 +13,7 @@ use super::disk::{Disk, Trouble};
 use super::scene::{Node, Scene, lock};
 use crate::coverage::Injected;
 use crate::law::Law;
+use crate::observed::at_once;
 use crate::rng::Stream;
 
 /// What the watcher must know of a role.
@@ -77,9 +78,37 @@ enum Plan {
     Error,
 }
 
+type Inner<M> = Arc<Mutex<KeyValue<M, Redb>>>;
+
+/// The way to a node's open store for what no program does: to plant rows on its disk.
+pub(super) struct Planted<M: Role>(Mutex<Weak<Mutex<KeyValue<M, Redb>>>>);
+
+impl<M: Role> Default for Planted<M> {
+    fn default() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+}
+
+impl<M: Role> Planted<M> {
+    /// The store was opened; an earlier one is forgotten.
+    pub(super) fn opened(&self, store: &Watched<M>) {
+        *lock(&self.0) = Arc::downgrade(&store.inner);
+    }
+
+    /// Puts a row onto the disk, or takes it away, and tells nobody. Returns whether a store is
+    /// open.
+    pub(super) fn plant(&self, key: M::Key, record: Option<Arc<M::Record>>) -> bool {
+        let Some(inner) = lock(&self.0).upgrade() else { return false };
+        let mut inner = lock(&inner);
+        let write = |_: &Loaded<M>| vec![(key.clone(), record.clone())];
+        at_once(inner.transact(Vec::new(), write)).is_ok()
+    }
+}
+
 /// The real store of a node, watched.
 pub(super) struct Watched<M: Role> {
-    inner: KeyValue<M, Redb>,
+    inner: Inner<M>,
+    reader: Reader<M, Redb>,
     disk: Disk,
     mirror: Arc<Mutex<Mirror<M>>>,
     scene: Arc<Scene>,
@@ -117,8 +146,10 @@ pub(super) fn open<M: Role>(
         return None;
     }
     M::opened(scene, node, &rows);
+    let reader = inner.reader();
     Some(Watched {
-        inner,
+        inner: Arc::new(Mutex::new(inner)),
+        reader,
         disk: disk.clone(),
         mirror: Arc::clone(mirror),
         scene: Arc::clone(scene),
@@ -192,7 +223,7 @@ fn settle<M: Role>(
 
 impl<M: Role> Watched<M> {
     pub(super) fn reader(&self) -> Reader<M, Redb> {
-        self.inner.reader()
+        self.reader.clone()
     }
 
     fn draw<T>(&self, draw: impl FnOnce(&mut Stream) -> T) -> T {
@@ -296,14 +327,11 @@ impl<M: Role> Store<M> for Watched<M> {
         }
         let plan = self.plan();
         let mut decided = None;
-        let result = self
-            .inner
-            .transact(keys, |loaded| {
-                let writes = decide(loaded);
-                decided = Some((M::context(loaded), writes.clone()));
-                writes
-            })
-            .await;
+        let result = at_once(lock(&self.inner).transact(keys, |loaded| {
+            let writes = decide(loaded);
+            decided = Some((M::context(loaded), writes.clone()));
+            writes
+        }));
         self.end(plan, result, decided)
     }
 }
@@ -312,7 +340,7 @@ impl<M: Role> Query<M> for Watched<M> {
     type Error = StoreError;
 
     async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
-        self.inner.get(key).await
+        self.reader.get(key).await
     }
 
     async fn scan(
@@ -321,6 +349,6 @@ impl<M: Role> Query<M> for Watched<M> {
         until: &M::Key,
         limit: usize,
     ) -> Result<Page<M>, StoreError> {
-        self.inner.scan(from, until, limit).await
+        self.reader.scan(from, until, limit).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{self, Cloud, Site};
 use counterfoil_protocol::machine::Loaded;
-use counterfoil_protocol::terminal::row::{Entry, Meta, State};
+use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Terminal};
 
 use super::observe::{Commit, Role};
@@ -40,6 +40,13 @@ impl Role for Cloud {
         if commit.written.iter().any(|(key, _)| matches!(key, cloud::Key::Stock(..))) {
             scene.saw(Transition::CloudRollUp);
         }
+        for (key, record) in commit.written {
+            match (key, record) {
+                (cloud::Key::Lease(..), Some(_)) => scene.saw(Transition::CatalogLease),
+                (cloud::Key::SketchSecret(_), _) => scene.saw(Transition::CloudSketchSecret),
+                _ => {}
+            }
+        }
         scene.judge(|checker, at| checker.cloud_committed(at, commit.context, commit.written));
     }
 
@@ -64,6 +71,12 @@ pub(super) enum Kind {
     Books,
     /// A page of the catalog.
     Catalog,
+    /// A plan for the catalog. It may be refused, and writes nothing then.
+    Plan,
+    /// Something that happens to a drawer.
+    Session,
+    /// The cloud's word on a session.
+    Verdict,
 }
 
 impl Role for Terminal {
@@ -79,8 +92,12 @@ impl Role for Terminal {
         let series = count(|key| matches!(key, Key::Series(_)));
         let entries = count(|key| matches!(key, Key::Entry(..)));
         let queue = count(|key| matches!(key, Key::Queue(..)));
-        if count(|key| matches!(key, Key::Catalog)) > 0 {
-            return Kind::Catalog;
+        if let Some((_, held)) = loaded.iter().find(|(key, _)| matches!(key, Key::Catalog)) {
+            let edits = count(|key| matches!(key, Key::LocalEdits));
+            return if edits == 0 && stands(held.as_deref()) { Kind::Plan } else { Kind::Catalog };
+        }
+        if count(|key| matches!(key, Key::Register(_))) > 0 && series == 0 {
+            return if locals > 0 { Kind::Session } else { Kind::Verdict };
         }
         if loaded.iter().any(|(key, _)| matches!(key, Key::Inbox)) {
             return Kind::Inbox;
@@ -100,6 +117,9 @@ impl Role for Terminal {
         cover(scene, &scene.till(number), commit);
         scene.judge(|checker, at| {
             checker.till_committed(at, number, commit.written)?;
+            if *commit.context == Kind::Plan {
+                checker.plan_committed(at, number, commit.rows, commit.written)?;
+            }
             checker.till_entries(at, number, commit.rows, commit.written)
         });
     }
@@ -108,6 +128,16 @@ impl Role for Terminal {
         let Node::Till(number) = node else { unreachable!("a till's store is a till's") };
         scene.judge(|checker, at| checker.till_whole(at, number, rows));
     }
+}
+
+/// Returns whether a catalog is at a version, and no snapshot of it is under way. Then a run of one
+/// changes nothing, and whoever loads the catalog without the edits that lie over it, and writes
+/// it, carries out a plan.
+const fn stands(held: Option<&terminal::Record>) -> bool {
+    matches!(
+        held,
+        Some(terminal::Record::Catalog(CatalogState { version: Some(_), progress: None, .. }))
+    )
 }
 
 /// The till's books before and after a commit that changed them.
@@ -145,8 +175,25 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
             cover_answers(scene, commit);
         }
         Kind::Retry => scene.saw(Transition::TillRetry),
-        Kind::Catalog => scene.saw(cover_page(commit)),
-        Kind::Inbox => scene.saw(Transition::TillInbox),
+        Kind::Catalog => {
+            scene.saw(cover_page(commit));
+            cover_overlays(scene, commit);
+        }
+        Kind::Inbox => {
+            scene.saw(Transition::TillInbox);
+            cover_inbox(scene, commit);
+        }
+        // One that is refused is counted where that is heard.
+        Kind::Plan if commit.written.is_empty() => {}
+        Kind::Plan => {
+            scene.saw(Transition::TillPlan);
+            scene.saw(Transition::PlanApplied);
+        }
+        Kind::Session => scene.saw(Transition::TillSession),
+        Kind::Verdict => {
+            scene.saw(Transition::TillVerdict);
+            cover_verdict(scene, commit);
+        }
         Kind::Welcomed | Kind::Books if welcome_in => {
             scene.saw(Transition::TillWelcomed);
             cover_welcome(scene, before, now);
@@ -169,6 +216,52 @@ fn cover_page(commit: &Commit<'_, Terminal>) -> Transition {
     match state {
         Some(terminal::Record::Catalog(state)) if state.progress.is_none() => Transition::TillDelta,
         _ => Transition::TillRun,
+    }
+}
+
+/// Counts what no longer lies over a till's catalog.
+fn cover_overlays(scene: &Scene, commit: &Commit<'_, Terminal>) {
+    let Some(before) = commit.before.get(&terminal::Key::LocalEdits) else { return };
+    let count = |record: Option<&terminal::Record>| match record {
+        Some(terminal::Record::LocalEdits(edits)) => edits.waiting.len(),
+        Some(_) | None => 0,
+    };
+    let now = commit.rows.get(&terminal::Key::LocalEdits).map(Arc::as_ref);
+    for _ in count(now)..count(before.as_deref()) {
+        scene.saw(Transition::OverlayDropped);
+    }
+}
+
+/// Whoever comes so many places further and has applied fewer events has had the others before, or
+/// from itself.
+fn cover_inbox(scene: &Scene, commit: &Commit<'_, Terminal>) {
+    let place = |record: Option<&terminal::Record>| match record {
+        Some(terminal::Record::Inbox(state)) => (state.cursor.seq, state.movements),
+        Some(_) | None => (0, 0),
+    };
+    let now = place(commit.rows.get(&terminal::Key::Inbox).map(Arc::as_ref));
+    let before = commit.before.get(&terminal::Key::Inbox).map_or(now, |row| place(row.as_deref()));
+    if now.0.saturating_sub(before.0) > now.1.saturating_sub(before.1) {
+        scene.saw(Transition::TillInboxAgain);
+    }
+    if commit.written.iter().any(|(key, _)| matches!(key, terminal::Key::Review(_))) {
+        scene.saw(Transition::TillReview);
+    }
+}
+
+fn cover_verdict(scene: &Scene, commit: &Commit<'_, Terminal>) {
+    let told = commit.written.iter().filter_map(|(_, record)| match record.as_deref() {
+        Some(terminal::Record::Closing(row)) => row.told.as_ref(),
+        Some(_) | None => None,
+    });
+    for told in told {
+        scene.saw(match told.report.difference {
+            None => Transition::SessionConfirmed,
+            Some(_) => Transition::SessionDifference,
+        });
+        if told.late_events > 0 {
+            scene.saw(Transition::SessionLate);
+        }
     }
 }
 

@@ -8,13 +8,14 @@ use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
 use counterfoil_protocol::terminal::row::Meta;
-use counterfoil_protocol::terminal::{Draft, Identity, Key, Record, Terminal};
+use counterfoil_protocol::terminal::{Draft, Identity, Key, Record, SessionDraft, Terminal};
 use counterfoil_protocol::time::Millis;
 use tokio::sync::{Notify, watch};
 
 use super::Sabotage;
 use super::disk::Disk;
-use super::observe::Mirror;
+use super::edits::Wish;
+use super::observe::{Mirror, Planted};
 use crate::checker::{Checker, CloudBackup, CloudRows, DeviceBackup, TillRows};
 use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::Violation;
@@ -74,6 +75,10 @@ pub(super) struct CloudSlot {
     pub(super) luck: Mutex<Stream>,
     pub(super) link: Mutex<Stream>,
     pub(super) throttled_until_ms: AtomicU64,
+    /// What it draws its keys from.
+    pub(super) secrecy: Mutex<Stream>,
+    /// Whatever compacts its catalog.
+    pub(super) compactor: Mutex<Stream>,
     pub(super) errands: Mutex<std::collections::VecDeque<Errand>>,
     pub(super) errand: Notify,
     pub(super) tokens: Mutex<BTreeMap<TerminalId, Credential>>,
@@ -117,6 +122,16 @@ pub(super) struct TillSlot {
     pub(super) luck: Mutex<Stream>,
     pub(super) link: Mutex<Stream>,
     pub(super) work: Mutex<Stream>,
+    /// What happens to its drawers.
+    pub(super) drawer: Mutex<Stream>,
+    /// What is edited here.
+    pub(super) edits: Mutex<Stream>,
+    /// When its catalog is verified.
+    pub(super) verify: Mutex<Stream>,
+    /// What its disk makes of its rows.
+    pub(super) drift: Mutex<Stream>,
+    /// The store that is open, to plant rows in.
+    pub(super) planted: Planted<Terminal>,
     pub(super) registers: [PosId; 2],
     pub(super) state: Mutex<TillState>,
 }
@@ -132,6 +147,11 @@ pub(super) struct TillState {
     pub(super) sold: usize,
     /// The cashier does not know whether this was recorded.
     pub(super) unsure: Option<Draft>,
+    /// As little does the one at the drawer of this.
+    pub(super) unsure_act: Option<SessionDraft>,
+    pub(super) last_act: Option<SessionDraft>,
+    /// Nor does whoever edits the catalog of this.
+    pub(super) unsure_wish: Option<Wish>,
     pub(super) greeted_since_heal: bool,
     /// The request under way is a greeting.
     pub(super) hello_out: bool,
@@ -139,6 +159,8 @@ pub(super) struct TillState {
     pub(super) welcome_in: bool,
     /// The catalog was asked for after the faults, and proven.
     pub(super) followed_since_heal: bool,
+    /// The catalog was compared after the faults, and nothing differed.
+    pub(super) clean_since_heal: bool,
 }
 
 /// What is put aside when a till is backed up.
@@ -169,6 +191,8 @@ impl Scene {
                 luck: Mutex::new(stream("network/cloud/luck")),
                 link: Mutex::new(stream("network/cloud/link")),
                 throttled_until_ms: AtomicU64::new(0),
+                secrecy: Mutex::new(stream("network/cloud/secrecy")),
+                compactor: Mutex::new(stream("catalog/compactor")),
                 errands: Mutex::default(),
                 errand: Notify::new(),
                 tokens: Mutex::default(),
@@ -298,7 +322,7 @@ impl TillSlot {
         let backlog = meta.backlog();
         state.up
             && state.greeted_since_heal
-            && state.unsure.is_none()
+            && state.is_sure()
             && mirror.uncertain.is_none()
             && backlog.fresh == 0
             && !backlog.adopting
@@ -314,9 +338,16 @@ impl TillSlot {
             "up {}, greeted {}, unsure {}, {backlog:?}, queue empty {}",
             state.up,
             state.greeted_since_heal,
-            state.unsure.is_some(),
+            !state.is_sure(),
             queue_is_empty(&mirror.rows),
         )
+    }
+}
+
+impl TillState {
+    /// Returns whether whoever works at the till knows what was recorded.
+    const fn is_sure(&self) -> bool {
+        self.unsure.is_none() && self.unsure_act.is_none() && self.unsure_wish.is_none()
     }
 }
 

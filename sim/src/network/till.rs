@@ -16,8 +16,8 @@ use counterfoil_terminal::witness::{Found, Keeper};
 
 use super::observe::{self, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
-use super::wire::Dial;
-use super::{catalog, cloud, config, inbox};
+use super::wire::{Dial, Who};
+use super::{catalog, cloud, config, drawer, edits, inbox, verify};
 use crate::coverage::Transition;
 use crate::law::Law;
 use crate::model::work;
@@ -67,6 +67,7 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
     let Some(store) = observe::open::<Terminal>(&scene, node, &slot.disk, &slot.mirror) else {
         return std::future::pending().await;
     };
+    slot.planted.opened(&store);
     let clock = TillClock { scene: Arc::clone(&scene), slot: Arc::clone(&slot) };
     let draws = Draws(Arc::clone(&slot.entropy));
     let till = Till::new(store, Arc::new(clock), Box::new(draws));
@@ -76,7 +77,12 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
     tokio::task::spawn_local(speak(Arc::clone(&scene), Arc::clone(&slot), till.clone()));
     if scene.plan.catalog_edit_every_ms > 0 {
         let (scene, slot, till) = (Arc::clone(&scene), Arc::clone(&slot), till.clone());
+        let verifies = scene.plan.verify_every_ms > 0;
+        let verifier = verify::verify(Arc::clone(&scene), Arc::clone(&slot), till.clone());
         tokio::task::spawn_local(catalog::follow(scene, slot, till));
+        if verifies {
+            tokio::task::spawn_local(verifier);
+        }
     }
     let unsure = lock(&slot.state).unsure.clone();
     if let Some(draft) = unsure
@@ -84,11 +90,16 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
     {
         return hurt(&scene, &slot, &error).await;
     }
-    let ended = async {
+    let shop = async {
         sell(&scene, &slot, &till).await?;
         close_shop(&scene, &slot, &till).await
     };
-    match ended.await {
+    let people = async {
+        let (drawers, edits) =
+            (drawer::tend(&scene, &slot, &till), edits::edit(&scene, &slot, &till));
+        tokio::try_join!(shop, drawers, edits).map(|(never, (), ())| never)
+    };
+    match people.await {
         Ok(never) => match never {},
         Err(error) => hurt(&scene, &slot, &error).await,
     }
@@ -123,8 +134,8 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
     let mut healed = scene.healed.subscribe();
     loop {
         let text = token.borrow_and_update().clone();
-        let other = transport(&scene, &slot, &text, false);
-        let transport = transport(&scene, &slot, &text, true);
+        let other = transport(&scene, &slot, &text, Who::Collector);
+        let transport = transport(&scene, &slot, &text, Who::Session);
         let sync = SyncLoop::new(till.clone(), transport, config(scene.sabotage));
         let driving = async {
             let mut sync = std::pin::pin!(sync.run());
@@ -153,14 +164,14 @@ async fn speak(scene: Arc<Scene>, slot: Arc<TillSlot>, till: SimTill) {
     }
 }
 
-/// Makes a till's end of a connection, for its session or for what follows the catalog.
+/// Makes a till's end of a connection, for one of its parts.
 pub(super) fn transport(
     scene: &Arc<Scene>,
     slot: &Arc<TillSlot>,
     token: &str,
-    session: bool,
+    who: Who,
 ) -> Transport<Dial> {
-    let dial = Dial { scene: Arc::clone(scene), slot: Arc::clone(slot), session };
+    let dial = Dial { scene: Arc::clone(scene), slot: Arc::clone(slot), who };
     let address = format!("http://{}:{}", cloud::NAME, cloud::PORT);
     let endpoint = Endpoint::parse(&address).expect("it has a port");
     Transport::new(dial, endpoint, token).expect("it is plain text")
@@ -168,7 +179,6 @@ pub(super) fn transport(
 
 /// A cashier does something, and will do something again, until the faults end.
 async fn sell(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Result<(), TillError> {
-    let mut healed = scene.healed.subscribe();
     let own = scene.sales.as_ref().map(|_| drafts(scene, slot).count() as u64);
     let every_ms = match own {
         Some(own) => scene.plan.chaos_ms / (own + 1),
@@ -176,18 +186,25 @@ async fn sell(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Result<(), Till
     };
     loop {
         let us = lock(&slot.work).below(every_ms * 2_000) + 1;
-        let pause = tokio::time::sleep(Duration::from_micros(us));
-        tokio::select! {
-            biased;
-            healed = healed.wait_for(|healed| *healed) => {
-                healed.expect("the scene outlives its hosts");
-                return Ok(());
-            }
-            () = pause => {}
+        if !paused(scene, Duration::from_micros(us)).await {
+            return Ok(());
         }
         if let Some(draft) = next_draft(scene, slot) {
             record(scene, slot, till, draft).await?;
         }
+    }
+}
+
+/// Waits; `false` at once if the faults end meanwhile, or have.
+pub(super) async fn paused(scene: &Scene, span: Duration) -> bool {
+    let mut healed = scene.healed.subscribe();
+    tokio::select! {
+        biased;
+        healed = healed.wait_for(|healed| *healed) => {
+            healed.expect("the scene outlives its hosts");
+            false
+        }
+        () = tokio::time::sleep(span) => true,
     }
 }
 

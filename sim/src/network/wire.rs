@@ -20,8 +20,16 @@ use crate::coverage::{Injected, Transition};
 pub(super) struct Dial {
     pub(super) scene: Arc<Scene>,
     pub(super) slot: Arc<TillSlot>,
-    /// Whether the session speaks here, and not the one that follows the catalog.
-    pub(super) session: bool,
+    pub(super) who: Who,
+}
+
+/// Which part of a till speaks: each has a connection of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Who {
+    Session,
+    Follower,
+    Collector,
+    Verifier,
 }
 
 impl Connector for Dial {
@@ -36,7 +44,7 @@ impl Connector for Dial {
             stream,
             scene: Arc::clone(&self.scene),
             slot: Arc::clone(&self.slot),
-            session: self.session,
+            who: self.who,
             dead: false,
         };
         Ok(TokioIo::new(line))
@@ -48,16 +56,24 @@ pub(super) struct Line {
     stream: TcpStream,
     scene: Arc<Scene>,
     slot: Arc<TillSlot>,
-    session: bool,
+    who: Who,
     dead: bool,
 }
 
 impl Line {
     /// A request begins: the link may lose it, or reset the connection.
     fn begin(&mut self, request: &[u8]) -> io::Result<()> {
-        let asks = if self.session { Transition::SessionInput } else { Transition::FollowerInput };
-        self.scene.saw(asks);
-        if self.session {
+        match self.who {
+            Who::Session => self.scene.saw(Transition::SessionInput),
+            Who::Follower => self.scene.saw(Transition::FollowerInput),
+            Who::Collector => self.scene.saw(Transition::CollectorInput),
+            // It asks for a delta when its comparison has to begin again, and for nothing else.
+            Who::Verifier if request.starts_with(b"GET /v1/catalog/delta") => {
+                self.scene.saw(Transition::VerifyAgain);
+            }
+            Who::Verifier => {}
+        }
+        if self.who == Who::Session {
             let mut state = lock(&self.slot.state);
             state.hello_out = request.starts_with(b"POST /v1/handshake");
             state.welcome_in = false;
@@ -94,7 +110,7 @@ impl AsyncRead for Line {
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut line.stream).poll_read(cx, buf))?;
-        if line.session && buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
+        if line.who == Who::Session && buf.filled()[before..].starts_with(b"HTTP/1.1 200") {
             let mut state = lock(&line.slot.state);
             state.welcome_in = std::mem::take(&mut state.hello_out);
         }

@@ -1,0 +1,82 @@
+//! Register sessions at the network level: a cashier opens, counts and closes the drawers of a till
+//! through its API. The till's own loop asks what the cloud makes of it.
+
+use std::time::Duration;
+
+use counterfoil_protocol::terminal::{Output, SessionDraft, SessionOutput};
+use counterfoil_terminal::till::TillError;
+
+use super::scene::{Scene, TillSlot, lock};
+use super::till::{SimTill, paused};
+use crate::coverage::Transition;
+use crate::model::sessions::{act_transition, drawn_act};
+
+/// A cashier does something with a drawer, and will do something again, until the faults end.
+pub(super) async fn tend(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Result<(), TillError> {
+    let every_ms = scene.plan.session_every_ms;
+    if every_ms == 0 || scene.sales.is_some() {
+        return Ok(());
+    }
+    let unsure = lock(&slot.state).unsure_act.clone();
+    if let Some(draft) = unsure {
+        act(scene, slot, till, draft).await?;
+    }
+    loop {
+        let us = lock(&slot.drawer).below(every_ms * 2_000) + 1;
+        if !paused(scene, Duration::from_micros(us)).await {
+            return Ok(());
+        }
+        let draft = drawn(scene, slot);
+        act(scene, slot, till, draft).await?;
+    }
+}
+
+fn drawn(scene: &Scene, slot: &TillSlot) -> SessionDraft {
+    let at = slot.wall(scene.now_ms());
+    let mut rng = lock(&slot.drawer);
+    if rng.happens(50_000)
+        && let Some(last) = &lock(&slot.state).last_act
+    {
+        return last.clone();
+    }
+    drawn_act(&mut rng, &lock(&slot.mirror).rows, &slot.registers, at)
+}
+
+/// Does it. If the till dies of it, the cashier does not know, and will try the same again.
+async fn act(
+    scene: &Scene,
+    slot: &TillSlot,
+    till: &SimTill,
+    draft: SessionDraft,
+) -> Result<(), TillError> {
+    lock(&slot.state).unsure_act = Some(draft.clone());
+    let output = till.session(draft.clone()).await?;
+    let mut state = lock(&slot.state);
+    state.unsure_act = None;
+    match output {
+        Output::Recorded { again: true, .. } => scene.saw(Transition::TillRecordAgain),
+        Output::Recorded { again: false, place, .. } => {
+            scene.saw(act_transition(&draft.act));
+            scene.say(|| format!("till {}: entry {} of a session", slot.number, place.seq));
+            state.last_act = Some(draft);
+        }
+        Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen) => {
+            scene.saw(Transition::SessionRefused);
+        }
+        Output::Taken(_) => scene.saw(Transition::TillRecordTaken),
+        Output::Invalid(_) => scene.saw(Transition::TillRecordInvalid),
+        Output::Opened { .. }
+        | Output::NotInstalled(_)
+        | Output::Settled(_)
+        | Output::NothingToRetry
+        | Output::Catalogued(_)
+        | Output::CatalogUnreadable(_)
+        | Output::Inbox(_)
+        | Output::PlanApplied(_)
+        | Output::PlanRefused(_)
+        | Output::Session(SessionOutput::Noted(_)) => {
+            unreachable!("none of them answers a session")
+        }
+    }
+    Ok(())
+}
