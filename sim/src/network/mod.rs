@@ -96,8 +96,8 @@ pub fn fit(plan: &mut Plan) {
 }
 
 /// Many rows of a till drift at once, in some of the plans in which rows drift: about as many as a
-/// comparison can tell, or far more. They do so at the end, before the next delta shows that a proof
-/// fails and has all rows fetched anew.
+/// comparison can tell, or far more. They do so at the end, before the next delta shows that a
+/// proof fails and has all rows fetched anew.
 fn add_burst(plan: &mut Plan) {
     let mut rng = Stream::new(plan.seed, "plan/network/burst", 0);
     if plan.verify_every_ms == 0 || plan.catalog_edit_every_ms == 0 || !rng.happens(BURSTS_PPM) {

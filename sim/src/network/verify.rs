@@ -1,5 +1,5 @@
-//! Verification at the network level: rows drift on a till's disk, and somebody has the till compare
-//! its catalog with the cloud's and applies the plan, or leaves that to the till.
+//! Verification at the network level: rows drift on a till's disk, and somebody has the till
+//! compare its catalog with the cloud's and applies the plan, or leaves that to the till.
 
 use std::sync::Arc;
 use std::time::Duration;
