@@ -95,7 +95,6 @@ counted! {
         EditDeleted = "cloud.edit/deleted",
         EditUnknown = "cloud.edit/unknown",
         OverlayDropped = "till.edit/in the catalog",
-        TillShown = "till.shown",
         OrderPlaced = "order.place",
         OrderAgain = "order.place/again",
         OrderTaken = "order.place/taken",

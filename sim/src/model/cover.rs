@@ -67,8 +67,8 @@ pub(super) const fn kind(input: &Input) -> Transition {
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
-        Input::Delta(_) => Transition::TillDelta,
-        Input::Shown(_) => Transition::TillShown,
+        // What a proof says of edits belongs to the page that brought it.
+        Input::Delta(_) | Input::Shown(_) => Transition::TillDelta,
         Input::CatalogRun(_) => Transition::TillRun,
         Input::Session(_) => Transition::TillSession,
         Input::SessionVerdict(_) => Transition::TillVerdict,
