@@ -6,7 +6,7 @@
 //! | `NoPhantom` | each payload against its hash, and its hash against its place in the journal |
 //! | `ZeroLoss` | each place in a journal against the ledger, conflicts and opaque bytes |
 //! | `NoDuplicate` | each terminal's sums against its posted events |
-//! | `NoDuplicate` | each register session against its posted events ([`sessions`]) |
+//! | `NoDuplicate` | each register session against its posted events (`audit::sessions`) |
 //! | `OwnershipHolds` | each posted edit against what was noted of it, and each note |
 //! | `StockIsSum` | each stock row against the movements of posted events and of orders |
 //! | `InboxOnce` | the inboxes of branches, see `ordered` |
