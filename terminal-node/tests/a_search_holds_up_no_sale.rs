@@ -82,7 +82,7 @@ fn code(index: usize) -> (Key, Option<Arc<Record>>) {
 
 async fn stocked(count: usize) -> (Till<Busy>, Arc<AtomicUsize>) {
     let mut memory = Memory::new();
-    let rows: Writes<Terminal> = (0..count).flat_map(|index| [row(index), code(index)]).collect();
+    let rows: Writes<Terminal> = (0..count).map(row).chain((0..count).map(code)).collect();
     memory.transact(Vec::new(), |_| rows.clone()).await.expect("a memory store works");
     let scans = Arc::new(AtomicUsize::new(0));
     let store = Busy(memory, Arc::clone(&scans));
