@@ -13,9 +13,10 @@ use counterfoil_cloud::service::{Limits, Parts, router};
 use counterfoil_cloud::world::{Clock, Entropy};
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::time::Millis;
-use turmoil::net::{TcpListener, TcpStream};
+use turmoil::net::TcpListener;
 
 use super::compaction::compact_often;
+use super::goodbye::{Goodbyes, Socket};
 use super::layer::{Layer, inject};
 use super::scene::{Errand, Node, Scene, lock};
 use super::{inbox, observe};
@@ -53,16 +54,16 @@ impl Entropy for Secrecy {
 }
 
 /// A simulated listener, for the real server.
-struct Ears(TcpListener);
+struct Ears(TcpListener, Goodbyes);
 
 impl Listener for Ears {
-    type Io = TcpStream;
+    type Io = Socket;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Socket, SocketAddr) {
         loop {
-            if let Ok(accepted) = self.0.accept().await {
-                return accepted;
+            if let Ok((stream, from)) = self.0.accept().await {
+                return (self.1.wrap(stream), from);
             }
         }
     }
@@ -75,6 +76,7 @@ impl Listener for Ears {
 /// Runs the cloud until its host is crashed.
 pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
     let slot = &scene.cloud;
+    let _life = slot.goodbyes.live();
     let opened = observe::open::<Cloud>(&scene, Node::Cloud, &slot.disk, &slot.mirror);
     let Some(mut store) = opened else {
         // The violation ends the run.
@@ -115,7 +117,7 @@ pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
         let _ended = committer::run(cloud, &mut store, &clock, queue, &metrics).await;
         std::future::pending::<()>().await;
     });
-    server::serve(Ears(listener), router, std::future::pending()).await;
+    server::serve(Ears(listener, slot.goodbyes.clone()), router, std::future::pending()).await;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use turmoil::Sim;
 
 use super::disk::Disk;
+use super::goodbye::Goodbyes;
 use super::observe::{self, Mirror, Planted};
 use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
 use super::{Disks, Sabotage, catalog, cloud, till};
@@ -182,6 +183,7 @@ impl Drive<'_> {
             name: format!("host-{number}"),
             identity,
             disk: device.disk,
+            goodbyes: Goodbyes::default(),
             mirror: Arc::new(Mutex::new(device.mirror)),
             witness: Arc::new(Mutex::new(device.witness)),
             token: watch::Sender::new(device.token),
@@ -292,27 +294,25 @@ impl Drive<'_> {
             Node::Cloud => scene.tills(),
             Node::Till(number) => vec![scene.till(number)],
         };
-        // tokio shuts tasks down in an order that depends on a counter of the whole process. If
-        // every goodbye takes as long, the order in which they are sent does not show.
-        let (fastest, slowest) = latency(&scene.plan);
-        for slot in &concerned {
-            let name = slot.name.as_str();
-            if silent {
-                self.sim.partition(name, cloud::NAME);
-            } else {
-                self.sim.set_link_latency(name, cloud::NAME, fastest);
+        if silent {
+            for slot in &concerned {
+                self.sim.partition(slot.name.as_str(), cloud::NAME);
             }
         }
         match node {
-            Node::Cloud => self.sim.crash(cloud::NAME),
-            Node::Till(number) => self.sim.crash(scene.till(number).name.as_str()),
+            Node::Cloud => {
+                scene.cloud.goodbyes.goes_down();
+                self.sim.crash(cloud::NAME);
+            }
+            Node::Till(number) => {
+                let slot = scene.till(number);
+                slot.goodbyes.goes_down();
+                self.sim.crash(slot.name.as_str());
+            }
         }
-        for slot in &concerned {
-            if silent {
+        if silent {
+            for slot in &concerned {
                 self.connect(slot.number);
-            } else {
-                let name = slot.name.as_str();
-                self.sim.set_link_max_message_latency(name, cloud::NAME, slowest);
             }
         }
         self.after(down_ms.max(1), Due::Restart(node));

@@ -16,6 +16,7 @@
 //! | `drawer`, `edits` | who counts the cash at a till, and who edits its catalog |
 //! | `inbox` | customers who order online, and the tills that hear of it |
 //! | `verify`, `compaction` | rows that drift and who compares them; deletions that leave |
+//! | `goodbye` | what a host that goes down says to its peers |
 //! | `cover` | what the cloud's answers say happened |
 //! | `disk` | what a power cut leaves of a file |
 //! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
@@ -34,6 +35,7 @@ mod drawer;
 mod drive;
 mod edits;
 mod faults;
+mod goodbye;
 mod inbox;
 mod layer;
 mod observe;

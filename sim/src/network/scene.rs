@@ -15,6 +15,7 @@ use tokio::sync::{Notify, watch};
 use super::Sabotage;
 use super::disk::Disk;
 use super::edits::Wish;
+use super::goodbye::Goodbyes;
 use super::observe::{Mirror, Planted};
 use crate::checker::{Checker, CloudBackup, CloudRows, DeviceBackup, TillRows};
 use crate::coverage::{Coverage, Injected, Transition};
@@ -71,6 +72,7 @@ pub(super) struct Crash {
 /// What stays of the cloud while its host comes and goes.
 pub(super) struct CloudSlot {
     pub(super) disk: Disk,
+    pub(super) goodbyes: Goodbyes,
     pub(super) mirror: Arc<Mutex<Mirror<Cloud>>>,
     pub(super) luck: Mutex<Stream>,
     pub(super) link: Mutex<Stream>,
@@ -113,6 +115,7 @@ pub(super) struct TillSlot {
     pub(super) name: String,
     pub(super) identity: Identity,
     pub(super) disk: Disk,
+    pub(super) goodbyes: Goodbyes,
     pub(super) mirror: Arc<Mutex<Mirror<Terminal>>>,
     /// The file outside the disk.
     pub(super) witness: Arc<Mutex<Option<Witness>>>,
@@ -187,6 +190,7 @@ impl Scene {
             healed: watch::Sender::new(false),
             cloud: CloudSlot {
                 disk: Disk::new(stream("network/cloud/disk"), sabotage.lying_disks),
+                goodbyes: Goodbyes::default(),
                 mirror: Arc::default(),
                 luck: Mutex::new(stream("network/cloud/luck")),
                 link: Mutex::new(stream("network/cloud/link")),

@@ -64,6 +64,7 @@ impl Keeper for Cell {
 /// Runs a till until its host is crashed.
 pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Result {
     let node = Node::Till(slot.number);
+    let _life = slot.goodbyes.live();
     let Some(store) = observe::open::<Terminal>(&scene, node, &slot.disk, &slot.mirror) else {
         return std::future::pending().await;
     };

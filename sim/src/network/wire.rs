@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use turmoil::net::TcpStream;
 
+use super::goodbye::Socket;
 use super::scene::{Scene, TillSlot, lock};
 use crate::coverage::{Injected, Transition};
 
@@ -41,7 +42,7 @@ impl Connector for Dial {
         };
         let stream = TcpStream::connect((host, port)).await?;
         let line = Line {
-            stream,
+            stream: self.slot.goodbyes.wrap(stream),
             scene: Arc::clone(&self.scene),
             slot: Arc::clone(&self.slot),
             who: self.who,
@@ -53,7 +54,7 @@ impl Connector for Dial {
 
 /// A stream on which a request may vanish: then it is silently dead, as after a partition.
 pub(super) struct Line {
-    stream: TcpStream,
+    stream: Socket,
     scene: Arc<Scene>,
     slot: Arc<TillSlot>,
     who: Who,
