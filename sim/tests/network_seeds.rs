@@ -9,8 +9,9 @@ use counterfoil_sim::plan::{Plan, Shape};
 use counterfoil_sim::runner::Level;
 
 /// What hundreds of seeds show, and forty may not.
-const RARE: [Transition; 6] = [
+const RARE: [Transition; 7] = [
     Transition::ItemRefused,
+    Transition::PlanDeleted,
     Transition::InboxAckUnknown,
     Transition::ReconcileMoved,
     Transition::ReconcileTooLarge,

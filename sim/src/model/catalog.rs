@@ -16,6 +16,7 @@ use counterfoil_protocol::wire::catalog::{
     BranchPriceV1, CategoryV1, DeltaAnswer, EntityV1, ProductV1, SnapshotPage,
 };
 
+use super::alarm::Part;
 use super::till::TillHost;
 use super::{Happening, Kind as Asks, Reply, World, branch_of, session_config, shop};
 use crate::coverage::Transition;
@@ -53,16 +54,7 @@ impl World {
         let now = Millis(self.now_ms());
         let host = &mut self.tills[till];
         host.told = None;
-        host.follow_us = None;
         host.follower = Some(Follower::new(session_config(), host.entropy.draw(), now));
-        self.follow(till, Heard::Wake)
-    }
-
-    pub(super) fn follow_wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
-        if self.tills[till].life != life {
-            return Ok(());
-        }
-        self.tills[till].follow_us = None;
         self.follow(till, Heard::Wake)
     }
 
@@ -86,14 +78,8 @@ impl World {
                 Does::Commit => self.commit_catalog(till)?,
             }
         }
-        let host = &self.tills[till];
-        if let Some(follower) = &host.follower {
-            let at_us = (follower.wake_at().0 * 1000).max(self.now_us);
-            if host.follow_us.is_none_or(|alarm| at_us < alarm) {
-                let life = host.life;
-                self.tills[till].follow_us = Some(at_us);
-                self.at(at_us, Happening::FollowWake(till, life));
-            }
+        if let Some(wake) = self.tills[till].follower.as_ref().map(Follower::wake_at) {
+            self.set_alarm(till, Part::Follower, wake);
         }
         Ok(())
     }

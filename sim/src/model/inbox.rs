@@ -14,6 +14,7 @@ use counterfoil_protocol::terminal::{Identity, Input, Key, Output, Record};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::{AckAnswer, Cursor, PendingAnswer};
 
+use super::alarm::Part;
 use super::{Happening, Kind as Asks, Reply, START, World, branch_of, session_config, shop};
 use crate::checker::{CloudRows, TillRows};
 use crate::coverage::Transition;
@@ -134,16 +135,7 @@ impl World {
         let now = Millis(self.now_ms());
         let host = &mut self.tills[till];
         host.delivered = None;
-        host.collect_us = None;
         host.collector = Some(Collector::new(session_config(), host.inbox_entropy.draw(), now));
-        self.collect(till, Heard::Wake)
-    }
-
-    pub(super) fn collect_wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
-        if self.tills[till].life != life {
-            return Ok(());
-        }
-        self.tills[till].collect_us = None;
         self.collect(till, Heard::Wake)
     }
 
@@ -167,14 +159,8 @@ impl World {
                 Does::Commit => self.commit_inbox(till)?,
             }
         }
-        let host = &self.tills[till];
-        if let Some(collector) = &host.collector {
-            let at_us = (collector.wake_at().0 * 1000).max(self.now_us);
-            if host.collect_us.is_none_or(|alarm| at_us < alarm) {
-                let life = host.life;
-                self.tills[till].collect_us = Some(at_us);
-                self.at(at_us, Happening::CollectWake(till, life));
-            }
+        if let Some(wake) = self.tills[till].collector.as_ref().map(Collector::wake_at) {
+            self.set_alarm(till, Part::Collector, wake);
         }
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! What happens, as numbers for the digest of a run and as words for who replays it.
 
+use super::alarm::Part;
 use super::{Happening, Reply, Request, World};
 
 /// Returns which kind of thing happens, to whom, and a detail.
 pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
     match what {
         Happening::Sell(till) => (1, *till, 0),
-        Happening::Wake(till, life) => (2, *till, u64::from(*life)),
+        Happening::Wake(till, life, part) => (2, *till, u64::from(*life) * 4 + *part as u64),
         Happening::Request(request) => (3, request.till, request.number),
         Happening::Answer { till, request, .. } => (4, *till, *request),
         Happening::CloudCommit(life) => (5, 0, u64::from(*life)),
@@ -19,7 +20,6 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Staff => (12, 0, 0),
         Happening::EditCatalog => (13, 0, 0),
         Happening::EditAtTill(till) => (14, *till, 0),
-        Happening::FollowWake(till, life) => (15, *till, u64::from(*life)),
         Happening::Drawer(till) => (16, *till, 0),
         Happening::Verify(till) => (17, *till, 0),
         Happening::ApplyPlan(till, life) => (18, *till, u64::from(*life)),
@@ -28,7 +28,6 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::RollUp(life, planned) => (21, planned.1.len(), u64::from(*life)),
         Happening::Order => (22, 0, 0),
         Happening::Relay => (23, 0, 0),
-        Happening::CollectWake(till, life) => (24, *till, u64::from(*life)),
     }
 }
 
@@ -55,7 +54,11 @@ impl World {
             },
             Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
             Happening::Sell(till) => format!("till {till}: a customer"),
-            Happening::Wake(till, _) => format!("till {till} wakes"),
+            Happening::Wake(till, _, Part::Session) => format!("till {till} wakes"),
+            Happening::Wake(till, _, Part::Follower) => {
+                format!("till {till} thinks of its catalog")
+            }
+            Happening::Wake(till, _, Part::Collector) => format!("till {till} thinks of its inbox"),
             Happening::CloudCommit(_) => "cloud commits".into(),
             Happening::RollUp(_, planned) => {
                 let (site, rolled) = &**planned;
@@ -75,8 +78,6 @@ impl World {
             Happening::EditCatalog => "somebody edits the catalog".into(),
             Happening::Order => "somebody orders online".into(),
             Happening::Relay => "tills are to hear of each other".into(),
-            Happening::CollectWake(till, _) => format!("till {till} thinks of its inbox"),
-            Happening::FollowWake(till, _) => format!("till {till} thinks of its catalog"),
             Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
             Happening::Verify(till) => format!("till {till}: its catalog is verified"),
             Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),

@@ -3,6 +3,7 @@
 //! Time is counted in microseconds, so that races below a millisecond exist. Everything that
 //! happens is an entry of the heap; entries of the same time happen in the order of their making.
 
+mod alarm;
 pub(crate) mod catalog;
 mod cloud;
 mod compaction;
@@ -37,6 +38,7 @@ use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
 
+use alarm::Part;
 use cloud::CloudHost;
 pub(crate) use compaction::LEASE_LIFE;
 use inbox::StoreFront;
@@ -140,7 +142,7 @@ impl Ord for Scheduled {
 #[derive(Clone, Debug)]
 enum Happening {
     Sell(usize),
-    Wake(usize, u32),
+    Wake(usize, u32, Part),
     Request(Request),
     Answer { till: usize, life: u32, request: u64, reply: Reply },
     CloudCommit(u32),
@@ -149,11 +151,9 @@ enum Happening {
     EditAtTill(usize),
     PlanCompaction,
     Compact(u32, Box<Compact>),
-    FollowWake(usize, u32),
     Drawer(usize),
     Order,
     Relay,
-    CollectWake(usize, u32),
     Verify(usize),
     ApplyPlan(usize, u32),
     RestartTill(usize),
@@ -259,6 +259,9 @@ impl World {
             if self.now_us > end_us {
                 return self.not_drained();
             }
+            if !self.rings(&next) {
+                continue;
+            }
             self.note(&next);
             self.keep_pace()?;
             self.happen(next.what)?;
@@ -287,7 +290,7 @@ impl World {
     fn happen(&mut self, what: Happening) -> Result<(), Violation> {
         match what {
             Happening::Sell(till) => self.sell(till),
-            Happening::Wake(till, life) => self.wake(till, life),
+            Happening::Wake(till, _, part) => self.wake(till, part),
             Happening::Request(request) => self.arrive(request),
             Happening::Answer { till, life, request, reply } => {
                 self.receive(till, life, request, reply)
@@ -298,11 +301,9 @@ impl World {
             Happening::EditAtTill(till) => self.edit_at_till(till),
             Happening::PlanCompaction => self.plan_compaction(),
             Happening::Compact(life, planned) => self.compact(life, *planned),
-            Happening::FollowWake(till, life) => self.follow_wake(till, life),
             Happening::Drawer(till) => self.drawer(till),
             Happening::Order => self.order(),
             Happening::Relay => self.switch_relay_on(),
-            Happening::CollectWake(till, life) => self.collect_wake(till, life),
             Happening::Verify(till) => self.verify(till),
             Happening::ApplyPlan(till, life) => self.apply_plan(till, life),
             Happening::RestartTill(till) => self.start_till(till),

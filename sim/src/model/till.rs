@@ -18,6 +18,7 @@ use counterfoil_protocol::wire::inbox::PendingAnswer;
 use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::{Failure, Image};
 
+use super::alarm::{Alarms, Part};
 use super::catalog::{FOLLOWS_FROM, Told};
 use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
@@ -45,8 +46,6 @@ pub(super) struct TillHost {
     pub(super) life: u32,
     pub(super) session: Option<Session>,
     pub(super) follower: Option<Follower>,
-    /// When the follower's alarm is set for.
-    pub(super) follow_us: Option<u64>,
     /// What the cloud has answered the follower, until it is committed.
     pub(super) told: Option<Told>,
     /// The follower's last question was asked after the faults had ended.
@@ -57,14 +56,12 @@ pub(super) struct TillHost {
     /// and say nothing of a version that has the same number by chance.
     pub(super) proven_since_heal: bool,
     pub(super) collector: Option<Collector>,
-    /// When the collector's alarm is set for.
-    pub(super) collect_us: Option<u64>,
     /// What the cloud has answered the collector, until it is committed.
     pub(super) delivered: Option<PendingAnswer>,
     pub(super) inbox_entropy: Stream,
     pub(super) verifying: Verifying,
     pub(super) skew_ms: i64,
-    pub(super) alarm_us: Option<u64>,
+    pub(super) alarms: Alarms,
     pub(super) cut_to_us: u64,
     pub(super) cut_from_us: u64,
     pub(super) last_arrival_us: u64,
@@ -113,18 +110,16 @@ impl TillHost {
             life: 0,
             session: None,
             follower: None,
-            follow_us: None,
             told: None,
             asked_since_heal: false,
             shows: None,
             proven_since_heal: false,
             collector: None,
-            collect_us: None,
             delivered: None,
             inbox_entropy: stream("till/inbox"),
             verifying: Verifying::new(seed, number),
             skew_ms: 0,
-            alarm_us: None,
+            alarms: Alarms::default(),
             cut_to_us: 0,
             cut_from_us: 0,
             last_arrival_us: 0,
@@ -231,7 +226,7 @@ impl World {
         host.store.memory.reopen();
         host.up = true;
         host.life += 1;
-        host.alarm_us = None;
+        host.alarms = Alarms::default();
         self.checker.till_whole(at, host.device, host.store.memory.rows())?;
         let fresh = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
         let input = Input::Open { witness: host.witness, fresh, nonce: host.entropy.draw() };
@@ -270,14 +265,6 @@ impl World {
         host.collector = None;
         host.verifying.forget();
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
-    }
-
-    pub(super) fn wake(&mut self, till: usize, life: u32) -> Result<(), Violation> {
-        if self.tills[till].life == life {
-            self.tills[till].alarm_us = None;
-            self.hear(till, Heard::Wake)?;
-        }
-        Ok(())
     }
 
     /// Hands the session what happened, and does what it wants.
@@ -466,7 +453,7 @@ impl World {
         let at = self.now_ms();
         let host = &self.tills[till];
         let Some(session) = &host.session else { return Ok(()) };
-        let (wake, life) = (session.wake_at(), host.life);
+        let wake = session.wake_at();
         let waits = host.meta().is_some_and(|meta| {
             meta.quarantined.is_none() && (meta.head > meta.acked || meta.backlog().adopting)
         });
@@ -477,12 +464,7 @@ impl World {
                 format!("till {till} has work and sleeps until {} ({:?})", wake.at, wake.reason)
             })?;
         }
-        // One alarm is enough: one that comes early finds nothing to do and sets the next.
-        let at_us = (wake.at.0 * 1000).max(self.now_us);
-        if self.tills[till].alarm_us.is_none_or(|alarm| at_us < alarm) {
-            self.tills[till].alarm_us = Some(at_us);
-            self.at(at_us, Happening::Wake(till, life));
-        }
+        self.set_alarm(till, Part::Session, wake.at);
         Ok(())
     }
 }
