@@ -277,7 +277,7 @@ impl<S: TillStore> Till<S> {
     async fn census(&self) -> Result<Option<(CatalogState, Census)>, VerifyError> {
         for _ in 0..TRIES_MAX {
             let Some(before) = self.catalog_state().await? else { return Ok(None) };
-            let mut census = Census::default();
+            let mut census = Census::with_room(before.digest.count);
             loop {
                 let reading = self.reading().await?;
                 let more = census.read(&*reading).await.map_err(storage_failed)?;

@@ -18,6 +18,10 @@ const PAGE: usize = 1_000;
 /// The most unsynced events that are looked through for products.
 const UNSYNCED_MAX: usize = 10_000;
 
+/// The most rows that room is made for before they are seen: 70 MiB.
+const ROOM_MAX: usize = 1 << 20;
+
+const _: () = assert!(ROOM_MAX > PAGE, "room is made for more than a page");
 const _: () = assert!(PAGE > 1, "a census comes further");
 const _: () = assert!(UNSYNCED_MAX > 0, "somebody may wait");
 const _: () = assert!(UNSYNCED_MAX <= 1 << 20, "few events are held at once");
@@ -35,6 +39,15 @@ pub struct Census {
 }
 
 impl Census {
+    /// Returns a census of nothing yet that has room for about so many rows.
+    #[must_use]
+    pub fn with_room(rows: u64) -> Self {
+        let room = usize::try_from(rows).unwrap_or(ROOM_MAX).min(ROOM_MAX);
+        let census = Self { rows: Vec::with_capacity(room), ..Self::default() };
+        assert_eq!(census.digest, Digest::default(), "nothing is counted yet");
+        census
+    }
+
     /// Reads the next page of rows, and returns whether there may be more.
     ///
     /// Whoever shares the store with others looks at [`Key::Catalog`] before and after: if it
@@ -113,7 +126,8 @@ pub(super) fn find(items: &[(Item, EntityId)], key: KeyDigest) -> Option<(Item, 
 /// # Errors
 /// The store's.
 pub async fn census<Q: Query<Terminal>>(store: &Q) -> Result<Census, Q::Error> {
-    let mut census = Census::default();
+    let room = reduced(store).await?.map_or(0, |state| state.digest.count);
+    let mut census = Census::with_room(room);
     while census.read(store).await? {}
     Ok(census)
 }

@@ -15,12 +15,16 @@
 //! and stock are other rows: nothing here can touch them.
 
 use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::codes::{self, Write};
 use super::edits;
 use super::row::{CatalogItem, CatalogState, Progress};
-use super::{Key, Output, Record, Terminal, codes};
+use super::{Key, Output, Record, Terminal};
 use crate::catalog::{Digest, ENTITY_BYTES_MAX, Entity, EntityId, entity_hash};
+use crate::hash::Hash;
+use crate::label::Label;
 use crate::machine::{Query, ReadSet, Rows};
 use crate::wire::catalog::{ChangeV1, DeltaAnswer, DeltaPage, PAGE_ENTITIES_MAX, SnapshotPage};
 
@@ -136,10 +140,11 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     if state.progress.is_some() || Some(page.from) != state.version {
         return stand(rows, state); // an answer to another question
     }
-    if let Some(id) = unreadable(&page.changes) {
-        return Output::CatalogUnreadable(id);
-    }
-    for change in &page.changes {
+    let changes = match read(&page.changes) {
+        Ok(changes) => changes,
+        Err(id) => return Output::CatalogUnreadable(id),
+    };
+    for change in &changes {
         take(rows, &mut state, change);
     }
     assert!(Some(page.to) >= state.version, "versions never go back");
@@ -179,25 +184,22 @@ pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
     if !expected && !begins {
         return stand(rows, state);
     }
-    if let Some(id) = unreadable(&page.entities) {
-        return Output::CatalogUnreadable(id);
-    }
+    let entities = match read(&page.entities) {
+        Ok(entities) => entities,
+        Err(id) => return Output::CatalogUnreadable(id),
+    };
     let listed: BTreeSet<EntityId> = page.entities.iter().map(|change| change.id).collect();
     for id in run.present.iter().filter(|id| !listed.contains(id)) {
         remove(rows, &mut state, *id);
     }
-    for change in &page.entities {
-        replace(rows, &mut state, change);
+    for change in &entities {
+        replace(rows, &mut state, change, Write::All);
     }
     assert!(state.progress.is_some() || begins, "a run answers a question");
     state.proven = false;
-    let digest = page.entities.iter().fold(
-        state.progress.map_or_else(Digest::default, |progress| progress.digest),
-        |sum, change| match &change.content {
-            Some(content) => sum.with(entity_hash(change.id, content)),
-            None => sum,
-        },
-    );
+    let so_far = state.progress.map_or_else(Digest::default, |progress| progress.digest);
+    let contents = entities.iter().filter_map(|change| change.content.as_ref());
+    let digest = contents.fold(so_far, |sum, (hash, _)| sum.with(*hash));
     if page.last.is_some() {
         state.progress = Some(Progress { pinned: Some(page.pinned), after: page.last, digest });
     } else {
@@ -211,35 +213,60 @@ pub(super) fn run(rows: &mut Rows<'_, Terminal>, run: &Run) -> Output {
     stand(rows, state)
 }
 
-/// Returns an entity that this version of the program cannot read: then none of the page is taken,
-/// and the till waits for its update with the catalog that it has.
-fn unreadable(changes: &[ChangeV1]) -> Option<EntityId> {
-    let unreadable = |change: &&ChangeV1| {
-        let content = change.content.as_deref();
-        content.is_some_and(|content| Entity::from_canonical(change.id, content).is_err())
+/// A change that was read, once: the step asks for its hash and its barcodes more than once.
+struct Change<'a> {
+    id: EntityId,
+    version: u64,
+    /// None if it is deleted.
+    content: Option<(Hash, &'a Arc<[u8]>)>,
+    codes: Vec<Label>,
+}
+
+/// Reads what a page says. If there is an entity that this version of the program cannot read, none
+/// of the page is taken, and the till waits for its update with the catalog that it has.
+fn read(changes: &[ChangeV1]) -> Result<Vec<Change<'_>>, EntityId> {
+    let read: Vec<_> = changes.iter().map(read_one).collect::<Result<_, _>>()?;
+    assert_eq!(read.len(), changes.len(), "each change is read");
+    Ok(read)
+}
+
+fn read_one(ChangeV1 { id, version, content }: &ChangeV1) -> Result<Change<'_>, EntityId> {
+    let (id, version) = (*id, *version);
+    let codes = match content.as_deref().map(|content| Entity::from_canonical(id, content)) {
+        Some(Ok(Entity::Product(product))) => product.barcodes,
+        Some(Ok(Entity::Category(_) | Entity::Customer(_) | Entity::BranchPrice(_))) | None => {
+            Vec::new()
+        }
+        Some(Err(_)) => return Err(id),
     };
-    changes.iter().find(unreadable).map(|change| change.id)
+    let content = content.as_ref().map(|content| (entity_hash(id, content), content));
+    Ok(Change { id, version, content, codes })
 }
 
 /// Takes a change over, unless what is there is newer.
-fn take(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &ChangeV1) {
+fn take(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &Change<'_>) {
     if rows.catalog_item(change.id).is_some_and(|held| held.version >= change.version) {
         return;
     }
     if change.content.is_some() {
-        replace(rows, state, change);
+        replace(rows, state, change, Write::New);
     } else {
         remove(rows, state, change.id);
     }
 }
 
-fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &ChangeV1) {
-    let Some(content) = &change.content else { return };
-    codes::follow(rows, change.id, Some(content));
+fn replace(
+    rows: &mut Rows<'_, Terminal>,
+    state: &mut CatalogState,
+    change: &Change<'_>,
+    write: Write,
+) {
+    let Some((hash, content)) = change.content else { return };
+    codes::follow(rows, change.id, &change.codes, write);
     if let Some(held) = rows.catalog_item(change.id) {
         state.digest = state.digest.without(entity_hash(change.id, &held.content));
     }
-    state.digest = state.digest.with(entity_hash(change.id, content));
+    state.digest = state.digest.with(hash);
     let item = CatalogItem { version: change.version, content: content.clone() };
     assert!(!item.content.is_empty(), "nothing is not the form of anything");
     assert!(item.content.len() <= ENTITY_BYTES_MAX, "what was read as an entity has its bound");
@@ -247,7 +274,7 @@ fn replace(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, change: &Cha
 }
 
 fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId) {
-    codes::follow(rows, id, None);
+    codes::follow(rows, id, &[], Write::New);
     if let Some(held) = rows.catalog_item(id) {
         state.digest = state.digest.without(entity_hash(id, &held.content));
         rows.remove(Key::Item(id));

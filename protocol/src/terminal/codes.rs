@@ -42,17 +42,31 @@ pub async fn find<Q: Query<Terminal>>(store: &Q, code: Label) -> Result<Vec<Prod
     Ok(found)
 }
 
-/// Makes the index follow an entity that is about to become `content`, or to go.
-pub(super) fn follow(rows: &mut Rows<'_, Terminal>, id: EntityId, content: Option<&[u8]>) {
+/// Which rows of a product are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Write {
+    /// Those that were not there before: the rows of an index lie all over the file, and most edits
+    /// are of prices.
+    New,
+    /// All: drift is being mended, and a row that was lost comes back with its product.
+    All,
+}
+
+/// Makes the index follow an entity that is about to be scanned as `now`.
+pub(super) fn follow(rows: &mut Rows<'_, Terminal>, id: EntityId, now: &[Label], write: Write) {
     let before = rows.catalog_item(id).map_or_else(Vec::new, |held| barcodes(id, &held.content));
-    let now = content.map_or_else(Vec::new, |content| barcodes(id, content));
     assert!(before.len() <= BARCODES_MAX, "an entity that was read keeps its bounds");
     assert!(now.len() <= BARCODES_MAX, "an entity that was read keeps its bounds");
     for code in before.iter().filter(|code| now.binary_search(code).is_err()) {
         rows.retract(Key::Code(*code, ProductId(id.id)));
     }
-    // Those that were there before too: a row that was lost comes back with its product.
-    add(rows, id, &now);
+    match write {
+        Write::All => add(rows, id, now),
+        Write::New => {
+            let new = now.iter().filter(|code| before.binary_search(code).is_err());
+            add(rows, id, &new.copied().collect::<Vec<_>>());
+        }
+    }
 }
 
 /// Writes the rows of a product that is there.

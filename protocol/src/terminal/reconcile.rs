@@ -82,8 +82,9 @@ fn check(
 fn write(rows: &mut Rows<'_, Terminal>, application: &Application) -> Output {
     let told = application.plan.plan();
     for write in application.plan.writes() {
-        let content = write.cloud.as_ref().map(|(_, content)| &**content);
-        codes::follow(rows, write.id, content);
+        let scanned = write.cloud.as_ref().map(|(_, content)| codes::barcodes(write.id, content));
+        let scanned = scanned.unwrap_or_default();
+        codes::follow(rows, write.id, &scanned, codes::Write::All);
         match &write.cloud {
             Some((version, content)) => {
                 let item = CatalogItem { version: *version, content: content.clone() };

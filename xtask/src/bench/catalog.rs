@@ -5,7 +5,7 @@ mod loader;
 mod shop;
 mod till;
 
-pub(crate) use loader::{Loader, Source};
+pub(crate) use loader::{Loader, Part, Source};
 pub(crate) use shop::Shop;
 pub(crate) use till::Follower;
 

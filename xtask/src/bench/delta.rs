@@ -4,12 +4,11 @@
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use counterfoil_protocol::wire::catalog::{ChangeV1, DeltaAnswer};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::catalog::{Follower, Loader, PRODUCTS, Shop, Source};
+use super::catalog::{Follower, Loader, PRODUCTS, Part, Shop, Source};
 use super::{fraction, median, per_mille, print_rows, row};
 
 const ROUNDS: u64 = 5;
@@ -41,7 +40,7 @@ pub(crate) fn run(delta: &Delta) -> anyhow::Result<()> {
         runtime.block_on(till.follow())?;
         tills.push(till);
         let loader = Loader::create(&scratch.path().join(format!("ceiling-{number}")))?;
-        runtime.block_on(loader.load(&pages, snapshot))?;
+        runtime.block_on(loader.load(&pages, Part::Snapshot))?;
         loaders.push(loader);
     }
     let (mut measured, mut ceilings, mut wire) = (Vec::new(), Vec::new(), 0);
@@ -111,7 +110,7 @@ fn all_load(
     std::thread::scope(|scope| {
         let running: Vec<_> = loaders
             .iter()
-            .map(|loader| scope.spawn(|| runtime.block_on(loader.load(&source, changes))))
+            .map(|loader| scope.spawn(|| runtime.block_on(loader.load(&source, Part::Delta))))
             .collect();
         for load in running {
             let loaded = load.join().ok().context("a loader panicked")??;
@@ -127,17 +126,6 @@ fn sorted(numbers: &[u64]) -> Vec<u64> {
     numbers.sort_unstable();
     numbers.dedup();
     numbers
-}
-
-fn snapshot(frame: &[u8]) -> anyhow::Result<Vec<ChangeV1>> {
-    Ok(counterfoil_protocol::wire::catalog::SnapshotPage::decode(frame)?.entities)
-}
-
-fn changes(frame: &[u8]) -> anyhow::Result<Vec<ChangeV1>> {
-    match DeltaAnswer::decode(frame)? {
-        DeltaAnswer::Page(page) => Ok(page.changes),
-        DeltaAnswer::Resync => anyhow::bail!("there is no delta"),
-    }
 }
 
 fn micros(start: Instant) -> u64 {

@@ -4,10 +4,9 @@
 use std::time::Instant;
 
 use anyhow::ensure;
-use counterfoil_protocol::wire::catalog::{ChangeV1, SnapshotPage};
 use tempfile::TempDir;
 
-use super::catalog::{Follower, Loader, PRODUCTS, Shop, Source};
+use super::catalog::{Follower, Loader, PRODUCTS, Part, Shop, Source};
 use super::{fraction, median, per_mille, print_rows, row};
 
 const ROUNDS: usize = 5;
@@ -39,7 +38,7 @@ pub(crate) fn run(snapshot: &Snapshot) -> anyhow::Result<()> {
         let directory = scratch.path().join(format!("ceiling-{round}"));
         let start = Instant::now();
         let loaded = runtime
-            .block_on(async { Loader::create(&directory)?.load(&source, entities).await })?;
+            .block_on(async { Loader::create(&directory)?.load(&source, Part::Snapshot).await })?;
         ensure!(loaded == PRODUCTS, "the ceiling loads all of it");
         ceilings.push(micros(start));
         let directory = scratch.path().join(format!("till-{round}"));
@@ -80,10 +79,6 @@ pub(crate) fn run(snapshot: &Snapshot) -> anyhow::Result<()> {
     ]);
     println!("{} times the ceiling, at most {}", fraction(ratio), fraction(RATIO_MAX));
     shop.node.stop()
-}
-
-fn entities(frame: &[u8]) -> anyhow::Result<Vec<ChangeV1>> {
-    Ok(SnapshotPage::decode(frame)?.entities)
 }
 
 fn micros(start: Instant) -> u64 {

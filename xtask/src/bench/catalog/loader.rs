@@ -1,6 +1,6 @@
 //! The ceiling: the same pages from a server that has them in memory, decompressed, taken apart and
-//! put into one table of the same engine, page by page and as durably. No credential, no digest, no
-//! proof, no check of what an entity says.
+//! put into tables of the same engine, page by page and as durably: the products, and of a snapshot
+//! what is scanned of them, so that both can be looked up. No credential, no digest, no proof.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -11,7 +11,8 @@ use axum::Router;
 use axum::extract::{Path as Number, State};
 use axum::routing::get;
 use bytes::Bytes;
-use counterfoil_protocol::wire::catalog::ChangeV1;
+use counterfoil_protocol::catalog::Entity;
+use counterfoil_protocol::wire::catalog::{ChangeV1, DeltaAnswer, SnapshotPage};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1::handshake;
@@ -20,7 +21,28 @@ use redb::{Database, Durability, TableDefinition};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 
-const TABLE: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("items");
+const ITEMS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("items");
+const CODES: TableDefinition<'_, &[u8], ()> = TableDefinition::new("codes");
+
+/// What a page is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Products that were not there: they are indexed by what is scanned of them.
+    Snapshot,
+    /// Other prices: the index stays.
+    Delta,
+}
+
+/// Takes a page apart.
+fn read(part: Part, frame: &[u8]) -> anyhow::Result<Vec<ChangeV1>> {
+    Ok(match part {
+        Part::Snapshot => SnapshotPage::decode(frame)?.entities,
+        Part::Delta => match DeltaAnswer::decode(frame)? {
+            DeltaAnswer::Page(page) => page.changes,
+            DeltaAnswer::Resync => anyhow::bail!("there is no delta"),
+        },
+    })
+}
 
 /// A server of pages.
 #[derive(Debug)]
@@ -64,12 +86,8 @@ impl Loader {
         Ok(Self { database: Database::create(directory.join("ceiling.redb"))? })
     }
 
-    /// Downloads every page and loads it; `read` takes one apart.
-    pub(crate) async fn load(
-        &self,
-        source: &Source,
-        read: fn(&[u8]) -> anyhow::Result<Vec<ChangeV1>>,
-    ) -> anyhow::Result<u64> {
+    /// Downloads every page and loads it.
+    pub(crate) async fn load(&self, source: &Source, part: Part) -> anyhow::Result<u64> {
         let stream = TcpStream::connect(source.address).await?;
         stream.set_nodelay(true)?;
         let (mut sender, connection) = handshake(TokioIo::new(stream)).await?;
@@ -83,24 +101,39 @@ impl Loader {
             let response = sender.send_request(request).await?;
             ensure!(response.status() == 200, "{}", response.status());
             let packed = response.into_body().collect().await?.to_bytes();
-            loaded += self.put(&read(&zstd::decode_all(&*packed)?)?)?;
+            loaded += self.put(part, &read(part, &zstd::decode_all(&*packed)?)?)?;
         }
         Ok(loaded)
     }
 
-    fn put(&self, changes: &[ChangeV1]) -> anyhow::Result<u64> {
+    fn put(&self, part: Part, changes: &[ChangeV1]) -> anyhow::Result<u64> {
         let mut transaction = self.database.begin_write()?;
         transaction.set_durability(Durability::Immediate)?;
         transaction.set_quick_repair(true);
         {
-            let mut table = transaction.open_table(TABLE)?;
+            let mut items = transaction.open_table(ITEMS)?;
+            let mut codes = Vec::new();
             let mut key = Vec::new();
             for change in changes {
                 key.clear();
                 key.push(change.id.kind as u8);
                 key.extend_from_slice(change.id.id.as_bytes());
                 let content = change.content.as_deref().context("a snapshot is whole")?;
-                table.insert(key.as_slice(), content)?;
+                items.insert(key.as_slice(), content)?;
+                if part == Part::Snapshot
+                    && let Entity::Product(product) = Entity::from_canonical(change.id, content)?
+                {
+                    codes.extend(product.barcodes.iter().map(|code| (*code, change.id.id)));
+                }
+            }
+            codes.sort_unstable();
+            let mut index = transaction.open_table(CODES)?;
+            for (code, product) in codes {
+                key.clear();
+                key.extend_from_slice(code.as_bytes());
+                key.push(0);
+                key.extend_from_slice(product.as_bytes());
+                index.insert(key.as_slice(), ())?;
             }
         }
         transaction.commit()?;

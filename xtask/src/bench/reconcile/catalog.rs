@@ -132,8 +132,8 @@ enum Kept {
 
 impl Till {
     /// A till of whose rows `drifts` differ: of ten eight are different, one is missing, one extra.
-    pub(super) fn drifted(size: u64, drifts: u64) -> anyhow::Result<Self> {
-        let (rows, state) = rows_of(size, drifts)?;
+    pub(super) fn drifted(size: u64, drifts: u64, draw: u64) -> anyhow::Result<Self> {
+        let (rows, state) = rows_of(size, drifts, draw)?;
         let mut store = Memory::new();
         for (key, record) in rows {
             store.plant(key, Some(record));
@@ -143,7 +143,7 @@ impl Till {
 
     /// The same in a database on a disk.
     pub(super) fn on_disk(size: u64, drifts: u64, directory: &Path) -> anyhow::Result<Self> {
-        let (rows, state) = rows_of(size, drifts)?;
+        let (rows, state) = rows_of(size, drifts, 0)?;
         let mut store = KeyValue::new(Redb::open(&directory.join("till.redb"))?);
         let rows: Vec<Slot<Key, Record>> =
             rows.into_iter().map(|(key, record)| (key, Some(record))).collect();
@@ -186,23 +186,24 @@ impl Till {
 
 type Rows = BTreeMap<Key, Arc<Record>>;
 
-fn rows_of(size: u64, drifts: u64) -> anyhow::Result<(Rows, State)> {
+/// Makes the rows of a till of which some have drifted: with each draw others, to other contents.
+fn rows_of(size: u64, drifts: u64, draw: u64) -> anyhow::Result<(Rows, State)> {
     let mut rows = Rows::new();
     // Drifted rows lie evenly among the others.
     let stride = size.checked_div(drifts).unwrap_or(size + 1).max(1);
     for number in 0..size {
-        let drifted = number % stride == 0 && number / stride < drifts;
+        let drifted = number % stride == draw % stride && number / stride < drifts;
         let fate = if drifted { number / stride % 10 } else { 10 };
         let (id, content) = match fate {
             8 => continue,
             9 | 10 => product(number, 100)?,
-            _ => product(number, 101)?,
+            _ => product(number, 101 + draw.cast_signed())?,
         };
         let version = number / COMMIT + 1;
         let item = CatalogItem { version, content };
         rows.insert(Key::Item(id), Arc::new(Record::Item(item)));
         if fate == 9 {
-            let (id, content) = product(size + number, 100)?;
+            let (id, content) = product(size + number, 100 + draw.cast_signed())?;
             let item = CatalogItem { version: 1, content };
             rows.insert(Key::Item(id), Arc::new(Record::Item(item)));
         }
