@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_sim::plan::{Plan, Shape};
 use counterfoil_sim::runner::{self, Job, Level, Summary};
 use counterfoil_sim::sales::Sales;
-use counterfoil_sim::{report, shrink};
+use counterfoil_sim::{report, shrink, story};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Seeds of the main job at the model level.
@@ -99,6 +99,15 @@ struct Replay {
     /// The sales that the run used.
     #[arg(long, value_name = "FILE")]
     sales: Option<PathBuf>,
+    /// Write a space-time diagram: one HTML file, for any browser.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a log with vector clocks for ShiViz.
+    #[arg(long, value_name = "FILE")]
+    shiviz: Option<PathBuf>,
+    /// Print only the last steps, as a Mermaid sequence diagram.
+    #[arg(long, value_name = "STEPS")]
+    mermaid: Option<usize>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
@@ -234,18 +243,29 @@ fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<
     let folder = Path::new("sim-failures");
     std::fs::create_dir_all(folder).context("cannot make the folder sim-failures")?;
     let file = folder.join(format!("{}-{}-{seed}.json", violation.law, job.level.as_str()));
-    std::fs::write(&file, serde_json::to_vec_pretty(&small)?)
-        .with_context(|| format!("cannot write {}", file.display()))?;
-    eprintln!(
-        "{} faults, {} tills after {runs} runs. Replay it:\n  cargo run --release -p \
-         counterfoil-sim -- replay {} --level {}{}",
-        small.faults.len(),
-        small.tills,
+    write(&file, &serde_json::to_string_pretty(&small)?)?;
+    let again = format!(
+        "cargo run --release -p counterfoil-sim -- replay {} --level {}{}",
         file.display(),
         job.level.as_str(),
         args.shaping(),
     );
+    let (faults, tills) = (small.faults.len(), small.tills);
+    eprintln!("{faults} faults, {tills} tills after {runs} runs. Replay it:\n  {again}");
+    // A panic leaves no story behind.
+    let told = runner::run_plan(job.level, &small, job.sales.as_ref(), true).story;
+    if told.steps().len() > 0 {
+        let page = file.with_extension("html");
+        write(&page, &story::html::page(&told, &violation.to_string(), &again))?;
+        let log = file.with_extension("shiviz.log");
+        write(&log, &story::shiviz::log(&told))?;
+        eprintln!("What happened:\n  {} (a diagram)\n  {} (ShiViz)", page.display(), log.display());
+    }
     Ok(())
+}
+
+fn write(file: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 fn replay(args: &Replay) -> anyhow::Result<bool> {
@@ -264,8 +284,20 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
         Err(_) => read_plan(Path::new(&args.what))?,
     };
     let outcome = runner::run_plan(level, &plan, sales.as_ref(), true);
-    for line in &outcome.log {
-        println!("{line}");
+    if let Some(file) = &args.html {
+        let title = format!("{} level, plan {}", level.as_str(), args.what);
+        write(file, &story::html::page(&outcome.story, &title, &args.again()))?;
+    }
+    if let Some(file) = &args.shiviz {
+        write(file, &story::shiviz::log(&outcome.story))?;
+        eprintln!("ShiViz takes it apart with {}", story::shiviz::PATTERN);
+    }
+    if let Some(steps) = args.mermaid {
+        print!("{}", story::mermaid::end(&outcome.story, steps));
+        return Ok(outcome.violation.is_none());
+    }
+    if args.html.is_none() && args.shiviz.is_none() {
+        outcome.story.lines().for_each(|line| println!("{line}"));
     }
     println!("{} faults, {} tills, {} sales", plan.faults.len(), plan.tills, outcome.events);
     match outcome.violation {
@@ -313,6 +345,20 @@ impl Run {
             let _ = write!(text, " --sales {}", file.display());
         }
         text
+    }
+}
+
+impl Replay {
+    /// The command that does this again.
+    fn again(&self) -> String {
+        let level = match self.level {
+            OneLevel::Model => Level::Model,
+            OneLevel::Network => Level::Network,
+        };
+        let run = Run { size: self.size, sales: self.sales.clone(), ..Run::default() };
+        let (what, level) = (&self.what, level.as_str());
+        let shaping = run.shaping();
+        format!("cargo run --release -p counterfoil-sim -- replay {what} --level {level}{shaping}")
     }
 }
 

@@ -19,3 +19,4 @@ pub mod rng;
 pub mod runner;
 pub mod sales;
 pub mod shrink;
+pub mod story;

@@ -11,6 +11,7 @@ use crate::model;
 use crate::network;
 use crate::plan::{Plan, Shape};
 use crate::sales::Sales;
+use crate::story::Story;
 
 /// Which simulator runs a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,8 +69,8 @@ pub struct Outcome {
     pub sim_ms: u64,
     /// The digest of everything that happened: same plan, same digest.
     pub digest: [u8; 32],
-    /// What happened, one line each, if it was asked for.
-    pub log: Vec<String>,
+    /// What happened, if it was asked for.
+    pub story: Story,
 }
 
 /// What many runs showed.

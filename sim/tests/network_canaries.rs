@@ -4,6 +4,7 @@ use counterfoil_sim::coverage::Injected;
 use counterfoil_sim::law::Law;
 use counterfoil_sim::network::{self, Sabotage};
 use counterfoil_sim::plan::{Fault, LinkPlan, Plan, Timed, Way};
+use counterfoil_sim::story::{Lane, What};
 
 /// Two tills that sell for ten seconds, and these faults.
 fn plan(faults: &[(u64, Fault)]) -> Plan {
@@ -52,9 +53,12 @@ fn a_cloud_whose_disk_acknowledges_without_syncing_is_caught_after_a_power_cut()
     let plan = plan(&[(5_000, Fault::CrashCloud { ms: 500 })]);
     assert_eq!(network::run(&plan, None, false).violation, None);
     let lying = Sabotage { lying_disks: true, ..Sabotage::default() };
-    let (outcome, _) = network::run_sabotaged(&plan, None, false, lying);
+    let (outcome, _) = network::run_sabotaged(&plan, None, true, lying);
     let violation = outcome.violation.expect("lost commits are noticed");
     assert_eq!(violation.law, Law::AckedIsDurable, "{violation}");
+    let last = outcome.story.steps().next_back().expect("it was told");
+    assert_eq!((last.what, &last.text), (What::Violation, &violation.to_string()));
+    assert!(outcome.story.steps().any(|step| (step.lane, step.what) == (Lane::Cloud, What::Crash)));
 }
 
 #[test]

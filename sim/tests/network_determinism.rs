@@ -17,7 +17,7 @@ fn the_same_plan_twice_gives_the_same_digest_and_another_seed_another() {
     let mut digests = Vec::new();
     for seed in [3, 4] {
         let [first, second] = [(); 2].map(|()| network::run(&plan(seed), None, true));
-        assert_eq!(first.log, second.log, "seed {seed}");
+        assert_eq!(first.story, second.story, "seed {seed}");
         assert_eq!(first.digest, second.digest, "seed {seed}");
         assert_eq!(first.coverage, second.coverage, "seed {seed}");
         digests.push(first.digest);
@@ -59,7 +59,7 @@ fn what_other_threads_spawn_does_not_show_in_the_digest() {
             let first = network::run(&plan, None, true);
             for _ in 0..8 {
                 let again = network::run(&plan, None, true);
-                assert_eq!(first.log, again.log, "seed {seed}");
+                assert_eq!(first.story, again.story, "seed {seed}");
                 assert_eq!(first.digest, again.digest, "seed {seed}");
             }
         }

@@ -16,6 +16,7 @@ use counterfoil_protocol::wire::inbox::Ack;
 use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Stopped, Verdict};
 use counterfoil_storage::memory::{Failure, Image};
 
+use super::log::committed;
 use super::{Happening, Kind, Reply, Request, START, World, shop};
 use crate::checker::CloudBackup;
 use crate::coverage::{Injected, Transition};
@@ -23,6 +24,7 @@ use crate::law::Violation;
 use crate::observed::{Observed, answered, at_once};
 use crate::plan::Plan;
 use crate::rng::Stream;
+use crate::story::{Lane, What};
 
 /// The most requests of one group commit.
 const GROUP_MAX: usize = 32;
@@ -268,6 +270,7 @@ impl World {
         }
         self.checker.cloud_committed(at, sites, &cloud.store.written)?;
         if let Ok(outputs) = done {
+            self.tell(Lane::Cloud, What::Commit, || committed(inputs));
             return Ok(Some(outputs));
         }
         self.coverage.injected(match (crash, failure) {
@@ -283,6 +286,7 @@ impl World {
     pub(super) fn crash_cloud(&mut self, down_ms: u64) {
         self.cloud.up = false;
         self.cloud.jobs.clear();
+        self.tell(Lane::Cloud, What::Crash, || format!("goes down for {down_ms} ms"));
         self.after(down_ms.max(1) * 1000, Happening::RestartCloud);
     }
 
@@ -352,6 +356,7 @@ impl World {
             };
             self.coverage.saw(seen);
             let Some(key) = *key else { continue };
+            self.tell(Lane::Cloud, What::Note, || format!("entry {seq}, {key}: {}", seen.as_str()));
             if posted {
                 let rows = self.cloud.store.memory.rows();
                 self.checker.answered(at, key, *hash, rows)?;

@@ -5,20 +5,25 @@ use std::rc::Rc;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 
+use super::log::{asked, lane};
 use super::{Happening, Kind, Reply, Request, World};
 use crate::coverage::Injected;
 use crate::plan::LinkPlan;
+use crate::story::Lane;
 
 impl World {
     /// A till sends a request.
     pub(super) fn send(&mut self, till: usize, number: u64, kind: Kind, bytes: Vec<u8>) {
         let life = self.tills[till].life;
-        let request = Request { till, life, number, kind, bytes: Rc::new(bytes) };
+        let message =
+            self.leaves(lane(till), || format!("{} {number}, {} bytes", asked(kind), bytes.len()));
+        let request = Request { till, life, number, kind, bytes: Rc::new(bytes), message };
         if let Some(reply) = self.intercept(&request) {
             if let Some(fault) = reply {
                 let us = self.way(till);
                 let reply = Reply::Fault(fault);
-                self.after(us, Happening::Answer { till, life, request: number, reply });
+                let (request, message) = (number, 0);
+                self.after(us, Happening::Answer { till, life, request, reply, message });
             }
             return;
         }
@@ -69,6 +74,8 @@ impl World {
     /// The cloud, or the way to it, answers a request.
     pub(super) fn reply(&mut self, request: &Request, reply: Reply) {
         let till = request.till;
+        let (kind, number) = (request.kind, request.number);
+        let message = self.leaves(Lane::Cloud, || format!("answer to {} {number}", asked(kind)));
         let link = self.link_plan();
         if self.now_us < self.tills[till].cut_from_us {
             return;
@@ -79,7 +86,7 @@ impl World {
         }
         let us = self.way(till);
         let happening =
-            Happening::Answer { till, life: request.life, request: request.number, reply };
+            Happening::Answer { till, life: request.life, request: number, reply, message };
         self.after(us, happening);
     }
 

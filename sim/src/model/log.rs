@@ -1,7 +1,11 @@
 //! What happens, as numbers for the digest of a run and as words for who replays it.
 
+use counterfoil_protocol::cloud::Input;
+use counterfoil_protocol::terminal::catalog::Wanted;
+
 use super::alarm::Part;
-use super::{Happening, Reply, Request, World};
+use super::{Happening, Kind, Reply, Request, World};
+use crate::story::{Lane, What};
 
 /// Returns which kind of thing happens, to whom, and a detail.
 pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
@@ -31,56 +35,120 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
     }
 }
 
+/// Returns what a request asks for.
+pub(super) fn asked(kind: Kind) -> String {
+    match kind {
+        Kind::Hello => "greeting".into(),
+        Kind::Push => "push".into(),
+        Kind::Catalog(Wanted::Delta(from)) => format!("catalog after {from}, question"),
+        Kind::Catalog(Wanted::Snapshot { after: None, .. }) => "first run of the catalog,".into(),
+        Kind::Catalog(Wanted::Snapshot { after: Some(after), .. }) => {
+            format!("run of the catalog after {}, question", after.id)
+        }
+        Kind::Session(_, session) => format!("session {session}, question"),
+        Kind::Pending(cursor) => format!("inbox after {}, question", cursor.seq),
+        Kind::Ack => "inbox acknowledgement".into(),
+        Kind::Reconcile => "sketch".into(),
+        Kind::Entities => "rows that differ,".into(),
+    }
+}
+
+/// Returns what the cloud commits.
+pub(super) fn committed(inputs: &[Input]) -> String {
+    let named = |input: &Input| match input {
+        Input::Hello { .. } => "greeting",
+        Input::Push { .. } => "push",
+        Input::Enrol { .. } => "enrolment",
+        Input::Revoke { .. } => "revocation",
+        Input::DefineProduct { .. } => "product",
+        Input::EditCatalog(_) => "catalog edit",
+        Input::Inbox(_) => "inbox",
+        Input::RollUp(_) => "roll-up",
+        Input::Lease { .. } => "lease",
+        Input::Compact(_) => "compaction",
+        Input::DrawSketchSecret { .. } => "sketch secret",
+    };
+    inputs.iter().map(named).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns the lane of a till.
+pub(super) fn lane(till: usize) -> Lane {
+    Lane::Till(u32::try_from(till).unwrap_or(u32::MAX))
+}
+
 impl World {
-    /// Returns what happens in words.
-    pub(super) fn told(&self, what: &Happening) -> String {
+    /// Returns whose step it is, of what kind, and what happens in words.
+    pub(super) fn told(&self, what: &Happening) -> (Lane, What, String) {
         match what {
             Happening::Request(request) => {
-                let Request { till, number, kind, bytes, .. } = request;
-                format!("cloud <- till {till}: {kind:?} {number}, {} bytes", bytes.len())
+                let Request { till, number, kind, bytes, message, .. } = request;
+                let text =
+                    format!("{} {number} of till-{till}, {} bytes", asked(*kind), bytes.len());
+                (Lane::Cloud, What::Receive(*message), text)
             }
-            Happening::Answer { till, request, reply, .. } => match reply {
-                Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
-                Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
-                Reply::Session(_) => format!("till {till} hears: a word on a session"),
-                Reply::Pending(_) => format!("till {till} hears: inventory events"),
-                Reply::Acked(_) => format!("till {till} hears: acknowledged"),
-                Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
-                Reply::Entities(_) => format!("till {till} hears: rows that differ"),
-                Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
-                Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
-                    format!("till {till} <- answer to {request}, {} bytes", bytes.len())
-                }
-            },
-            Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
-            Happening::Sell(till) => format!("till {till}: a customer"),
-            Happening::Wake(till, _, Part::Session) => format!("till {till} wakes"),
-            Happening::Wake(till, _, Part::Follower) => {
-                format!("till {till} thinks of its catalog")
+            Happening::Answer { till, request, reply, message, .. } => {
+                (lane(*till), What::Receive(*message), heard(reply, *request))
             }
-            Happening::Wake(till, _, Part::Collector) => format!("till {till} thinks of its inbox"),
-            Happening::CloudCommit(_) => "cloud commits".into(),
-            Happening::RollUp(_, planned) => {
-                let (site, rolled) = &**planned;
-                format!("cloud rolls up {} pushes of {}", rolled.len(), site.branch)
+            Happening::Fault(index) => {
+                (Lane::World, What::Fault, format!("{:?}", self.plan.faults[*index].fault))
             }
-            Happening::RestartTill(till) => format!("till {till} starts"),
-            Happening::RestartCloud => "cloud starts".into(),
-            Happening::Reenrol(till) => format!("cloud enrols till {till}"),
-            Happening::DefineProducts(_) => "cloud defines products".into(),
-            Happening::Heal => "all faults end".into(),
-            Happening::Staff => "staff looks at what needs attention".into(),
-            Happening::EditAtTill(till) => format!("till {till}: somebody edits the catalog"),
-            Happening::PlanCompaction => "cloud plans a compaction".into(),
-            Happening::Compact(_, planned) => {
-                format!("cloud compacts {} deletions up to {}", planned.len(), planned.to())
+            Happening::Heal => (Lane::World, What::Fault, "all faults end".into()),
+            Happening::RestartTill(till) => (lane(*till), What::Start, "starts".into()),
+            Happening::RestartCloud => (Lane::Cloud, What::Start, "starts".into()),
+            other => {
+                let (lane, text) = noted(other);
+                (lane, What::Note, text)
             }
-            Happening::EditCatalog => "somebody edits the catalog".into(),
-            Happening::Order => "somebody orders online".into(),
-            Happening::Relay => "tills are to hear of each other".into(),
-            Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
-            Happening::Verify(till) => format!("till {till}: its catalog is verified"),
-            Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),
         }
+    }
+}
+
+fn heard(reply: &Reply, request: u64) -> String {
+    match reply {
+        Reply::Delta(_) => format!("answer to {request}: a delta of the catalog"),
+        Reply::Run(_) => format!("answer to {request}: a run of the catalog"),
+        Reply::Session(_) => "a word on a session".into(),
+        Reply::Pending(_) => format!("answer to {request}: inventory events"),
+        Reply::Acked(_) => format!("answer to {request}: acknowledged"),
+        Reply::Reconcile(_) => format!("answer to {request}: which rows differ"),
+        Reply::Entities(_) => format!("answer to {request}: rows that differ"),
+        Reply::Fault(fault) => format!("{fault:?} in answer to {request}"),
+        Reply::Welcome(bytes) => format!("welcome in answer to {request}, {} bytes", bytes.len()),
+        Reply::Pushed(_, bytes) => format!("results of push {request}, {} bytes", bytes.len()),
+    }
+}
+
+fn noted(what: &Happening) -> (Lane, String) {
+    match what {
+        Happening::Sell(till) => (lane(*till), "a customer".into()),
+        Happening::Wake(till, _, Part::Session) => (lane(*till), "wakes".into()),
+        Happening::Wake(till, _, Part::Follower) => (lane(*till), "thinks of its catalog".into()),
+        Happening::Wake(till, _, Part::Collector) => (lane(*till), "thinks of its inbox".into()),
+        Happening::EditAtTill(till) => (lane(*till), "somebody edits the catalog".into()),
+        Happening::Drawer(till) => (lane(*till), "a cashier looks into a drawer".into()),
+        Happening::Verify(till) => (lane(*till), "its catalog is verified".into()),
+        Happening::ApplyPlan(till, _) => (lane(*till), "a plan is applied".into()),
+        Happening::CloudCommit(_) => (Lane::Cloud, "commits what has gathered".into()),
+        Happening::RollUp(_, planned) => {
+            let (site, rolled) = &**planned;
+            (Lane::Cloud, format!("rolls up {} pushes of {}", rolled.len(), site.branch))
+        }
+        Happening::Reenrol(till) => (Lane::Cloud, format!("enrols till-{till}")),
+        Happening::DefineProducts(_) => (Lane::Cloud, "products are defined".into()),
+        Happening::PlanCompaction => (Lane::Cloud, "plans a compaction".into()),
+        Happening::Compact(_, planned) => {
+            let text = format!("compacts {} deletions up to {}", planned.len(), planned.to());
+            (Lane::Cloud, text)
+        }
+        Happening::EditCatalog => (Lane::Cloud, "somebody edits the catalog".into()),
+        Happening::Order => (Lane::Cloud, "somebody orders online".into()),
+        Happening::Relay => (Lane::Cloud, "tills are to hear of each other".into()),
+        Happening::Staff => (Lane::World, "staff looks at what needs attention".into()),
+        Happening::Request(_)
+        | Happening::Answer { .. }
+        | Happening::Fault(_)
+        | Happening::Heal
+        | Happening::RestartTill(_)
+        | Happening::RestartCloud => unreachable!("they are told by their own words"),
     }
 }

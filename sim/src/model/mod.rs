@@ -37,6 +37,7 @@ use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
+use crate::story::{Lane, Step, Story, What};
 
 use alarm::Part;
 use cloud::CloudHost;
@@ -56,6 +57,9 @@ const STAFF_MS: u64 = 15_000;
 pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
     let mut world = World::new(plan, sales.cloned(), keep_log);
     let violation = world.live().err();
+    if let Some(violation) = &violation {
+        world.tell(Lane::World, What::Violation, || violation.to_string());
+    }
     let digest = *world.trace.finalize().as_bytes();
     let mut coverage = world.coverage;
     for till in &world.tills {
@@ -68,7 +72,7 @@ pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
         events: world.checker.events(),
         sim_ms: world.now_us / 1000,
         digest,
-        log: world.log.unwrap_or_default(),
+        story: world.story.unwrap_or_default(),
     }
 }
 
@@ -100,7 +104,7 @@ struct World {
     checker: Checker,
     coverage: Coverage,
     trace: blake3::Hasher,
-    log: Option<Vec<String>>,
+    story: Option<Story>,
     healed: bool,
     /// The current second, and how many steps it has had.
     pace: (u64, u64),
@@ -144,7 +148,7 @@ enum Happening {
     Sell(usize),
     Wake(usize, u32, Part),
     Request(Request),
-    Answer { till: usize, life: u32, request: u64, reply: Reply },
+    Answer { till: usize, life: u32, request: u64, reply: Reply, message: u64 },
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
@@ -173,6 +177,8 @@ struct Request {
     number: u64,
     kind: Kind,
     bytes: Rc<Vec<u8>>,
+    /// Its number in the story.
+    message: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,7 +221,7 @@ impl World {
             checker: Checker::default(),
             coverage: Coverage::default(),
             trace: blake3::Hasher::new(),
-            log: keep_log.then(Vec::new),
+            story: keep_log.then(Story::default),
             healed: false,
             pace: (0, 0),
             editor: Stream::new(plan.seed, "catalog/editor", 0),
@@ -292,7 +298,7 @@ impl World {
             Happening::Sell(till) => self.sell(till),
             Happening::Wake(till, _, part) => self.wake(till, part),
             Happening::Request(request) => self.arrive(request),
-            Happening::Answer { till, life, request, reply } => {
+            Happening::Answer { till, life, request, reply, .. } => {
                 self.receive(till, life, request, reply)
             }
             Happening::CloudCommit(life) => self.cloud_commit(life),
@@ -341,17 +347,25 @@ impl World {
         line[9..17].copy_from_slice(&(node as u64).to_le_bytes());
         line[17..].copy_from_slice(&detail.to_le_bytes());
         self.trace.update(&line);
-        if self.log.is_some() {
-            let text = self.told(&next.what);
-            self.say(&text);
+        if self.story.is_some() {
+            let (lane, what, text) = self.told(&next.what);
+            self.tell(lane, what, || text);
         }
     }
 
-    fn say(&mut self, text: &str) {
-        let at = self.now_us;
-        if let Some(log) = &mut self.log {
-            log.push(format!("{:>9}.{:03} ms  {text}", at / 1000, at % 1000));
+    /// Adds a step to the story, if one is kept.
+    fn tell(&mut self, lane: Lane, what: What, text: impl FnOnce() -> String) {
+        let at_us = self.now_us;
+        if let Some(story) = &mut self.story {
+            story.add(Step { at_us, lane, what, text: text() });
         }
+    }
+
+    /// Tells that a message leaves, and returns its number in the story.
+    fn leaves(&mut self, lane: Lane, text: impl FnOnce() -> String) -> u64 {
+        let message = self.story.as_mut().map_or(0, Story::message);
+        self.tell(lane, What::Send(message), text);
+        message
     }
 
     fn check_everything(&mut self) -> Result<(), Violation> {

@@ -22,6 +22,7 @@ use super::alarm::{Alarms, Part};
 use super::catalog::{FOLLOWS_FROM, Told};
 use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
+use super::log::lane;
 use super::sessions::ASKS_FROM;
 use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
@@ -30,6 +31,7 @@ use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::{Law, Violation};
 use crate::observed::{Observed, answered, at_once};
 use crate::rng::Stream;
+use crate::story::What;
 
 const _: () = assert!(FOLLOWS_FROM < VERIFIES_FROM, "who has asked is told by the number");
 const _: () = assert!(VERIFIES_FROM < COLLECTS_FROM, "who has asked is told by the number");
@@ -264,6 +266,7 @@ impl World {
         host.follower = None;
         host.collector = None;
         host.verifying.forget();
+        self.tell(lane(till), What::Crash, || format!("goes down for {down_ms} ms"));
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
 
@@ -429,7 +432,11 @@ impl World {
         }
         self.checker.till_entries(at, host.device, rows, &host.store.written)?;
         match done {
-            Ok(mut outputs) => Ok(outputs.pop()),
+            Ok(mut outputs) => {
+                let output = outputs.pop();
+                self.tell(lane(till), What::Commit, || committed(input, output.as_ref()));
+                Ok(output)
+            }
             Err(_) => {
                 host.coverage.injected(match (crash, failure) {
                     (true, Some(Failure::Before)) => Injected::TillCrashBefore,
@@ -466,5 +473,19 @@ impl World {
         }
         self.set_alarm(till, Part::Session, wake.at);
         Ok(())
+    }
+}
+
+/// Says what a till committed.
+fn committed(input: &Input, output: Option<&Output>) -> String {
+    let name = kind(input).as_str();
+    match (input, output) {
+        (Input::Record(draft), Some(Output::Recorded { place, receipt, again })) => {
+            let receipt = receipt.map_or_else(String::new, |r| format!(", receipt {}", r.number));
+            let again = if *again { " again" } else { "" };
+            let (pos, id) = (draft.pos, draft.local_id);
+            format!("{name}: {pos}/{id}{again} is entry {}{receipt}", place.seq)
+        }
+        _ => name.to_owned(),
     }
 }

@@ -20,6 +20,7 @@ use counterfoil_protocol::wire::reconcile::{
     EntitiesAnswer, EntitiesAsk, ReconcileAnswer, ReconcileAsk,
 };
 
+use super::log::lane;
 use super::{Happening, Kind as Asks, Reply, World, shop};
 use crate::checker::TillRows;
 use crate::coverage::{Injected, Transition};
@@ -27,6 +28,7 @@ use crate::law::Violation;
 use crate::observed::{answered, at_once};
 use crate::plan::DriftKind;
 use crate::rng::Stream;
+use crate::story::What;
 
 /// Requests of a verification are numbered from here, those of the follower below.
 pub(super) const VERIFIES_FROM: u64 = 1 << 36;
@@ -206,10 +208,10 @@ impl World {
     }
 
     /// Who replays a seed reads the plan as a shop manager would.
-    fn say_plan(&mut self, plan: &Plan) {
-        if self.log.is_some() {
+    fn say_plan(&mut self, till: usize, plan: &Plan) {
+        if self.story.is_some() {
             let text = plan.text();
-            text.lines().for_each(|line| self.say(line));
+            text.lines().for_each(|line| self.tell(lane(till), What::Note, || line.to_owned()));
         }
     }
 
@@ -219,7 +221,7 @@ impl World {
             return self.verify_again(till);
         }
         let Some(plan) = self.tills[till].verifying.plan.take() else { return Ok(()) };
-        self.say_plan(&plan);
+        self.say_plan(till, &plan);
         let Ok(plan) = Approved::new(plan) else {
             unreachable!("a plan that was made can be applied")
         };

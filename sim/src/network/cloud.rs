@@ -22,6 +22,7 @@ use super::scene::{Errand, Node, Scene, lock};
 use super::{inbox, observe};
 use crate::coverage::Transition;
 use crate::model::{LEASE_LIFE, START};
+use crate::story::{Lane, What};
 
 /// The name of the cloud's host.
 pub(super) const NAME: &str = "cloud";
@@ -163,7 +164,7 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         scene.injected(fault);
     }
     let Some((terminal, credential)) = errand.token else { return };
-    scene.say(|| format!("{terminal} has a new credential"));
+    scene.tell(Lane::Cloud, What::Note, || format!("{terminal} has a new credential"));
     // Copies of a till have a copy of its credential.
     for slot in scene.tills().iter().filter(|slot| slot.identity.terminal == terminal) {
         slot.token.send_replace(credential.text.clone());

@@ -10,6 +10,7 @@ use super::scene::{Scene, TillSlot, lock};
 use super::till::{SimTill, paused};
 use crate::coverage::Transition;
 use crate::model::sessions::{act_transition, drawn_act};
+use crate::story::What;
 
 /// A cashier does something with a drawer, and will do something again, until the faults end.
 pub(super) async fn tend(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Result<(), TillError> {
@@ -57,7 +58,8 @@ async fn act(
         Output::Recorded { again: true, .. } => scene.saw(Transition::TillRecordAgain),
         Output::Recorded { again: false, place, .. } => {
             scene.saw(act_transition(&draft.act));
-            scene.say(|| format!("till {}: entry {} of a session", slot.number, place.seq));
+            let text = || format!("entry {} of a session", place.seq);
+            scene.tell(slot.lane(), What::Commit, text);
             state.last_act = Some(draft);
         }
         Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen) => {

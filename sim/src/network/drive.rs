@@ -26,6 +26,7 @@ use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
+use crate::story::{Lane, What};
 
 /// The grain of the simulation: latencies are rounded up to it, and hosts take turns in it.
 const TICK: Duration = Duration::from_millis(10);
@@ -87,6 +88,10 @@ pub(super) fn run(
     for slot in scene.tills() {
         syncs += slot.disk.syncs();
     }
+    let broken = scene.board().violation.as_ref().map(ToString::to_string);
+    if let Some(broken) = broken {
+        scene.tell(Lane::World, What::Violation, || broken);
+    }
     let mut board = scene.board();
     let outcome = Outcome {
         violation: board.violation.take(),
@@ -95,7 +100,7 @@ pub(super) fn run(
         events: board.checker.events(),
         sim_ms,
         digest: *board.trace.finalize().as_bytes(),
-        log: board.log.take().unwrap_or_default(),
+        story: board.story.take().unwrap_or_default(),
     };
     (outcome, Disks { recoveries: board.recoveries, syncs })
 }
@@ -288,7 +293,7 @@ impl Drive<'_> {
         if !up {
             return;
         }
-        scene.say(|| format!("{node:?} goes down for {down_ms} ms"));
+        scene.tell(node.lane(), What::Crash, || format!("goes down for {down_ms} ms"));
         let silent = self.luck.happens(500_000);
         let concerned = match node {
             Node::Cloud => scene.tills(),
@@ -327,7 +332,7 @@ impl Drive<'_> {
         if was_up {
             return;
         }
-        scene.say(|| format!("{node:?} starts"));
+        scene.tell(node.lane(), What::Start, || "starts".to_owned());
         match node {
             Node::Cloud => self.sim.bounce(cloud::NAME),
             Node::Till(number) => self.sim.bounce(scene.till(number).name.as_str()),

@@ -17,13 +17,14 @@ use crate::coverage::Injected;
 use crate::model::START;
 use crate::plan::{Fault, Way};
 use crate::rng::Stream;
+use crate::story::{Lane, What};
 
 impl Drive<'_> {
     pub(super) fn inject(&mut self, fault: Fault) {
         let scene = Arc::clone(&self.scene);
         let count = scene.plan.tills as usize;
         let number = |till: u32| till as usize % count;
-        scene.say(|| format!("fault: {fault:?}"));
+        scene.tell(Lane::World, What::Fault, || format!("{fault:?}"));
         match fault {
             Fault::Partition { till, ms, way } => self.partition(number(till), ms, way),
             Fault::CrashTill { till, ms } => {
@@ -205,7 +206,7 @@ impl Drive<'_> {
     /// All faults end: links are up, nodes run, terminals are enrolled, products are defined.
     pub(super) fn heal(&mut self) {
         let scene = Arc::clone(&self.scene);
-        scene.say(|| "all faults end".to_owned());
+        scene.tell(Lane::World, What::Fault, || "all faults end".to_owned());
         scene.cloud.throttled_until_ms.store(0, Ordering::Relaxed);
         self.restart(Node::Cloud);
         if scene.plan.park_unknown {

@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use super::cover;
 use super::scene::{Scene, lock};
 use crate::coverage::Injected;
+use crate::story::{Lane, What};
 
 /// The layer's state, made anew when the cloud starts.
 pub(super) struct Layer {
@@ -133,7 +134,8 @@ pub(super) async fn inject(
     };
     layer.scene.trace(2, &[head.uri.path().as_bytes(), &bytes]);
     if let Some(status) = fate.refused {
-        layer.scene.say(|| format!("a proxy answers {} with {status}", head.uri.path()));
+        let text = || format!("a proxy answers {} with {status}", head.uri.path());
+        layer.scene.tell(Lane::World, What::Fault, text);
         return refusal(status);
     }
     // In a task of its own: it ends even if the till has gone away meanwhile.
@@ -190,9 +192,9 @@ async fn once(layer: &Layer, next: Next, head: &request::Parts, bytes: &Bytes) -
     let wire = body.clone();
     let body = plain(&answer.headers, body);
     layer.scene.trace(3, &[&status.as_u16().to_le_bytes(), &body]);
-    layer.scene.say(|| {
+    layer.scene.tell(Lane::Cloud, What::Note, || {
         let path = head.uri.path();
-        format!("cloud: {path}, {} bytes: {status}, {} bytes", bytes.len(), body.len())
+        format!("{path}, {} bytes: {status}, {} bytes", bytes.len(), body.len())
     });
     cover::answered(&layer.scene, &head.uri, status, bytes, &body);
     Response::from_parts(answer, Body::from(wire))

@@ -15,6 +15,7 @@ use crate::coverage::Injected;
 use crate::law::Law;
 use crate::observed::at_once;
 use crate::rng::Stream;
+use crate::story::What;
 
 /// What the watcher must know of a role.
 pub(super) trait Role: Persist + Sized + 'static
@@ -308,7 +309,7 @@ impl<M: Role> Watched<M> {
             decided.unwrap_or_else(|| (M::context(&Loaded::<M>::new()), Writes::<M>::new()));
         lock(&self.mirror).uncertain = Some(Uncertain { writes, context, crash });
         let down = if crash { self.draw(|luck| luck.between(10, 3_000)) } else { 20 };
-        self.scene.say(|| format!("{:?}: {why}", self.node));
+        self.scene.tell(self.node.lane(), What::Fault, || why.clone());
         self.scene.crash_soon(self.node, down);
         Err(StoreError::Unknown { why })
     }

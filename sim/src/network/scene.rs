@@ -24,6 +24,7 @@ use crate::model::START;
 use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::sales::Sales;
+use crate::story::{Lane, Step, Story, What};
 
 /// Locks; what these locks guard is never left half changed.
 pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -35,6 +36,16 @@ pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) enum Node {
     Cloud,
     Till(usize),
+}
+
+impl Node {
+    /// Returns its lane of the story.
+    pub(super) fn lane(self) -> Lane {
+        match self {
+            Self::Cloud => Lane::Cloud,
+            Self::Till(number) => Lane::Till(u32::try_from(number).unwrap_or(u32::MAX)),
+        }
+    }
 }
 
 /// A run.
@@ -55,7 +66,7 @@ pub(super) struct Board {
     pub(super) coverage: Coverage,
     pub(super) violation: Option<Violation>,
     pub(super) trace: blake3::Hasher,
-    pub(super) log: Option<Vec<String>>,
+    pub(super) story: Option<Story>,
     /// Nodes that have lost their store and wait for their end.
     pub(super) crashes: Vec<Crash>,
     /// How often a store was opened that a crash had left open.
@@ -208,7 +219,7 @@ impl Scene {
                 coverage: Coverage::default(),
                 violation: None,
                 trace: blake3::Hasher::new(),
-                log: keep_log.then(Vec::new),
+                story: keep_log.then(Story::default),
                 crashes: Vec::new(),
                 recoveries: 0,
             }),
@@ -291,12 +302,12 @@ impl Scene {
         }
     }
 
-    /// Writes a line of the log, if one is kept.
-    pub(super) fn say(&self, text: impl FnOnce() -> String) {
-        let at = self.now_ms();
+    /// Adds a step to the story, if one is kept.
+    pub(super) fn tell(&self, lane: Lane, what: What, text: impl FnOnce() -> String) {
+        let at_us = self.now_ms() * 1_000;
         let mut board = self.board();
-        if let Some(log) = &mut board.log {
-            log.push(format!("{at:>9} ms  {}", text()));
+        if let Some(story) = &mut board.story {
+            story.add(Step { at_us, lane, what, text: text() });
         }
     }
 
@@ -313,6 +324,11 @@ impl Scene {
 }
 
 impl TillSlot {
+    /// Returns its lane of the story.
+    pub(super) fn lane(&self) -> Lane {
+        Node::Till(self.number).lane()
+    }
+
     /// Returns the time that the till's clock shows.
     pub(super) fn wall(&self, now_ms: u64) -> Millis {
         Millis((START + now_ms).saturating_add_signed(self.skew_ms.load(Ordering::Relaxed)))

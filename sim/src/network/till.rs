@@ -22,6 +22,7 @@ use crate::coverage::Transition;
 use crate::law::Law;
 use crate::model::work;
 use crate::rng::Stream;
+use crate::story::What;
 
 /// When a healed world's staff looks at what needs attention.
 const STAFF: Duration = Duration::from_secs(5);
@@ -246,9 +247,10 @@ async fn record(
             if again {
                 scene.saw(Transition::TillRecordAgain);
             }
-            scene.say(|| {
+            scene.tell(slot.lane(), What::Commit, || {
                 let number = receipt.map(|Receipt { number, .. }| number);
-                format!("till {}: entry {}, receipt {number:?}", slot.number, place.seq)
+                let (pos, id) = (draft.pos, draft.local_id);
+                format!("{pos}/{id} is entry {}, receipt {number:?}", place.seq)
             });
             state.last_draft = Some(draft);
         }

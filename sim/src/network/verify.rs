@@ -18,6 +18,7 @@ use super::wire::Who;
 use crate::coverage::Transition;
 use crate::model::verify::{drawn_drift, reason_transition};
 use crate::plan::DriftKind;
+use crate::story::What;
 
 /// How long after a verification the next one begins, once faults have ended.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -68,12 +69,13 @@ async fn rounds<C: Connector>(
             Err(VerifyError::Till(error)) => return Err(error),
             Err(VerifyError::NotReady) => scene.saw(Transition::VerifyNotReady),
             Err(VerifyError::Plan(refusal)) => {
-                scene.say(|| format!("till {}: a plan is refused: {refusal}", slot.number));
+                let text = || format!("a plan is refused: {refusal}");
+                scene.tell(slot.lane(), What::Note, text);
                 scene.saw(Transition::TillPlan);
                 scene.saw(Transition::PlanRefused);
             }
             Err(error @ (VerifyError::Link(_) | VerifyError::Busy | VerifyError::Refused(_))) => {
-                scene.say(|| format!("till {}: no verification: {error}", slot.number));
+                scene.tell(slot.lane(), What::Note, || format!("no verification: {error}"));
                 scene.saw(Transition::VerifyFailed);
             }
         }
@@ -114,7 +116,7 @@ async fn look(
 /// Who replays a seed reads the plan as a shop manager would.
 fn say(scene: &Scene, slot: &TillSlot, plan: &Plan) {
     for line in plan.text().lines() {
-        scene.say(|| format!("till {}: {line}", slot.number));
+        scene.tell(slot.lane(), What::Note, || line.to_owned());
     }
 }
 
