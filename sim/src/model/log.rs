@@ -79,6 +79,8 @@ pub(super) fn lane(till: usize) -> Lane {
 impl World {
     /// Returns whose step it is, of what kind, and what happens in words.
     pub(super) fn told(&self, what: &Happening) -> (Lane, What, String) {
+        let note = |lane, text: &str| (lane, What::Note, text.to_owned());
+        let at = |till: &usize, text| note(lane(*till), text);
         match what {
             Happening::Request(request) => {
                 let Request { till, number, kind, bytes, message, .. } = request;
@@ -95,10 +97,30 @@ impl World {
             Happening::Heal => (Lane::World, What::Fault, "all faults end".into()),
             Happening::RestartTill(till) => (lane(*till), What::Start, "starts".into()),
             Happening::RestartCloud => (Lane::Cloud, What::Start, "starts".into()),
-            other => {
-                let (lane, text) = noted(other);
-                (lane, What::Note, text)
+            Happening::Sell(till) => at(till, "a customer"),
+            Happening::Wake(till, _, Part::Session) => at(till, "wakes"),
+            Happening::Wake(till, _, Part::Follower) => at(till, "thinks of its catalog"),
+            Happening::Wake(till, _, Part::Collector) => at(till, "thinks of its inbox"),
+            Happening::EditAtTill(till) => at(till, "somebody edits the catalog"),
+            Happening::Drawer(till) => at(till, "a cashier looks into a drawer"),
+            Happening::Verify(till) => at(till, "its catalog is verified"),
+            Happening::ApplyPlan(till, _) => at(till, "a plan is applied"),
+            Happening::CloudCommit(_) => note(Lane::Cloud, "commits what has gathered"),
+            Happening::RollUp(_, planned) => {
+                let (site, rolled) = &**planned;
+                note(Lane::Cloud, &format!("rolls up {} pushes of {}", rolled.len(), site.branch))
             }
+            Happening::Reenrol(till) => note(Lane::Cloud, &format!("enrols till-{till}")),
+            Happening::DefineProducts(_) => note(Lane::Cloud, "products are defined"),
+            Happening::PlanCompaction => note(Lane::Cloud, "plans a compaction"),
+            Happening::Compact(_, planned) => {
+                let (deletions, to) = (planned.len(), planned.to());
+                note(Lane::Cloud, &format!("compacts {deletions} deletions up to {to}"))
+            }
+            Happening::EditCatalog => note(Lane::Cloud, "somebody edits the catalog"),
+            Happening::Order => note(Lane::Cloud, "somebody orders online"),
+            Happening::Relay => note(Lane::Cloud, "tills are to hear of each other"),
+            Happening::Staff => note(Lane::World, "staff looks at what needs attention"),
         }
     }
 }
@@ -115,40 +137,5 @@ fn heard(reply: &Reply, request: u64) -> String {
         Reply::Fault(fault) => format!("{fault:?} in answer to {request}"),
         Reply::Welcome(bytes) => format!("welcome in answer to {request}, {} bytes", bytes.len()),
         Reply::Pushed(_, bytes) => format!("results of push {request}, {} bytes", bytes.len()),
-    }
-}
-
-fn noted(what: &Happening) -> (Lane, String) {
-    match what {
-        Happening::Sell(till) => (lane(*till), "a customer".into()),
-        Happening::Wake(till, _, Part::Session) => (lane(*till), "wakes".into()),
-        Happening::Wake(till, _, Part::Follower) => (lane(*till), "thinks of its catalog".into()),
-        Happening::Wake(till, _, Part::Collector) => (lane(*till), "thinks of its inbox".into()),
-        Happening::EditAtTill(till) => (lane(*till), "somebody edits the catalog".into()),
-        Happening::Drawer(till) => (lane(*till), "a cashier looks into a drawer".into()),
-        Happening::Verify(till) => (lane(*till), "its catalog is verified".into()),
-        Happening::ApplyPlan(till, _) => (lane(*till), "a plan is applied".into()),
-        Happening::CloudCommit(_) => (Lane::Cloud, "commits what has gathered".into()),
-        Happening::RollUp(_, planned) => {
-            let (site, rolled) = &**planned;
-            (Lane::Cloud, format!("rolls up {} pushes of {}", rolled.len(), site.branch))
-        }
-        Happening::Reenrol(till) => (Lane::Cloud, format!("enrols till-{till}")),
-        Happening::DefineProducts(_) => (Lane::Cloud, "products are defined".into()),
-        Happening::PlanCompaction => (Lane::Cloud, "plans a compaction".into()),
-        Happening::Compact(_, planned) => {
-            let text = format!("compacts {} deletions up to {}", planned.len(), planned.to());
-            (Lane::Cloud, text)
-        }
-        Happening::EditCatalog => (Lane::Cloud, "somebody edits the catalog".into()),
-        Happening::Order => (Lane::Cloud, "somebody orders online".into()),
-        Happening::Relay => (Lane::Cloud, "tills are to hear of each other".into()),
-        Happening::Staff => (Lane::World, "staff looks at what needs attention".into()),
-        Happening::Request(_)
-        | Happening::Answer { .. }
-        | Happening::Fault(_)
-        | Happening::Heal
-        | Happening::RestartTill(_)
-        | Happening::RestartCloud => unreachable!("they are told by their own words"),
     }
 }

@@ -18,20 +18,15 @@ pub fn end(story: &Story, steps: usize) -> String {
     for lane in &lanes {
         let _ = writeln!(out, "    participant {} as {lane}", name(*lane));
     }
-    let senders: BTreeMap<u64, Lane> = last
-        .iter()
-        .filter_map(|step| match step.what {
-            What::Send(message) => Some((message, step.lane)),
-            _ => None,
-        })
-        .collect();
-    let arrived: BTreeSet<u64> = last
-        .iter()
-        .filter_map(|step| match step.what {
-            What::Receive(message) => Some(message),
-            _ => None,
-        })
-        .collect();
+    let (mut senders, mut arrived) = (BTreeMap::new(), BTreeSet::new());
+    for step in &last {
+        if let What::Send(message) = step.what {
+            senders.insert(message, step.lane);
+        }
+        if let What::Receive(message) = step.what {
+            arrived.insert(message);
+        }
+    }
     for step in &last {
         let (here, text) = (name(step.lane), told(&step.text));
         let _ = match step.what {
