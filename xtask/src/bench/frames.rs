@@ -10,7 +10,7 @@ use counterfoil_protocol::wire::event::EventV1;
 use counterfoil_protocol::wire::message::{Hello, HelloLane, Point, Push, PushItem};
 use serde_json::json;
 
-use crate::random::Random;
+use counterfoil_tests::random::Random;
 
 /// How many canonical bytes a sale has.
 pub(crate) const SALE_BYTES: usize = 377;

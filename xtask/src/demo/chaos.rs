@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use super::show::Progress;
-use crate::proxy::Mode;
-use crate::random::Random;
+use counterfoil_tests::proxy::Mode;
+use counterfoil_tests::random::Random;
 
 /// The least that happens, however short the run.
 const LEAST: u64 = 24;

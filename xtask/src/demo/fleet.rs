@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::show::Progress;
-use crate::proxy::{Mode, Proxy};
+use counterfoil_tests::proxy::{Mode, Proxy};
 
 /// How long a death waits for its till to be busy.
 const BUSY: Duration = Duration::from_millis(400);
