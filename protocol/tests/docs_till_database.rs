@@ -1,5 +1,5 @@
-//! What `docs/till-database.md` says of the rows is what the code does: each kind has its number, its
-//! name, and the table of S4.6 that it stands for.
+//! What `docs/till-database.md` says of the rows is what the code does: each kind has its number,
+//! its name, and the table of S4.6 that it stands for.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -82,9 +82,9 @@ impl Book {
             self.finished
         );
         if page.is_some() {
-            assert!(pinned.is_some(), "a snapshot goes on at its version: {query}");
-            let first = *self.pinned.get_or_insert(pinned.unwrap_or_default());
-            assert_eq!(pinned, Some(first), "a snapshot is of one version");
+            let pinned = pinned.expect("a snapshot goes on at its version");
+            let first = *self.pinned.get_or_insert(pinned);
+            assert_eq!(pinned, first, "a snapshot is of one version");
         }
         // Nobody asks for a page who has not finished those before it.
         self.finished = self.finished.max(page);
