@@ -365,4 +365,68 @@ mod tests {
             assert_eq!(told(parts), expected, "{parts:?}");
         }
     }
+
+    const ANSWER: usize = 100;
+
+    /// Answers whatever comes with so many bytes, and counts.
+    async fn serve_bytes(listener: TcpListener, served: Arc<AtomicU64>) {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let served = Arc::clone(&served);
+            tokio::spawn(async move {
+                let mut request = [0; 64];
+                if let Ok(1..) = stream.read(&mut request).await {
+                    served.fetch_add(1, Ordering::SeqCst);
+                    let _gone = stream.write_all(&[7; ANSWER]).await;
+                    let _until_the_end = stream.read(&mut request).await;
+                }
+            });
+        }
+    }
+
+    /// Sends a request through the link, and returns how many bytes come back, and whether it ends.
+    /// As long as less than `expected` has come, it is patient.
+    async fn through(link: &Proxy, expected: usize) -> (usize, bool) {
+        let mut till = TcpStream::connect(link.address()).await.expect("the link is open");
+        let _torn = till.write_all(b"GET /a HTTP/1.1\r\n\r\n").await;
+        let (mut came, mut buffer) = (0, [0; ANSWER]);
+        loop {
+            let patience = Duration::from_millis(if came < expected { 20_000 } else { 500 });
+            match tokio::time::timeout(patience, till.read(&mut buffer)).await {
+                Ok(Ok(length @ 1..)) => came += length,
+                Ok(Ok(0) | Err(_)) => return (came, true),
+                Err(_) => return (came, false),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn each_mode_lets_through_what_it_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let cloud = listener.local_addr().expect("an address");
+        let served = Arc::new(AtomicU64::new(0));
+        tokio::spawn(serve_bytes(listener, Arc::clone(&served)));
+        for (mode, arrives, passes, ends) in [
+            (Mode::Pass, 1, ANSWER, false),
+            (Mode::Delay(Duration::from_millis(1)), 1, ANSWER, false),
+            (Mode::CutAnswer(30), 1, 30, true),
+            (Mode::HalfOpen, 1, 0, false),
+            (Mode::BlackHole, 0, 0, false),
+            (Mode::Reset, 0, 0, true),
+        ] {
+            let (link, mut seen) = Proxy::watched(cloud).await.expect("a port");
+            link.set(mode);
+            served.store(0, Ordering::SeqCst);
+            assert_eq!(through(&link, passes).await, (passes, ends), "{mode:?}");
+            assert_eq!(served.load(Ordering::SeqCst), arrives, "{mode:?}");
+            let (mut asked, mut told) = (0, 0);
+            while let Ok(seen) = seen.try_recv() {
+                match seen {
+                    Seen::Asked { .. } => asked += 1,
+                    Seen::Passed { bytes, .. } => told += bytes,
+                }
+            }
+            assert_eq!((asked, told), (arrives, passes), "{mode:?}");
+        }
+    }
 }
