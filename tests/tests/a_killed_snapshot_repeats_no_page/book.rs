@@ -190,9 +190,9 @@ impl fmt::Display for Figures {
         let Self { pages, asks, .. } = self;
         writeln!(
             f,
-            "{} kills in the middle of {downloads} download(s): {cloud} of the cloud, {till} of the \
-             till ({before_a_byte} before a byte of a page came, {in_a_page} while it came or was \
-             committed, {after_a_commit} right after a commit)",
+            "{} kills in the middle of {downloads} download(s): {cloud} of the cloud, {till} of \
+             the till ({before_a_byte} before a byte of a page came, {in_a_page} while it came or \
+             was committed, {after_a_commit} right after a commit)",
             self.kills(),
         )?;
         write!(
