@@ -3,19 +3,17 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use axum::body::Body;
 use counterfoil_cloud::audit;
-use counterfoil_protocol::cloud::{Cloud, Key, Record};
+use counterfoil_protocol::cloud::{Key, Record};
 use counterfoil_protocol::event::Event;
-use counterfoil_protocol::machine::{Page, Query};
 use counterfoil_protocol::money::Minor;
 use counterfoil_protocol::wire::event::EventAny;
 use counterfoil_protocol::wire::message::Verdict;
 use counterfoil_protocol::wire::session::{SessionReport, SessionStatus};
 use http::{Request, StatusCode};
 use serde_json::{Value, json};
+use support::rows::Rows;
 use support::{Answer, BINARY, JSON, Node, OPERATOR, Till, start};
 
 fn event(id: &str, receipt: Option<u64>, body: &Value) -> Event {
@@ -167,32 +165,13 @@ async fn a_push_in_json_brings_a_session_too() {
     assert_eq!(report(&node, &till).await.status, SessionStatus::Confirmed);
 }
 
-#[derive(Clone)]
-struct Rows(BTreeMap<Key, Record>);
-
-impl Query<Cloud> for Rows {
-    type Error = std::convert::Infallible;
-
-    async fn get(&self, key: &Key) -> Result<Option<Record>, Self::Error> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    async fn scan(&self, from: &Key, until: &Key, most: usize) -> Result<Page<Cloud>, Self::Error> {
-        if from >= until {
-            return Ok(Vec::new());
-        }
-        let range = self.0.range(from..until).take(most);
-        Ok(range.map(|(key, record)| (*key, record.clone())).collect())
-    }
-}
-
 type Damage = fn(&mut counterfoil_protocol::cloud::sessions::Session);
 
 #[tokio::test]
 async fn the_check_finds_damage_in_a_sessions_sums() {
     let (node, mut till) = day().await;
     push(&node, &mut till, &[closing("end", 2), sale("late", 3)]).await;
-    let honest = Rows(node.rows().into_iter().collect());
+    let honest = Rows::of(&node);
     assert!(audit::check(&honest).await.expect("readable").is_clean());
     let damages: [(&str, Damage); 7] = [
         ("a sale more", |row| row.posted.sales += 1),

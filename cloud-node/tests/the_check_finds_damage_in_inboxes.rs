@@ -2,38 +2,12 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use counterfoil_cloud::{audit, export};
-use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record};
-use counterfoil_protocol::machine::{Page, Query};
+use counterfoil_protocol::cloud::{InboxKey, InboxRecord, Key, Record};
 use counterfoil_protocol::time::Millis;
 use serde_json::{Value, json};
+use support::rows::Rows;
 use support::start;
-
-#[derive(Clone)]
-struct Rows(BTreeMap<Key, Record>);
-
-impl Query<Cloud> for Rows {
-    type Error = std::convert::Infallible;
-
-    async fn get(&self, key: &Key) -> Result<Option<Record>, Self::Error> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    async fn scan(
-        &self,
-        from: &Key,
-        until: &Key,
-        limit: usize,
-    ) -> Result<Page<Cloud>, Self::Error> {
-        if from >= until {
-            return Ok(Vec::new());
-        }
-        let range = self.0.range(from..until).take(limit);
-        Ok(range.map(|(key, record)| (*key, record.clone())).collect())
-    }
-}
 
 fn order(id: &str, lines: &[(&str, i64)]) -> Value {
     let line = |(id, milli): &(&str, i64)| json!({ "productId": id, "quantityMilli": milli });
@@ -55,7 +29,7 @@ async fn honest() -> Rows {
     node.greet(&till).await;
     let items = vec![till.sell("s1"), till.sell("s2")];
     node.push(&till, items).await;
-    Rows(node.rows().into_iter().collect())
+    Rows::of(&node)
 }
 
 async fn laws(rows: &Rows) -> Vec<&'static str> {

@@ -2,46 +2,20 @@
 
 mod support;
 
-use std::collections::BTreeMap;
-
 use counterfoil_cloud::audit::{self, Report};
 use counterfoil_protocol::cloud::row::{Fate, Item};
-use counterfoil_protocol::cloud::{Cloud, EditNote, Key, Record};
+use counterfoil_protocol::cloud::{EditNote, Key, Record};
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::ShopId;
 use counterfoil_protocol::identity::{EventKey, PosId};
-use counterfoil_protocol::machine::{Page, Query};
 use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::edit::FieldValueV1;
 use counterfoil_protocol::wire::message::EditOutcome;
 use serde_json::json;
+use support::rows::Rows;
 use support::{sale, start};
-
-#[derive(Clone)]
-struct Rows(BTreeMap<Key, Record>);
-
-impl Query<Cloud> for Rows {
-    type Error = std::convert::Infallible;
-
-    async fn get(&self, key: &Key) -> Result<Option<Record>, Self::Error> {
-        Ok(self.0.get(key).cloned())
-    }
-
-    async fn scan(
-        &self,
-        from: &Key,
-        until: &Key,
-        limit: usize,
-    ) -> Result<Page<Cloud>, Self::Error> {
-        if from >= until {
-            return Ok(Vec::new());
-        }
-        let range = self.0.range(from..until).take(limit);
-        Ok(range.map(|(key, record)| (*key, record.clone())).collect())
-    }
-}
 
 /// A catalog of the shop's and of one branch's; two tills, one with 40 entries, a conflict and
 /// bytes that are no event. What the first has moved is rolled up, what the second has is not.
@@ -79,7 +53,7 @@ async fn honest() -> Rows {
         let answer = node.admin("/v1/admin/catalog", edits).await;
         assert_eq!(answer.status, 200, "{}", answer.json());
     }
-    Rows(node.rows().into_iter().collect())
+    Rows::of(&node)
 }
 
 async fn laws(rows: &Rows) -> (Report, Vec<&'static str>) {
@@ -397,7 +371,7 @@ async fn a_database_of_many_pages_is_read_to_its_end() {
         let items = (0..500).map(|item| till.sell(&format!("{push}-{item}"))).collect();
         node.push(&till, items).await;
     }
-    let mut rows = Rows(node.rows().into_iter().collect());
+    let mut rows = Rows::of(&node);
     let (report, found) = laws(&rows).await;
     assert_eq!((report.posted, report.entries, found), (2_500, 2_500, vec![]));
     let last = rows.0.keys().rfind(|key| matches!(key, Key::Ledger(..))).copied();

@@ -5,6 +5,10 @@
 //! | [`binaries`] | where are the programs, and are they up to date? |
 //! | [`process`] | how is a node started, killed, and never left behind? |
 //! | [`cloud`], [`till`] | how is one node told what to do? |
+//! | [`shop`] | how does a shop come to be, with its operator, its cloud and its tills? |
+//! | [`proxy`] | how is a link broken, and what passed it? |
+//! | [`random`] | how is chance repeated? |
+//! | [`disk`] | what has a till on its disk? |
 //! | [`http`] | how is a local API asked? |
 //! | [`figures`] | what must both sides agree on? |
 //! | [`sales`] | what is sold? |
@@ -12,8 +16,12 @@
 
 pub mod binaries;
 pub mod cloud;
+pub mod disk;
 pub mod figures;
 pub mod http;
 pub mod process;
+pub mod proxy;
+pub mod random;
 pub mod sales;
+pub mod shop;
 pub mod till;

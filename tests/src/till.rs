@@ -49,6 +49,12 @@ impl Till {
         Self { program: program.to_owned(), home, log, running: None }
     }
 
+    /// Returns the directory in which everything of it lies.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Installs it, or gives an installed one another cloud or credential.
     ///
     /// # Errors

@@ -12,8 +12,6 @@
 mod audit;
 mod bench;
 mod demo;
-mod proxy;
-mod random;
 mod record;
 mod zoo;
 

@@ -230,3 +230,56 @@ fn by_test(keep: &Keep, test: &str) -> anyhow::Result<Option<Found>> {
     let failed = keep.cargo(&[&built[..], &["--", "--exact", name]].concat());
     Ok(failed.err().map(|said| Found { by: test.to_owned(), seed: None, said: said.to_string() }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A mistake that can no longer be made is found by nobody: whoever changes the code that one
+    /// describes hears of it here, and not only from the command that builds them all.
+    #[test]
+    fn every_wrong_protocol_can_still_be_made() {
+        let root = root();
+        let all = load(&root.join(FOLDER)).expect("descriptions that can be read");
+        assert!(all.len() >= 50, "{} wrong protocols", all.len());
+        for Wrong { name, test, edit, .. } in &all {
+            if let Err(problem) = keep::spoiled(&root, edit) {
+                panic!("{name}: {problem:#}");
+            }
+            let Some(test) = test else { continue };
+            let [_, target, path] = test.splitn(3, "::").collect::<Vec<_>>()[..] else {
+                panic!("{name}: {test} is no package::target::name");
+            };
+            let found = fs::read_dir(&root).expect("the tree").any(|entry| {
+                let folder = entry.expect("a crate").path().join("tests");
+                let text = fs::read_to_string(folder.join(target).with_extension("rs"));
+                text.is_ok_and(|text| text.contains(&format!("fn {path}(")))
+            });
+            assert!(found, "{name}: there is no {test}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_whose_text_is_not_there_once_cannot_be_made() {
+        let folder = tempfile::tempdir().expect("a directory");
+        fs::write(folder.path().join("a.rs"), "one two two three").expect("a file");
+        let edit = |from: &str, to: &str| Edit {
+            file: PathBuf::from("a.rs"),
+            from: from.to_owned(),
+            to: to.to_owned(),
+        };
+        for (edits, expected) in [
+            (vec![edit("one", "1")], Some("1 two two three")),
+            (vec![edit("one", "1"), edit("1 two", "")], Some(" two three")),
+            (vec![edit("two", "2")], None),
+            (vec![edit("four", "4")], None),
+            (vec![edit("one", "one")], None),
+            (vec![edit("one", "1"), edit("one", "2")], None),
+            (vec![], None),
+        ] {
+            let spoiled = keep::spoiled(folder.path(), &edits).ok();
+            let text = spoiled.and_then(|mut files| files.pop_first()).map(|(_, text)| text);
+            assert_eq!(text.as_deref(), expected, "{edits:?}");
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! A whole node in one task: its router, its committer, a store in memory, a clock to set.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
+pub mod rows;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -193,6 +195,17 @@ impl Node {
         let input = Input::Enrol { terminal, site, secret: token.digest(), expires_at };
         assert_eq!(self.submit.ask(input, 0).await, Ok(Output::Enrolled));
         Till::new(terminal, token.reveal())
+    }
+
+    /// Enrols a terminal at a place as an operator does; it has greeted.
+    pub async fn enrolled(&self, name: &str, shop: &str, branch: &str) -> Till {
+        let wish = json!({"terminalId": name, "shopId": shop, "branchId": branch});
+        let answer = self.admin("/v1/admin/terminals", wish).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json());
+        let token = answer.json()["token"].as_str().expect("a token").to_owned();
+        let till = Till::new(TerminalId::parse(name).expect("a name"), token);
+        self.greet(&till).await;
+        till
     }
 
     /// Returns every committed row.

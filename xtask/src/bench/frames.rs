@@ -8,9 +8,8 @@ use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, TerminalId};
 use counterfoil_protocol::wire::event::EventV1;
 use counterfoil_protocol::wire::message::{Hello, HelloLane, Point, Push, PushItem};
+use counterfoil_tests::random::Random;
 use serde_json::json;
-
-use crate::random::Random;
 
 /// How many canonical bytes a sale has.
 pub(crate) const SALE_BYTES: usize = 377;

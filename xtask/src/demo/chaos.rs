@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use counterfoil_tests::proxy::Mode;
+use counterfoil_tests::random::Random;
 use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use super::show::Progress;
-use crate::proxy::Mode;
-use crate::random::Random;
 
 /// The least that happens, however short the run.
 const LEAST: u64 = 24;

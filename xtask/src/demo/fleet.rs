@@ -11,12 +11,12 @@ use counterfoil_terminal::import::Document;
 use counterfoil_tests::binaries::Binaries;
 use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::figures::Figures;
+use counterfoil_tests::proxy::{Mode, Proxy};
 use counterfoil_tests::till::{Door, Place, Refused, Till};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use super::show::Progress;
-use crate::proxy::{Mode, Proxy};
 
 /// How long a death waits for its till to be busy.
 const BUSY: Duration = Duration::from_millis(400);

@@ -1,5 +1,6 @@
 //! The copy of the tree in which mistakes are made.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -61,13 +62,8 @@ impl Keep {
 
     /// Makes a mistake in the copy.
     pub(super) fn spoil(&self, edits: &[Edit]) -> anyhow::Result<()> {
-        for Edit { file, from, to } in edits {
-            let path = self.tree.join(file);
-            let text = fs::read_to_string(&path).with_context(|| file.display().to_string())?;
-            let places = text.matches(from.as_str()).count();
-            let start = from.trim().lines().next().unwrap_or_default();
-            ensure!(places == 1, "{}: {places} places for {start:?}", file.display());
-            fs::write(&path, text.replacen(from, to, 1))?;
+        for (path, text) in spoiled(&self.tree, edits)? {
+            fs::write(&path, text).with_context(|| path.display().to_string())?;
         }
         Ok(())
     }
@@ -97,6 +93,28 @@ impl Keep {
     pub(super) fn binary(&self, name: &str) -> PathBuf {
         self.built.join("debug").join(name)
     }
+}
+
+/// Returns what the files of a tree become by a mistake.
+///
+/// # Errors
+/// If a text that it changes is not there, or more than once, or stays as it is.
+pub(super) fn spoiled(tree: &Path, edits: &[Edit]) -> anyhow::Result<BTreeMap<PathBuf, String>> {
+    let mut spoiled = BTreeMap::new();
+    for Edit { file, from, to } in edits {
+        let path = tree.join(file);
+        let text = match spoiled.remove(&path) {
+            Some(text) => text,
+            None => fs::read_to_string(&path).with_context(|| file.display().to_string())?,
+        };
+        let places = text.matches(from.as_str()).count();
+        let start = from.trim().lines().next().unwrap_or_default();
+        ensure!(places == 1, "{}: {places} places for {start:?}", file.display());
+        ensure!(from != to, "{}: {start:?} stays as it is", file.display());
+        spoiled.insert(path, text.replacen(from, to, 1));
+    }
+    ensure!(!spoiled.is_empty(), "a mistake changes something");
+    Ok(spoiled)
 }
 
 /// Runs a command, and returns what it printed; none if it had to be killed.

@@ -2,14 +2,17 @@
 
 /// The stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(crate) const fn new(seed: u64) -> Self {
+    /// Starts the stream of a seed.
+    #[must_use]
+    pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(crate) const fn next(&mut self) -> u64 {
+    /// Draws 64 bits.
+    pub const fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,13 +21,19 @@ impl Random {
     }
 
     /// Draws a number from `least` to `most`, both included.
-    pub(crate) const fn between(&mut self, least: u64, most: u64) -> u64 {
+    ///
+    /// # Panics
+    /// If there is none.
+    pub const fn between(&mut self, least: u64, most: u64) -> u64 {
         assert!(least <= most, "a range has at least one number");
         least + self.next() % (most - least + 1)
     }
 
     /// Draws an index below `len`.
-    pub(crate) fn index(&mut self, len: usize) -> usize {
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn index(&mut self, len: usize) -> usize {
         assert!(len > 0, "something can be drawn");
         usize::try_from(self.next() % len as u64).unwrap_or(0)
     }
