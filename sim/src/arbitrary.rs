@@ -18,6 +18,7 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
             let (seed, tills, branches, sale_every_ms, park_unknown) = size;
             let (catalog_edit_every_ms, verify_every_ms) = edits;
             Plan {
+                version: crate::plan::VERSION,
                 seed,
                 tills,
                 branches,

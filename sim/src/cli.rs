@@ -9,6 +9,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use counterfoil_sim::plan::{Plan, Shape};
+use counterfoil_sim::profile::Profile;
 use counterfoil_sim::runner::{self, Job, Level, Summary};
 use counterfoil_sim::sales::Sales;
 use counterfoil_sim::{report, shrink, story};
@@ -38,12 +39,15 @@ enum Command {
     Run(Run),
     /// Runs one seed, or a plan from a file, and prints what happened, line by line.
     Replay(Replay),
-    /// Prints the plan of a seed as JSON.
+    /// Prints the plan of a seed, to be changed and replayed.
     Plan {
         /// Which seed.
         seed: u64,
         #[command(flatten)]
         size: Size,
+        /// Print TOML in place of JSON.
+        #[arg(long)]
+        toml: bool,
     },
 }
 
@@ -85,6 +89,10 @@ struct Size {
     /// For how long faults happen, in simulated seconds.
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
+    /// What kind of days: drawn (every mixture), calm, rush-hour, bad-wifi, power-cuts,
+    /// restore-from-backup, clones, long-offline or chaos.
+    #[arg(long, default_value = "drawn", value_name = "NAME", hide_default_value = true)]
+    profile: Profile,
 }
 
 #[derive(Args)]
@@ -129,7 +137,9 @@ pub(crate) fn main() -> ExitCode {
         None => run(&Run::default()),
         Some(Command::Run(args)) => run(&args),
         Some(Command::Replay(args)) => replay(&args),
-        Some(Command::Plan { seed, size }) => print_plan(&Plan::draw(seed, size.shape())),
+        Some(Command::Plan { seed, size, toml }) => {
+            print_plan(&size.profile.draw(seed, size.shape()), toml)
+        }
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -163,6 +173,7 @@ fn run(args: &Run) -> anyhow::Result<bool> {
             from: args.from,
             seeds: args.seeds.unwrap_or(usual),
             shape: args.size.shape(),
+            profile: args.size.profile,
             sales: sales.clone(),
             jobs,
             fail_fast: args.fail_fast,
@@ -276,9 +287,16 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
     let sales = args.sales.as_deref().map(|file| load(file, args.size)).transpose()?;
     let plan = match args.what.parse::<u64>() {
         Ok(seed) => {
-            let shape = args.size.shape();
-            let sales = sales.clone();
-            let job = Job { level, from: seed, seeds: 1, shape, sales, jobs: 1, fail_fast: false };
+            let job = Job {
+                level,
+                from: seed,
+                seeds: 1,
+                shape: args.size.shape(),
+                profile: args.size.profile,
+                sales: sales.clone(),
+                jobs: 1,
+                fail_fast: false,
+            };
             runner::plan(&job, seed)
         }
         Err(_) => read_plan(Path::new(&args.what))?,
@@ -315,11 +333,20 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
 fn read_plan(file: &Path) -> anyhow::Result<Plan> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{} is neither a seed nor a readable file", file.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("{} holds no plan", file.display()))
+    let plan = if file.extension().is_some_and(|end| end == "toml") {
+        toml::from_str(&text).map_err(anyhow::Error::from)
+    } else {
+        serde_json::from_str(&text).map_err(anyhow::Error::from)
+    };
+    plan.with_context(|| format!("{} holds no plan", file.display()))
 }
 
-fn print_plan(plan: &Plan) -> anyhow::Result<bool> {
-    println!("{}", serde_json::to_string_pretty(plan)?);
+fn print_plan(plan: &Plan, as_toml: bool) -> anyhow::Result<bool> {
+    if as_toml {
+        print!("{}", toml::to_string_pretty(plan)?);
+    } else {
+        println!("{}", serde_json::to_string_pretty(plan)?);
+    }
     Ok(true)
 }
 
@@ -340,6 +367,9 @@ impl Run {
             if value > 0_u64 {
                 let _ = write!(text, " --{name} {value}");
             }
+        }
+        if self.size.profile != Profile::default() {
+            let _ = write!(text, " --profile {}", self.size.profile.as_str());
         }
         if let Some(file) = &self.sales {
             let _ = write!(text, " --sales {}", file.display());

@@ -14,6 +14,7 @@ pub mod model;
 pub mod network;
 pub mod observed;
 pub mod plan;
+pub mod profile;
 pub mod report;
 pub mod rng;
 pub mod runner;

@@ -4,10 +4,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::rng::Stream;
 
+/// The version of a plan's form in a file. Fields may be added with a default; whatever changes the
+/// meaning of those that are there makes a new version.
+pub const VERSION: u32 = 1;
+
+const fn version() -> u32 {
+    VERSION
+}
+
+fn known_version<'de, D: serde::Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(from)?;
+    if version == VERSION {
+        return Ok(version);
+    }
+    let text = format!("the plan has version {version}, this program reads {VERSION}");
+    Err(serde::de::Error::custom(text))
+}
+
 /// A run as data. The same plan gives the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// The version of this form: [`VERSION`], or nothing.
+    #[serde(default = "version", deserialize_with = "known_version")]
+    pub version: u32,
     /// Names the streams of draws.
     pub seed: u64,
     /// How many tills.
@@ -262,6 +282,7 @@ impl Plan {
         let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
         Self {
+            version: VERSION,
             seed,
             tills,
             branches,
@@ -325,7 +346,8 @@ fn draw_drift(seed: u64, edited: bool, chaos_ms: u64, tills: u32, faults: &mut V
 
 const CLASSES: u64 = 10;
 
-fn draw_class(
+/// Draws a fault of a class: the profiles dwell on some of them.
+pub(crate) fn draw_class(
     class: u64,
     rng: &mut Stream,
     faults: &mut Vec<Timed>,

@@ -10,6 +10,7 @@ use crate::law::{Law, Tally, Violation};
 use crate::model;
 use crate::network;
 use crate::plan::{Plan, Shape};
+use crate::profile::Profile;
 use crate::sales::Sales;
 use crate::story::Story;
 
@@ -115,6 +116,8 @@ pub struct Job {
     pub seeds: u64,
     /// How large the plans are.
     pub shape: Shape,
+    /// What kind of days they are.
+    pub profile: Profile,
     /// Real sales in place of drawn ones.
     pub sales: Option<Arc<Sales>>,
     /// On how many threads.
@@ -127,7 +130,7 @@ pub struct Job {
 /// Returns the plan of a seed of a job.
 #[must_use]
 pub fn plan(job: &Job, seed: u64) -> Plan {
-    let mut plan = Plan::draw(seed, job.shape);
+    let mut plan = job.profile.draw(seed, job.shape);
     if let Some(sales) = &job.sales {
         sales.fit(&mut plan);
     }

@@ -3,12 +3,13 @@
 use counterfoil_sim::coverage::Injected;
 use counterfoil_sim::law::Law;
 use counterfoil_sim::network::{self, Sabotage};
-use counterfoil_sim::plan::{Fault, LinkPlan, Plan, Timed, Way};
+use counterfoil_sim::plan::{Fault, LinkPlan, Plan, Timed, VERSION, Way};
 use counterfoil_sim::story::{Lane, What};
 
 /// Two tills that sell for ten seconds, and these faults.
 fn plan(faults: &[(u64, Fault)]) -> Plan {
     Plan {
+        version: VERSION,
         seed: 5,
         tills: 2,
         branches: 1,

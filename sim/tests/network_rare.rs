@@ -2,11 +2,12 @@
 
 use counterfoil_sim::coverage::{Coverage, Transition};
 use counterfoil_sim::network;
-use counterfoil_sim::plan::{DriftKind, Fault, LinkPlan, Plan, Timed};
+use counterfoil_sim::plan::{DriftKind, Fault, LinkPlan, Plan, Timed, VERSION};
 
 /// Tills of one branch, for twenty seconds, on slow links.
 fn plan(seed: u64, tills: u32) -> Plan {
     Plan {
+        version: VERSION,
         seed,
         tills,
         branches: 1,

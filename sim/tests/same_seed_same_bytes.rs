@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 use counterfoil_sim::plan::{Plan, Shape};
+use counterfoil_sim::profile::Profile;
 use counterfoil_sim::report;
 use counterfoil_sim::runner::{self, Job, Level, run_plan};
 
@@ -26,6 +27,7 @@ fn the_number_of_threads_does_not_show() {
         from: 40,
         seeds: 24,
         shape: SHAPE,
+        profile: Profile::Drawn,
         sales: None,
         jobs,
         fail_fast: false,
