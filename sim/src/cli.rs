@@ -1,6 +1,7 @@
 //! The command line of the simulator.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks")]
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_sim::law::Violation;
 use counterfoil_sim::plan::{Plan, Shape};
 use counterfoil_sim::profile::Profile;
 use counterfoil_sim::runner::{self, Job, Level, Summary};
 use counterfoil_sim::sales::Sales;
-use counterfoil_sim::{report, shrink, story};
+use counterfoil_sim::{regressions, report, shrink, story};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Seeds of the main job at the model level.
@@ -79,6 +81,9 @@ struct Run {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
+    /// Write the result as JUnit XML too, for CI systems.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
 }
 
 #[derive(Args, Default, Clone, Copy)]
@@ -162,7 +167,12 @@ fn run(args: &Run) -> anyhow::Result<bool> {
         .jobs
         .unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let mut summaries = Vec::new();
+    let mut kept_hold = true;
     for level in levels {
+        for (name, violation) in regressions::run(*level) {
+            eprintln!("the kept plan {name} breaks a law: {violation}");
+            kept_hold = false;
+        }
         let usual = match (level, &sales) {
             (_, Some(_)) => 10,
             (Level::Model, None) => MODEL_SEEDS,
@@ -191,7 +201,10 @@ fn run(args: &Run) -> anyhow::Result<bool> {
     } else {
         print_report(&summaries, args);
     }
-    Ok(summaries.iter().all(|summary| summary.failures.is_empty()))
+    if let Some(file) = &args.junit {
+        write(file, &report::junit(&summaries))?;
+    }
+    Ok(kept_hold && summaries.iter().all(|summary| summary.failures.is_empty()))
 }
 
 fn with_progress(job: &Job, quiet: bool) -> Summary {
@@ -240,16 +253,28 @@ fn digests(summaries: &[Summary]) -> String {
     all.join(" ")
 }
 
-/// Makes the first failure small, keeps its plan in a file, and says how to see it again.
+/// Makes the first failure of each law small, keeps its plan in a file, draws it, and says how to see
+/// it again.
 fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<()> {
     for (seed, violation) in summary.failures.iter().take(5) {
         eprintln!("{} level, seed {seed}: {violation}", job.level.as_str());
     }
-    let Some((seed, violation)) = summary.failures.first().filter(|_| !args.no_shrink) else {
+    if args.no_shrink {
         return Ok(());
-    };
+    }
+    // The first of each law: the others most likely say the same.
+    let mut laws = BTreeSet::new();
+    for (seed, violation) in &summary.failures {
+        if laws.insert(violation.law) {
+            keep_small(job, *seed, violation, args)?;
+        }
+    }
+    Ok(())
+}
+
+fn keep_small(job: &Job, seed: u64, violation: &Violation, args: &Run) -> anyhow::Result<()> {
     eprintln!("making seed {seed} small ...");
-    let plan = runner::plan(job, *seed);
+    let plan = runner::plan(job, seed);
     let (small, runs) = shrink::shrink(job.level, &plan, violation.law, job.sales.as_ref());
     let folder = Path::new("sim-failures");
     std::fs::create_dir_all(folder).context("cannot make the folder sim-failures")?;

@@ -15,6 +15,7 @@ pub mod network;
 pub mod observed;
 pub mod plan;
 pub mod profile;
+pub mod regressions;
 pub mod report;
 pub mod rng;
 pub mod runner;

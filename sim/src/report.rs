@@ -62,6 +62,49 @@ pub fn json(summaries: &[Summary]) -> Value {
     })
 }
 
+/// Returns the report for CI systems: JUnit XML, a suite for each level, a case for each law. A law
+/// that was never put to the test is a skipped case.
+#[must_use]
+pub fn junit(summaries: &[Summary]) -> String {
+    let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n");
+    for summary in summaries {
+        let level = summary.level.as_str();
+        let broken = Law::ALL.iter().filter(|law| summary.violations(**law) > 0).count();
+        let (tests, seconds) = (Law::ALL.len(), seconds(summary.wall_ms));
+        let _ = writeln!(
+            out,
+            "  <testsuite name=\"{level} level, {} seeds\" tests=\"{tests}\" \
+             failures=\"{broken}\" time=\"{seconds}\">",
+            summary.seeds
+        );
+        for law in Law::ALL {
+            let _ = write!(out, "    <testcase classname=\"{level}\" name=\"{law}\">");
+            for (seed, violation) in summary.failures.iter().filter(|(_, v)| v.law == *law) {
+                let what = escaped(&violation.what);
+                let _ = write!(out, "<failure message=\"seed {seed}\">{what}</failure>");
+            }
+            if summary.tally.checked(*law) == 0 {
+                out.push_str("<skipped/>");
+            }
+            out.push_str("</testcase>\n");
+        }
+        out.push_str("  </testsuite>\n");
+    }
+    out.push_str("</testsuites>\n");
+    out
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1_000, ms % 1_000)
+}
+
+/// XML has no way to write most control characters.
+fn escaped(text: &str) -> String {
+    let plain = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c });
+    let plain: String = plain.collect();
+    plain.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
 /// Returns the report for people.
 #[must_use]
 pub fn text(summaries: &[Summary]) -> String {
@@ -227,4 +270,37 @@ pub fn rare(summaries: &[Summary]) -> Vec<String> {
 
 fn why_rare(level: Level, kind: Transition) -> Option<&'static str> {
     level.rare().iter().find(|(rare, _)| *rare == kind).map(|(_, why)| *why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::law::Violation;
+    use crate::plan::Shape;
+    use crate::profile::Profile;
+    use crate::runner::{Job, run};
+
+    #[test]
+    fn a_broken_law_is_a_failed_case_and_one_never_tried_a_skipped_one() {
+        let job = Job {
+            level: Level::Model,
+            from: 0,
+            seeds: 1,
+            shape: Shape { tills: 1, chaos_ms: 2_000 },
+            profile: Profile::Calm,
+            sales: None,
+            jobs: 1,
+            fail_fast: false,
+        };
+        let mut summary = run(&job, |_, _| {});
+        let what = "expected <1> & found \"0\"\u{1b}".to_owned();
+        summary.failures.push((7, Violation { law: Law::ZeroLoss, at_ms: 3, what }));
+        let junit = junit(&[summary]);
+        let case = "<testcase classname=\"model\" name=\"ZeroLoss\"><failure message=\"seed 7\">\
+                    expected &lt;1&gt; &amp; found &quot;0&quot; </failure></testcase>";
+        assert!(junit.contains(case), "{junit}");
+        assert!(junit.contains("failures=\"1\""), "{junit}");
+        assert!(junit.contains("name=\"NoDuplicate\"></testcase>"), "{junit}");
+        assert!(junit.contains("name=\"PlanIsSafe\"><skipped/></testcase>"), "{junit}");
+    }
 }

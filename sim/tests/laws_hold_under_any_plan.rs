@@ -1,32 +1,36 @@
 //! Every law holds under every plan: those that are kept, and those that proptest draws.
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use counterfoil_sim::arbitrary::plans;
 use counterfoil_sim::plan::{Plan, Shape};
+use counterfoil_sim::regressions;
 use counterfoil_sim::runner::{Level, run_plan};
 use proptest::prelude::*;
 
 #[test]
 fn kept_plans_hold() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
-    let mut ran = 0;
-    for file in fs::read_dir(&folder).expect("the folder is there") {
-        let path = file.expect("a readable folder").path();
-        if path.extension().is_none_or(|extension| extension != "json") {
-            continue;
-        }
-        let text = fs::read_to_string(&path).expect("a readable file");
-        let plan: Plan = serde_json::from_str(&text).expect("a plan");
-        let level =
-            if path.to_string_lossy().contains("network") { Level::Network } else { Level::Model };
-        let violation = run_plan(level, &plan, None, false).violation;
-        assert_eq!(violation, None, "{}", path.display());
-        ran += 1;
+    for level in [Level::Model, Level::Network] {
+        let broken = regressions::run(level);
+        assert!(broken.is_empty(), "{broken:?}");
     }
-    assert!(ran > 0, "there is at least one plan in {}", folder.display());
+}
+
+#[test]
+fn every_kept_plan_is_run() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("regressions");
+    let files = fs::read_dir(&folder).expect("the folder is there");
+    let paths = files.map(|file| file.expect("a readable folder").path());
+    let plans = paths.filter(|path| path.extension().is_some_and(|end| end == "json"));
+    let names: BTreeSet<String> = plans
+        .map(|path| path.file_stem().expect("a file").to_string_lossy().into_owned())
+        .collect();
+    let levels = [Level::Model, Level::Network];
+    let kept = levels.into_iter().flat_map(regressions::kept).map(|kept| kept.name.to_owned());
+    assert_eq!(names, kept.collect(), "list it in sim/src/regressions.rs");
 }
 
 #[test]
