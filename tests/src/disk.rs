@@ -1,11 +1,16 @@
 //! What a till that does not run has on its disk, read past its program.
+//!
+//! A copy is read: so what a kill has left is for the till itself to recover, and no lock of ours,
+//! which a process that is just being started would hold for a moment too, keeps the till from it.
 
+use std::fs;
 use std::path::Path;
 
 use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::terminal::row::{CatalogItem, CatalogState};
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb};
+use tempfile::TempDir;
 
 /// How many rows are read at once.
 const ROWS: usize = 4_096;
@@ -13,10 +18,10 @@ const ROWS: usize = 4_096;
 /// Returns how the catalog of the till in `home` stands.
 ///
 /// # Errors
-/// If the till runs, or its database cannot be read.
+/// If its database cannot be read, as may be while the till runs.
 pub fn catalog(home: &Path) -> anyhow::Result<CatalogState> {
-    let store = database(home)?;
-    Ok(match store.reader().get_now(&Key::Catalog)? {
+    let copied = copied(home)?;
+    Ok(match copied.store.reader().get_now(&Key::Catalog)? {
         Some(Record::Catalog(state)) => state,
         Some(_) | None => CatalogState::default(),
     })
@@ -27,8 +32,8 @@ pub fn catalog(home: &Path) -> anyhow::Result<CatalogState> {
 /// # Errors
 /// As [`catalog`].
 pub fn entities(home: &Path, mut each: impl FnMut(EntityId, CatalogItem)) -> anyhow::Result<()> {
-    let store = database(home)?;
-    let reader = store.reader();
+    let copied = copied(home)?;
+    let reader = copied.store.reader();
     let mut from = Key::Item(EntityId::FIRST);
     loop {
         let page = reader.scan_now(&from, &Key::Item(EntityId::LAST), ROWS)?;
@@ -48,6 +53,15 @@ pub fn entities(home: &Path, mut each: impl FnMut(EntityId, CatalogItem)) -> any
     }
 }
 
-fn database(home: &Path) -> anyhow::Result<KeyValue<Terminal, Redb>> {
-    Ok(KeyValue::new(Redb::open(&home.join("till.redb"))?))
+/// A copy of a till's database. It ends when it is dropped.
+struct Copied {
+    store: KeyValue<Terminal, Redb>,
+    _directory: TempDir,
+}
+
+fn copied(home: &Path) -> anyhow::Result<Copied> {
+    let directory = tempfile::tempdir_in(home)?;
+    let file = directory.path().join("copy.redb");
+    fs::copy(home.join("till.redb"), &file)?;
+    Ok(Copied { store: KeyValue::new(Redb::open(&file)?), _directory: directory })
 }
