@@ -21,7 +21,7 @@ use crate::law::{Law, Violation};
 /// An event of a branch's inbox, as the checkers saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
-    event: InboxEvent,
+    id: EventId,
     chain: Hash,
     from: Option<TerminalId>,
 }
@@ -133,7 +133,7 @@ impl Checker {
         let (Some(stored), Some(event)) = (stored, event) else {
             unreachable!("what is no event was a violation")
         };
-        inbox.push(Told { event, chain: stored.chain, from: stored.from });
+        inbox.push(Told { id: event.id, chain: stored.chain, from: stored.from });
         let ever = self.inbox.ever.entry(event.id);
         let (of, first, _) = &**ever.or_insert_with(|| Box::new((site, event, stored.from)));
         let same = *of == site
@@ -226,10 +226,11 @@ impl Checker {
         number: u64,
         movement: &Movement,
     ) -> Result<(), Violation> {
-        let Device { identity, applied, .. } = &mut self.devices[device];
+        let Device { identity, applied, moved, .. } = &mut self.devices[device];
         let site = Site { shop: identity.shop, branch: identity.branch };
         let terminal = identity.terminal;
-        let once = applied.insert(movement.event, (movement.product, movement.delta.0)).is_none();
+        let once = applied.insert(movement.event);
+        *moved.entry(movement.product).or_default() += movement.delta.0;
         let next = number == applied.len() as u64;
         self.tally.check(Law::InboxOnce, at_ms, once && next, || {
             format!("{terminal} applies {:?} (movement {number}) twice", movement.event)
@@ -354,7 +355,7 @@ fn missing<'a>(
     rows: &TillRows,
 ) -> Option<EventId> {
     let applied = |told: &&Told| {
-        told.from == Some(terminal) || rows.contains_key(&terminal::Key::Applied(told.event.id))
+        told.from == Some(terminal) || rows.contains_key(&terminal::Key::Applied(told.id))
     };
-    told.find(|told| !applied(told)).map(|told| told.event.id)
+    told.find(|told| !applied(told)).map(|told| told.id)
 }

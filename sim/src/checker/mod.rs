@@ -36,6 +36,7 @@ use self::catalog::History;
 use self::fact::{Committed, Fact, Names, Table, moves};
 use self::inbox::Inbox;
 use self::sessions::{Name, Posted};
+use self::whole::States;
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -84,8 +85,10 @@ struct Device {
     edits: Vec<Waiting>,
     /// What ever did.
     ever_edited: BTreeSet<EntityId>,
-    /// The inventory events that it has applied, and what they moved.
-    applied: Table<EventId, (ProductId, i64)>,
+    /// The inventory events that it has applied.
+    applied: Names<EventId>,
+    /// What those moved.
+    moved: Table<ProductId, i64>,
     /// Rows of its catalog that its disk has changed, until it writes them again.
     drifted: BTreeSet<EntityId>,
     /// Those that drifted at any time.
@@ -113,7 +116,8 @@ impl Checker {
             exact: false,
             edits: Vec::new(),
             ever_edited: BTreeSet::new(),
-            applied: Table::default(),
+            applied: Names::default(),
+            moved: Table::default(),
             drifted: BTreeSet::new(),
             ever_drifted: BTreeSet::new(),
             codes: Table::default(),
@@ -332,6 +336,13 @@ impl Checker {
         else {
             return Ok(());
         };
+        let mut places = written.iter().filter_map(|(key, _)| match key {
+            terminal::Key::Entry(epoch, seq) => Some((*epoch, *seq)),
+            _ => None,
+        });
+        let first = places.next();
+        let among = first.zip(places.last());
+        let among = among.map(|(first, last)| States::between(rows, meta, first, last));
         for (key, record) in written {
             self.attempts(at_ms, device, rows, (key, record.as_deref()))?;
             let terminal::Key::Entry(epoch, seq) = *key else { continue };
@@ -340,7 +351,12 @@ impl Checker {
                 record.as_deref(),
                 Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
             );
-            let states = if moved { 1 } else { states_at(rows, meta, place) };
+            let states = match &among {
+                _ if moved => 1,
+                Some(among) => among.at(place),
+                None => states_at(rows, meta, place),
+            };
+
             self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
                 format!("entry {epoch} {seq} is in {states} states")
             })?;

@@ -57,7 +57,7 @@ impl Checker {
         if found < owed.iter().filter(|fact| self.committed.contains_key(fact)).count() {
             return self.forgotten(at_ms, device, rows);
         }
-        for (product, delta) in self.devices[device].applied.values() {
+        for (product, delta) in &self.devices[device].moved {
             *stock.entry(*product).or_default() += delta;
         }
         for (product, sum) in stock {
@@ -212,7 +212,7 @@ const FIRST_LOCAL: terminal::Key =
     terminal::Key::Local(PosId(Label::FIRST), LocalEventId(Label::FIRST));
 
 /// A till's journals as they stand, each place looked up often.
-struct States<'a> {
+pub(super) struct States<'a> {
     meta: &'a Meta,
     entries: Vec<((Epoch, u64), &'a Entry)>,
     waiting: Vec<(Epoch, u64)>,
@@ -220,23 +220,41 @@ struct States<'a> {
 }
 
 impl<'a> States<'a> {
+    /// Reads all of them.
     fn of(rows: &'a TillRows, meta: &'a Meta) -> Self {
-        let (mut entries, mut waiting, mut attention) = (Vec::new(), Vec::new(), Vec::new());
-        for (key, record) in rows.range(..FIRST_LOCAL) {
-            match (key, &**record) {
-                (terminal::Key::Entry(epoch, seq), terminal::Record::Entry(entry)) => {
-                    entries.push(((*epoch, *seq), entry));
-                }
-                (terminal::Key::Queue(epoch, seq), _) => waiting.push((*epoch, *seq)),
-                (terminal::Key::Attention(epoch, seq), _) => attention.push((*epoch, *seq)),
-                _ => {}
-            }
+        let last = Epoch { number: u32::MAX, nonce: u64::MAX };
+        Self::between(rows, meta, (Epoch::default(), 0), (last, u64::MAX))
+    }
+
+    /// Reads those from one place to another.
+    pub(super) fn between(
+        rows: &'a TillRows,
+        meta: &'a Meta,
+        (epoch, first): (Epoch, u64),
+        (until, last): (Epoch, u64),
+    ) -> Self {
+        use terminal::Key::{Attention, Entry, Queue};
+        let entries = rows.range(Entry(epoch, first)..=Entry(until, last));
+        let entries = entries.filter_map(|(key, record)| match (key, &**record) {
+            (Entry(epoch, seq), terminal::Record::Entry(entry)) => Some(((*epoch, *seq), entry)),
+            _ => None,
+        });
+        let place = |key: &terminal::Key| match key {
+            Queue(epoch, seq) | Attention(epoch, seq) => Some((*epoch, *seq)),
+            _ => None,
+        };
+        let waiting = rows.range(Queue(epoch, first)..=Queue(until, last));
+        let attention = rows.range(Attention(epoch, first)..=Attention(until, last));
+        Self {
+            meta,
+            entries: entries.collect(),
+            waiting: waiting.filter_map(|(key, _)| place(key)).collect(),
+            attention: attention.filter_map(|(key, _)| place(key)).collect(),
         }
-        Self { meta, entries, waiting, attention }
     }
 
     /// Returns in how many of the three durable states the entry at a place is.
-    fn at(&self, place: terminal::Place) -> usize {
+    pub(super) fn at(&self, place: terminal::Place) -> usize {
         let named = (place.epoch, place.seq);
         let Ok(entry) = self.entries.binary_search_by(|(held, _)| held.cmp(&named)) else {
             return 0;

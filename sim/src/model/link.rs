@@ -5,7 +5,7 @@ use std::rc::Rc;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 
-use super::{Happening, Kind, Reply, Request, World};
+use super::{Answer, Happening, Kind, Reply, Request, World};
 use crate::coverage::Injected;
 use crate::plan::LinkPlan;
 
@@ -18,7 +18,8 @@ impl World {
             if let Some(fault) = reply {
                 let us = self.way(till);
                 let reply = Reply::Fault(fault);
-                self.after(us, Happening::Answer { till, life, request: number, reply });
+                let answer = Answer { till, life, request: number, reply };
+                self.after(us, Happening::Answer(Box::new(answer)));
             }
             return;
         }
@@ -28,9 +29,9 @@ impl World {
         if self.tills[till].link.happens(link.duplicate_ppm) {
             self.coverage.injected(Injected::Duplicate);
             let later = us + self.tills[till].link.below(3_000_000);
-            self.after(later, Happening::Request(request.clone()));
+            self.after(later, Happening::Request(Box::new(request.clone())));
         }
-        self.after(us, Happening::Request(request));
+        self.after(us, Happening::Request(Box::new(request)));
     }
 
     /// Decides whether a request arrives. `Some(None)` is silence, `Some(Some(_))` an answer that
@@ -78,9 +79,8 @@ impl World {
             return;
         }
         let us = self.way(till);
-        let happening =
-            Happening::Answer { till, life: request.life, request: request.number, reply };
-        self.after(us, happening);
+        let answer = Answer { till, life: request.life, request: request.number, reply };
+        self.after(us, Happening::Answer(Box::new(answer)));
     }
 
     /// Draws how long a message is on its way, in microseconds.

@@ -1,7 +1,7 @@
 //! What happens, as numbers for the digest of a run and as words for who replays it.
 
 use super::alarm::Part;
-use super::{Happening, Reply, Request, World};
+use super::{Answer, Happening, Reply, Request, World};
 
 /// Returns which kind of thing happens, to whom, and a detail.
 pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
@@ -9,7 +9,7 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Sell(till) => (1, *till, 0),
         Happening::Wake(till, life, part) => (2, *till, u64::from(*life) * 4 + *part as u64),
         Happening::Request(request) => (3, request.till, request.number),
-        Happening::Answer { till, request, .. } => (4, *till, *request),
+        Happening::Answer(answer) => (4, answer.till, answer.request),
         Happening::CloudCommit(life) => (5, 0, u64::from(*life)),
         Happening::RestartTill(till) => (6, *till, 0),
         Happening::RestartCloud => (7, 0, 0),
@@ -36,22 +36,10 @@ impl World {
     pub(super) fn told(&self, what: &Happening) -> String {
         match what {
             Happening::Request(request) => {
-                let Request { till, number, kind, bytes, .. } = request;
+                let Request { till, number, kind, bytes, .. } = &**request;
                 format!("cloud <- till {till}: {kind:?} {number}, {} bytes", bytes.len())
             }
-            Happening::Answer { till, request, reply, .. } => match reply {
-                Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
-                Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
-                Reply::Session(_) => format!("till {till} hears: a word on a session"),
-                Reply::Pending(_) => format!("till {till} hears: inventory events"),
-                Reply::Acked(_) => format!("till {till} hears: acknowledged"),
-                Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
-                Reply::Entities(_) => format!("till {till} hears: rows that differ"),
-                Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
-                Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
-                    format!("till {till} <- answer to {request}, {} bytes", bytes.len())
-                }
-            },
+            Happening::Answer(answer) => told_answer(answer),
             Happening::Fault(index) => format!("fault: {:?}", self.plan.faults[*index].fault),
             Happening::Sell(till) => format!("till {till}: a customer"),
             Happening::Wake(till, _, Part::Session) => format!("till {till} wakes"),
@@ -81,6 +69,22 @@ impl World {
             Happening::Drawer(till) => format!("till {till}: a cashier looks into a drawer"),
             Happening::Verify(till) => format!("till {till}: its catalog is verified"),
             Happening::ApplyPlan(till, _) => format!("till {till}: a plan is applied"),
+        }
+    }
+}
+
+fn told_answer(Answer { till, request, reply, .. }: &Answer) -> String {
+    match reply {
+        Reply::Delta(_) => format!("till {till} hears: a delta of the catalog"),
+        Reply::Run(_) => format!("till {till} hears: a run of the catalog"),
+        Reply::Session(_) => format!("till {till} hears: a word on a session"),
+        Reply::Pending(_) => format!("till {till} hears: inventory events"),
+        Reply::Acked(_) => format!("till {till} hears: acknowledged"),
+        Reply::Reconcile(_) => format!("till {till} hears: which rows differ"),
+        Reply::Entities(_) => format!("till {till} hears: rows that differ"),
+        Reply::Fault(fault) => format!("till {till} <- {fault:?} to {request}"),
+        Reply::Welcome(bytes) | Reply::Pushed(_, bytes) => {
+            format!("till {till} <- answer to {request}, {} bytes", bytes.len())
         }
     }
 }
