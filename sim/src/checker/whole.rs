@@ -166,11 +166,12 @@ impl Checker {
                     _ => false,
                 };
                 // A name that was used twice (B.2): the second content is kept beside the first.
-                let kept = match rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref) {
+                let conflict = || rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref);
+                let kept = || match conflict() {
                     Some(cloud::Record::Conflict(kept)) => *kept.payload == *committed.bytes,
                     _ => false,
                 };
-                self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
+                self.tally.check(Law::ZeroLoss, at_ms, held || kept(), || {
                     format!("{key} was committed on device {number} and is not in the cloud")
                 })?;
             }
