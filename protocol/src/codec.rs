@@ -136,15 +136,34 @@ impl bincode::enc::write::Writer for &mut Comparison<'_> {
 pub(crate) mod shared_bytes {
     use alloc::sync::Arc;
     use alloc::vec::Vec;
+    use core::fmt;
 
-    use serde::{Deserializer, Serializer};
+    use serde::{Deserializer, Serializer, de};
 
     pub(crate) fn serialize<S: Serializer>(bytes: &Arc<[u8]>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_bytes(bytes)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Arc<[u8]>, D::Error> {
-        serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from)
+        if from.is_human_readable() {
+            return serde_bytes::deserialize::<Vec<u8>, D>(from).map(Arc::from);
+        }
+        from.deserialize_bytes(Shared)
+    }
+
+    /// Copies what is read once, to where it will be shared.
+    struct Shared;
+
+    impl de::Visitor<'_> for Shared {
+        type Value = Arc<[u8]>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Arc<[u8]>, E> {
+            Ok(Arc::from(bytes))
+        }
     }
 }
 

@@ -14,8 +14,12 @@ use crate::label::LABEL_BYTES_MAX;
 /// The most bytes, tag included, that are hashed in one piece.
 const SHORT_BYTES: usize = 512;
 
+/// The same for links and names.
+const TINY_BYTES: usize = 128;
+
 const LINK_BYTES: usize = 1 + 32 + 8 + 32;
-const _: () = assert!(LINK_BYTES <= SHORT_BYTES, "a link of the chain is hashed in one piece");
+const _: () = assert!(TINY_BYTES < SHORT_BYTES, "what is shorter has less room");
+const _: () = assert!(LINK_BYTES <= TINY_BYTES, "a link of the chain is hashed in one piece");
 const _: () = assert!(LINK_BYTES <= 2 * 64, "a link is two blocks: chains are walked often");
 const GENESIS_BYTES: usize = 1 + 4 + 8 + LABEL_BYTES_MAX;
 const _: () = assert!(GENESIS_BYTES <= SHORT_BYTES, "a genesis is hashed in one piece");
@@ -64,11 +68,14 @@ pub fn content_hash(kind: u8, id: &[u8], canonical: &[u8]) -> Hash {
     digest(b'C', &[&[kind], id, &[0], canonical])
 }
 
-/// Returns the digest behind the cloud's name for an event.
-pub(crate) fn server_name(key: &[u8]) -> Hash {
-    assert!(!key.is_empty(), "an event has a key");
-    assert!(key.len() <= SERVER_NAME_BYTES_MAX, "a key is short");
-    digest(b'N', &[key])
+/// Returns the digest behind the cloud's name for an event: of its shop, and of the three names
+/// that are its key.
+pub(crate) fn server_name([shop, terminal, pos, local_id]: [&[u8]; 4]) -> Hash {
+    let names = shop.len() + terminal.len() + pos.len() + local_id.len();
+    assert!(names >= 4, "each name has a character");
+    assert!(names + 4 <= SERVER_NAME_BYTES_MAX, "a key is short");
+    let end = &[0][..]; // a name is text, so a zero ends it
+    digest(b'N', &[shop, end, terminal, end, pos, end, local_id, end])
 }
 
 /// Returns the digest of an online order's canonical bytes: what "the same order" means.
@@ -98,17 +105,24 @@ pub(crate) fn inbox_event_id(origin: &[u8]) -> Hash {
 fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
     // What is mostly hashed is short. In one piece it needs no hasher, which is 2 KiB to set up.
     assert!(tag.is_ascii_uppercase(), "each kind of digest has its letter");
-    let mut whole = [0; SHORT_BYTES];
+    let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
+    match length {
+        ..=TINY_BYTES => short_digest::<TINY_BYTES>(tag, parts),
+        ..=SHORT_BYTES => short_digest::<SHORT_BYTES>(tag, parts),
+        _ => long_digest(tag, parts),
+    }
+}
+
+/// Hashes in one piece what has room in `ROOM` bytes with its tag.
+fn short_digest<const ROOM: usize>(tag: u8, parts: &[&[u8]]) -> Hash {
+    let mut whole = [0; ROOM];
     whole[0] = tag;
     let mut end = 1;
     for part in parts {
-        let Some(room) = whole.get_mut(end..end + part.len()) else {
-            return long_digest(tag, parts);
-        };
-        room.copy_from_slice(part);
+        whole[end..end + part.len()].copy_from_slice(part);
         end += part.len();
     }
-    assert!(end > 0 && end <= SHORT_BYTES, "the tag is hashed, and no more than there is");
+    assert!(end > 0 && end <= ROOM, "the tag is hashed, and no more than there is");
     Hash(*blake3::hash(&whole[..end]).as_bytes())
 }
 

@@ -10,6 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 /// The most bytes in a label: room for a UUID in its usual form.
 pub const LABEL_BYTES_MAX: usize = 36;
 
+/// How many bytes of a label are compared first.
+const HEAD_BYTES: usize = size_of::<u128>();
+
+const _: () = assert!(2 * HEAD_BYTES <= LABEL_BYTES_MAX, "a label has a head, and a rest");
 const _: () = assert!(LABEL_BYTES_MAX <= u8::MAX as usize, "a label's length fits in a byte");
 const _: () =
     assert!(LABEL_BYTES_MAX == 16 + 16 + 4, "a label is two long numbers and a short one");
@@ -55,7 +59,11 @@ impl Label {
     /// # Errors
     /// [`LabelError`] says which rule the text breaks.
     pub const fn parse(text: &str) -> Result<Self, LabelError> {
-        let source = text.as_bytes();
+        Self::parse_bytes(text.as_bytes())
+    }
+
+    /// Parses the bytes of a name: what is no text is no name either.
+    const fn parse_bytes(source: &[u8]) -> Result<Self, LabelError> {
         if source.is_empty() {
             return Err(LabelError::Empty);
         }
@@ -63,18 +71,20 @@ impl Label {
             return Err(LabelError::TooLong);
         }
         let mut bytes = [0; LABEL_BYTES_MAX];
-        let mut at = 0;
-        while at < source.len() {
-            let end = at == 0 || at + 1 == source.len();
-            if !(source[at].is_ascii_graphic() || (source[at] == b' ' && !end)) {
-                return Err(LabelError::Character);
-            }
-            bytes[at] = source[at];
-            at += 1;
+        let at = source.len();
+        bytes.split_at_mut(at).0.copy_from_slice(source);
+        // All are looked at, so that it is done many at a time.
+        let (mut next, mut printable) = (0, 0);
+        while next < LABEL_BYTES_MAX {
+            printable += (bytes[next] >= b' ' && bytes[next] <= b'~') as usize;
+            next += 1;
+        }
+        if printable != at || bytes[0] == b' ' || bytes[at - 1] == b' ' {
+            return Err(LabelError::Character);
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most 36, checked above")]
         let len = source.len() as u8;
-        assert!(len > 0 && at == len as usize, "every character was looked at");
+        assert!(len > 0 && printable == len as usize, "every character was looked at");
         assert!(bytes[0] != b' ' && bytes[at - 1] != b' ', "a label has no space at its ends");
         assert!(at == LABEL_BYTES_MAX || bytes[at] == 0, "what a label does not use is zero");
         Ok(Self { bytes, len })
@@ -86,16 +96,26 @@ impl Label {
         core::str::from_utf8(self.as_bytes()).expect("a label is ASCII")
     }
 
-    /// Returns the bytes as three numbers in the order of the text: each look-up of a row compares
-    /// several labels, and numbers are compared without a call.
-    fn words(&self) -> (u128, u128, u32) {
-        let mut first = [0; 16];
-        let mut second = [0; 16];
-        let mut last = [0; 4];
-        first.copy_from_slice(&self.bytes[..16]);
-        second.copy_from_slice(&self.bytes[16..32]);
-        last.copy_from_slice(&self.bytes[32..]);
-        (u128::from_be_bytes(first), u128::from_be_bytes(second), u32::from_be_bytes(last))
+    /// Returns the first bytes as one number. Each look-up of a row compares several labels: most
+    /// differ here, or have no more.
+    fn head(&self) -> u128 {
+        let mut head = [0; HEAD_BYTES];
+        head.copy_from_slice(&self.bytes[..HEAD_BYTES]);
+        u128::from_ne_bytes(head)
+    }
+
+    /// Returns the bytes after those as two numbers in the order of the text.
+    fn rest(&self) -> (u128, u32) {
+        let mut second = [0; HEAD_BYTES];
+        let mut last = [0; LABEL_BYTES_MAX - 2 * HEAD_BYTES];
+        second.copy_from_slice(&self.bytes[HEAD_BYTES..2 * HEAD_BYTES]);
+        last.copy_from_slice(&self.bytes[2 * HEAD_BYTES..]);
+        (u128::from_be_bytes(second), u32::from_be_bytes(last))
+    }
+
+    /// Returns whether the first bytes are all of two names.
+    const fn short(&self, other: &Self) -> bool {
+        self.len as usize <= HEAD_BYTES && other.len as usize <= HEAD_BYTES
     }
 
     /// Returns the text's bytes.
@@ -108,13 +128,17 @@ impl Label {
 impl Ord for Label {
     fn cmp(&self, other: &Self) -> Ordering {
         // Zero fill sorts before every printable byte, so fixed-size order is text order.
-        self.words().cmp(&other.words())
+        let (head, theirs) = (self.head(), other.head());
+        if head != theirs {
+            return u128::from_be(head).cmp(&u128::from_be(theirs));
+        }
+        if self.short(other) { Ordering::Equal } else { self.rest().cmp(&other.rest()) }
     }
 }
 
 impl PartialEq for Label {
     fn eq(&self, other: &Self) -> bool {
-        self.words() == other.words()
+        self.head() == other.head() && (self.short(other) || self.rest() == other.rest())
     }
 }
 
@@ -153,13 +177,22 @@ impl fmt::Debug for Label {
 
 impl Serialize for Label {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
+        if serializer.is_human_readable() {
+            serializer.serialize_str(self.as_str())
+        } else {
+            // A text and its bytes have the same binary form.
+            serializer.serialize_bytes(self.as_bytes())
+        }
     }
 }
 
 impl<'de> Deserialize<'de> for Label {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_str(LabelVisitor)
+        if deserializer.is_human_readable() {
+            deserializer.deserialize_str(LabelVisitor)
+        } else {
+            deserializer.deserialize_bytes(LabelVisitor)
+        }
     }
 }
 
@@ -174,6 +207,10 @@ impl de::Visitor<'_> for LabelVisitor {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Label, E> {
         Label::parse(text).map_err(E::custom)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Label, E> {
+        Label::parse_bytes(bytes).map_err(E::custom)
     }
 }
 

@@ -58,11 +58,14 @@ pub trait Machine {
 #[derive(Clone, Debug)]
 pub struct ReadSet<K>(Vec<K>);
 
-impl<K: Ord> ReadSet<K> {
+/// Few decisions read more rows.
+const READS_USUAL: usize = 16;
+
+impl<K: Ord + Clone> ReadSet<K> {
     /// Returns an empty set.
     #[must_use]
-    pub const fn new() -> Self {
-        Self(Vec::new())
+    pub fn new() -> Self {
+        Self(Vec::with_capacity(READS_USUAL))
     }
 
     /// Adds a name.
@@ -73,10 +76,14 @@ impl<K: Ord> ReadSet<K> {
     /// Returns the names in their order, each once.
     #[must_use]
     pub fn into_sorted(self) -> Vec<K> {
-        let Self(mut keys) = self;
-        let named = keys.len();
-        keys.sort(); // mostly a few sorted runs
-        keys.dedup();
+        let Self(named) = self;
+        assert!(u32::try_from(named.len()).is_ok(), "a batch reads fewer rows than that");
+        // Keys are long: it is their places that are sorted.
+        let mut places: Vec<u32> = (0..).take(named.len()).collect();
+        places.sort_by(|a, b| named[*a as usize].cmp(&named[*b as usize])); // a few sorted runs
+        places.dedup_by(|a, b| named[*a as usize] == named[*b as usize]);
+        let keys: Vec<K> = places.into_iter().map(|place| named[place as usize].clone()).collect();
+        let named = named.len();
         assert!(keys.len() <= named, "a set has no more than the list");
         assert_eq!(keys.is_empty(), named == 0, "a name stays, however often it is given");
         debug_assert!(is_set(&keys, |key| key), "sorting makes a set of a list");
@@ -84,7 +91,7 @@ impl<K: Ord> ReadSet<K> {
     }
 }
 
-impl<K: Ord> Default for ReadSet<K> {
+impl<K: Ord + Clone> Default for ReadSet<K> {
     fn default() -> Self {
         Self::new()
     }
@@ -224,14 +231,17 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     fn into_writes(self) -> Writes<M> {
         assert_eq!(self.written.len(), self.loaded.len(), "each loaded row has its fate");
         let most = self.written.len() + self.appended.len();
-        let written = self.written.into_iter().zip(self.loaded);
-        let mut writes: Writes<M> = written
-            .filter_map(|(written, (key, _))| written.map(|record| (key.clone(), record)))
-            .collect();
-        if !self.appended.is_empty() {
-            writes.extend(self.appended);
-            writes.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        let put = self.written.iter().flatten().count();
+        let mut writes: Writes<M> = Vec::with_capacity(put + self.appended.len());
+        let mut appended = self.appended.into_iter().peekable();
+        for (written, (key, _)) in self.written.into_iter().zip(self.loaded) {
+            let Some(record) = written else { continue };
+            while let Some(before) = appended.next_if(|(appended, _)| appended < key) {
+                writes.push(before);
+            }
+            writes.push((key.clone(), record));
         }
+        writes.extend(appended);
         assert!(is_set(&writes, |(key, _)| key), "each key is written once");
         assert!(writes.len() <= most, "only what was declared or appended is written");
         writes

@@ -53,6 +53,17 @@ impl Milli {
     /// zero, or `None` beyond [`MINOR_MAX`].
     #[must_use]
     pub fn price(self, unit_price: Minor) -> Option<Minor> {
+        // Most prices are told in 64 bits, which are divided far faster.
+        if let Some(exact) = self.0.checked_mul(unit_price.0)
+            && let Some(raised) = exact.checked_add(500 * exact.signum())
+        {
+            let rounded = raised / 1000;
+            let off = raised % 1000 - 500 * exact.signum();
+            assert!(off.unsigned_abs() <= 500, "a price is rounded by at most half a minor unit");
+            assert!(exact.signum() * rounded >= 0, "rounding makes no debt a credit");
+            let bounded = rounded.unsigned_abs() <= MINOR_MAX.unsigned_abs();
+            return bounded.then_some(Minor(rounded));
+        }
         let exact = i128::from(self.0) * i128::from(unit_price.0);
         let rounded = (exact + 500 * exact.signum()) / 1000;
         let off = rounded * 1000 - exact;

@@ -54,7 +54,7 @@ fn done(till: &mut Till, draft: SessionDraft) -> Place {
 
 fn closing(till: &Till, id: &str) -> ClosedSession {
     match &till.store.rows[&terminal::Key::Closing(pos("1"), local(id))] {
-        terminal::Record::Closing(row) => row.clone(),
+        terminal::Record::Closing(row) => (**row).clone(),
         other => panic!("no closing: {other:?}"),
     }
 }
@@ -62,7 +62,7 @@ fn closing(till: &Till, id: &str) -> ClosedSession {
 fn session(pair: &Pair, id: &str) -> Session {
     let key = cloud::Key::Session(site().shop, terminal_id(), pos("1"), local(id));
     match &pair.node.store.rows[&key] {
-        cloud::Record::Session(row) => row.clone(),
+        cloud::Record::Session(row) => (**row).clone(),
         other => panic!("no session: {other:?}"),
     }
 }

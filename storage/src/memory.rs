@@ -202,8 +202,10 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
             return Ok(Page::<M>::new());
         }
         let range = self.rows.range(from..until).take(limit);
-        let page: Page<M> =
-            range.map(|(key, record)| (key.clone(), M::Record::clone(record))).collect();
+        let mut page = Page::<M>::with_capacity(range.clone().count());
+        for (key, record) in range {
+            page.push((key.clone(), M::Record::clone(record)));
+        }
         assert!(page.len() <= limit, "a scan keeps its limit");
         assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
         assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");

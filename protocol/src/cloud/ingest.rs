@@ -7,6 +7,7 @@
 //! history?", and takes it whatever it says, so that one bad item never blocks its neighbours.
 //! The ledger asks "is this event known?", by its key and payload, whichever history brings it.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -373,7 +374,7 @@ impl Ingest<'_, '_> {
     fn keep_session(&mut self) {
         if let Some((key, row)) = self.counting.take() {
             assert!(matches!(key, Key::Session(..)), "a session has a key of its kind");
-            self.rows.put(key, Record::Session(row));
+            self.rows.put(key, Record::Session(Box::new(row)));
         }
         assert!(self.counting.is_none(), "what was counted is written");
     }

@@ -1,5 +1,6 @@
 //! What the cloud stores: one enum of keys, one of records, each with its lifecycle.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -16,10 +17,11 @@ use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
 use crate::identity::{BranchId, Epoch, EventKey, PosId, ProductId, SessionId, ShopId, TerminalId};
 use crate::journal::Segment;
+use crate::label::Label;
 use crate::machine::Rows;
 use crate::money::Milli;
 use crate::persist::{
-    EPOCH_KEY_BYTES, HASH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, KeyWriter, LABEL_KEY_BYTES,
+    EPOCH_KEY_BYTES, HASH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, LABEL_KEY_BYTES,
     NUMBER_KEY_BYTES,
 };
 use crate::problem::{Denial, ErrorCode};
@@ -151,7 +153,7 @@ pub enum Record {
     /// Of [`Key::Change`]: which entity.
     Change(EntityId),
     /// Of [`Key::Session`].
-    Session(Session),
+    Session(Box<Session>),
     /// Of [`Key::EditNote`].
     EditNote(EditNote),
     /// Of [`Key::Inbox`].
@@ -332,15 +334,11 @@ pub struct Fork {
 /// was restored from a backup gives the same name again.
 #[must_use]
 pub fn server_id(shop: ShopId, key: &EventKey) -> ServerId {
-    let mut bytes = Vec::with_capacity(SERVER_NAME_BYTES_MAX);
-    KeyWriter(&mut bytes)
-        .label(shop.0)
-        .label(key.terminal.0)
-        .label(key.pos.0)
-        .label(key.local_id.0);
-    assert!(bytes.len() <= SERVER_NAME_BYTES_MAX, "a key is four names");
-    assert!(bytes.len() >= 4 * 2, "each name has a character and an end");
-    ServerId(crate::hash::server_name(&bytes))
+    let EventKey { terminal, pos, local_id } = key;
+    let names = [&shop.0, &terminal.0, &pos.0, &local_id.0].map(Label::as_bytes);
+    debug_assert!(names.iter().all(|name| !name.contains(&0)), "a name is text");
+    assert!(names.iter().all(|name| name.len() < LABEL_KEY_BYTES), "a name has room for its end");
+    ServerId(crate::hash::server_name(names))
 }
 
 impl Record {

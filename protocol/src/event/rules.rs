@@ -39,8 +39,9 @@ impl Trade {
         let paid: i64 = self.payments.iter().map(|payment| payment.amount.0).sum();
         assert!(paid >= self.payments.len() as i64, "each payment is above zero");
         assert!(paid <= self.payments.len() as i64 * MINOR_MAX, "each payment is bounded");
-        check_amount(self.total(), 0)?;
-        if paid == self.total().0 { Ok(()) } else { Err(EventError::Unbalanced) }
+        let total = self.total();
+        check_amount(total, 0)?;
+        if paid == total.0 { Ok(()) } else { Err(EventError::Unbalanced) }
     }
 }
 

@@ -146,7 +146,7 @@ pub async fn batch<Q: Query<Terminal>>(
 ) -> Result<Batch, Q::Error> {
     assert!(limits.items > 0 && limits.items <= PUSH_ITEMS_MAX, "a push has 1 to 500 items");
     assert!(limits.bytes > 0 && limits.bytes <= PUSH_BYTES_MAX, "a push has 1 byte to 1 MiB");
-    let mut items = Vec::new();
+    let mut items = Vec::with_capacity(limits.items.min(ENTRIES_PAGE));
     let mut bytes = 0;
     let mut next_due = None;
     for (seq, queued) in waiting(store, meta).await? {

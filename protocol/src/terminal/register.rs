@@ -6,6 +6,7 @@
 //! A caller names amounts that people have counted, and nothing else: the sums of a closing are
 //! the register's own. A register without a session sells as well.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -207,7 +208,7 @@ pub(super) fn step(
     );
     if let Body::SessionClosed(closed) = event.body() {
         let (at, closed) = (draft.at, closed.clone());
-        let row = ClosedSession { session, at, closed, told: None };
+        let row = Box::new(ClosedSession { session, at, closed, told: None });
         rows.put(Key::Closing(draft.pos, draft.local_id), Record::Closing(row));
     }
     rows.put(Key::Register(draft.pos), Record::Register(register));
@@ -351,7 +352,7 @@ pub(super) fn told(
             late_events: report.late.events,
             late_minor: report.late.money_minor,
         });
-        let row = ClosedSession { told, ..row };
+        let row = Box::new(ClosedSession { told, ..row });
         rows.put(Key::Closing(pos, closing.closing_id), Record::Closing(row));
         noted += 1;
     }
@@ -400,7 +401,7 @@ pub async fn current<Q: Query<Terminal>>(
         None => None,
     };
     let last = match last {
-        Some(Record::Closing(closed)) => Some(closed),
+        Some(Record::Closing(closed)) => Some(*closed),
         Some(_) | None => None,
     };
     Ok((register.open, last))

@@ -1,5 +1,6 @@
 //! What a till stores.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -117,7 +118,7 @@ pub enum Record {
     /// Of [`Key::Register`].
     Register(Register),
     /// Of [`Key::Closing`].
-    Closing(ClosedSession),
+    Closing(Box<ClosedSession>),
     /// Of [`Key::LocalEdits`].
     LocalEdits(LocalEdits),
     /// Of [`Key::Movement`].

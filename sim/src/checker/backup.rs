@@ -1,13 +1,14 @@
 //! What must hold after a disk was replaced by an earlier one, or copied.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use counterfoil_protocol::identity::{Epoch, TerminalId};
 
 use super::catalog::History;
+use super::fact::{Fact, Names};
 use super::inbox::Inboxes;
 use super::sessions::{Name, Posted};
-use super::{Checker, Device, Fact, Mirror};
+use super::{Checker, Device, Mirror};
 
 /// A device's obligations at the time of a backup.
 #[derive(Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct DeviceBackup(Device);
 #[derive(Clone, Debug)]
 pub struct CloudBackup {
     lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
-    posted: BTreeSet<Fact>,
+    posted: Names<Fact>,
     sessions: BTreeMap<Name, Posted>,
     catalog: History,
     inbox: Inboxes,

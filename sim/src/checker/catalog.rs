@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud;
-use counterfoil_protocol::identity::{BranchId, ShopId};
+use counterfoil_protocol::identity::{BranchId, ProductId, ShopId};
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::terminal::{self, Identity};
 
 use super::compaction::Leases;
@@ -19,12 +20,17 @@ type Content = Option<Arc<[u8]>>;
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     commits: BTreeMap<(ShopId, u64), Vec<Edited>>,
+    /// The same by entity: at which version whose became what, in the order of the commits.
+    entities: BTreeMap<(ShopId, EntityId), Vec<Change>>,
     pub(super) books: Books,
     pub(super) leases: Leases,
 }
 
 /// Whose entity became what.
 type Edited = (Option<BranchId>, EntityId, Content);
+
+/// When whose entity became what.
+type Change = (u64, Option<BranchId>, Content);
 
 impl History {
     fn note(&mut self, written: &CloudWrites) {
@@ -34,6 +40,9 @@ impl History {
             {
                 let commit = self.commits.entry((*shop, item.version)).or_default();
                 commit.push((*branch, *id, item.content.clone()));
+                let entity = self.entities.entry((*shop, *id)).or_default();
+                let place = entity.partition_point(|(version, ..)| *version <= item.version);
+                entity.insert(place, (item.version, *branch, item.content.clone()));
             }
             // What a later edit of the same push has changed again was never seen by anybody.
             if let (cloud::Key::EditNote(shop, _), Some(cloud::Record::EditNote(note))) =
@@ -45,6 +54,13 @@ impl History {
         }
     }
 
+    /// Each entity of a shop, with all that became of it.
+    fn entities(&self, shop: ShopId) -> impl Iterator<Item = (EntityId, &[Change])> {
+        let all = self.entities.range((shop, EntityId::FIRST)..);
+        let own = all.take_while(move |((of, _), _)| *of == shop);
+        own.map(|((_, id), changes)| (*id, changes.as_slice()))
+    }
+
     /// What a branch sees at a version.
     pub(super) fn at(
         &self,
@@ -52,17 +68,12 @@ impl History {
         branch: BranchId,
         version: u64,
     ) -> BTreeMap<EntityId, Arc<[u8]>> {
-        let mut seen = BTreeMap::new();
-        for (scope, id, content) in self.commits.range(..=(shop, version)).flat_map(|(_, c)| c) {
-            if scope.is_some_and(|scope| scope != branch) {
-                continue;
-            }
-            match content {
-                Some(content) => seen.insert(*id, Arc::clone(content)),
-                None => seen.remove(id),
-            };
-        }
-        seen
+        let seen = self.entities(shop).filter_map(|(id, changes)| {
+            let until = changes.partition_point(|(then, ..)| *then <= version);
+            let (_, _, content) = last_of_branch(&changes[..until], branch)?;
+            Some((id, Arc::clone(content.as_ref()?)))
+        });
+        seen.collect()
     }
 
     /// What of a branch's view has changed after a version.
@@ -89,24 +100,18 @@ impl History {
         held: &BTreeMap<EntityId, Arc<[u8]>>,
         drifted: &BTreeSet<EntityId>,
     ) -> bool {
-        let mut last: BTreeMap<EntityId, (u64, &Content)> = BTreeMap::new();
-        let all = self.commits.range((site.shop, 0)..=(site.shop, u64::MAX));
-        for ((_, at), commit) in all {
-            let own = commit.iter().filter(|(scope, ..)| scope.is_none_or(|s| s == site.branch));
-            last.extend(own.map(|(_, id, content)| (*id, (*at, content))));
-        }
-        last.iter()
-            .filter(|(id, (at, _))| *at <= version && !drifted.contains(id))
-            .all(|(id, (_, content))| held.get(id) == content.as_ref())
+        self.entities(site.shop).all(|(id, changes)| {
+            last_of_branch(changes, site.branch).is_none_or(|(at, _, content)| {
+                *at > version || drifted.contains(&id) || held.get(&id) == content.as_ref()
+            })
+        })
     }
 
     /// Whether an entity of a branch ever had this content there.
     fn had(&self, site: &Identity, id: EntityId, content: &[u8]) -> bool {
-        let all = self.commits.range((site.shop, 0)..=(site.shop, u64::MAX));
-        all.flat_map(|(_, commit)| commit).any(|(scope, known, then)| {
-            *known == id
-                && scope.is_none_or(|scope| scope == site.branch)
-                && then.as_deref() == Some(content)
+        let changes = self.entities.get(&(site.shop, id));
+        changes.into_iter().flatten().any(|(_, scope, then)| {
+            scope.is_none_or(|scope| scope == site.branch) && then.as_deref() == Some(content)
         })
     }
 
@@ -131,15 +136,19 @@ impl History {
         scope: Option<BranchId>,
         id: EntityId,
     ) -> Option<(u64, &Content)> {
-        let commits = self.commits.range((shop, 0)..=(shop, u64::MAX)).rev();
-        let mut edits = commits.flat_map(|((_, version), all)| all.iter().map(|e| (*version, e)));
-        let found = edits.find(|(_, (branch, known, _))| (*branch, *known) == (scope, id));
-        found.map(|(version, (_, _, content))| (version, content))
+        let changes = self.entities.get(&(shop, id))?;
+        let found = changes.iter().rev().find(|(_, of, _)| *of == scope);
+        found.map(|(version, _, content)| (*version, content))
     }
 
     pub(super) fn last(&self, shop: ShopId) -> u64 {
         self.commits.range(..=(shop, u64::MAX)).next_back().map_or(0, |((_, version), _)| *version)
     }
+}
+
+/// Returns the last change that a branch sees.
+fn last_of_branch(changes: &[Change], branch: BranchId) -> Option<&Change> {
+    changes.iter().rev().find(|(_, scope, _)| scope.is_none_or(|scope| scope == branch))
 }
 
 impl Checker {
@@ -182,7 +191,8 @@ impl Checker {
         });
         let Some(state) = state else { return Ok(()) };
         self.till_items(at_ms, device, written)?;
-        self.till_codes(at_ms, device, rows)?;
+        let held = items(rows);
+        self.till_codes(at_ms, device, rows, &held)?;
         let before = self.devices[device].catalog.replace(state);
         let drifted = state.drifts > before.map_or(0, |before| before.drifts);
         let by_disk = !self.devices[device].ever_drifted.is_empty();
@@ -196,7 +206,6 @@ impl Checker {
             format!("a catalog went back from {before:?} to {state:?}")
         })?;
         let Some(version) = state.version else { return Ok(()) };
-        let held = items(rows);
         let site = self.devices[device].identity;
         // A till that has what it should at one version has it after a delta too, and then no proof
         // fails. A cloud that was restored may go another way: then the proof at the head tells.
@@ -233,26 +242,37 @@ impl Checker {
     ///
     /// A row that the disk changed has its barcodes again once it is written again; what the index
     /// had of it before may stay, for no look-up believes a row that the product does not confirm.
-    fn till_codes(&mut self, at_ms: u64, device: usize, rows: &TillRows) -> Result<(), Violation> {
-        let Device { drifted, ever_drifted, identity, .. } = &self.devices[device];
-        let mut said = BTreeSet::new();
-        for (id, content) in items(rows) {
-            if let Ok(Entity::Product(product)) = Entity::from_canonical(id, &content) {
-                said.extend(product.barcodes.iter().map(|code| (*code, product.id)));
+    fn till_codes(
+        &mut self,
+        at_ms: u64,
+        device: usize,
+        rows: &TillRows,
+        items: &BTreeMap<EntityId, Arc<[u8]>>,
+    ) -> Result<(), Violation> {
+        let Device { drifted, ever_drifted, identity, codes, .. } = &mut self.devices[device];
+        let mut said = Vec::new();
+        for (id, content) in items {
+            // What the bytes of a product say is read once.
+            let known = codes.entry(*id).or_insert_with(|| (Arc::from([]), Vec::new()));
+            if known.0 != *content {
+                *known = (Arc::clone(content), codes_of(*id, content));
             }
+            said.extend(known.1.iter().map(|code| (*code, ProductId(id.id))));
         }
-        let held: BTreeSet<_> = rows
-            .keys()
-            .filter_map(|key| {
-                let terminal::Key::Code(code, product) = key else { return None };
-                Some((*code, *product))
-            })
-            .collect();
-        let lacking =
-            said.difference(&held).find(|(_, id)| !drifted.contains(&EntityId::product(*id)));
-        let stale =
-            held.difference(&said).find(|(_, id)| !ever_drifted.contains(&EntityId::product(*id)));
-        let wrong = lacking.or(stale).copied();
+        said.sort_unstable();
+        let first = terminal::Key::Code(Label::FIRST, ProductId(Label::FIRST));
+        let held = rows.range(first..).map_while(|(key, _)| {
+            let terminal::Key::Code(code, product) = key else { return None };
+            Some((*code, *product))
+        });
+        let held: Vec<_> = held.collect();
+        let lacks = |one: &&(Label, ProductId)| {
+            held.binary_search(one).is_err() && !drifted.contains(&EntityId::product(one.1))
+        };
+        let stale = |one: &&(Label, ProductId)| {
+            said.binary_search(one).is_err() && !ever_drifted.contains(&EntityId::product(one.1))
+        };
+        let wrong = said.iter().find(lacks).or_else(|| held.iter().find(stale)).copied();
         let terminal = identity.terminal;
         self.tally.check(Law::CatalogConverges, at_ms, wrong.is_none(), || {
             format!("{terminal}: the index of barcodes is not what the products say: {wrong:?}")
@@ -298,6 +318,17 @@ impl Checker {
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("{} does not have the catalog of {}", site.terminal, site.branch)
         })
+    }
+}
+
+/// Returns the barcodes of an entity, if it can be read as a product.
+fn codes_of(id: EntityId, content: &[u8]) -> Vec<Label> {
+    match Entity::from_canonical(id, content) {
+        Ok(Entity::Product(product)) => {
+            assert_eq!(product.id.0, id.id, "a product is read under its own name");
+            product.barcodes
+        }
+        Ok(_) | Err(_) => Vec::new(),
     }
 }
 

@@ -14,13 +14,14 @@ use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::inbox::Movement;
 use counterfoil_protocol::wire::inbox::{Cursor, ReferenceV1};
 
-use super::{Checker, CloudRows, CloudWrites, Device, Fact, TillRows, TillWrites};
+use super::fact::{Fact, Names, Table};
+use super::{Checker, CloudRows, CloudWrites, Device, TillRows, TillWrites, written_under};
 use crate::law::{Law, Violation};
 
 /// An event of a branch's inbox, as the checkers saw it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Told {
-    event: InboxEvent,
+    id: EventId,
     chain: Hash,
     from: Option<TerminalId>,
 }
@@ -29,6 +30,8 @@ struct Told {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inboxes {
     told: BTreeMap<Site, Vec<Told>>,
+    /// The names of those.
+    names: BTreeMap<Site, Names<EventId>>,
     /// Branches whose tills hear of each other.
     relayed: BTreeSet<Site>,
 }
@@ -40,7 +43,7 @@ pub(super) struct Inbox {
     /// Those that a restore of the cloud has ended.
     former: Vec<Inboxes>,
     /// Every event that any of them has held, and whose it is: a name means one thing for ever.
-    ever: BTreeMap<EventId, (Site, InboxEvent, Option<TerminalId>)>,
+    ever: Table<EventId, Box<(Site, InboxEvent, Option<TerminalId>)>>,
     /// How far each till has ever come in its branch's inbox, durably.
     reached: BTreeMap<TerminalId, u64>,
 }
@@ -122,19 +125,20 @@ impl Checker {
         let inbox = self.inbox.now.told.entry(site).or_default();
         let follows = seq == inbox.len() as u64 + 1;
         let event = stored.and_then(|stored| InboxEvent::from_canonical(&stored.content).ok());
-        let known = |id| inbox.iter().any(|told| told.event.id == id);
-        let once = event.is_some_and(|event| !known(event.id));
+        let names = self.inbox.now.names.entry(site).or_default();
+        let once = event.is_some_and(|event| names.insert(event.id));
         self.tally.check(Law::InboxOnce, at_ms, follows && once, || {
             format!("{}: event {seq} is not appended as a new one", site.branch)
         })?;
         let (Some(stored), Some(event)) = (stored, event) else {
             unreachable!("what is no event was a violation")
         };
-        inbox.push(Told { event, chain: stored.chain, from: stored.from });
-        let first = *self.inbox.ever.entry(event.id).or_insert((site, event, stored.from));
-        let same = first.0 == site
-            && (first.1.product, first.1.delta) == (event.product, event.delta)
-            && first.1.reference == event.reference;
+        inbox.push(Told { id: event.id, chain: stored.chain, from: stored.from });
+        let ever = self.inbox.ever.entry(event.id);
+        let (of, first, _) = &**ever.or_insert_with(|| Box::new((site, event, stored.from)));
+        let same = *of == site
+            && (first.product, first.delta) == (event.product, event.delta)
+            && first.reference == event.reference;
         self.tally.check(Law::InboxOnce, at_ms, same, || {
             format!("{:?} names another event than before", event.id)
         })?;
@@ -193,13 +197,8 @@ impl Checker {
             _ => None,
         });
         for (number, movement) in movements {
-            let noted = written.iter().any(|(key, record)| {
-                let applied = match record.as_deref() {
-                    Some(terminal::Record::Applied(applied)) => Some(*applied),
-                    Some(_) | None => None,
-                };
-                *key == terminal::Key::Applied(movement.event) && applied == Some(number)
-            });
+            let note = written_under(written, &terminal::Key::Applied(movement.event));
+            let noted = matches!(note, Some(Some(terminal::Record::Applied(n))) if *n == number);
             self.tally.check(Law::InboxOnce, at_ms, noted, || {
                 format!("movement {number} is committed without the note that it was applied")
             })?;
@@ -209,8 +208,8 @@ impl Checker {
                 format!("movement {number} was applied after a later one")
             })?;
             last = Some(order);
-            let flagged =
-                written.iter().any(|(key, _)| *key == terminal::Key::Review(movement.product));
+            let review = terminal::Key::Review(movement.product);
+            let flagged = written_under(written, &review).is_some();
             let debt = movement.delta.0 < 0 && movement.stock.0 < 0;
             let holds = movement.review == debt && (!debt || flagged);
             self.tally.check(Law::StockIsSum, at_ms, holds, || {
@@ -227,15 +226,16 @@ impl Checker {
         number: u64,
         movement: &Movement,
     ) -> Result<(), Violation> {
-        let Device { identity, applied, .. } = &mut self.devices[device];
+        let Device { identity, applied, moved, .. } = &mut self.devices[device];
         let site = Site { shop: identity.shop, branch: identity.branch };
         let terminal = identity.terminal;
-        let once = applied.insert(movement.event, (movement.product, movement.delta.0)).is_none();
+        let once = applied.insert(movement.event);
+        *moved.entry(movement.product).or_default() += movement.delta.0;
         let next = number == applied.len() as u64;
         self.tally.check(Law::InboxOnce, at_ms, once && next, || {
             format!("{terminal} applies {:?} (movement {number}) twice", movement.event)
         })?;
-        let known = self.inbox.ever.get(&movement.event);
+        let known = self.inbox.ever.get(&movement.event).map(AsRef::as_ref);
         let here = known.is_some_and(|(of, ..)| *of == site);
         self.tally.check(Law::BranchIsolation, at_ms, here, || {
             format!("{terminal} of {} applies an event of {known:?}", site.branch)
@@ -283,9 +283,9 @@ impl Checker {
         &mut self,
         at_ms: u64,
         rows: &CloudRows,
-    ) -> Result<BTreeMap<(Site, ProductId), i64>, Violation> {
-        let mut told: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
-        let mut ordered: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
+    ) -> Result<Table<(Site, ProductId), i64>, Violation> {
+        let mut told: Table<(Site, ProductId), i64> = Table::default();
+        let mut ordered: Table<(Site, ProductId), i64> = Table::default();
         for (key, record) in rows {
             match (key, &**record) {
                 (
@@ -355,7 +355,7 @@ fn missing<'a>(
     rows: &TillRows,
 ) -> Option<EventId> {
     let applied = |told: &&Told| {
-        told.from == Some(terminal) || rows.contains_key(&terminal::Key::Applied(told.event.id))
+        told.from == Some(terminal) || rows.contains_key(&terminal::Key::Applied(told.id))
     };
-    told.find(|told| !applied(told)).map(|told| told.event.id)
+    told.find(|told| !applied(told)).map(|told| told.id)
 }

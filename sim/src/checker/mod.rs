@@ -7,6 +7,7 @@
 mod backup;
 mod catalog;
 mod compaction;
+mod fact;
 mod inbox;
 mod ownership;
 mod plan;
@@ -25,15 +26,17 @@ use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, SessionId, TerminalId};
 use counterfoil_protocol::inbox::EventId;
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
-use counterfoil_protocol::wire::event::{BodyV1, EventV1, TradeV1};
 
 use self::catalog::History;
+use self::fact::{Committed, Fact, Names, Table, moves};
 use self::inbox::Inbox;
-use self::sessions::{InSession, Name, Posted};
+use self::sessions::{Name, Posted};
+use self::whole::States;
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -45,46 +48,17 @@ pub type TillRows = BTreeMap<terminal::Key, Arc<terminal::Record>>;
 /// The rows of the cloud.
 pub type CloudRows = BTreeMap<cloud::Key, Arc<cloud::Record>>;
 
-/// An event by its till and its content, which names its register and itself: 128 bits of both,
-/// as it is looked up for each row that is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fact(u128);
-
-impl Fact {
-    fn new(terminal: TerminalId, payload: Hash) -> Self {
-        let mut name = [0; 16];
-        let bytes = terminal.as_str().as_bytes();
-        let length = bytes.len().min(16);
-        name[..length].copy_from_slice(&bytes[..length]);
-        let mut content = [0; 16];
-        content.copy_from_slice(&payload.0[..16]);
-        Self(u128::from_le_bytes(name) ^ u128::from_le_bytes(content))
-    }
-}
-
-/// What a till has committed.
-#[derive(Clone, Debug)]
-struct Committed {
-    key: EventKey,
-    payload: Hash,
-    site: Site,
-    /// Its stock movements.
-    moves: Vec<(ProductId, i64)>,
-    /// What it means for the register session that it names.
-    session: Option<InSession>,
-}
-
 /// What tills have committed, what the cloud has held, and how often each law was put to the test.
 #[derive(Clone, Debug, Default)]
 pub struct Checker {
     /// How often each law was checked.
     pub tally: Tally,
-    committed: BTreeMap<Fact, Committed>,
-    posted_ever: BTreeSet<Fact>,
+    committed: Table<Fact, Box<Committed>>,
+    posted_ever: Names<Fact>,
     /// What the cloud holds as posted now.
-    posted: BTreeSet<Fact>,
+    posted: Names<Fact>,
     /// How often the cloud has answered an item with a failure of its own.
-    item_failures: BTreeMap<Fact, u64>,
+    item_failures: Table<Fact, u64>,
     devices: Vec<Device>,
     lanes: BTreeMap<(TerminalId, Epoch), Mirror>,
     /// What the cloud has posted of each register session.
@@ -100,7 +74,7 @@ pub struct Checker {
 struct Device {
     identity: Identity,
     /// What it must get into the cloud.
-    owed: BTreeSet<Fact>,
+    owed: Names<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     /// The register sessions that are open on it.
     open: BTreeMap<PosId, SessionId>,
@@ -111,12 +85,16 @@ struct Device {
     edits: Vec<Waiting>,
     /// What ever did.
     ever_edited: BTreeSet<EntityId>,
-    /// The inventory events that it has applied, and what they moved.
-    applied: BTreeMap<EventId, (ProductId, i64)>,
+    /// The inventory events that it has applied.
+    applied: Names<EventId>,
+    /// What those moved.
+    moved: Table<ProductId, i64>,
     /// Rows of its catalog that its disk has changed, until it writes them again.
     drifted: BTreeSet<EntityId>,
     /// Those that drifted at any time.
     ever_drifted: BTreeSet<EntityId>,
+    /// The barcodes of its products, as those bytes say.
+    codes: Table<EntityId, (Arc<[u8]>, Vec<Label>)>,
 }
 
 /// The checkers' own copy of a journal's head.
@@ -131,16 +109,18 @@ impl Checker {
     pub fn add_device(&mut self, identity: Identity) -> usize {
         self.devices.push(Device {
             identity,
-            owed: BTreeSet::new(),
+            owed: Names::default(),
             receipts: BTreeMap::new(),
             open: BTreeMap::new(),
             catalog: None,
             exact: false,
             edits: Vec::new(),
             ever_edited: BTreeSet::new(),
-            applied: BTreeMap::new(),
+            applied: Names::default(),
+            moved: Table::default(),
             drifted: BTreeSet::new(),
             ever_drifted: BTreeSet::new(),
+            codes: Table::default(),
         });
         self.devices.len() - 1
     }
@@ -174,6 +154,12 @@ impl Checker {
         Fact::new(self.devices[device].identity.terminal, entry.payload_hash)
     }
 
+    /// Returns what a till has committed with this digest and these very bytes.
+    fn known(&self, terminal: TerminalId, hash: Hash, bytes: &[u8]) -> Option<&Committed> {
+        let known = self.committed.get(&Fact::new(terminal, hash)).map(AsRef::as_ref);
+        known.filter(|known| known.payload == hash && *known.bytes == *bytes)
+    }
+
     fn noted(
         &mut self,
         at_ms: u64,
@@ -193,15 +179,22 @@ impl Checker {
             let what = || format!("{key} is stored as bytes that are no event");
             return self.tally.check(Law::NoPhantom, at_ms, false, what);
         };
+        // From here on these bytes are known by their digest, and need not be digested again.
+        if payload_hash(&entry.payload) != entry.payload_hash {
+            let what = || format!("{key} is stored under the digest of other bytes");
+            return self.tally.check(Law::NoPhantom, at_ms, false, what);
+        }
         let session = self.noted_in_session(at_ms, device, &event)?;
         let committed = Committed {
             session,
             key,
+            bytes: Arc::clone(&entry.payload),
             payload: entry.payload_hash,
             site: Site { shop, branch },
-            moves: moves(&EventV1::from_event(&event)),
+            moves: moves(&event),
+            edit: event.edit().cloned(),
         };
-        self.committed.insert(fact, committed);
+        self.committed.insert(fact, Box::new(committed));
         let owner = &mut self.devices[device];
         let Some(receipt) = event.receipt() else { return Ok(()) };
         let series = (entry.pos, receipt.series);
@@ -275,10 +268,9 @@ impl Checker {
         key: EventKey,
         row: &Ledger,
     ) -> Result<Option<Fact>, Violation> {
-        let fact = Fact::new(key.terminal, payload_hash(&row.payload));
-        let known = self.committed.get(&fact);
-        let holds =
-            known.is_some_and(|known| known.key == key && known.payload == row.payload_hash);
+        let fact = Fact::new(key.terminal, row.payload_hash);
+        let known = self.known(key.terminal, row.payload_hash, &row.payload);
+        let holds = known.is_some_and(|known| known.key == key);
         let site = known.map(|known| known.site);
         self.tally.check(Law::NoPhantom, at_ms, holds, || {
             format!("the cloud holds {key} with bytes that no till committed")
@@ -344,6 +336,13 @@ impl Checker {
         else {
             return Ok(());
         };
+        let mut places = written.iter().filter_map(|(key, _)| match key {
+            terminal::Key::Entry(epoch, seq) => Some((*epoch, *seq)),
+            _ => None,
+        });
+        let first = places.next();
+        let among = first.zip(places.last());
+        let among = among.map(|(first, last)| States::between(rows, meta, first, last));
         for (key, record) in written {
             self.attempts(at_ms, device, rows, (key, record.as_deref()))?;
             let terminal::Key::Entry(epoch, seq) = *key else { continue };
@@ -352,7 +351,12 @@ impl Checker {
                 record.as_deref(),
                 Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
             );
-            let states = if moved { 1 } else { states(rows, meta, place) };
+            let states = match &among {
+                _ if moved => 1,
+                Some(among) => among.at(place),
+                None => states_at(rows, meta, place),
+            };
+
             self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
                 format!("entry {epoch} {seq} is in {states} states")
             })?;
@@ -428,35 +432,22 @@ impl Checker {
     }
 }
 
-/// What an event moves, read from its wire form: the code under test has its own reading.
-fn moves(event: &EventV1) -> Vec<(ProductId, i64)> {
-    let lines = |trade: &TradeV1, sign: i64| -> Vec<(ProductId, i64)> {
-        trade.lines.iter().map(|line| (line.product_id, sign * line.quantity_milli)).collect()
-    };
-    match &event.body {
-        BodyV1::Sale(trade) => lines(trade, -1),
-        BodyV1::Refund(refund) => lines(&refund.trade, 1),
-        BodyV1::Adjustment(adjusted) => {
-            adjusted.lines.iter().map(|line| (line.product_id, line.delta_milli)).collect()
-        }
-        BodyV1::SessionOpened(_)
-        | BodyV1::CashMoved(_)
-        | BodyV1::SessionClosed(_)
-        | BodyV1::CatalogEdited(_) => Vec::new(),
-    }
+/// Returns what a commit has written under a key, if it has written it; rows stand in their order.
+fn written_under<'a, K: Ord, R>(written: &'a [Slot<K, R>], key: &K) -> Option<Option<&'a R>> {
+    let place = written.binary_search_by(|(written, _)| written.cmp(key)).ok()?;
+    Some(written[place].1.as_deref())
 }
 
-/// Returns in how many of the three durable states an entry is. In flight is volatile: an entry
-/// that is in flight is queued on disk.
-fn states(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
-    let (epoch, seq) = (place.epoch, place.seq);
-    let Some(terminal::Record::Entry(entry)) =
-        rows.get(&terminal::Key::Entry(epoch, seq)).map(Arc::as_ref)
-    else {
-        return 0;
-    };
-    let waits = rows.contains_key(&terminal::Key::Queue(epoch, seq));
-    let attention = rows.contains_key(&terminal::Key::Attention(epoch, seq));
+/// Returns in how many of the three durable states an entry is, of which the queue and the list of
+/// what needs attention say so much. In flight is volatile: an entry that is in flight is queued on
+/// disk.
+fn states(
+    meta: &Meta,
+    terminal::Place { epoch, seq }: terminal::Place,
+    entry: &Entry,
+    waits: bool,
+    attention: bool,
+) -> usize {
     let settled_to = if epoch == meta.epoch {
         meta.acked
     } else {
@@ -471,4 +462,17 @@ fn states(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
     let synced = matches!(entry.state, State::Synced(_)) && !offered;
     let queued = waits || (offered && !attention);
     usize::from(queued) + usize::from(synced) + usize::from(attention)
+}
+
+/// Returns in how many of them the entry at a place is.
+fn states_at(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
+    let (epoch, seq) = (place.epoch, place.seq);
+    let Some(terminal::Record::Entry(entry)) =
+        rows.get(&terminal::Key::Entry(epoch, seq)).map(Arc::as_ref)
+    else {
+        return 0;
+    };
+    let waits = rows.contains_key(&terminal::Key::Queue(epoch, seq));
+    let attention = rows.contains_key(&terminal::Key::Attention(epoch, seq));
+    states(meta, place, entry, waits, attention)
 }

@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use counterfoil_protocol::catalog::{Entity, EntityId, FieldChange};
+use counterfoil_protocol::catalog::{CatalogEdit, Entity, EntityId, FieldChange};
 use counterfoil_protocol::cloud::row::Fate;
 use counterfoil_protocol::cloud::{self, EditNote, FieldNote};
 use counterfoil_protocol::event::Event;
-use counterfoil_protocol::identity::{BranchId, EventKey, ShopId};
+use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::{BranchId, EventKey, ShopId, TerminalId};
 use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::wire::catalog::EntityV1;
@@ -195,9 +196,11 @@ impl Checker {
             else {
                 continue;
             };
-            let event = Event::from_canonical(&row.payload).ok();
-            let edit = event.as_ref().and_then(Event::edit);
-            let (Some(edit), Fate::Posted) = (edit, row.fate) else { continue };
+            if row.fate != Fate::Posted {
+                continue;
+            }
+            let asked = self.edit_of(key.terminal, row.payload_hash, &row.payload);
+            let Some(edit) = asked else { continue };
             let noted = notes
                 .remove(key)
                 .filter(|(shop, note)| *shop == row.site.shop && note.entity == edit.entity());
@@ -261,7 +264,7 @@ impl Checker {
         let terminal = self.devices[device].identity.terminal;
         let before = std::mem::take(&mut self.devices[device].edits);
         for waiting in &now {
-            let of_here = asked_here(rows, waiting);
+            let of_here = self.asked_here(terminal, rows, waiting);
             self.tally.check(Law::OwnershipHolds, at_ms, simple(&waiting.value), || {
                 format!("a till lays {:?} over {}", waiting.value, waiting.entity)
             })?;
@@ -323,6 +326,32 @@ impl Checker {
         Ok(())
     }
 
+    /// Returns what an event wants of the catalog, if it is an edit: one that a till has committed
+    /// was read then.
+    fn edit_of(&self, terminal: TerminalId, hash: Hash, bytes: &[u8]) -> Option<CatalogEdit> {
+        match self.known(terminal, hash, bytes) {
+            Some(known) => known.edit.clone(),
+            None => Event::from_canonical(bytes).ok()?.edit().cloned(),
+        }
+    }
+
+    /// Returns whether the till holds an edit of that name, which says that.
+    fn asked_here(&self, terminal: TerminalId, rows: &TillRows, waiting: &Waiting) -> bool {
+        let local = terminal::Key::Local(waiting.pos, waiting.local_id);
+        let Some(terminal::Record::Local(known)) = rows.get(&local).map(Arc::as_ref) else {
+            return false;
+        };
+        let entry = terminal::Key::Entry(known.place.epoch, known.place.seq);
+        let Some(terminal::Record::Entry(entry)) = rows.get(&entry).map(Arc::as_ref) else {
+            return false;
+        };
+        let asked = self.edit_of(terminal, entry.payload_hash, &entry.payload);
+        asked.is_some_and(|edit| {
+            edit.entity() == waiting.entity
+                && edit.changes().iter().any(|change| change.to().to_wire() == waiting.value)
+        })
+    }
+
     fn histories(&self) -> impl Iterator<Item = &History> {
         std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev())
     }
@@ -332,21 +361,4 @@ impl Checker {
 fn took(note: &EditNote) -> bool {
     let taken = |field: &FieldNote| field.outcome <= EditOutcome::Overwrote;
     note.fields.iter().any(|field| taken(field) && field.stood.as_ref() != Some(&field.to))
-}
-
-/// Returns whether the till holds an edit of that name, which says that.
-fn asked_here(rows: &TillRows, waiting: &Waiting) -> bool {
-    let local = terminal::Key::Local(waiting.pos, waiting.local_id);
-    let Some(terminal::Record::Local(known)) = rows.get(&local).map(Arc::as_ref) else {
-        return false;
-    };
-    let entry = terminal::Key::Entry(known.place.epoch, known.place.seq);
-    let Some(terminal::Record::Entry(entry)) = rows.get(&entry).map(Arc::as_ref) else {
-        return false;
-    };
-    let event = Event::from_canonical(&entry.payload).ok();
-    event.as_ref().and_then(Event::edit).is_some_and(|edit| {
-        edit.entity() == waiting.entity
-            && edit.changes().iter().any(|change| change.to().to_wire() == waiting.value)
-    })
 }

@@ -6,7 +6,7 @@ use counterfoil_protocol::catalog::EntityId;
 use counterfoil_protocol::terminal;
 
 use super::catalog::items;
-use super::{Checker, Device, TillRows, TillWrites};
+use super::{Checker, Device, TillRows, TillWrites, written_under};
 use crate::law::{Law, Violation};
 
 impl Checker {
@@ -60,8 +60,7 @@ impl Checker {
         let Device { identity: site, edits, ever_edited, .. } = &self.devices[device];
         let undecided = edits.iter().filter(|edit| edit.decided.is_none());
         let edited: BTreeSet<_> = undecided.map(|edit| edit.entity).collect();
-        let writes =
-            |id: &EntityId| written.iter().any(|(key, _)| *key == terminal::Key::Item(*id));
+        let writes = |id: &EntityId| written_under(written, &terminal::Key::Item(*id)).is_some();
         self.tally.check(Law::PlanIsSafe, at_ms, !edited.iter().any(writes), || {
             "a plan has touched what somebody has edited here".to_owned()
         })?;

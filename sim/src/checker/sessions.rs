@@ -12,13 +12,31 @@ use counterfoil_protocol::event::session::{Difference, SessionClosed, Totals};
 use counterfoil_protocol::event::{Body, Event, Trade};
 use counterfoil_protocol::identity::{PosId, SessionId, TerminalId};
 
-use super::{Checker, CloudRows, CloudWrites, Fact};
+use super::fact::Fact;
+use super::{Checker, CloudRows, CloudWrites};
 use crate::law::{Law, Violation};
 
 pub(super) type Name = (TerminalId, PosId, SessionId);
 
-/// What an event adds to its session: each sum by its name. Sums that are zero are left out.
-pub(super) type Sums = BTreeMap<(&'static str, u32), i64>;
+/// What an event adds to its session: each sum by its name, and by a tender or a tax rate if it
+/// is of one. Sums that are zero are left out.
+pub(super) type Sums = BTreeMap<(Sum, u32), i64>;
+
+/// What is summed up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Sum {
+    Sales,
+    Refunds,
+    Lines,
+    Taken,
+    Returned,
+    Tax,
+    OtherTaxes,
+    CashIn,
+    CashOut,
+    Float,
+    Foreign,
+}
 
 /// What the checkers know of a session in the cloud.
 #[derive(Clone, Debug, Default)]
@@ -46,23 +64,27 @@ impl InSession {
     }
 }
 
-fn add(sums: &mut Sums, other: &Sums, sign: i64) {
-    for (name, by) in other {
-        let sum = sums.entry(*name).or_default();
-        *sum += sign * by;
-        if *sum == 0 {
-            sums.remove(name);
-        }
+fn add_one(sums: &mut Sums, name: (Sum, u32), by: i64) {
+    let sum = sums.entry(name).or_default();
+    *sum += by;
+    if *sum == 0 {
+        sums.remove(&name);
     }
 }
 
-fn of_trade(trade: &Trade, word: &'static str, sign: i64) -> Sums {
-    let mut sums = Sums::from([(("lines", 0), trade.lines.len() as i64)]);
+fn add(sums: &mut Sums, other: &Sums, sign: i64) {
+    for (name, by) in other {
+        add_one(sums, *name, sign * by);
+    }
+}
+
+fn of_trade(trade: &Trade, word: Sum, sign: i64) -> Sums {
+    let mut sums = Sums::from([((Sum::Lines, 0), trade.lines.len() as i64)]);
     for payment in &trade.payments {
-        add(&mut sums, &Sums::from([((word, payment.tender as u32), payment.amount.0)]), 1);
+        add_one(&mut sums, (word, payment.tender as u32), payment.amount.0);
     }
     for line in &trade.lines {
-        add(&mut sums, &Sums::from([(("tax", line.tax_ppm), line.amount().0)]), sign);
+        add_one(&mut sums, (Sum::Tax, line.tax_ppm), sign * line.amount().0);
     }
     sums.retain(|_, sum| *sum != 0);
     sums
@@ -71,20 +93,20 @@ fn of_trade(trade: &Trade, word: &'static str, sign: i64) -> Sums {
 fn of_event(event: &Event) -> Sums {
     let mut sums = match event.body() {
         Body::Sale(trade) => {
-            let mut sums = of_trade(trade, "taken", 1);
-            sums.insert(("sales", 0), 1);
+            let mut sums = of_trade(trade, Sum::Taken, 1);
+            sums.insert((Sum::Sales, 0), 1);
             sums
         }
         Body::Refund { trade, .. } => {
-            let mut sums = of_trade(trade, "returned", -1);
-            sums.insert(("refunds", 0), 1);
+            let mut sums = of_trade(trade, Sum::Returned, -1);
+            sums.insert((Sum::Refunds, 0), 1);
             sums
         }
         Body::CashMoved(moved) if moved.delta.0 > 0 => {
-            Sums::from([(("cash in", 0), moved.delta.0)])
+            Sums::from([((Sum::CashIn, 0), moved.delta.0)])
         }
-        Body::CashMoved(moved) => Sums::from([(("cash out", 0), -moved.delta.0)]),
-        Body::SessionOpened(opened) => Sums::from([(("float", 0), opened.float.0)]),
+        Body::CashMoved(moved) => Sums::from([((Sum::CashOut, 0), -moved.delta.0)]),
+        Body::SessionOpened(opened) => Sums::from([((Sum::Float, 0), opened.float.0)]),
         Body::SessionClosed(_) | Body::Adjustment(_) | Body::CatalogEdited(_) => Sums::new(),
     };
     sums.retain(|_, sum| *sum != 0);
@@ -93,20 +115,20 @@ fn of_event(event: &Event) -> Sums {
 
 fn of_totals(totals: &Totals, float: i64) -> Sums {
     let mut sums = Sums::from([
-        (("sales", 0), totals.sales as i64),
-        (("refunds", 0), totals.refunds as i64),
-        (("lines", 0), totals.lines as i64),
-        (("cash in", 0), totals.cash_in.0),
-        (("cash out", 0), totals.cash_out.0),
-        (("other taxes", 0), totals.other_taxes.0),
-        (("float", 0), float),
+        ((Sum::Sales, 0), totals.sales as i64),
+        ((Sum::Refunds, 0), totals.refunds as i64),
+        ((Sum::Lines, 0), totals.lines as i64),
+        ((Sum::CashIn, 0), totals.cash_in.0),
+        ((Sum::CashOut, 0), totals.cash_out.0),
+        ((Sum::OtherTaxes, 0), totals.other_taxes.0),
+        ((Sum::Float, 0), float),
     ]);
     for total in &totals.tenders {
-        sums.insert(("taken", total.tender as u32), total.taken.0);
-        sums.insert(("returned", total.tender as u32), total.returned.0);
+        sums.insert((Sum::Taken, total.tender as u32), total.taken.0);
+        sums.insert((Sum::Returned, total.tender as u32), total.returned.0);
     }
     for total in &totals.taxes {
-        sums.insert(("tax", total.tax_ppm), total.amount.0);
+        sums.insert((Sum::Tax, total.tax_ppm), total.amount.0);
     }
     sums.retain(|_, sum| *sum != 0);
     sums
@@ -114,21 +136,21 @@ fn of_totals(totals: &Totals, float: i64) -> Sums {
 
 fn of_difference(difference: &Difference) -> Sums {
     let mut sums = Sums::from([
-        (("sales", 0), difference.sales),
-        (("refunds", 0), difference.refunds),
-        (("lines", 0), difference.lines),
-        (("cash in", 0), difference.cash_in.0),
-        (("cash out", 0), difference.cash_out.0),
-        (("other taxes", 0), difference.other_taxes.0),
-        (("float", 0), difference.float.0),
-        (("foreign", 0), difference.foreign as i64),
+        ((Sum::Sales, 0), difference.sales),
+        ((Sum::Refunds, 0), difference.refunds),
+        ((Sum::Lines, 0), difference.lines),
+        ((Sum::CashIn, 0), difference.cash_in.0),
+        ((Sum::CashOut, 0), difference.cash_out.0),
+        ((Sum::OtherTaxes, 0), difference.other_taxes.0),
+        ((Sum::Float, 0), difference.float.0),
+        ((Sum::Foreign, 0), difference.foreign as i64),
     ]);
     for total in &difference.tenders {
-        sums.insert(("taken", total.tender as u32), total.taken.0);
-        sums.insert(("returned", total.tender as u32), total.returned.0);
+        sums.insert((Sum::Taken, total.tender as u32), total.taken.0);
+        sums.insert((Sum::Returned, total.tender as u32), total.returned.0);
     }
     for total in &difference.taxes {
-        sums.insert(("tax", total.tax_ppm), total.amount.0);
+        sums.insert((Sum::Tax, total.tax_ppm), total.amount.0);
     }
     sums.retain(|_, sum| *sum != 0);
     sums
@@ -214,8 +236,8 @@ impl Checker {
     }
 
     /// The cloud has posted an event for the first time.
-    pub(super) fn posted_in_session(&mut self, fact: Fact) -> Option<Name> {
-        let session = self.committed.get(&fact)?.session.clone()?;
+    fn posted_in_session(&mut self, fact: Fact) -> Option<Name> {
+        let session = self.committed.get(&fact)?.session.as_ref()?;
         let posted = self.sessions.entry(session.name).or_default();
         if session.closes.is_some() {
             posted.closed += 1;
@@ -235,30 +257,31 @@ impl Checker {
         posted: &[Fact],
         written: &CloudWrites,
     ) -> Result<(), Violation> {
-        let mut counted: BTreeMap<Name, u64> = BTreeMap::new();
-        let before: BTreeMap<Name, u32> =
-            self.sessions.iter().map(|(name, posted)| (*name, posted.closed)).collect();
+        // How many events of a session count, and whether it was closed before.
+        let mut counted: BTreeMap<Name, (u64, bool)> = BTreeMap::new();
         for fact in posted {
-            let counts = self.committed.get(fact).and_then(|known| known.session.as_ref());
-            let counts = counts.is_some_and(InSession::counts);
-            if let Some(name) = self.posted_in_session(*fact) {
-                *counted.entry(name).or_default() += u64::from(counts);
-            }
+            let known = self.committed.get(fact).and_then(|known| known.session.as_ref());
+            let Some((name, counts)) = known.map(|known| (known.name, known.counts())) else {
+                continue;
+            };
+            let was_closed = || self.sessions.get(&name).is_some_and(|posted| posted.closed > 0);
+            let (events, _) = counted.entry(name).or_insert_with(|| (0, was_closed()));
+            *events += u64::from(counts);
+            self.posted_in_session(*fact);
         }
         for (key, record) in written {
             let cloud::Key::Session(_, terminal, pos, session) = key else { continue };
             let name = (*terminal, *pos, *session);
             let events = counted.remove(&name);
-            let row = match record.as_deref() {
-                Some(cloud::Record::Session(row)) if events.is_some() => row,
+            let (row, (events, was_closed)) = match (record.as_deref(), events) {
+                (Some(cloud::Record::Session(row)), Some(events)) => (row, events),
                 _ => {
                     return self.tally.check(Law::NoDuplicate, at_ms, false, || {
                         format!("the row of {name:?} was written, and nothing of it posted")
                     });
                 }
             };
-            let was_closed = before.get(&name).is_some_and(|closed| *closed > 0);
-            self.session_row(at_ms, name, row, events.unwrap_or(0), was_closed)?;
+            self.session_row(at_ms, name, row, events, was_closed)?;
         }
         self.tally.check(Law::NoDuplicate, at_ms, counted.is_empty(), || {
             format!("events were posted, and not counted in their sessions: {counted:?}")
@@ -276,13 +299,13 @@ impl Checker {
         let mirror = self.sessions.entry(name).or_default();
         let told = of_totals(&row.posted, row.float.map_or(0, |float| float.0));
         let holds = told == mirror.sums && row.closed == mirror.closed && row.foreign == 0;
-        let (sums, closed) = (mirror.sums.clone(), mirror.closed);
         // Within one commit the closing may stand before or after what it is posted with.
         let most = if row.closed > 0 { mirror.late + events } else { 0 };
         let least = if was_closed { mirror.late + events } else { mirror.late };
         let late = (least..=most).contains(&row.late_events);
         mirror.late = row.late_events;
         self.tally.check(Law::NoDuplicate, at_ms, holds, || {
+            let Posted { sums, closed, .. } = mirror;
             format!("{name:?} counts {told:?}, posted is {sums:?}; closed {closed} times")
         })?;
         self.tally.check(Law::NoDuplicate, at_ms, late, || {

@@ -1,17 +1,19 @@
 //! Laws of a whole disk: a till's, the cloud's, and both after everything has drained.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{self, Site};
 use counterfoil_protocol::event::Figures;
-use counterfoil_protocol::hash::{genesis, payload_hash};
-use counterfoil_protocol::identity::{ProductId, TerminalId};
+use counterfoil_protocol::hash::genesis;
+use counterfoil_protocol::identity::{Epoch, LocalEventId, PosId, ProductId, TerminalId};
+use counterfoil_protocol::journal::Segment;
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::terminal;
-use counterfoil_protocol::terminal::row::Seen;
+use counterfoil_protocol::terminal::row::{Entry, Meta, Seen};
 
-use super::{Checker, CloudRows, Fact, Mirror, TillRows, states};
+use super::fact::{Fact, Table};
+use super::{Checker, CloudRows, Mirror, TillRows, states};
 use crate::law::{Law, Violation};
 
 impl Checker {
@@ -29,20 +31,22 @@ impl Checker {
         else {
             return Ok(());
         };
-        let mut stock: BTreeMap<ProductId, i64> = BTreeMap::new();
-        for fact in &self.devices[device].owed {
-            let Some(committed) = self.committed.get(fact) else { continue };
+        let mut stock: Table<ProductId, i64> = Table::default();
+        let owed = &self.devices[device].owed;
+        let mut found = 0;
+        let states = States::of(rows, meta);
+        for (key, record) in rows.range(FIRST_LOCAL..) {
+            let terminal::Key::Local(pos, local_id) = key else { break };
+            let Some(Seen { known, .. }) = Seen::of(record) else { continue };
+            let fact = Fact::new(self.devices[device].identity.terminal, known.payload_hash);
+            let Some(committed) = self.committed.get(&fact) else { continue };
             let key = committed.key;
-            let known = rows.get(&terminal::Key::Local(key.pos, key.local_id)).map(Arc::as_ref);
-            let place = match known.and_then(Seen::of).map(|seen| seen.known) {
-                Some(known) if known.payload_hash == committed.payload => known.place,
-                _ => {
-                    return self.tally.check(Law::NeverForgotten, at_ms, false, || {
-                        format!("{key} was committed here and is not known any more")
-                    });
-                }
-            };
-            let states = states(rows, meta, place);
+            let named = (key.pos, key.local_id) == (*pos, *local_id);
+            if !named || committed.payload != known.payload_hash || !owed.contains(&fact) {
+                continue;
+            }
+            found += 1;
+            let (place, states) = (known.place, states.at(known.place));
             self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
                 format!("{key} at {} {} is in {states} states", place.epoch, place.seq)
             })?;
@@ -50,7 +54,10 @@ impl Checker {
                 *stock.entry(*product).or_default() += delta;
             }
         }
-        for (product, delta) in self.devices[device].applied.values() {
+        if found < owed.iter().filter(|fact| self.committed.contains_key(fact)).count() {
+            return self.forgotten(at_ms, device, rows);
+        }
+        for (product, delta) in &self.devices[device].moved {
             *stock.entry(*product).or_default() += delta;
         }
         for (product, sum) in stock {
@@ -65,13 +72,28 @@ impl Checker {
         Ok(())
     }
 
+    /// Names what a till has committed and does not know any more.
+    fn forgotten(&mut self, at_ms: u64, device: usize, rows: &TillRows) -> Result<(), Violation> {
+        let owed = self.devices[device].owed.iter();
+        let lost = owed.filter_map(|fact| self.committed.get(fact)).find(|committed| {
+            let key = terminal::Key::Local(committed.key.pos, committed.key.local_id);
+            let seen = rows.get(&key).and_then(|record| Seen::of(record));
+            seen.is_none_or(|seen| seen.known.payload_hash != committed.payload)
+        });
+        let key = lost.map(|lost| lost.key);
+        self.tally.check(Law::NeverForgotten, at_ms, false, || {
+            format!("{key:?} was committed here and is not known any more")
+        })
+    }
+
     /// The cloud's whole disk, at any instant.
     ///
     /// # Errors
     /// The first law that does not hold.
     pub fn cloud_whole(&mut self, at_ms: u64, rows: &CloudRows) -> Result<(), Violation> {
         let mut stock = self.ordered(at_ms, rows)?;
-        let mut held: BTreeMap<(Site, ProductId), i64> = BTreeMap::new();
+        let mut held: Table<(Site, ProductId), i64> = Table::default();
+        let mut segments: Table<(TerminalId, Epoch, u64), &Segment> = Table::default();
         let mut events = 0;
         let mut posted = 0;
         for (key, record) in rows {
@@ -80,7 +102,10 @@ impl Checker {
                     if row.fate == Fate::Posted =>
                 {
                     events += 1;
-                    let journaled = journaled(rows, key.terminal, row);
+                    // The rows of journals stand before those of the ledger.
+                    let place = (key.terminal, row.epoch, (row.seq - 1) / 16);
+                    let segment = segments.get(&place);
+                    let journaled = segment.is_some_and(|segment| journaled(segment, row));
                     self.tally.check(Law::JournalIntact, at_ms, journaled, || {
                         format!("{key} is posted, and its journal does not hold it")
                     })?;
@@ -98,6 +123,9 @@ impl Checker {
                     self.tally.check(Law::JournalIntact, at_ms, holds, || {
                         format!("{terminal} {epoch}: the head is not the end of its chain")
                     })?;
+                }
+                (cloud::Key::Segment(terminal, epoch, number), cloud::Record::Segment(segment)) => {
+                    segments.insert((*terminal, *epoch, *number), segment);
                 }
                 (cloud::Key::Stock(shop, branch, product), cloud::Record::Stock(row)) => {
                     let site = Site { shop: *shop, branch: *branch };
@@ -134,15 +162,16 @@ impl Checker {
                 let Some(committed) = self.committed.get(fact) else { continue };
                 let (key, hash) = (committed.key, committed.payload);
                 let held = match rows.get(&cloud::Key::Ledger(key)).map(Arc::as_ref) {
-                    Some(cloud::Record::Ledger(row)) => payload_hash(&row.payload) == hash,
+                    Some(cloud::Record::Ledger(row)) => row.payload == committed.bytes,
                     _ => false,
                 };
                 // A name that was used twice (B.2): the second content is kept beside the first.
-                let kept = match rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref) {
-                    Some(cloud::Record::Conflict(kept)) => payload_hash(&kept.payload) == hash,
+                let conflict = || rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref);
+                let kept = || match conflict() {
+                    Some(cloud::Record::Conflict(kept)) => *kept.payload == *committed.bytes,
                     _ => false,
                 };
-                self.tally.check(Law::ZeroLoss, at_ms, held || kept, || {
+                self.tally.check(Law::ZeroLoss, at_ms, held || kept(), || {
                     format!("{key} was committed on device {number} and is not in the cloud")
                 })?;
             }
@@ -172,14 +201,67 @@ impl Checker {
     }
 }
 
-/// Returns whether the journal that brought an event holds it at the place that is noted.
-fn journaled(rows: &CloudRows, terminal: TerminalId, row: &Ledger) -> bool {
-    let number = (row.seq - 1) / 16;
+/// Returns whether the part of the journal that brought an event holds it at the place that is
+/// noted.
+fn journaled(segment: &Segment, row: &Ledger) -> bool {
     let index = ((row.seq - 1) % 16) as usize;
-    match rows.get(&cloud::Key::Segment(terminal, row.epoch, number)).map(Arc::as_ref) {
-        Some(cloud::Record::Segment(segment)) => {
-            segment.payloads.get(index) == Some(&row.payload_hash)
+    segment.payloads.get(index) == Some(&row.payload_hash)
+}
+
+/// Sorts before or with every name of an event.
+const FIRST_LOCAL: terminal::Key =
+    terminal::Key::Local(PosId(Label::FIRST), LocalEventId(Label::FIRST));
+
+/// A till's journals as they stand, each place looked up often.
+pub(super) struct States<'a> {
+    meta: &'a Meta,
+    entries: Vec<((Epoch, u64), &'a Entry)>,
+    waiting: Vec<(Epoch, u64)>,
+    attention: Vec<(Epoch, u64)>,
+}
+
+impl<'a> States<'a> {
+    /// Reads all of them.
+    fn of(rows: &'a TillRows, meta: &'a Meta) -> Self {
+        let last = Epoch { number: u32::MAX, nonce: u64::MAX };
+        Self::between(rows, meta, (Epoch::default(), 0), (last, u64::MAX))
+    }
+
+    /// Reads those from one place to another.
+    pub(super) fn between(
+        rows: &'a TillRows,
+        meta: &'a Meta,
+        (epoch, first): (Epoch, u64),
+        (until, last): (Epoch, u64),
+    ) -> Self {
+        use terminal::Key::{Attention, Entry, Queue};
+        let entries = rows.range(Entry(epoch, first)..=Entry(until, last));
+        let entries = entries.filter_map(|(key, record)| match (key, &**record) {
+            (Entry(epoch, seq), terminal::Record::Entry(entry)) => Some(((*epoch, *seq), entry)),
+            _ => None,
+        });
+        let place = |key: &terminal::Key| match key {
+            Queue(epoch, seq) | Attention(epoch, seq) => Some((*epoch, *seq)),
+            _ => None,
+        };
+        let waiting = rows.range(Queue(epoch, first)..=Queue(until, last));
+        let attention = rows.range(Attention(epoch, first)..=Attention(until, last));
+        Self {
+            meta,
+            entries: entries.collect(),
+            waiting: waiting.filter_map(|(key, _)| place(key)).collect(),
+            attention: attention.filter_map(|(key, _)| place(key)).collect(),
         }
-        _ => false,
+    }
+
+    /// Returns in how many of the three durable states the entry at a place is.
+    pub(super) fn at(&self, place: terminal::Place) -> usize {
+        let named = (place.epoch, place.seq);
+        let Ok(entry) = self.entries.binary_search_by(|(held, _)| held.cmp(&named)) else {
+            return 0;
+        };
+        let waits = self.waiting.binary_search(&named).is_ok();
+        let attention = self.attention.binary_search(&named).is_ok();
+        states(self.meta, place, self.entries[entry].1, waits, attention)
     }
 }

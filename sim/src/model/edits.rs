@@ -19,12 +19,14 @@ use crate::law::Violation;
 use crate::rng::Stream;
 
 /// Returns the edits that lie over a till's catalog.
-pub(crate) fn local_edits(rows: &TillRows) -> LocalEdits {
+pub(crate) fn local_edits(rows: &TillRows) -> &LocalEdits {
     match rows.get(&Key::LocalEdits).map(AsRef::as_ref) {
-        Some(Record::LocalEdits(edits)) => edits.clone(),
-        Some(_) | None => LocalEdits::default(),
+        Some(Record::LocalEdits(edits)) => edits,
+        Some(_) | None => &NO_EDITS,
     }
 }
+
+static NO_EDITS: LocalEdits = LocalEdits { waiting: Vec::new(), told: Vec::new() };
 
 /// Returns the entity of a till's catalog that stands there or follows.
 fn nearest(rows: &TillRows, id: EntityId) -> Option<EntityId> {
@@ -83,7 +85,7 @@ pub(crate) fn drawn_edit(
 }
 
 impl TillHost {
-    pub(super) fn local_edits(&self) -> LocalEdits {
+    pub(super) fn local_edits(&self) -> &LocalEdits {
         local_edits(self.store.memory.rows())
     }
 }

@@ -6,7 +6,7 @@ use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 
 use super::log::{asked, lane};
-use super::{Happening, Kind, Reply, Request, World};
+use super::{Answer, Happening, Kind, Reply, Request, World};
 use crate::coverage::Injected;
 use crate::plan::LinkPlan;
 use crate::story::Lane;
@@ -22,8 +22,8 @@ impl World {
             if let Some(fault) = reply {
                 let us = self.way(till);
                 let reply = Reply::Fault(fault);
-                let (request, message) = (number, 0);
-                self.after(us, Happening::Answer { till, life, request, reply, message });
+                let answer = Answer { till, life, request: number, reply, message: 0 };
+                self.after(us, Happening::Answer(Box::new(answer)));
             }
             return;
         }
@@ -33,9 +33,9 @@ impl World {
         if self.tills[till].link.happens(link.duplicate_ppm) {
             self.coverage.injected(Injected::Duplicate);
             let later = us + self.tills[till].link.below(3_000_000);
-            self.after(later, Happening::Request(request.clone()));
+            self.after(later, Happening::Request(Box::new(request.clone())));
         }
-        self.after(us, Happening::Request(request));
+        self.after(us, Happening::Request(Box::new(request)));
     }
 
     /// Decides whether a request arrives. `Some(None)` is silence, `Some(Some(_))` an answer that
@@ -85,9 +85,8 @@ impl World {
             return;
         }
         let us = self.way(till);
-        let happening =
-            Happening::Answer { till, life: request.life, request: number, reply, message };
-        self.after(us, happening);
+        let answer = Answer { till, life: request.life, request: number, reply, message };
+        self.after(us, Happening::Answer(Box::new(answer)));
     }
 
     /// Draws how long a message is on its way, in microseconds.

@@ -4,7 +4,7 @@ use counterfoil_protocol::cloud::Input;
 use counterfoil_protocol::terminal::catalog::Wanted;
 
 use super::alarm::Part;
-use super::{Happening, Kind, Reply, Request, World};
+use super::{Answer, Happening, Kind, Reply, Request, World};
 use crate::story::{Lane, What};
 
 /// Returns which kind of thing happens, to whom, and a detail.
@@ -13,7 +13,7 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Sell(till) => (1, *till, 0),
         Happening::Wake(till, life, part) => (2, *till, u64::from(*life) * 4 + *part as u64),
         Happening::Request(request) => (3, request.till, request.number),
-        Happening::Answer { till, request, .. } => (4, *till, *request),
+        Happening::Answer(answer) => (4, answer.till, answer.request),
         Happening::CloudCommit(life) => (5, 0, u64::from(*life)),
         Happening::RestartTill(till) => (6, *till, 0),
         Happening::RestartCloud => (7, 0, 0),
@@ -83,12 +83,13 @@ impl World {
         let at = |till: &usize, text| note(lane(*till), text);
         match what {
             Happening::Request(request) => {
-                let Request { till, number, kind, bytes, message, .. } = request;
+                let Request { till, number, kind, bytes, message, .. } = &**request;
                 let text =
                     format!("{} {number} of till-{till}, {} bytes", asked(*kind), bytes.len());
                 (Lane::Cloud, What::Receive(*message), text)
             }
-            Happening::Answer { till, request, reply, message, .. } => {
+            Happening::Answer(answer) => {
+                let Answer { till, request, reply, message, .. } = &**answer;
                 (lane(*till), What::Receive(*message), heard(reply, *request))
             }
             Happening::Fault(index) => {

@@ -147,8 +147,8 @@ impl Ord for Scheduled {
 enum Happening {
     Sell(usize),
     Wake(usize, u32, Part),
-    Request(Request),
-    Answer { till: usize, life: u32, request: u64, reply: Reply, message: u64 },
+    Request(Box<Request>),
+    Answer(Box<Answer>),
     CloudCommit(u32),
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
@@ -191,6 +191,18 @@ enum Kind {
     Ack,
     Reconcile,
     Entities,
+}
+
+/// A message on its way to a till.
+#[derive(Clone, Debug)]
+struct Answer {
+    till: usize,
+    life: u32,
+    /// What it answers.
+    request: u64,
+    reply: Reply,
+    /// Its number in the story.
+    message: u64,
 }
 
 /// What comes back.
@@ -297,10 +309,8 @@ impl World {
         match what {
             Happening::Sell(till) => self.sell(till),
             Happening::Wake(till, _, part) => self.wake(till, part),
-            Happening::Request(request) => self.arrive(request),
-            Happening::Answer { till, life, request, reply, .. } => {
-                self.receive(till, life, request, reply)
-            }
+            Happening::Request(request) => self.arrive(*request),
+            Happening::Answer(answer) => self.receive(*answer),
             Happening::CloudCommit(life) => self.cloud_commit(life),
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
@@ -424,7 +434,7 @@ impl World {
                 stuck.push(format!("till {index}: {}", till.explain()));
             }
             if let Some(what) = self.unfollowed(till) {
-                let (state, edits) = (till.catalog(), till.local_edits().waiting);
+                let (state, edits) = (till.catalog(), &till.local_edits().waiting);
                 stuck.push(format!("till {index}: {what}, {state:?}, edits {edits:?}"));
             }
         }

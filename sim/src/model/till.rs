@@ -288,17 +288,20 @@ impl World {
     fn fulfil(&mut self, till: usize, wanted: Wanted) -> Result<(), Violation> {
         let wall = self.wall(till);
         let host = &mut self.tills[till];
-        let meta = host.meta().expect("a session runs on an open till").clone();
+        let books = host.store.memory.rows().get(&Key::Meta).cloned();
+        let Some(Record::Meta(meta)) = books.as_deref() else {
+            unreachable!("a session runs on an open till")
+        };
         match wanted {
             Wanted::Hello(number) => {
-                let hello = at_once(pull::hello(&host.store, &meta, wall, "sim"));
+                let hello = at_once(pull::hello(&host.store, meta, wall, "sim"));
                 let hello = answered(hello);
                 self.send(till, number, Kind::Hello, hello.encode());
                 Ok(())
             }
             Wanted::Push(number, items) => {
                 let limits = Limits { items, ..Limits::default() };
-                let batch = at_once(pull::batch(&host.store, &meta, wall, limits));
+                let batch = at_once(pull::batch(&host.store, meta, wall, limits));
                 match answered(batch) {
                     Batch::Push(push) => {
                         self.send(till, number, Kind::Push, push.encode());
@@ -310,7 +313,7 @@ impl World {
                     Batch::Empty => self.answer_session(till, Heard::NothingToPush(None)),
                 }
             }
-            Wanted::Commit(commit) => self.commit(till, &meta, commit),
+            Wanted::Commit(commit) => self.commit(till, meta, commit),
         }
     }
 
@@ -357,10 +360,7 @@ impl World {
     /// An answer, or its absence, reaches a till.
     pub(super) fn receive(
         &mut self,
-        till: usize,
-        life: u32,
-        request: u64,
-        reply: Reply,
+        super::Answer { till, life, request, reply, .. }: super::Answer,
     ) -> Result<(), Violation> {
         use counterfoil_protocol::session::{Answer, Fault};
         if self.tills[till].life != life || !self.tills[till].up {
