@@ -79,3 +79,41 @@ async fn a_stock_is_what_its_branch_has_moved_and_nobody_can_set_it() {
     assert_eq!(stocks(&node).await, [json!(-500), json!(8_000), json!(70_000)]);
     assert!(audit::check(&node.reads).await.expect("readable").is_clean());
 }
+
+async fn listed(node: &Node, wish: &str) -> Value {
+    let path = format!("/v1/admin/stock?shop=shop&{wish}");
+    let request = http::Request::get(path).header("authorization", format!("Bearer {OPERATOR}"));
+    let answer = node.send(request.body(axum::body::Body::empty()).expect("a request")).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    answer.json()
+}
+
+fn row(product: &str, stock_milli: i64, movements: u64) -> Value {
+    json!({"productId": product, "stockMilli": stock_milli, "movements": movements,
+           "negative": stock_milli < 0})
+}
+
+/// S3.8: oversold stock is allowed, negative, and flagged for whoever counts the shelves.
+#[tokio::test]
+async fn what_is_oversold_is_flagged_and_nothing_is_rolled_back() {
+    let node = start();
+    let mut one = node.enrolled("T-1", "shop", "north").await;
+    let mut two = node.enrolled("T-2", "shop", "north").await;
+    let mut south = node.enrolled("T-3", "shop", "south").await;
+    adjust(&node, &mut one, "a", 2_000).await;
+    adjust(&node, &mut south, "a", -9_000).await;
+    assert_eq!(listed(&node, "branch=north&negative=true").await["stock"], json!([]));
+    // More pushes than one roll-up waits for: some are rolled up, some are not.
+    for number in 0..40 {
+        adjust(&node, &mut two, &format!("b{number}"), -1_000).await;
+    }
+    let north = json!({"stock": [row("tea", -38_000, 41)], "next": null});
+    assert_eq!(listed(&node, "branch=north").await, north);
+    assert_eq!(listed(&node, "branch=north&negative=true").await, north);
+    assert_eq!(listed(&node, "branch=north&after=tea").await["stock"], json!([]));
+    assert_eq!(listed(&node, "branch=south").await["stock"], json!([row("tea", -9_000, 1)]));
+    assert_eq!(listed(&node, "branch=east").await["stock"], json!([]));
+    adjust(&node, &mut one, "counted", 40_000).await;
+    assert_eq!(listed(&node, "branch=north&negative=true").await["stock"], json!([]));
+    assert_eq!(listed(&node, "branch=north").await["stock"], json!([row("tea", 2_000, 42)]));
+}

@@ -174,6 +174,7 @@ async fn no_till_is_an_operator() {
         ("GET", "/v1/admin/sessions?shop=shop"),
         ("GET", "/v1/admin/edits?shop=shop"),
         ("GET", "/v1/admin/buffer?shop=shop&branch=north"),
+        ("GET", "/v1/admin/stock?shop=shop&branch=north"),
         ("GET", "/v1/storefront/stock?shop=shop&branch=north&product=tea"),
         ("PUT", "/v1/admin/buffer"),
         ("PUT", "/v1/admin/relay"),

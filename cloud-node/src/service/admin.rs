@@ -11,7 +11,7 @@ use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json};
+use super::body::{Manner, from_json, json};
 use super::{Node, Reads, Shared, auth, wrong_output};
 use crate::credential::Token;
 use crate::problem::Problem;
@@ -139,8 +139,4 @@ async fn read<Q: Reads, T: serde::de::DeserializeOwned>(
     let manner = Manner::json(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
     Ok((manner, from_json(&bytes)?))
-}
-
-fn json<T: Serialize>(manner: Manner, status: StatusCode, message: &T) -> Response {
-    manner.answer(status, message, |_| Vec::new())
 }

@@ -173,6 +173,11 @@ fn media_type(headers: &HeaderMap) -> Option<&str> {
     Some(value.split_once(';').map_or(value, |(name, _)| name).trim())
 }
 
+/// Answers with JSON, to those who have no frames of their own.
+pub(super) fn json<T: Serialize>(manner: Manner, status: StatusCode, message: &T) -> Response {
+    manner.answer(status, message, |_| Vec::new())
+}
+
 fn accepts_zstd(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT_ENCODING).iter().any(|value| {
         value.to_str().is_ok_and(|list| {

@@ -41,6 +41,7 @@ mod reconcile;
 mod rollup;
 mod sales_events;
 mod sessions;
+mod stocks;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -174,6 +175,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
         .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/admin/stock", get(stocks::list::<Q>))
         .route("/v1/admin/orders", post(orders::place::<Q>))
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))

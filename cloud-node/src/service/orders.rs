@@ -19,7 +19,7 @@ use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json};
+use super::body::{Manner, from_json, json};
 use super::{Node, Reads, Shared, auth, rollup, wrong_output};
 use crate::problem::Problem;
 
@@ -270,8 +270,4 @@ fn invalid(error: &dyn std::fmt::Display) -> Problem {
 fn unreadable(error: &dyn std::fmt::Display) -> Problem {
     tracing::error!(%error, "the stock cannot be read");
     Problem::storage_failed()
-}
-
-fn json<T: Serialize>(manner: Manner, status: StatusCode, message: &T) -> Response {
-    manner.answer(status, message, |_| Vec::new())
 }

@@ -29,6 +29,7 @@ mod key;
 pub mod rollup;
 pub mod row;
 pub mod sessions;
+pub mod stocks;
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
