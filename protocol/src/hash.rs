@@ -106,10 +106,12 @@ fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
     // What is mostly hashed is short. In one piece it needs no hasher, which is 2 KiB to set up.
     assert!(tag.is_ascii_uppercase(), "each kind of digest has its letter");
     let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
-    match length {
-        ..=TINY_BYTES => short_digest::<TINY_BYTES>(tag, parts),
-        ..=SHORT_BYTES => short_digest::<SHORT_BYTES>(tag, parts),
-        _ => long_digest(tag, parts),
+    if length <= TINY_BYTES {
+        short_digest::<TINY_BYTES>(tag, parts)
+    } else if length <= SHORT_BYTES {
+        short_digest::<SHORT_BYTES>(tag, parts)
+    } else {
+        long_digest(tag, parts)
     }
 }
 

@@ -336,12 +336,12 @@ impl Checker {
         else {
             return Ok(());
         };
-        let mut places = written.iter().filter_map(|(key, _)| match key {
-            terminal::Key::Entry(epoch, seq) => Some((*epoch, *seq)),
-            _ => None,
+        let mut places = written.iter().filter_map(|(key, _)| {
+            let terminal::Key::Entry(epoch, seq) = key else { return None };
+            Some((*epoch, *seq))
         });
         let first = places.next();
-        let among = first.zip(places.last());
+        let among = first.zip(places.next_back());
         let among = among.map(|(first, last)| States::between(rows, meta, first, last));
         for (key, record) in written {
             self.attempts(at_ms, device, rows, (key, record.as_deref()))?;

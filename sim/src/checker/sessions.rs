@@ -273,13 +273,12 @@ impl Checker {
             let cloud::Key::Session(_, terminal, pos, session) = key else { continue };
             let name = (*terminal, *pos, *session);
             let events = counted.remove(&name);
-            let (row, (events, was_closed)) = match (record.as_deref(), events) {
-                (Some(cloud::Record::Session(row)), Some(events)) => (row, events),
-                _ => {
-                    return self.tally.check(Law::NoDuplicate, at_ms, false, || {
-                        format!("the row of {name:?} was written, and nothing of it posted")
-                    });
-                }
+            let (Some(cloud::Record::Session(row)), Some((events, was_closed))) =
+                (record.as_deref(), events)
+            else {
+                return self.tally.check(Law::NoDuplicate, at_ms, false, || {
+                    format!("the row of {name:?} was written, and nothing of it posted")
+                });
             };
             self.session_row(at_ms, name, row, events, was_closed)?;
         }

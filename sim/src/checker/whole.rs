@@ -240,17 +240,21 @@ impl<'a> States<'a> {
             (Entry(epoch, seq), terminal::Record::Entry(entry)) => Some(((*epoch, *seq), entry)),
             _ => None,
         });
-        let place = |key: &terminal::Key| match key {
-            Queue(epoch, seq) | Attention(epoch, seq) => Some((*epoch, *seq)),
-            _ => None,
-        };
         let waiting = rows.range(Queue(epoch, first)..=Queue(until, last));
+        let waiting = waiting.filter_map(|(key, _)| {
+            let Queue(epoch, seq) = key else { return None };
+            Some((*epoch, *seq))
+        });
         let attention = rows.range(Attention(epoch, first)..=Attention(until, last));
+        let attention = attention.filter_map(|(key, _)| {
+            let Attention(epoch, seq) = key else { return None };
+            Some((*epoch, *seq))
+        });
         Self {
             meta,
             entries: entries.collect(),
-            waiting: waiting.filter_map(|(key, _)| place(key)).collect(),
-            attention: attention.filter_map(|(key, _)| place(key)).collect(),
+            waiting: waiting.collect(),
+            attention: attention.collect(),
         }
     }
 
