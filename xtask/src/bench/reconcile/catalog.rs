@@ -143,7 +143,14 @@ impl Till {
 
     /// The same in a database on a disk.
     pub(super) fn on_disk(size: u64, drifts: u64, directory: &Path) -> anyhow::Result<Self> {
-        let (rows, state) = rows_of(size, drifts, 0)?;
+        let (mut rows, mut state) = rows_of(size, drifts, 0)?;
+        // A real till keeps what its rows add up to, and makes room for as many.
+        for record in rows.iter() {
+            if let (Key::Item(id), Record::Item(item)) = (record.0, &**record.1) {
+                state.catalog.digest = state.catalog.digest.with(entity_hash(*id, &item.content));
+            }
+        }
+        rows.insert(Key::Catalog, Arc::new(Record::Catalog(state.catalog)));
         let mut store = KeyValue::new(Redb::open(&directory.join("till.redb"))?);
         let rows: Vec<Slot<Key, Record>> =
             rows.into_iter().map(|(key, record)| (key, Some(record))).collect();
