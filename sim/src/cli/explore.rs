@@ -79,6 +79,12 @@ struct Own {
     /// Copies and restored tills give the names of their sales again (B.2).
     #[arg(long)]
     same_names: bool,
+    /// The file outside the database is never restored or copied: no receipt may come twice.
+    #[arg(long)]
+    witness_stays: bool,
+    /// A till is stopped for its backup, and started again.
+    #[arg(long)]
+    cold_backups: bool,
 }
 
 impl Own {
@@ -98,7 +104,8 @@ impl Own {
             self.in_flight,
             self.items,
         ];
-        if counts.iter().all(Option::is_none) && !self.same_names {
+        let said = self.same_names || self.witness_stays || self.cold_backups;
+        if counts.iter().all(Option::is_none) && !said {
             return None;
         }
         let plain = Config::default();
@@ -117,6 +124,8 @@ impl Own {
                 cloud_restores: self.cloud_restores.unwrap_or(0),
                 roll_ups: self.roll_ups.unwrap_or(0),
             },
+            with_witness: !self.witness_stays,
+            cold_backups: self.cold_backups,
             numbers: if self.same_names { Numbers::Own } else { Numbers::Random },
             ..plain
         })

@@ -97,8 +97,7 @@ impl CloudDisk {
         inputs: &[Input],
     ) -> Result<Option<Vec<Output>>, Broken> {
         let machine = Cloud::default();
-        let done =
-            guarded("the cloud", || at_once(machine::run(&machine, memory, NOW, inputs)))?;
+        let done = guarded("the cloud", || at_once(machine::run(&machine, memory, NOW, inputs)))?;
         Ok(done.ok())
     }
 

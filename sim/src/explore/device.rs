@@ -11,7 +11,7 @@ use counterfoil_protocol::identity::{
 use counterfoil_protocol::machine;
 use counterfoil_protocol::money::{Currency, Milli, Minor};
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
-use counterfoil_protocol::terminal::{Draft, Identity, Input, Output, Place, Terminal};
+use counterfoil_protocol::terminal::{Draft, Identity, Input, Output, Terminal};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
 use counterfoil_storage::Memory;
@@ -93,9 +93,8 @@ impl Device {
         memory.restore(self.image.clone());
         let epoch = law::meta(&self.image).map(|meta| meta.epoch);
         let inputs = std::slice::from_ref(input);
-        let done = guarded("a till", || {
-            at_once(machine::run(&Terminal, &mut memory, NOW, inputs))
-        })?;
+        let done =
+            guarded("a till", || at_once(machine::run(&Terminal, &mut memory, NOW, inputs)))?;
         let output = answered(done).pop().expect("one output for each input");
         self.image = memory.image();
         if law::meta(&self.image).map(|meta| meta.epoch) != epoch {
@@ -327,11 +326,6 @@ impl Device {
         next.image = memory.image();
         next.seal();
         next
-    }
-
-    /// Returns the place of the last entry, for people.
-    pub(super) fn head(&self) -> Option<Place> {
-        law::meta(&self.image).map(|meta| Place { epoch: meta.epoch, seq: meta.head })
     }
 }
 

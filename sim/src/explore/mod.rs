@@ -105,8 +105,11 @@ pub struct Config {
     pub items: u8,
     /// How much may happen.
     pub bounds: Bounds,
-    /// Whether the file outside the database may be restored and copied together with it.
+    /// Whether the file outside the database may be restored and copied together with it. If not,
+    /// no receipt number may ever come twice.
     pub with_witness: bool,
+    /// Whether a till is stopped for its backup, and started again.
+    pub cold_backups: bool,
     /// How sales get their names.
     pub numbers: Numbers,
     /// What is broken.
@@ -139,6 +142,7 @@ const PLAIN: Config = Config {
     items: 2,
     bounds: NO,
     with_witness: true,
+    cold_backups: false,
     numbers: Numbers::Random,
     sabotage: Sabotage::None,
 };
@@ -150,10 +154,15 @@ impl Default for Config {
 }
 
 /// The configurations that have a name. The first three are explored if nothing is said.
-pub const NAMED: [Config; 7] = [
+pub const NAMED: [Config; 8] = [
+    Config {
+        name: "two-tills",
+        tills: 2,
+        bounds: Bounds { sales: 2, crashes: 1, losses: 1, duplicates: 1, roll_ups: 1, ..NO },
+        ..PLAIN
+    },
     Config {
         name: "restored",
-        in_flight: 2,
         bounds: Bounds {
             sales: 2,
             crashes: 1,
@@ -167,37 +176,38 @@ pub const NAMED: [Config; 7] = [
     },
     Config {
         name: "copied",
-        bounds: Bounds { sales: 2, crashes: 1, losses: 1, duplicates: 1, copies: 1, ..NO },
+        bounds: Bounds { sales: 2, crashes: 1, duplicates: 1, copies: 1, ..NO },
         ..PLAIN
     },
     Config {
-        name: "two tills",
-        tills: 2,
-        bounds: Bounds { sales: 2, crashes: 1, losses: 1, duplicates: 1, roll_ups: 1, ..NO },
-        ..PLAIN
-    },
-    Config {
-        name: "two tills, restored",
+        name: "two-tills-restored",
         tills: 2,
         bounds: Bounds { sales: 2, crashes: 1, losses: 1, duplicates: 1, restores: 1, ..NO },
         ..PLAIN
     },
     Config {
-        name: "same names",
+        name: "same-names",
         numbers: Numbers::Own,
-        bounds: Bounds { sales: 3, crashes: 1, duplicates: 1, restores: 1, copies: 1, ..NO },
+        bounds: Bounds { sales: 3, duplicates: 1, copies: 1, ..NO },
         ..PLAIN
     },
     Config {
-        name: "late answers",
+        name: "late-answers",
         in_flight: 2,
         items: 1,
         bounds: Bounds { sales: 3, late: 1, crashes: 1, cloud_restores: 1, ..NO },
         ..PLAIN
     },
     Config {
-        name: "cloud lost twice",
+        name: "cloud-restored-twice",
         bounds: Bounds { sales: 2, crashes: 1, losses: 1, restores: 1, cloud_restores: 2, ..NO },
+        ..PLAIN
+    },
+    Config {
+        name: "receipts",
+        with_witness: false,
+        cold_backups: true,
+        bounds: Bounds { sales: 3, crashes: 1, restores: 1, ..NO },
         ..PLAIN
     },
 ];

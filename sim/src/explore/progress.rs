@@ -10,7 +10,9 @@
 
 use std::sync::Arc;
 
-use counterfoil_protocol::session::{Answer, Commit as Wish, Config, Input, Output, Reason, Session};
+use counterfoil_protocol::session::{
+    Answer, Commit as Wish, Config, Input, Output, Reason, Session,
+};
 use counterfoil_protocol::terminal::Key;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
@@ -144,7 +146,10 @@ fn nothing_is_missing(cloud: &CloudDisk, devices: &[Arc<Device>]) -> Result<(), 
         demand(
             Law::QueueDrains,
             !waiting && backlog.fresh == 0 && !backlog.adopting && backlog.quarantined.is_none(),
-            format_args!("the queue of machine {} is empty when all has come to rest", device.number),
+            format_args!(
+                "the queue of machine {} is empty when all has come to rest",
+                device.number
+            ),
             || format!("{backlog:?}, rows in the queue: {waiting}"),
         )?;
     }

@@ -6,7 +6,7 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::{Value, json};
 
-use super::{Bounds, CHECKED, Config, Explored};
+use super::{Bounds, CHECKED, Config, Explored, Numbers};
 
 /// Returns a table, and after it each counterexample.
 #[must_use]
@@ -82,14 +82,21 @@ fn named(bounds: &Bounds) -> [(&'static str, u8); 9] {
 fn bounds(config: &Config) -> String {
     let tills = ("tills", config.tills);
     let some = named(&config.bounds).into_iter().filter(|(_, count)| *count > 0);
-    let all = std::iter::once(tills).chain(some).chain([("in flight", config.in_flight)]);
+    let flight = (config.in_flight > 1).then_some(("in flight", config.in_flight));
+    let all = std::iter::once(tills).chain(some).chain(flight);
+    let said = [
+        (config.numbers == Numbers::Own, "same names"),
+        (!config.with_witness, "the witness stays"),
+        (config.cold_backups, "cold backups"),
+    ];
     let all: Vec<String> = all
         .map(|(name, count)| match (count, name) {
-            // In English most of these words end with an `s` if there are several.
             (1, "losses" | "crashes") => format!("1 {}", &name[..name.len() - 2]),
+            (1, "copies") => "1 copy".to_owned(),
             (1, _) => format!("1 {}", name.strip_suffix('s').unwrap_or(name)),
             _ => format!("{count} {name}"),
         })
+        .chain(said.into_iter().filter(|(is, _)| *is).map(|(_, what)| what.to_owned()))
         .collect();
     all.join(", ")
 }
@@ -118,6 +125,10 @@ pub fn json(explored: &[Explored]) -> Value {
                 "configuration": one.config.name,
                 "tills": one.config.tills,
                 "in_flight": one.config.in_flight,
+                "items": one.config.items,
+                "with_witness": one.config.with_witness,
+                "cold_backups": one.config.cold_backups,
+                "same_names": one.config.numbers == Numbers::Own,
                 "bounds": bounds,
                 "states": one.states,
                 "transitions": one.transitions,

@@ -100,13 +100,14 @@ pub(super) fn search(
 ) -> Searched {
     let mut searched =
         Searched { states: 0, transitions: 0, depth: 0, complete: true, broken: None };
-    let first = match State::first(&memo.config).and_then(|first| judge(memo, &first).map(|()| first)) {
-        Ok(first) => first,
-        Err(broken) => {
-            searched.broken = Some((broken, Vec::new()));
-            return searched;
-        }
-    };
+    let first =
+        match State::first(&memo.config).and_then(|first| judge(memo, &first).map(|()| first)) {
+            Ok(first) => first,
+            Err(broken) => {
+                searched.broken = Some((broken, Vec::new()));
+                return searched;
+            }
+        };
     let mut seen = Seen::default();
     seen.add(first.key(), (0, 0));
     let mut level = vec![(0, first)];
@@ -210,11 +211,7 @@ fn judge(memo: &Memo, state: &State) -> Result<(), Broken> {
 }
 
 /// Walks a way again, and calls `each` with what happens.
-pub(super) fn walk(
-    memo: &Memo,
-    way: &[u16],
-    mut each: impl FnMut(&State, Action, Option<&State>),
-) {
+pub(super) fn walk(memo: &Memo, way: &[u16], mut each: impl FnMut(&State, Action, Option<&State>)) {
     let Ok(mut state) = State::first(&memo.config) else { return };
     let mut actions = Vec::new();
     for index in way {

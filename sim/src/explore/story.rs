@@ -62,10 +62,8 @@ fn line(before: &State, action: Action, after: Option<&State>) -> String {
         Action::Take(index) | Action::TakeKeep(index) => {
             let held = &before.net[index];
             let twice = matches!(action, Action::TakeKeep(_));
-            let device = before
-                .devices
-                .iter()
-                .position(|slot| Some(slot.device.number) == held.device);
+            let device =
+                before.devices.iter().position(|slot| Some(slot.device.number) == held.device);
             let again = if twice { " a duplicate of" } else { "" };
             let (who, then) = device.map_or_else(Default::default, |d| (name(d), books(d)));
             format!("{who} takes{again} the {}{then}", message(index))

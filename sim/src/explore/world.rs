@@ -36,10 +36,19 @@ pub(super) enum Action {
     Greet(usize),
     Push(usize),
     Adopt(usize),
-    Restart { device: usize, torn: bool },
+    Restart {
+        device: usize,
+        torn: bool,
+    },
     Backup(usize),
-    Restore { device: usize, with_witness: bool },
-    Copy { device: usize, with_witness: bool },
+    Restore {
+        device: usize,
+        with_witness: bool,
+    },
+    Copy {
+        device: usize,
+        with_witness: bool,
+    },
     Serve(usize, Commit),
     /// It arrives, and will arrive again.
     ServeKeep(usize),
@@ -112,6 +121,7 @@ impl State {
 
     fn actions_of(&self, device: usize, config: &Config, actions: &mut Vec<Action>) {
         let (slot, left) = (&self.devices[device], &self.left);
+        let witness: &[bool] = if config.with_witness { &[false, true] } else { &[false] };
         if left.sales > 0 {
             actions.push(Action::Sell(device));
         }
@@ -131,13 +141,13 @@ impl State {
             match &slot.backup {
                 None => actions.push(Action::Backup(device)),
                 Some(_) => actions.extend(
-                    [false, true].map(|with_witness| Action::Restore { device, with_witness }),
+                    witness.iter().map(|with| Action::Restore { device, with_witness: *with }),
                 ),
             }
         }
         if left.copies > 0 {
-            actions
-                .extend([false, true].map(|with_witness| Action::Copy { device, with_witness }));
+            let copies = witness.iter().map(|with| Action::Copy { device, with_witness: *with });
+            actions.extend(copies);
         }
     }
 
@@ -367,9 +377,9 @@ impl Memo {
         match action {
             Action::Sell(device) => {
                 let before = &state.devices[device].device;
-                let sold = self.sold.get((before.digest, 0, 0), || {
-                    before.sell(config.numbers).map(Arc::new)
-                })?;
+                let sold = self
+                    .sold
+                    .get((before.digest, 0, 0), || before.sell(config.numbers).map(Arc::new))?;
                 next.left.sales -= 1;
                 next.devices[device].device = Arc::new(sold.device.clone());
                 next.sold(device, &sold, config)?;
@@ -388,21 +398,27 @@ impl Memo {
             Action::Restart { device, torn } => {
                 next.left.crashes -= 1;
                 let before = &state.devices[device].device;
-                next.devices[device].device = self
-                    .changed(before, 0, 2 + u32::from(torn), || {
+                next.devices[device].device =
+                    self.changed(before, 0, 2 + u32::from(torn), || {
                         before.restart(torn, config.numbers)
                     })?;
                 next.hang_up(before.number, config.sabotage);
             }
             Action::Backup(device) => {
-                next.devices[device].backup = Some(Arc::clone(&state.devices[device].device));
+                let before = &state.devices[device].device;
+                next.devices[device].backup = Some(Arc::clone(before));
+                if config.cold_backups {
+                    next.devices[device].device =
+                        self.changed(before, 0, 2, || before.restart(false, config.numbers))?;
+                    next.hang_up(before.number, config.sabotage);
+                }
             }
             Action::Restore { device, with_witness } => {
                 next.left.restores -= 1;
                 let before = &state.devices[device].device;
                 let Some(backup) = next.devices[device].backup.take() else { return Ok(None) };
-                next.devices[device].device = self
-                    .changed(before, backup.digest, 4 + u32::from(with_witness), || {
+                next.devices[device].device =
+                    self.changed(before, backup.digest, 4 + u32::from(with_witness), || {
                         before.restored(&backup, with_witness)
                     })?;
                 next.hang_up(before.number, config.sabotage);
@@ -410,9 +426,10 @@ impl Memo {
             Action::Copy { device, with_witness } => {
                 next.left.copies -= 1;
                 let (before, number) = (&state.devices[device].device, state.devices.len() as u8);
-                let copy = self.changed(before, number.into(), 6 + u32::from(with_witness), || {
-                    before.copied(number, with_witness)
-                })?;
+                let copy =
+                    self.changed(before, number.into(), 6 + u32::from(with_witness), || {
+                        before.copied(number, with_witness)
+                    })?;
                 next.devices.push(Slot { device: copy, backup: None });
             }
             Action::BackupCloud => next.cloud_backup = Some(Arc::clone(&state.cloud)),
