@@ -20,34 +20,34 @@ fn bounds(sales: u8) -> Bounds {
 fn every_law_holds_in_every_state_and_the_states_are_these() {
     let plain = Config::default();
     let table = [
-        ("a sale", Config { bounds: bounds(1), ..plain }, (0, 0, 0)),
+        ("a sale", Config { bounds: bounds(1), ..plain }, (20, 27, 9)),
         (
             "one fault of each kind",
             Config {
                 bounds: Bounds { crashes: 1, losses: 1, late: 1, duplicates: 1, ..bounds(2) },
                 ..plain
             },
-            (20, 27, 9),
+            (18_586, 118_721, 18),
         ),
         (
             "two tills and a crash",
             Config { tills: 2, bounds: Bounds { crashes: 1, roll_ups: 1, ..bounds(2) }, ..plain },
-            (18_586, 118_721, 18),
+            (30_271, 171_190, 19),
         ),
         (
             "a till is restored, and the cloud",
             Config { bounds: Bounds { restores: 1, cloud_restores: 1, ..bounds(2) }, ..plain },
-            (30_271, 171_190, 19),
+            (9_681, 28_950, 32),
         ),
         (
             "a till is copied",
             Config { bounds: Bounds { copies: 1, ..bounds(2) }, ..plain },
-            (9_681, 28_950, 32),
+            (12_582, 40_163, 24),
         ),
         (
             "a copied till gives names again",
             Config { numbers: Numbers::Own, bounds: Bounds { copies: 1, ..bounds(2) }, ..plain },
-            (12_582, 40_163, 24),
+            (12_614, 40_247, 24),
         ),
         (
             "the witness stays, and a till is stopped for its backup",
@@ -57,12 +57,12 @@ fn every_law_holds_in_every_state_and_the_states_are_these() {
                 bounds: Bounds { crashes: 1, restores: 1, ..bounds(2) },
                 ..plain
             },
-            (12_614, 40_247, 24),
+            (180_806, 1_328_945, 27),
         ),
         (
             "two messages under way, one entry at a time",
             Config { in_flight: 2, items: 1, bounds: bounds(3), ..plain },
-            (0, 0, 0),
+            (1_275, 3_565, 23),
         ),
     ];
     let mut found = Vec::new();

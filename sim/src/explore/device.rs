@@ -42,6 +42,10 @@ pub(super) fn site() -> Site {
     Site { shop, branch: BranchId::parse("branch").expect("a short name") }
 }
 
+fn till(number: u8) -> TerminalId {
+    TerminalId::parse(&format!("till-{number}")).expect("a short name")
+}
+
 fn register() -> PosId {
     PosId::parse("pos").expect("a short name")
 }
@@ -49,8 +53,7 @@ fn register() -> PosId {
 impl Device {
     /// Installs a till and opens it.
     pub(super) fn install(number: u8) -> Result<Self, Broken> {
-        let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
-        let Site { shop, branch } = site();
+        let (Site { shop, branch }, terminal) = (site(), till(number));
         let mut device = Self {
             number,
             identity: Identity { shop, branch, terminal },
@@ -205,12 +208,9 @@ impl Device {
         }
         let before = self.image.clone();
         let output = self.step(&Input::Record(draft))?;
-        let again = match &output {
-            Output::Recorded { again, .. } => *again,
-            // A copy sells under the names of its original (B.2): the till says so.
-            Output::Taken(_) => numbers == Numbers::Own,
-            _ => false,
-        };
+        // A copy sells under the names of its original (B.2): the till says so.
+        let taken = numbers == Numbers::Own && matches!(output, Output::Taken(_));
+        let again = taken || matches!(output, Output::Recorded { again: true, .. });
         demand(
             Law::NoDuplicate,
             again && before.rows() == self.image.rows(),

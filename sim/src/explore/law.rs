@@ -140,15 +140,12 @@ pub(super) fn of_device(device: &Device) -> Result<(), Broken> {
         )?;
         moved += sale.moved;
     }
-    let stock: i64 = device
-        .image
-        .rows()
-        .values()
-        .filter_map(|record| match record.as_ref() {
-            terminal::Record::Stock(stock) => Some(stock.quantity.0),
-            _ => None,
-        })
-        .sum();
+    let mut stock = 0;
+    for record in device.image.rows().values() {
+        if let terminal::Record::Stock(held) = record.as_ref() {
+            stock += held.quantity.0;
+        }
+    }
     demand(
         Law::StockIsSum,
         stock == moved,

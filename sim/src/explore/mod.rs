@@ -17,6 +17,7 @@
 mod cloud;
 mod device;
 mod law;
+mod memo;
 mod part;
 mod progress;
 mod report;
@@ -29,7 +30,7 @@ use std::time::Instant;
 pub use law::{Broken, CHECKED};
 pub use report::{json, text};
 
-use world::Memo;
+use memo::Memo;
 
 /// How much may happen. Everything else may happen at any time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -19,8 +19,9 @@ use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
 
 use super::cloud::Commit;
 use super::law::{Broken, demand};
+use super::memo::Memo;
 use super::part::{Body, CloudDisk, Device, Digester, Message};
-use super::world::{Memo, State};
+use super::world::State;
 use crate::law::Law;
 
 /// How often each till may have its turn.

@@ -10,9 +10,10 @@ use std::num::NonZero;
 use std::time::Instant;
 
 use super::law::Broken;
+use super::memo::Memo;
 use super::part::Digest;
 use super::progress;
-use super::world::{Action, Memo, State};
+use super::world::{Action, State};
 
 /// How many states of a level are expanded before what was found is merged.
 const WAVE: usize = 1 << 15;

@@ -1,9 +1,10 @@
 //! A way through the states, told to a person.
 
 use super::cloud::Commit;
+use super::memo::Memo;
 use super::part::{Body, Device, Message};
 use super::search::walk;
-use super::world::{Action, Memo, State};
+use super::world::{Action, State};
 use counterfoil_protocol::wire::message::PushAnswer;
 
 /// Returns what happens on a way, one line for each step.
@@ -97,7 +98,7 @@ fn books(device: &Device) -> String {
 }
 
 fn message(message: &Message) -> String {
-    let told = super::world::tell(message);
+    let told = frame(message);
     let Body::Pushed(_, bytes) = &message.body else { return told };
     let Ok(answer) = PushAnswer::decode(bytes) else { return told };
     let verdicts = answer.results.iter().map(|result| {
@@ -108,4 +109,21 @@ fn message(message: &Message) -> String {
     let stopped = answer.stopped.map(|stopped| format!("stopped: {stopped:?}").to_lowercase());
     let all: Vec<String> = verdicts.chain(stopped).collect();
     format!("{told} [{}]", all.join(", "))
+}
+
+/// Returns a message in words.
+fn frame(message: &Message) -> String {
+    let who = message.terminal.map_or_else(|| "the cloud".to_owned(), |till| till.to_string());
+    let whose = match message.device {
+        Some(number) => format!("{who} (machine {number})"),
+        None => format!("{who} (nobody waits)"),
+    };
+    match &message.body {
+        Body::Hello(_) => format!("greeting of {whose}"),
+        Body::Push(epoch, _) => format!("push of epoch {epoch} by {whose}"),
+        Body::Welcome(_) => format!("welcome for {whose}"),
+        Body::Pushed(epoch, _) => format!("answer to a push of epoch {epoch} for {whose}"),
+        Body::Denied(denial) => format!("denial ({denial:?}) for {whose}"),
+        Body::RollUp(_) => "planned roll-up of stock".to_owned(),
+    }
 }
