@@ -2,7 +2,9 @@
 //! shows; and the wrong protocols are found, by the law that they break.
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
-use counterfoil_sim::explore::{Bounds, Config, Explored, Numbers, Sabotage, explore};
+use std::collections::BTreeSet;
+
+use counterfoil_sim::explore::{Bounds, Config, Explored, Numbers, SIGHTS, Sabotage, explore};
 use counterfoil_sim::law::Law;
 
 /// More than any of these has.
@@ -65,16 +67,18 @@ fn every_law_holds_in_every_state_and_the_states_are_these() {
             (1_275, 3_565, 23),
         ),
     ];
-    let mut found = Vec::new();
+    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
     for (name, config, _) in &table {
         let explored = run(config);
         let broken = explored.counterexample.map(|found| (found.broken, found.steps));
         assert_eq!(broken, None, "{name}");
         assert!(explored.complete, "{name}");
+        seen.extend(explored.seen);
         found.push((*name, (explored.states, explored.transitions, explored.depth)));
     }
     let expected: Vec<_> = table.iter().map(|(name, _, counts)| (*name, *counts)).collect();
     assert_eq!(found, expected);
+    assert_eq!(seen, BTreeSet::from(SIGHTS), "what the laws are about does happen");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use counterfoil_storage::Memory;
 
 use super::law::{self, Broken, demand};
 use super::part::{Body, Device, Fact, Message, Owed, Sale};
+use super::sight;
 use super::{Numbers, Sabotage};
 use crate::law::Law;
 use crate::observed::{answered, at_once};
@@ -65,6 +66,7 @@ impl Device {
             owed: Owed::default(),
             backlog: counterfoil_protocol::terminal::Backlog::default(),
             synced: Vec::new(),
+            sights: 0,
             digest: 0,
         };
         let witness = device.draw_witness();
@@ -111,6 +113,7 @@ impl Device {
         law::of_device(&self)?;
         self.backlog = law::meta(&self.image).map(|meta| meta.backlog()).unwrap_or_default();
         self.synced = law::synced(&self);
+        self.sights = sight::of_device(&self);
         self.seal();
         Ok(self)
     }

@@ -99,7 +99,7 @@ pub(super) fn synced(device: &Device) -> Vec<Fact> {
 
 /// Returns up to which entry of a history the till believes the cloud to have answered. Of a
 /// history that it has forgotten it believes nothing.
-fn settled_to(meta: &Meta, epoch: Epoch) -> u64 {
+pub(super) fn settled_to(meta: &Meta, epoch: Epoch) -> u64 {
     if epoch == meta.epoch {
         return meta.acked;
     }
@@ -205,7 +205,8 @@ pub(super) fn seal_cloud(image: Image<Cloud>) -> Result<CloudDisk, Broken> {
     let digest = super::part::Digester::new(b'C').rows(&image).end();
     let posted = books.posted.into_keys().collect();
     let held = books.held.into_iter().collect();
-    Ok(CloudDisk { image, posted, held, digest })
+    let sights = super::sight::of_cloud(&image);
+    Ok(CloudDisk { image, posted, held, sights, digest })
 }
 
 fn books(image: &Image<Cloud>) -> Result<Books, Broken> {

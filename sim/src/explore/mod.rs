@@ -22,6 +22,7 @@ mod part;
 mod progress;
 mod report;
 mod search;
+mod sight;
 mod story;
 mod world;
 
@@ -29,6 +30,7 @@ use std::time::Instant;
 
 pub use law::{Broken, CHECKED};
 pub use report::{json, text};
+pub use sight::SIGHTS;
 
 use memo::Memo;
 
@@ -228,6 +230,8 @@ pub struct Explored {
     pub role_steps: u64,
     /// From how many sets of disks it was shown that everything comes to rest.
     pub drained: u64,
+    /// Which of [`SIGHTS`] were seen in some state.
+    pub seen: Vec<&'static str>,
     /// How long it took, in milliseconds.
     pub wall_ms: u64,
     /// Whether every state was visited.
@@ -269,6 +273,7 @@ pub fn explore(
         depth: searched.depth,
         role_steps: memo.steps() as u64,
         drained: memo.drained.len() as u64,
+        seen: sight::named(searched.sights),
         wall_ms: u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
         complete: searched.complete,
         counterexample,

@@ -117,6 +117,7 @@ pub(super) struct Device {
     pub(super) backlog: Backlog,
     /// What the disk marks as synced.
     pub(super) synced: Vec<Fact>,
+    pub(super) sights: u8,
     pub(super) digest: Digest,
 }
 
@@ -148,6 +149,7 @@ pub(super) struct CloudDisk {
     pub(super) posted: Vec<Fact>,
     /// What it holds at all: parked, and kept beside another of the same name, too.
     pub(super) held: Vec<Fact>,
+    pub(super) sights: u8,
     pub(super) digest: Digest,
 }
 

@@ -42,6 +42,9 @@ pub fn text(explored: &[Explored]) -> String {
     let laws: Vec<&str> = CHECKED.iter().map(|law| law.as_str()).collect();
     let _ = writeln!(out, "checked in every state: {}", laws.join(", "));
     for one in explored {
+        let _ = writeln!(out, "seen in {}: {}", one.config.name, one.seen.join(", "));
+    }
+    for one in explored {
         let Some(found) = &one.counterexample else { continue };
         let _ = writeln!(out, "\n{}: {}", one.config.name, found.broken);
         let _ = writeln!(out, "  the shortest way there:");
@@ -134,6 +137,7 @@ pub fn json(explored: &[Explored]) -> Value {
                 "transitions": one.transitions,
                 "depth": one.depth,
                 "drained_from": one.drained,
+                "seen": one.seen,
                 "wall_ms": one.wall_ms,
                 "complete": one.complete,
                 "counterexample": counterexample,

@@ -79,6 +79,7 @@ pub(super) struct Searched {
     pub(super) states: u64,
     pub(super) transitions: u64,
     pub(super) depth: u32,
+    pub(super) sights: u8,
     pub(super) complete: bool,
     /// What was broken, and which actions lead there.
     pub(super) broken: Option<(Broken, Vec<u16>)>,
@@ -88,6 +89,7 @@ pub(super) struct Searched {
 #[derive(Default)]
 struct Found {
     transitions: u64,
+    sights: u8,
     fresh: Vec<(Digest, u32, u16, State)>,
     broken: Option<(Broken, u32, u16)>,
 }
@@ -100,7 +102,7 @@ pub(super) fn search(
     mut progress: impl FnMut(u64, u64, u32),
 ) -> Searched {
     let mut searched =
-        Searched { states: 0, transitions: 0, depth: 0, complete: true, broken: None };
+        Searched { states: 0, transitions: 0, depth: 0, sights: 0, complete: true, broken: None };
     let first =
         match State::first(&memo.config).and_then(|first| judge(memo, &first).map(|()| first)) {
             Ok(first) => first,
@@ -118,6 +120,7 @@ pub(super) fn search(
         for wave in level.chunks(WAVE) {
             for found in expand(memo, &seen, wave, jobs) {
                 searched.transitions += found.transitions;
+                searched.sights |= found.sights;
                 for (key, from, action, state) in found.fresh {
                     next.extend(seen.add(key, (from, action)).map(|number| (number, state)));
                 }
@@ -199,6 +202,7 @@ fn expand_run(memo: &Memo, seen: &Seen, states: &[(u32, State)]) -> Found {
                 found.broken = Some((broken, *number, index));
                 return found;
             }
+            found.sights |= next.sights();
             found.fresh.push((key, *number, index, next));
         }
     }

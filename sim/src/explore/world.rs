@@ -96,6 +96,12 @@ impl State {
         digester.end()
     }
 
+    /// Returns what is seen on its disks.
+    pub(super) fn sights(&self) -> u8 {
+        let devices = self.devices.iter().map(|slot| slot.device.sights);
+        devices.fold(self.cloud.sights, |all, sights| all | sights)
+    }
+
     /// Appends everything that may happen.
     pub(super) fn actions(&self, config: &Config, actions: &mut Vec<Action>) {
         for device in 0..self.devices.len() {
