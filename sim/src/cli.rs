@@ -1,6 +1,8 @@
 //! The command line of the simulator.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks")]
 
+mod explore;
+
 use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -41,6 +43,11 @@ enum Command {
     Run(Run),
     /// Runs one seed, or a plan from a file, and prints what happened, line by line.
     Replay(Replay),
+    /// Visits every state of small configurations, and checks every law in each.
+    ///
+    /// Exit codes: 0 complete, no law was broken; 1 one was; 2 the command line cannot be
+    /// understood; 3 stopped before every state was visited.
+    Explore(explore::Explore),
     /// Prints the plan of a seed, to be changed and replayed.
     Plan {
         /// Which seed.
@@ -142,6 +149,12 @@ pub(crate) fn main() -> ExitCode {
         None => run(&Run::default()),
         Some(Command::Run(args)) => run(&args),
         Some(Command::Replay(args)) => replay(&args),
+        Some(Command::Explore(args)) => {
+            return explore::run(&args).unwrap_or_else(|error| {
+                eprintln!("sim: {error:#}");
+                ExitCode::from(2)
+            });
+        }
         Some(Command::Plan { seed, size, toml }) => {
             print_plan(&size.profile.draw(seed, size.shape()), toml)
         }

@@ -6,9 +6,11 @@
 //! | [`model`] | the model level: the pure roles in a world of one event heap |
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
 //! | [`coverage`] | what really happened |
+//! | [`explore`] | every state of small configurations |
 pub mod arbitrary;
 pub mod checker;
 pub mod coverage;
+pub mod explore;
 pub mod law;
 pub mod model;
 pub mod network;

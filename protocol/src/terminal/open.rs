@@ -7,7 +7,9 @@
 //!
 //! That holds as far as the witness was not exchanged with the database. A copy, or a backup, that
 //! holds both is found by the handshake instead: what is sold before it may print receipt numbers
-//! that were printed already. The driver lets the witness stand where backups do not reach.
+//! that were printed already. The driver lets the witness stand where backups do not reach. The
+//! same holds for a backup that was taken since the last start: it shows the start that the
+//! witness names (`docs/explore.md`).
 
 use alloc::vec::Vec;
 
