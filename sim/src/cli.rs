@@ -266,8 +266,8 @@ fn digests(summaries: &[Summary]) -> String {
     all.join(" ")
 }
 
-/// Makes the first failure of each law small, keeps its plan in a file, draws it, and says how to see
-/// it again.
+/// Makes the first failure of each law small, keeps its plan in a file, draws it, and says how to
+/// see it again.
 fn explain_failures(job: &Job, summary: &Summary, args: &Run) -> anyhow::Result<()> {
     for (seed, violation) in summary.failures.iter().take(5) {
         eprintln!("{} level, seed {seed}: {violation}", job.level.as_str());
