@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use counterfoil_protocol::terminal::Output;
 use counterfoil_protocol::wire::message::EditOutcome;
 
 macro_rules! counted {
@@ -262,6 +263,29 @@ impl Transition {
             EditOutcome::ServerOwned => Self::EditServerOwned,
             EditOutcome::Deleted => Self::EditDeleted,
             EditOutcome::Unknown => Self::EditUnknown,
+        }
+    }
+
+    /// Returns what the answer to a recording says beyond that something was recorded.
+    ///
+    /// # Panics
+    /// If it answers something else.
+    #[must_use]
+    pub fn of_record(answer: &Output) -> Option<Self> {
+        match answer {
+            Output::Recorded { again, .. } => again.then_some(Self::TillRecordAgain),
+            Output::Taken(_) => Some(Self::TillRecordTaken),
+            Output::Invalid(_) => Some(Self::TillRecordInvalid),
+            Output::Opened { .. }
+            | Output::NotInstalled(_)
+            | Output::Settled(_)
+            | Output::NothingToRetry
+            | Output::Catalogued(_)
+            | Output::CatalogUnreadable(_)
+            | Output::Session(_)
+            | Output::Inbox(_)
+            | Output::PlanApplied(_)
+            | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
         }
     }
 

@@ -8,7 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::row::Stock;
+use super::row::{Moved, Stock};
 use super::{Cloud, Key, Record, Site};
 use crate::hash::Hash;
 use crate::identity::ProductId;
@@ -113,9 +113,28 @@ async fn rolled_up<Q: Query<Cloud>>(
 }
 
 async fn pending<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Pending, Q::Error> {
+    let mut pending = Pending::default();
+    each_push(query, site, |push, moved| {
+        pending.pushes.push(push);
+        for moved in moved {
+            let sum = pending.sums.entry(moved.product).or_default();
+            *sum = sum.plus(moved.by);
+        }
+    })
+    .await?;
+    debug_assert!(pending.pushes.is_sorted(), "pushes are scanned in order");
+    Ok(pending)
+}
+
+/// Visits what each push has moved that is not rolled up yet, in the order of their names.
+pub(super) async fn each_push<Q: Query<Cloud>>(
+    query: &Q,
+    site: Site,
+    mut visit: impl FnMut(ServerId, Vec<Moved>),
+) -> Result<(), Q::Error> {
     let key = |name| Key::Movements(site.shop, site.branch, ServerId(Hash(name)));
     let (mut from, until) = (key([0; 32]), key([0xff; 32]));
-    let mut pending = Pending::default();
+    let mut last = None;
     loop {
         let page = query.scan(&from, &until, PAGE_ROWS).await?;
         assert!(page.len() <= PAGE_ROWS, "a scan keeps its limit");
@@ -123,19 +142,14 @@ async fn pending<Q: Query<Cloud>>(query: &Q, site: Site) -> Result<Pending, Q::E
         for (key, record) in page {
             // A page begins with the row that the one before ended with.
             if let (Key::Movements(_, _, push), Record::Movements(moved)) = (key, record)
-                && pending.pushes.last() != Some(&push)
+                && last != Some(push)
             {
-                from = key;
-                pending.pushes.push(push);
-                for moved in moved {
-                    let sum = pending.sums.entry(moved.product).or_default();
-                    *sum = sum.plus(moved.by);
-                }
+                visit(push, moved);
+                (last, from) = (Some(push), key);
             }
         }
         if whole {
-            debug_assert!(pending.pushes.is_sorted(), "pushes are scanned in order");
-            return Ok(pending);
+            return Ok(());
         }
     }
 }

@@ -49,32 +49,16 @@ impl World {
     pub(super) fn record(&mut self, till: usize, draft: Draft) -> Result<(), Violation> {
         let output = self.till_step(till, &Input::Record(draft.clone()), true)?;
         let host = &mut self.tills[till];
-        match output {
-            None => {
-                // The till died: the cashier will try the same again.
-                host.unsure = Some(draft);
-                return Ok(());
-            }
-            Some(Output::Recorded { again, .. }) => {
-                if again {
-                    host.coverage.saw(Transition::TillRecordAgain);
-                }
-                host.last_draft = Some(draft);
-            }
-            Some(Output::Taken(_)) => host.coverage.saw(Transition::TillRecordTaken),
-            Some(Output::Invalid(_)) => host.coverage.saw(Transition::TillRecordInvalid),
-            Some(
-                Output::Opened { .. }
-                | Output::NotInstalled(_)
-                | Output::Settled(_)
-                | Output::NothingToRetry
-                | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_)
-                | Output::Session(_)
-                | Output::Inbox(_)
-                | Output::PlanApplied(_)
-                | Output::PlanRefused(_),
-            ) => unreachable!("none of them answers a record"),
+        let Some(output) = output else {
+            // The till died: the cashier will try the same again.
+            host.unsure = Some(draft);
+            return Ok(());
+        };
+        if let Some(seen) = Transition::of_record(&output) {
+            host.coverage.saw(seen);
+        }
+        if matches!(output, Output::Recorded { .. }) {
+            host.last_draft = Some(draft);
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))
     }

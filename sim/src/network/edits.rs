@@ -6,7 +6,7 @@ use std::time::Duration;
 use counterfoil_protocol::catalog::{CatalogEdit, FieldValue, Kind};
 use counterfoil_protocol::event::Body;
 use counterfoil_protocol::identity::ProductId;
-use counterfoil_protocol::terminal::{Draft, Output};
+use counterfoil_protocol::terminal::Draft;
 use counterfoil_terminal::edit::{self, EditBody, Refused};
 use counterfoil_terminal::till::TillError;
 
@@ -93,22 +93,7 @@ async fn ask(scene: &Scene, slot: &TillSlot, till: &SimTill, wish: Wish) -> Resu
             // It is so already, or the till knows of no such product (any more).
             Err(Refused::ServerOwned(_) | Refused::Unknown(_) | Refused::Nothing) => None,
         },
-        Wish::Event(draft) => match till.record(*draft).await? {
-            Output::Recorded { again: true, .. } => Some(Transition::TillRecordAgain),
-            Output::Recorded { again: false, .. } => None,
-            Output::Taken(_) => Some(Transition::TillRecordTaken),
-            Output::Invalid(_) => Some(Transition::TillRecordInvalid),
-            Output::Opened { .. }
-            | Output::NotInstalled(_)
-            | Output::Settled(_)
-            | Output::NothingToRetry
-            | Output::Catalogued(_)
-            | Output::CatalogUnreadable(_)
-            | Output::Session(_)
-            | Output::Inbox(_)
-            | Output::PlanApplied(_)
-            | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
-        },
+        Wish::Event(draft) => Transition::of_record(&till.record(*draft).await?),
     };
     lock(&slot.state).unsure_wish = None;
     if let Some(seen) = seen {

@@ -242,30 +242,16 @@ async fn record(
     let output = till.record(draft.clone()).await?;
     let mut state = lock(&slot.state);
     state.unsure = None;
-    match output {
-        Output::Recorded { again, receipt, place } => {
-            if again {
-                scene.saw(Transition::TillRecordAgain);
-            }
-            scene.tell(slot.lane(), What::Commit, || {
-                let number = receipt.map(|Receipt { number, .. }| number);
-                let (pos, id) = (draft.pos, draft.local_id);
-                format!("{pos}/{id} is entry {}, receipt {number:?}", place.seq)
-            });
-            state.last_draft = Some(draft);
-        }
-        Output::Taken(_) => scene.saw(Transition::TillRecordTaken),
-        Output::Invalid(_) => scene.saw(Transition::TillRecordInvalid),
-        Output::Opened { .. }
-        | Output::NotInstalled(_)
-        | Output::Settled(_)
-        | Output::NothingToRetry
-        | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_)
-        | Output::Session(_)
-        | Output::Inbox(_)
-        | Output::PlanApplied(_)
-        | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
+    if let Some(seen) = Transition::of_record(&output) {
+        scene.saw(seen);
+    }
+    if let Output::Recorded { receipt, place, .. } = output {
+        scene.tell(slot.lane(), What::Commit, || {
+            let number = receipt.map(|Receipt { number, .. }| number);
+            let (pos, id) = (draft.pos, draft.local_id);
+            format!("{pos}/{id} is entry {}, receipt {number:?}", place.seq)
+        });
+        state.last_draft = Some(draft);
     }
     Ok(())
 }

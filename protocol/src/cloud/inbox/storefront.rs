@@ -5,23 +5,19 @@
 
 use super::row::{Buffer, InboxKey, InboxRecord};
 use crate::cloud::row::Stock;
+use crate::cloud::stocks::each_push;
 use crate::cloud::{Cloud, Key, Record, Site};
-use crate::hash::Hash;
 use crate::identity::ProductId;
 use crate::label::Label;
 use crate::machine::Query;
 use crate::money::{MILLI_MAX, Milli};
-use crate::wire::message::ServerId;
 
 /// All of a stock, in millionths.
 pub const PPM_MAX: u32 = 1_000_000;
 /// How often a stock is read anew because a roll-up went on meanwhile.
 const READS_MAX: usize = 8;
-/// The rows of movements that are read at a time.
-const PAGE_ROWS: usize = 1_000;
 
 const _: () = assert!(READS_MAX > 1, "a stock that changes is read again");
-const _: () = assert!(PAGE_ROWS > 1, "a page has a row beside the one that it begins with");
 const _: () = assert!(PPM_MAX == 1_000_000, "a part is counted in millionths");
 
 const _: () = {
@@ -157,26 +153,11 @@ async fn moved_since<Q: Query<Cloud>>(
     site: Site,
     product: ProductId,
 ) -> Result<Stock, Q::Error> {
-    let key = |name| Key::Movements(site.shop, site.branch, ServerId(Hash(name)));
-    let (mut from, until) = (key([0; 32]), key([0xff; 32]));
     let mut sum = Stock::default();
-    let mut last = None;
-    loop {
-        let page = query.scan(&from, &until, PAGE_ROWS).await?;
-        assert!(page.len() <= PAGE_ROWS, "a scan keeps its limit");
-        let whole = page.len() < PAGE_ROWS;
-        for (key, record) in page {
-            if let Record::Movements(moved) = record
-                && last != Some(key)
-            {
-                let of_it = moved.iter().filter(|moved| moved.product == product);
-                sum = of_it.fold(sum, |sum, moved| sum.plus(moved.by));
-                last = Some(key);
-                from = key;
-            }
-        }
-        if whole {
-            return Ok(sum);
-        }
-    }
+    each_push(query, site, |_, moved| {
+        let of_it = moved.iter().filter(|moved| moved.product == product);
+        sum = of_it.fold(sum, |sum, moved| sum.plus(moved.by));
+    })
+    .await?;
+    Ok(sum)
 }

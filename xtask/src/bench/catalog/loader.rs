@@ -126,14 +126,16 @@ impl Loader {
                     codes.extend(product.barcodes.iter().map(|code| (*code, change.id.id)));
                 }
             }
-            codes.sort_unstable();
-            let mut index = transaction.open_table(CODES)?;
-            for (code, product) in codes {
-                key.clear();
-                key.extend_from_slice(code.as_bytes());
-                key.push(0);
-                key.extend_from_slice(product.as_bytes());
-                index.insert(key.as_slice(), ())?;
+            if part == Part::Snapshot {
+                codes.sort_unstable();
+                let mut index = transaction.open_table(CODES)?;
+                for (code, product) in codes {
+                    key.clear();
+                    key.extend_from_slice(code.as_bytes());
+                    key.push(0);
+                    key.extend_from_slice(product.as_bytes());
+                    index.insert(key.as_slice(), ())?;
+                }
             }
         }
         transaction.commit()?;
