@@ -12,7 +12,7 @@ const DELTA: Wanted = Wanted::Delta(7);
 const SNAPSHOT: Wanted = Wanted::Snapshot { pinned: None, after: None };
 
 fn standing(wanted: Wanted, proven: bool) -> Option<Standing> {
-    Some(Standing { version: Some(7), wanted, proven })
+    Some(Standing { version: Some(7), wanted, proven, more_edits: false })
 }
 
 struct Bench {
@@ -45,6 +45,14 @@ fn a_proven_catalog_is_asked_for_again_after_half_to_the_whole_interval() {
     assert_eq!(bench.tell(Input::Committed(standing(DELTA, true))), None);
     let interval = Config::default().idle_greeting;
     assert!((interval.0 / 2..=interval.0).contains(&bench.wait().0), "{:?}", bench.wait());
+}
+
+#[test]
+fn it_asks_on_at_once_while_there_are_more_edits_to_ask_for() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.tell(Input::Answered(1, Ok(()))), Some(Output::Commit));
+    let more = standing(DELTA, true).map(|standing| Standing { more_edits: true, ..standing });
+    assert_eq!(bench.tell(Input::Committed(more)), Some(Output::Ask(2)));
 }
 
 #[test]

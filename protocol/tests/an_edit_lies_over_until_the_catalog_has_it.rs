@@ -9,21 +9,25 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::catalog::{
     CatalogEdit, EditError, Entity, EntityId, FieldChange, FieldValue,
 };
-use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::catalog::{delta_with_edits, snapshot};
 use counterfoil_protocol::cloud::{self, Cloud, Edit, Edits};
 use counterfoil_protocol::event::{Body, EventError};
 use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
-use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
+use counterfoil_protocol::terminal::catalog::{Standing, Wanted, beside, wanted};
 use counterfoil_protocol::terminal::edits::{
-    LocalEdits, TOLD_MAX, WAITING_MAX, local_edits, shows,
+    LocalEdits, TOLD_MAX, WAITING_MAX, asked, local_edits,
 };
 use counterfoil_protocol::terminal::{self, Draft, Input, Output, Parted};
 use counterfoil_protocol::time::Millis;
-use counterfoil_protocol::wire::catalog::{DeltaAnswer, EntityV1, ProductV1, SnapshotPage};
+use counterfoil_protocol::wire::catalog::{
+    DeltaAnswer, EDITS_ASKED_MAX, EntityV1, ProductV1, SnapshotPage,
+};
 use counterfoil_protocol::wire::message::EditOutcome;
 use proptest::prelude::*;
-use support::{Node, Till, adopt, block_on, draft, greet, local, offer, pos, quiesce, site};
+use support::{
+    Node, Till, adopt, block_on, draft, greet, local, offer, pos, quiesce, site, terminal_id,
+};
 
 const NOW: Millis = Millis(1_000);
 const PRODUCTS: u8 = 3;
@@ -141,33 +145,32 @@ impl World {
         .collect()
     }
 
-    fn ask(&mut self, lose: bool) {
+    fn ask(&mut self, lose: bool) -> Option<Standing> {
         let (shop, branch) = (site().shop, site().branch);
         let store = &self.node.store;
-        let shows = block_on(shows(&self.till.store)).unwrap();
+        let edits = block_on(asked(&self.till.store)).unwrap();
+        let terminal = terminal_id();
         let mail = match block_on(wanted(&self.till.store)).unwrap() {
             Wanted::Delta(from) => {
-                Mail::Delta(block_on(delta(store, shop, branch, from, 2)).unwrap())
+                let answer = delta_with_edits(store, site(), terminal, from, 2, &edits);
+                Mail::Delta(block_on(answer).unwrap())
             }
             Wanted::Snapshot { pinned, after } => {
                 Mail::Run(block_on(snapshot(store, shop, branch, pinned, after, 2)).unwrap())
             }
         };
         self.mail.push(mail.clone());
-        if !lose {
-            self.deliver(mail);
-            if let Some(greeting) = shows {
-                self.till.run(self.now, Input::Shown(greeting));
-            }
-        }
+        (!lose).then(|| self.deliver(mail))
     }
 
-    fn deliver(&mut self, mail: Mail) {
+    fn deliver(&mut self, mail: Mail) -> Standing {
         let input = match mail {
             Mail::Delta(answer) => Input::Delta(answer),
             Mail::Run(page) => Input::CatalogRun(block_on(beside(&self.till.store, page)).unwrap()),
         };
-        assert!(matches!(self.till.run(self.now, input), Output::Catalogued(_)));
+        let output = self.till.run(self.now, input);
+        let Output::Catalogued(standing) = output else { panic!("{output:?}") };
+        standing
     }
 
     fn local(&self) -> LocalEdits {
@@ -254,7 +257,7 @@ impl World {
             Move::Operator(number, put) => self.operator(number, put),
             Move::Edit(number) => drop(self.edit(number)),
             Move::Push { heard } => self.push(heard),
-            Move::Ask { lose } => self.ask(lose),
+            Move::Ask { lose } => drop(self.ask(lose)),
             Move::Again(index) => {
                 if !self.mail.is_empty() {
                     let mail = self.mail[index % self.mail.len()].clone();
@@ -346,9 +349,47 @@ fn a_decision_of_a_cloud_that_was_restored_ends_all_the_same() {
     world.push(true);
     assert!(world.local().waiting[0].decided < decided, "decided anew, at an earlier version");
     world.till.store = image;
-    world.ask(false);
     world.push(true);
     assert_eq!(world.local().waiting[0].decided, decided, "the cloud has it, and says no more");
+    world.ask(false);
+    assert_eq!(world.local().waiting, [], "but that it is in what it proves");
+    world.settle();
+    world.at_rest();
+}
+
+/// The cloud is restored to before the edit, and goes on to the same version by another way: a
+/// proof there is no proof of the edit. Seeds 11636 and 14895 once found it gone.
+#[test]
+fn a_restored_cloud_that_is_as_far_again_ends_nothing() {
+    let mut world = World::new();
+    let backup = world.node.clone();
+    world.edit(0);
+    world.push(true);
+    let decided = world.local().waiting[0].decided;
+    world.node = backup;
+    world.operator(1, true);
+    let standing = world.ask(false).unwrap();
+    assert!(standing.proven && standing.version == decided, "the same version, and proven");
+    assert_eq!(world.local().waiting.len(), 1, "without the edit");
+    world.never_flickers();
+    world.settle();
+    world.at_rest();
+}
+
+/// A copy of the till may have given its own edit the same name.
+#[test]
+fn an_edit_of_the_same_name_with_another_payload_ends_nothing() {
+    let mut world = World::new();
+    world.edit(0);
+    world.push(true);
+    world.ask(true);
+    let Some(Mail::Delta(DeltaAnswer::WithEdits(page, held))) = world.mail.last() else { panic!() };
+    let (page, mut other) = (page.clone(), held.clone());
+    other[0].payload_hash.0[0] ^= 1;
+    for answer in [DeltaAnswer::WithEdits(page.clone(), other), DeltaAnswer::Page(page)] {
+        assert!(world.deliver(Mail::Delta(answer)).proven, "the catalog is, all the same");
+        assert_eq!(world.local().waiting.len(), 1);
+    }
     world.settle();
     world.at_rest();
 }
@@ -445,8 +486,11 @@ fn what_waits_and_what_is_told_is_bounded() {
     assert_eq!(block_on(local_edits(&world.till.store)).unwrap().waiting.len(), WAITING_MAX);
     quiesce(&mut world.till, &mut world.node, &mut world.now);
     assert_eq!(world.local().told.len(), TOLD_MAX, "the last ones");
-    world.ask(false);
-    assert_eq!(world.local().waiting, []);
+    for left in (0..WAITING_MAX / EDITS_ASKED_MAX).rev() {
+        let standing = world.ask(false).unwrap();
+        assert_eq!(world.local().waiting.len(), left * EDITS_ASKED_MAX);
+        assert_eq!(standing.more_edits, left > 0, "it asks on at once");
+    }
     assert!(matches!(
         world.till.record(NOW, many(WAITING_MAX)),
         Output::Recorded { again: false, .. }

@@ -270,7 +270,7 @@ fn local_edits() -> terminal::LocalEdits {
         pos: pos("1"),
         local_id: local("d"),
         decided: Some(300),
-        greeted: Some(7),
+        unused: Some(7),
     };
     let outcome = EditOutcome::Overwrote;
     let told = Told { pos: pos("1"), local_id: local("d"), outcome, version: 300 };

@@ -133,7 +133,7 @@ fn page(node: &Node, from: u64) -> DeltaPage {
     let limit = PAGE_ENTITIES_MAX / 2;
     match block_on(delta(&node.store, shop, branch, from, limit)).unwrap() {
         DeltaAnswer::Page(page) => page,
-        DeltaAnswer::Resync => panic!("a page"),
+        DeltaAnswer::Resync | DeltaAnswer::WithEdits(..) => panic!("a page"),
     }
 }
 

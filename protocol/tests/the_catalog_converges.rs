@@ -316,8 +316,10 @@ fn nothing_of_another_branch_is_ever_sent() {
     let foreign = branch_price(1, 9).canonical();
     for mail in &world.mail {
         let changes = match mail {
-            Mail::Delta(DeltaAnswer::Page(page)) => &page.changes,
-            Mail::Delta(DeltaAnswer::Resync) => continue,
+            Mail::Delta(answer) => match answer.page() {
+                Some((page, _)) => &page.changes,
+                None => continue,
+            },
             Mail::Run(page) => &page.entities,
         };
         let sent = changes.iter().any(|change| change.content.as_deref() == Some(&foreign[..]));

@@ -11,7 +11,8 @@ macro_rules! plan_file {
 }
 
 /// The files of `sim/regressions`; a test sees that none is left out.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 3] = [
+    plan_file!("model-OwnershipHolds-same-version-again"),
     plan_file!("model-OwnershipHolds-two-tills-one-version"),
     plan_file!("model-ZeroLoss-double-disaster"),
 ];

@@ -144,7 +144,7 @@ fn a_row_that_the_cloud_never_had_is_seen() {
 fn what_lies_over_without_an_edit_is_seen() {
     for value in [FieldValueV1::Name("Tea".to_owned()), FieldValueV1::PriceMinor(1)] {
         let EventKey { pos, local_id, .. } = key();
-        let waiting = Waiting { entity: tea(), value, pos, local_id, decided: None, greeted: None };
+        let waiting = Waiting { entity: tea(), value, pos, local_id, decided: None, unused: None };
         let edits = LocalEdits { waiting: vec![waiting], told: Vec::new() };
         let law = till_commit(terminal::Key::LocalEdits, terminal::Record::LocalEdits(edits));
         assert_eq!(law, Some(Law::OwnershipHolds));

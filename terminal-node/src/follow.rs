@@ -8,7 +8,7 @@ use std::time::Duration;
 use counterfoil_protocol::session::follow::{Follower, Input, Output};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::{Standing, Wanted, beside, wanted};
-use counterfoil_protocol::terminal::edits::shows;
+use counterfoil_protocol::terminal::edits::asked;
 use counterfoil_protocol::terminal::{self};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
@@ -28,8 +28,6 @@ pub struct FollowLoop<S, C> {
     start: Instant,
     /// What the cloud has answered, until it is committed.
     told: Option<Told>,
-    /// Of which local edits that answer tells, if it brings a proof.
-    shows: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -47,7 +45,7 @@ where
     #[must_use]
     pub fn new(till: Till<S>, transport: Transport<C>, config: Config) -> Self {
         let follower = Follower::new(config, till.draw(), Millis::ZERO);
-        Self { till, transport, follower, config, start: Instant::now(), told: None, shows: None }
+        Self { till, transport, follower, config, start: Instant::now(), told: None }
     }
 
     /// Runs until the till's store fails. To stop it, drop the future.
@@ -110,10 +108,10 @@ where
     }
 
     async fn ask(&mut self) -> Result<Result<(), Fault>, TillError> {
-        let wish = {
+        let (wish, edits) = {
             let reading = self.till.reading().await?;
-            self.shows = shows(&*reading).await.map_err(storage_failed)?;
-            wanted(&*reading).await.map_err(storage_failed)?
+            let wish = wanted(&*reading).await.map_err(storage_failed)?;
+            (wish, asked(&*reading).await.map_err(storage_failed)?)
         };
         let attempt = self.follower.attempt();
         let request_id = self.till.draw();
@@ -121,7 +119,8 @@ where
         let asking = async {
             match wish {
                 Wanted::Delta(from) => {
-                    self.transport.delta(from, attempt, request_id).await.map(Told::Delta)
+                    let delta = self.transport.delta(from, &edits, attempt, request_id);
+                    delta.await.map(Told::Delta)
                 }
                 Wanted::Snapshot { pinned, after } => {
                     let run = self.transport.catalog_run(pinned, after, attempt, request_id);
@@ -158,9 +157,6 @@ where
             terminal::Output::Catalogued(standing) => {
                 if standing.proven {
                     tracing::debug!(version = standing.version, "the catalog is proven");
-                    if let Some(greeting) = self.shows.take() {
-                        self.till.apply(terminal::Input::Shown(greeting)).await?;
-                    }
                 }
                 Ok(Some(standing))
             }

@@ -19,7 +19,7 @@ use counterfoil_protocol::identity::{PosId, SessionId};
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
-use counterfoil_protocol::wire::catalog::{DeltaAnswer, SnapshotPage};
+use counterfoil_protocol::wire::catalog::{DeltaAnswer, EditName, SnapshotPage};
 use counterfoil_protocol::wire::inbox::{Ack, AckAnswer, Cursor, PendingAnswer};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
 use counterfoil_protocol::wire::reconcile::{
@@ -154,17 +154,22 @@ impl<C: Connector> Transport<C> {
         PushAnswer::decode(&answer).map_err(|error| unreadable(&error))
     }
 
-    /// Asks what the catalog has that `from` has not.
+    /// Asks what the catalog has that `from` has not, and which of these edits of this till it has.
     ///
     /// # Errors
     /// As in the table above.
     pub async fn delta(
         &mut self,
         from: u64,
+        edits: &[EditName],
         attempt: u32,
         request_id: u64,
     ) -> Result<DeltaAnswer, Fault> {
-        let ask = Ask::Get(format!("/v1/catalog/delta?from={from}"));
+        let mut path = format!("/v1/catalog/delta?from={from}");
+        if !edits.is_empty() {
+            path = format!("{path}&edits={}", segment(&EditName::to_text(edits)));
+        }
+        let ask = Ask::Get(path);
         let answer = self.send(ask, attempt, request_id).await?;
         DeltaAnswer::decode(&answer).map_err(|error| unreadable(&error))
     }

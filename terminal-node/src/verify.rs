@@ -227,7 +227,7 @@ impl<S: TillStore, C: Connector> Verifier<S, C> {
         };
         let id = self.till.draw();
         let timeout = self.timeout();
-        let answer = self.transport.delta(from, 0, id);
+        let answer = self.transport.delta(from, &[], 0, id);
         let answer = match tokio::time::timeout(timeout, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(fault)) => return Err(self.broken(fault)),
@@ -241,7 +241,7 @@ impl<S: TillStore, C: Connector> Verifier<S, C> {
                     ..page
                 })
             }
-            DeltaAnswer::Resync => DeltaAnswer::Resync,
+            answer @ (DeltaAnswer::Resync | DeltaAnswer::WithEdits(..)) => answer,
         };
         self.till.apply(terminal::Input::Delta(answer)).await?;
         Ok(())

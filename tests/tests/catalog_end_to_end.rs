@@ -220,6 +220,8 @@ async fn a_bad_edit_changes_nothing_and_says_what_to_do() {
         ("/v1/catalog/delta?from=0", token, 200),
         ("/v1/catalog/delta?from=x", token, 422),
         ("/v1/catalog/delta", token, 422),
+        ("/v1/catalog/delta?from=0&edits=1%09never-made", token, 200),
+        ("/v1/catalog/delta?from=0&edits=nothing", token, 422),
         ("/v1/catalog/snapshot", token, 200),
         ("/v1/catalog/snapshot?kind=product", token, 422),
         ("/v1/catalog/snapshot?kind=shoe&id=1", token, 422),

@@ -8,21 +8,21 @@ use axum::extract::{Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
-use counterfoil_protocol::cloud::catalog::{delta, head, snapshot};
+use counterfoil_protocol::cloud::catalog::{delta_with_edits, head, snapshot};
 use counterfoil_protocol::cloud::compaction::floor;
 use counterfoil_protocol::cloud::{Edit, Edits, Input, Output};
 use counterfoil_protocol::identity::{BranchId, ShopId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::catalog::{
-    CatalogHead, ChangeV1, DELTA_ENTITIES_USUAL, DeltaAnswer, EntityV1, RUN_ENTITIES_USUAL,
+    CatalogHead, ChangeV1, DELTA_ENTITIES_USUAL, EditName, EntityV1, HeldEdit, RUN_ENTITIES_USUAL,
     SnapshotPage,
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, from_json};
-use super::packed::Name;
+use super::packed::{Name, Packed};
 use super::{Reads, Shared, auth, lease, wrong_output};
 use crate::problem::Problem;
 
@@ -33,6 +33,9 @@ const EDIT_WEIGHT: usize = 256 * 1024;
 #[serde(deny_unknown_fields)]
 pub(super) struct Since {
     from: u64,
+    /// Edits of the asker, as [`EditName::to_text`] writes them.
+    #[serde(default)]
+    edits: String,
 }
 
 #[derive(Deserialize)]
@@ -70,43 +73,53 @@ async fn answer_delta<Q: Reads>(
 ) -> Result<Response, Problem> {
     let caller = auth::till(node, headers).await?;
     let site = caller.site;
-    let Query(Since { from }) = since.map_err(|_| {
-        Problem::new(ErrorCode::EventInvalid, "say which version the till has: `?from=17`")
-    })?;
+    let wrong = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
+    let Query(Since { from, edits }) =
+        since.map_err(|_| wrong("say which version the till has: `?from=17`"))?;
+    let edits = EditName::from_text(&edits)
+        .map_err(|_| wrong("`edits` has 16 lines at most: register, tab, event"))?;
     let reads = &node.parts.reads;
     let cannot = |error: &dyn std::fmt::Display| failed(ErrorCode::DeltaFailed, error);
     let manner = Manner::accepted(headers);
     let head = head(reads, site.shop).await.map_err(|error| cannot(&error))?;
     let name = Name::Delta { site, from, head };
+    // What is told of one till's own edits is no other till's answer.
+    let shared = edits.is_empty();
     if manner.takes_packed()
+        && shared
         && let Some(frame) = node.packed.get(&name)
     {
         lease::note(node, caller, from).await;
         return Ok(manner.packed(frame));
     }
-    let answer = delta(reads, site.shop, site.branch, from, DELTA_ENTITIES_USUAL).await;
+    let limit = DELTA_ENTITIES_USUAL;
+    let answer = delta_with_edits(reads, site, caller.terminal, from, limit, &edits).await;
     let answer = answer.map_err(|error| cannot(&error))?;
-    tracing::debug!(from, "catalog delta");
-    match &answer {
-        DeltaAnswer::Page(_) => lease::note(node, caller, from).await,
-        DeltaAnswer::Resync => node.parts.metrics.resync(),
+    tracing::debug!(from, edits = edits.len(), "catalog delta");
+    if answer.page().is_some() {
+        lease::note(node, caller, from).await;
+    } else {
+        node.parts.metrics.resync();
     }
-    if manner.takes_packed()
-        && let Some(frame) = node.packed.pack(name, &answer.encode())
-    {
-        return Ok(manner.packed(frame));
+    if manner.takes_packed() {
+        let frame = answer.encode();
+        let packed = if shared { node.packed.pack(name, &frame) } else { Packed::once(&frame) };
+        if let Some(packed) = packed {
+            return Ok(manner.packed(packed));
+        }
     }
-    Ok(match &answer {
-        DeltaAnswer::Page(page) => {
+    Ok(match answer.page() {
+        Some((page, held)) => {
             let told = Told {
                 from: page.from,
                 to: page.to,
                 changes: page.changes.iter().map(Shown::of).collect(),
                 head: page.head,
+                edits: (!edits.is_empty()).then_some(held),
             };
             manner.answer(StatusCode::OK, &told, |_| answer.encode())
         }
-        DeltaAnswer::Resync => {
+        None => {
             let resync = serde_json::json!({ "resync": true });
             manner.answer(StatusCode::OK, &resync, |_| answer.encode())
         }
@@ -173,11 +186,14 @@ fn failed(code: ErrorCode, error: &dyn std::fmt::Display) -> Problem {
 /// A delta as JSON shows it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Told {
+struct Told<'a> {
     from: u64,
     to: u64,
     changes: Vec<Shown>,
     head: Option<CatalogHead>,
+    /// If edits were asked for: those of them that are decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    edits: Option<&'a [HeldEdit]>,
 }
 
 /// A run of a snapshot as JSON shows it.

@@ -75,13 +75,18 @@ impl Packed {
 
     /// Compresses a page and keeps it; `None` if it is too small for that.
     pub(super) fn pack(&self, name: Name, frame: &[u8]) -> Option<Bytes> {
-        if frame.len() < FRAME_BYTES_MIN {
-            return None;
-        }
-        let packed = Bytes::from(zstd::bulk::compress(frame, LEVEL).ok()?);
+        let packed = Self::once(frame)?;
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.keep(name, packed.clone());
         Some(packed)
+    }
+
+    /// Compresses what is for one till alone; `None` if it is too small for that.
+    pub(super) fn once(frame: &[u8]) -> Option<Bytes> {
+        if frame.len() < FRAME_BYTES_MIN {
+            return None;
+        }
+        Some(Bytes::from(zstd::bulk::compress(frame, LEVEL).ok()?))
     }
 }
 

@@ -15,14 +15,15 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::compaction::floor;
-use super::row::{Feed, Item};
+use super::row::{Fate, Feed, Item};
 use super::{Cloud, Key, Output, Record, Site};
 use crate::catalog::{Digest, Entity, EntityId, Kind, entity_hash};
-use crate::identity::{BranchId, ShopId};
+use crate::identity::{BranchId, EventKey, ShopId, TerminalId};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::time::Millis;
 use crate::wire::catalog::{
-    CatalogHead, ChangeV1, DeltaAnswer, DeltaPage, PAGE_BYTES_MAX, PAGE_ENTITIES_MAX, SnapshotPage,
+    CatalogHead, ChangeV1, DeltaAnswer, DeltaPage, EDITS_ASKED_MAX, EditName, HeldEdit,
+    PAGE_BYTES_MAX, PAGE_ENTITIES_MAX, SnapshotPage,
 };
 
 /// The most entities that one commit changes.
@@ -254,6 +255,51 @@ pub async fn delta<Q: Query<Cloud>>(
     assert!(head.is_none_or(|head| head.version == to), "a proof is of where the page ends");
     assert!(changes.len() <= PAGE_ENTITIES_MAX, "a page is bounded");
     Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
+}
+
+/// Like [`delta`], and says which of the edits that `asker` made the cloud has decided: what a page
+/// proves, it proves of a catalog with them.
+///
+/// # Errors
+/// The query's.
+pub async fn delta_with_edits<Q: Query<Cloud>>(
+    query: &Q,
+    site: Site,
+    asker: TerminalId,
+    from: u64,
+    limit: usize,
+    edits: &[EditName],
+) -> Result<DeltaAnswer, Q::Error> {
+    // The edits first: whatever is decided by now is in any head that is read later.
+    let held = held(query, site.shop, asker, edits).await?;
+    Ok(match delta(query, site.shop, site.branch, from, limit).await? {
+        DeltaAnswer::Page(page) if !edits.is_empty() => DeltaAnswer::WithEdits(page, held),
+        answer @ (DeltaAnswer::Page(_) | DeltaAnswer::Resync | DeltaAnswer::WithEdits(..)) => {
+            answer
+        }
+    })
+}
+
+async fn held<Q: Query<Cloud>>(
+    query: &Q,
+    shop: ShopId,
+    terminal: TerminalId,
+    edits: &[EditName],
+) -> Result<Vec<HeldEdit>, Q::Error> {
+    assert!(edits.len() <= EDITS_ASKED_MAX, "a question was checked");
+    let mut held = Vec::with_capacity(edits.len());
+    for &name in edits {
+        let EditName { pos, local_id } = name;
+        let key = Key::Ledger(EventKey { terminal, pos, local_id });
+        if let Some(Record::Ledger(known)) = query.get(&key).await?
+            && known.fate == Fate::Posted
+            && known.site.shop == shop
+        {
+            held.push(HeldEdit { name, payload_hash: known.payload_hash });
+        }
+    }
+    assert!(held.len() <= edits.len(), "only what was asked for is told");
+    Ok(held)
 }
 
 /// Returns which entities have changed after `from`, in the order of the feed, and up to which

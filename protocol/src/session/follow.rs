@@ -184,7 +184,11 @@ impl Follower {
         };
         let further = self.last.is_none_or(|last| is_further(last, standing));
         self.last = Some(standing);
-        if standing.proven {
+        if standing.proven && standing.more_edits {
+            self.backoff.reset();
+            self.phase = Phase::Resting;
+            self.ask(now);
+        } else if standing.proven {
             self.backoff.reset();
             self.attempt = 0;
             // The wait is spread over its second half: tills that started together part.

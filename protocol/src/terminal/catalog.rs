@@ -57,6 +57,8 @@ pub struct Standing {
     pub wanted: Wanted,
     /// Whether the last delta ended with a proof, and it held.
     pub proven: bool,
+    /// Whether there are more decided edits to ask for, after some were found in this proof.
+    pub more_edits: bool,
 }
 
 /// A snapshot run, and the entities that the till has between its ends.
@@ -112,9 +114,9 @@ pub async fn wanted<Q: Query<Terminal>>(store: &Q) -> Result<Wanted, Q::Error> {
 pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Catalog);
     keys.insert(Key::LocalEdits);
-    match answer {
-        DeltaAnswer::Page(page) => keys.extend(page.changes.iter().map(|c| Key::Item(c.id))),
-        DeltaAnswer::Resync => {}
+    if let Some((page, held)) = answer.page() {
+        keys.extend(page.changes.iter().map(|change| Key::Item(change.id)));
+        keys.extend(held.iter().map(|held| Key::Local(held.name.pos, held.name.local_id)));
     }
 }
 
@@ -129,13 +131,10 @@ pub(super) fn reads_run(run: &Run, keys: &mut ReadSet<Key>) {
 pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Output {
     let mut state = rows.catalog().copied().unwrap_or_default();
     let before = state.version;
-    let page = match answer {
-        DeltaAnswer::Page(page) => page,
-        DeltaAnswer::Resync => {
-            state.progress.get_or_insert_default();
-            state.proven = false;
-            return stand(rows, state);
-        }
+    let Some((page, held)) = answer.page() else {
+        state.progress.get_or_insert_default();
+        state.proven = false;
+        return stand(rows, state);
     };
     if state.progress.is_some() || Some(page.from) != state.version {
         return stand(rows, state); // an answer to another question
@@ -152,10 +151,8 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     conclude(&mut state, page);
     assert!(state.version >= before, "versions never go back");
     assert!(!state.proven || state.progress.is_none(), "what is proven needs no snapshot");
-    if state.proven {
-        edits::proven(rows, page.to);
-    }
-    stand(rows, state)
+    let more_edits = state.proven && edits::proven(rows, held);
+    Output::Catalogued(Standing { more_edits, ..kept(rows, state) })
 }
 
 /// At the head the whole catalog must add up to what the cloud's does.
@@ -283,12 +280,16 @@ fn remove(rows: &mut Rows<'_, Terminal>, state: &mut CatalogState, id: EntityId)
 }
 
 pub(super) fn stand(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Output {
+    Output::Catalogued(kept(rows, state))
+}
+
+fn kept(rows: &mut Rows<'_, Terminal>, state: CatalogState) -> Standing {
     if rows.catalog() != Some(&state) {
         rows.put(Key::Catalog, Record::Catalog(state));
     }
     assert_eq!(rows.catalog(), Some(&state), "what is told is what is kept");
     let (version, wanted, proven) = (state.version, state.wanted(), state.proven);
-    Output::Catalogued(Standing { version, wanted, proven })
+    Standing { version, wanted, proven, more_edits: false }
 }
 
 impl CatalogState {

@@ -10,17 +10,17 @@
 //! | an edit is recorded | is there with it, in one commit; replaces an earlier one of the field |
 //! | the edit is carried over into another history | stays: it knows the event by its name |
 //! | the edit is refused, and needs attention | stays, until a person has it answered |
-//! | the cloud has decided the edit, at version V | knows V, and stays |
-//! | the catalog is *proven* to be the cloud's, at V or later | goes |
-//! | the catalog is proven, and was asked for after a greeting that came after the answer | goes |
+//! | the cloud has decided the edit | stays, and is asked for with each delta ([`asked`]) |
+//! | the catalog is *proven* by an answer that says that the cloud has the edit | goes |
+//! | the catalog is proven by any other answer | stays |
 //! | the catalog drifts, resyncs, is fetched anew | stays, as nothing is proven until that ends |
 //!
-//! The answer alone would be too early: the till's row is still the old one, and the name would
-//! flicker back. A newer row alone would not do: it may be an operator's, from before the edit.
-//!
-//! V may be a version of a cloud that was restored since, and that has the edit at another one: a
-//! copy of the till brought it there. So what was asked for after a greeting, while nothing waited
-//! to be offered, ends the waiting too: the cloud had the edit then ([`shows`]).
+//! The decision alone would be too early: the till's row is still the old one, and the name would
+//! flicker back. A newer row alone would not do: it may be an operator's, from before the edit. Nor
+//! would a proof at the version of the decision or a later one: a cloud that was restored since may
+//! be there without the edit. So the cloud says in the very answer that proves the catalog which
+//! edits are in it, by their names and payloads. What it has lost is offered to it again, by the
+//! next greeting, and decided anew.
 
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
@@ -35,6 +35,7 @@ use crate::event::{Body, TEXT_BYTES_MAX};
 use crate::identity::{LocalEventId, PosId};
 use crate::label::LABEL_BYTES_MAX;
 use crate::machine::{Query, Rows};
+use crate::wire::catalog::{EDITS_ASKED_MAX, EditName, HeldEdit};
 use crate::wire::edit::FieldValueV1;
 use crate::wire::message::{EditOutcome, Verdict};
 
@@ -71,10 +72,10 @@ pub struct Waiting {
     pub pos: PosId,
     /// The name of that edit there.
     pub local_id: LocalEventId,
-    /// The version from which on the cloud's catalog has it; none until the cloud has decided.
+    /// The version with which the cloud's catalog got it; none until the cloud has decided.
     pub decided: Option<u64>,
-    /// The nonce of the last greeting after that; none before.
-    pub greeted: Option<u64>,
+    /// Nothing: the first version of this row had more to say. Written as none, read and ignored.
+    pub unused: Option<u64>,
 }
 
 /// What the cloud has made of an edit.
@@ -88,6 +89,12 @@ pub struct Told {
     pub outcome: EditOutcome,
     /// The version of the catalog with it.
     pub version: u64,
+}
+
+impl Waiting {
+    const fn name(&self) -> EditName {
+        EditName { pos: self.pos, local_id: self.local_id }
+    }
 }
 
 impl LocalEdits {
@@ -119,21 +126,20 @@ impl LocalEdits {
     }
 }
 
-/// Returns the greeting of whose edits a proof tells that is asked for now: hand it to
-/// [`super::Input::Shown`] once that proof is committed. None if there is nothing to be told of, or
-/// if something waits to be offered.
+/// Returns the decided edits to ask for with a delta: the oldest [`EDITS_ASKED_MAX`].
 ///
 /// # Errors
 /// The store's.
-pub async fn shows<Q: Query<Terminal>>(store: &Q) -> Result<Option<u64>, Q::Error> {
-    let Some(Record::Meta(meta)) = store.get(&Key::Meta).await? else { return Ok(None) };
-    let left = meta.backlog();
-    if left.fresh > 0 || left.adopting {
-        return Ok(None);
-    }
+pub async fn asked<Q: Query<Terminal>>(store: &Q) -> Result<Vec<EditName>, Q::Error> {
     let edits = local_edits(store).await?;
-    let decided = edits.waiting.iter().filter(|waiting| waiting.decided.is_some());
-    Ok(decided.filter_map(|waiting| waiting.greeted).next_back())
+    let mut names: Vec<EditName> = Vec::new();
+    for name in edits.waiting.iter().filter(|held| held.decided.is_some()).map(Waiting::name) {
+        if names.len() < EDITS_ASKED_MAX && !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    assert!(names.len() <= EDITS_ASKED_MAX, "a question is bounded");
+    Ok(names)
 }
 
 /// Returns what was edited here and waits.
@@ -163,7 +169,7 @@ pub(super) fn record(rows: &mut Rows<'_, Terminal>, draft: &Draft) -> Result<(),
             pos: draft.pos,
             local_id: draft.local_id,
             decided: None,
-            greeted: None,
+            unused: None,
         };
         let same =
             |held: &&mut Waiting| held.entity == edit.entity() && held.value.field() == field;
@@ -210,7 +216,6 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
     let mut edits = before.clone();
     for waiting in edits.waiting.iter_mut().filter(|waiting| of_it(waiting)) {
         waiting.decided = Some(version);
-        waiting.greeted = None;
     }
     if outcome > EditOutcome::Taken {
         let told = Told { pos: entry.pos, local_id: entry.local_id, outcome, version };
@@ -228,41 +233,33 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
     }
 }
 
-/// The cloud was greeted: it has what was decided, or it is offered again.
-pub(super) fn greeted(rows: &mut Rows<'_, Terminal>, nonce: u64) {
+/// Ends the waiting of what the proven catalog has; returns whether that ended some, and more could
+/// be asked for.
+pub(super) fn proven(rows: &mut Rows<'_, Terminal>, there: &[HeldEdit]) -> bool {
     let before = held(rows);
     let mut edits = before.clone();
-    for waiting in edits.waiting.iter_mut().filter(|waiting| waiting.decided.is_some()) {
-        waiting.greeted = Some(nonce);
-    }
-    assert_eq!(edits.waiting.len(), before.waiting.len(), "a greeting alone ends no waiting");
-    if edits != before {
-        keep(rows, edits);
-    }
-}
-
-/// Ends the waiting of what the cloud's catalog is proven to have.
-pub(super) fn proven(rows: &mut Rows<'_, Terminal>, version: u64) {
-    end(rows, |waiting| waiting.decided.is_some_and(|decided| decided <= version));
-}
-
-/// Ends the waiting of what was decided when the cloud was last greeted, if the catalog is proven.
-pub(super) fn shown(rows: &mut Rows<'_, Terminal>, greeting: u64) {
-    if rows.catalog().is_some_and(|state| state.proven) {
-        end(rows, |waiting| waiting.decided.is_some() && waiting.greeted == Some(greeting));
-    }
-}
-
-fn end(rows: &mut Rows<'_, Terminal>, is_there: impl Fn(&Waiting) -> bool) {
-    let before = held(rows);
-    let mut edits = before.clone();
+    let is_there = |waiting: &Waiting| {
+        waiting.decided.is_some()
+            && there.iter().any(|edit| edit.name == waiting.name() && is_own(rows, edit))
+    };
     edits.waiting.retain(|waiting| !is_there(waiting));
     assert!(edits.undecided() == before.undecided(), "what is not decided waits on");
     assert!(edits.waiting.len() <= before.waiting.len(), "a proof makes nothing wait");
     assert_eq!(edits.told, before.told, "a proof tells nothing of edits");
-    if edits != before {
+    let more = edits.waiting.len() > edits.undecided();
+    let ended = edits != before;
+    if ended {
         keep(rows, edits);
     }
+    ended && more
+}
+
+/// Returns whether the cloud's edit of that name is the one that was made here, and not one of a
+/// copy of this till.
+fn is_own(rows: &Rows<'_, Terminal>, edit: &HeldEdit) -> bool {
+    let EditName { pos, local_id } = edit.name;
+    matches!(rows.get(&Key::Local(pos, local_id)),
+        Some(Record::Local(known)) if known.payload_hash == edit.payload_hash)
 }
 
 fn held(rows: &Rows<'_, Terminal>) -> LocalEdits {

@@ -11,13 +11,12 @@
 //! was long on its way can at most cause work that is done twice.
 
 use super::row::{Closed, Meta};
-use super::{Key, Output, Parted, Terminal, edits, settle};
+use super::{Key, Output, Parted, Terminal, settle};
 use crate::hash::genesis;
 use crate::machine::{ReadSet, Rows};
 use crate::wire::message::{Welcome, WelcomeLane};
 
 pub(super) fn reads(welcome: &Welcome, keys: &mut ReadSet<Key>) {
-    keys.insert(Key::LocalEdits);
     for lane in &welcome.lanes {
         if lane.head.seq > 0 {
             keys.insert(Key::Entry(lane.epoch, lane.head.seq));
@@ -55,7 +54,6 @@ pub(super) fn step(
     assert_eq!(parted.is_some(), left, "a history is left if it has parted, and only then");
     assert!(left || meta.acked <= current.head.seq, "what the cloud lacks is offered again");
     assert!(left || meta.acked <= before, "a greeting answers no entry");
-    edits::greeted(rows, nonce);
     settle(rows, meta, parted)
 }
 

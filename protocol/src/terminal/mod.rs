@@ -12,7 +12,6 @@
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
 //! | [`migrate`] | [`Input::Open`], [`Input::Migrate`] | an older database, step by step |
-//! | [`edits`] | [`Input::Shown`] | what was edited here is in the catalog |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -137,9 +136,6 @@ pub enum Input {
     Inbox(inbox::Input),
     /// A plan is to be applied to the catalog.
     ApplyPlan(alloc::boxed::Box<reconcile::Application>),
-    /// The catalog was proven by an answer that was asked for when [`edits::shows`] said this. The
-    /// books are the answer.
-    Shown(u64),
     /// Takes a step of a migration; [`migrate::next`] makes it. The books are its answer.
     Migrate(migrate::Step),
 }
@@ -261,7 +257,6 @@ impl Machine for Terminal {
             Input::SessionVerdict(report) => register::reads_told(report, keys),
             Input::Inbox(input) => inbox::reads(input, keys),
             Input::ApplyPlan(application) => reconcile::reads(application, keys),
-            Input::Shown(_) => keys.extend([Key::Catalog, Key::LocalEdits]),
             Input::Migrate(step) => migrate::reads(step, keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
@@ -294,10 +289,6 @@ impl Machine for Terminal {
             Input::SessionVerdict(report) => register::told(rows, now, &meta, report),
             Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
             Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
-            Input::Shown(greeting) => {
-                edits::shown(rows, *greeting);
-                Output::Settled(meta.backlog())
-            }
             Input::Migrate(step) => migrate::step(rows, &meta, step),
         }
     }

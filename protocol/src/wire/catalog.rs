@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::catalog::{Digest, ENTITY_BYTES_MAX, EntityId};
 use crate::codec;
-use crate::identity::{CategoryId, ProductId};
+use crate::hash::Hash;
+use crate::identity::{CategoryId, LocalEventId, PosId, ProductId};
 use crate::label::Label;
 
 use super::message::{MessageError, WIRE_VERSION};
@@ -24,6 +25,8 @@ pub const DELTA_ENTITIES_USUAL: usize = 2_000;
 /// How many entities a run of a snapshot has at most: each is one commit of the till, so a few
 /// large ones cost less than many small ones.
 pub const RUN_ENTITIES_USUAL: usize = 5_000;
+/// The most edits of its own that a till asks for with a delta: their names fit into an address.
+pub const EDITS_ASKED_MAX: usize = 16;
 /// The most entity bytes in one page.
 pub const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
@@ -145,6 +148,53 @@ pub struct DeltaPage {
     pub head: Option<CatalogHead>,
 }
 
+/// The name that a till has given to an edit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EditName {
+    /// The register.
+    pub pos: PosId,
+    /// The event on it.
+    pub local_id: LocalEventId,
+}
+
+impl EditName {
+    /// Returns the text of a question: a line for each, its two names with a tab between them. No
+    /// name holds either character.
+    #[must_use]
+    pub fn to_text(names: &[Self]) -> String {
+        assert!(names.len() <= EDITS_ASKED_MAX, "a question is bounded");
+        let lines = names.iter().map(|name| alloc::format!("{}\t{}", name.pos, name.local_id));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// Reads the text of a question.
+    ///
+    /// # Errors
+    /// [`MessageError::Parts`]: more than [`EDITS_ASKED_MAX`], or a line that is no two names.
+    pub fn from_text(text: &str) -> Result<Vec<Self>, MessageError> {
+        let names = text.lines().take(EDITS_ASKED_MAX + 1).map(Self::from_line);
+        let names: Vec<Self> = names.collect::<Option<_>>().ok_or(MessageError::Parts)?;
+        if names.len() > EDITS_ASKED_MAX { Err(MessageError::Parts) } else { Ok(names) }
+    }
+
+    fn from_line(line: &str) -> Option<Self> {
+        let (pos, local_id) = line.split_once('\t')?;
+        let (pos, local_id) = (PosId::parse(pos).ok()?, LocalEventId::parse(local_id).ok()?);
+        Some(Self { pos, local_id })
+    }
+}
+
+/// An edit of the asker that the cloud has decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HeldEdit {
+    /// Which.
+    pub name: EditName,
+    /// The digest of its canonical bytes: a copy of the till may have given the same name.
+    pub payload_hash: Hash,
+}
+
 /// A run of entities, whole: what is not in it does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -159,7 +209,7 @@ pub struct SnapshotPage {
     pub entities: Vec<ChangeV1>,
 }
 
-/// What a till hears when it asks for a delta.
+/// What a till hears when it asks for a delta. Append only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DeltaAnswer {
@@ -167,6 +217,9 @@ pub enum DeltaAnswer {
     Page(DeltaPage),
     /// The cloud does not remember so far back, or not that far: compare by snapshot.
     Resync,
+    /// The changes, for a till that has asked for edits of its own: those of them that the cloud
+    /// has decided. If the page reaches the head, its proof is of a catalog with them.
+    WithEdits(DeltaPage, Vec<HeldEdit>),
 }
 
 impl DeltaPage {
@@ -192,6 +245,16 @@ impl DeltaPage {
 }
 
 impl DeltaAnswer {
+    /// Returns the changes, and the edits of the asker that are in what they lead to.
+    #[must_use]
+    pub fn page(&self) -> Option<(&DeltaPage, &[HeldEdit])> {
+        match self {
+            Self::Page(page) => Some((page, &[])),
+            Self::WithEdits(page, held) => Some((page, held)),
+            Self::Resync => None,
+        }
+    }
+
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
@@ -209,6 +272,8 @@ impl DeltaAnswer {
         match codec::decode::<Self>(WIRE_VERSION, bytes)? {
             Self::Page(page) => page.check().map(Self::Page),
             Self::Resync => Ok(Self::Resync),
+            Self::WithEdits(_, held) if held.len() > EDITS_ASKED_MAX => Err(MessageError::Parts),
+            Self::WithEdits(page, held) => Ok(Self::WithEdits(page.check()?, held)),
         }
     }
 }

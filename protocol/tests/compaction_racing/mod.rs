@@ -62,6 +62,7 @@ fn a_page_in_whose_midst_a_compaction_commits_is_whole_or_refused() {
                 whole += 1;
             }
             DeltaAnswer::Resync => refused += 1,
+            DeltaAnswer::WithEdits(..) => panic!("no edits were asked for"),
         }
     }
     assert!(whole > 0 && refused > 2, "both happen: {whole} whole, {refused} refused");

@@ -1,24 +1,24 @@
 //! The catalog in the model: somebody edits it, and the tills follow.
 
 use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
-use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::catalog::{delta_with_edits, snapshot};
 use counterfoil_protocol::cloud::{Edit, Edits, Input as CloudInput, Site};
-use counterfoil_protocol::identity::{CategoryId, ProductId};
+use counterfoil_protocol::identity::{CategoryId, ProductId, TerminalId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::session::follow::{Follower, Input as Heard, Output as Does};
 use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
-use counterfoil_protocol::terminal::edits::shows;
+use counterfoil_protocol::terminal::edits::asked;
 use counterfoil_protocol::terminal::row::CatalogState;
 use counterfoil_protocol::terminal::{Input, Key, Output, Record};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{
-    BranchPriceV1, CategoryV1, DeltaAnswer, EntityV1, ProductV1, SnapshotPage,
+    BranchPriceV1, CategoryV1, DeltaAnswer, EditName, EntityV1, ProductV1, SnapshotPage,
 };
 
 use super::alarm::Part;
 use super::till::TillHost;
-use super::{Happening, Kind as Asks, Reply, World, branch_of, session_config, shop};
+use super::{Happening, Kind as Asks, Reply, Request, World, branch_of, session_config, shop};
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
@@ -71,9 +71,10 @@ impl World {
             match does {
                 Does::Ask(number) => {
                     self.tills[till].asked_since_heal = self.healed;
-                    self.tills[till].shows = answered(at_once(shows(&self.tills[till].store)));
-                    let wanted = answered(at_once(wanted(&self.tills[till].store)));
-                    self.send(till, FOLLOWS_FROM + number, Asks::Catalog(wanted), Vec::new());
+                    let store = &self.tills[till].store;
+                    let wanted = answered(at_once(wanted(store)));
+                    let edits = EditName::to_text(&answered(at_once(asked(store))));
+                    self.send(till, FOLLOWS_FROM + number, Asks::Catalog(wanted), edits.into());
                 }
                 Does::Commit => self.commit_catalog(till)?,
             }
@@ -111,13 +112,7 @@ impl World {
         if let Some(follower) = &mut host.follower {
             follower.handle_input(now, Heard::Committed(standing));
         }
-        match host.shows.take().filter(|_| standing.is_some_and(|standing| standing.proven)) {
-            Some(greeting) => {
-                self.till_step(till, &Input::Shown(greeting), true)?;
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// An answer for a till's follower arrives.
@@ -150,22 +145,23 @@ impl World {
     /// The cloud answers from its committed rows.
     pub(super) fn serve_catalog(
         &mut self,
-        till: usize,
-        site: Site,
+        request: &Request,
+        (site, asker): (Site, TerminalId),
         wanted: Wanted,
     ) -> Result<Reply, Violation> {
+        let till = request.till;
         let store = &self.cloud.store;
         Ok(match wanted {
             Wanted::Delta(from) => {
-                let answer = at_once(delta(store, site.shop, site.branch, from, 6));
+                let edits = names(&request.bytes);
+                let answer = at_once(delta_with_edits(store, site, asker, from, 6, &edits));
                 let answer = answered(answer);
-                self.coverage.saw(match answer {
-                    DeltaAnswer::Page(_) => Transition::CatalogDelta,
-                    DeltaAnswer::Resync => Transition::CatalogResync,
-                });
-                match answer {
-                    DeltaAnswer::Page(_) => self.lease(till, site, from)?,
-                    DeltaAnswer::Resync => self.saw_below_floor(wanted, &answer),
+                if answer.page().is_some() {
+                    self.coverage.saw(Transition::CatalogDelta);
+                    self.lease(till, site, from)?;
+                } else {
+                    self.coverage.saw(Transition::CatalogResync);
+                    self.saw_below_floor(wanted, &answer);
                 }
                 Reply::Delta(answer.encode())
             }
@@ -193,6 +189,12 @@ impl World {
         self.after(us, Happening::EditCatalog);
         Ok(())
     }
+}
+
+/// Reads a question: nothing else than a till's own was sent.
+fn names(text: &[u8]) -> Vec<EditName> {
+    let text = core::str::from_utf8(text).expect("names are text");
+    EditName::from_text(text).expect("what was written is read")
 }
 
 /// Draws what one commit changes.

@@ -130,7 +130,7 @@ impl World {
         let site = known.site;
         let (input, epoch, offered) = match request.kind {
             Kind::Catalog(wanted) => {
-                let reply = self.serve_catalog(request.till, site, wanted)?;
+                let reply = self.serve_catalog(&request, (site, id), wanted)?;
                 self.reply(&request, reply);
                 return Ok(());
             }

@@ -50,7 +50,6 @@ impl World {
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
-            | Input::Shown(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -67,8 +66,7 @@ pub(super) const fn kind(input: &Input) -> Transition {
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
-        // What a proof says of edits belongs to the page that brought it.
-        Input::Delta(_) | Input::Shown(_) => Transition::TillDelta,
+        Input::Delta(_) => Transition::TillDelta,
         Input::CatalogRun(_) => Transition::TillRun,
         Input::Session(_) => Transition::TillSession,
         Input::SessionVerdict(_) => Transition::TillVerdict,

@@ -52,8 +52,6 @@ pub(super) struct TillHost {
     pub(super) told: Option<Told>,
     /// The follower's last question was asked after the faults had ended.
     pub(super) asked_since_heal: bool,
-    /// Of which edits that question tells, if what it brings is proven.
-    pub(super) shows: Option<u64>,
     /// It was answered with a proof. One from before may be of a history that a restore has ended,
     /// and say nothing of a version that has the same number by chance.
     pub(super) proven_since_heal: bool,
@@ -114,7 +112,6 @@ impl TillHost {
             follower: None,
             told: None,
             asked_since_heal: false,
-            shows: None,
             proven_since_heal: false,
             collector: None,
             delivered: None,

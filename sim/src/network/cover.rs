@@ -77,7 +77,10 @@ fn cover_delta(scene: &Scene, asked: &Uri, body: &[u8]) {
         return scene.saw(Transition::CatalogDelta);
     };
     scene.saw(Transition::CatalogResync);
-    let from = asked.query().and_then(|query| query.strip_prefix("from=")?.parse::<u64>().ok());
+    let from = asked.query().and_then(|query| {
+        let from = query.strip_prefix("from=")?;
+        from.split('&').next()?.parse::<u64>().ok()
+    });
     let mirror = lock(&scene.cloud.mirror);
     let floor = match mirror.rows.get(&cloud::Key::Floor(shop())).map(AsRef::as_ref) {
         Some(cloud::Record::Floor(floor)) => floor.version,

@@ -39,6 +39,7 @@ fn read(part: Part, frame: &[u8]) -> anyhow::Result<Vec<ChangeV1>> {
         Part::Snapshot => SnapshotPage::decode(frame)?.entities,
         Part::Delta => match DeltaAnswer::decode(frame)? {
             DeltaAnswer::Page(page) => page.changes,
+            DeltaAnswer::WithEdits(..) => anyhow::bail!("no edits were asked for"),
             DeltaAnswer::Resync => anyhow::bail!("there is no delta"),
         },
     })
