@@ -35,7 +35,7 @@ const FORMAT_VERSION: u64 = 1;
 const PART: &str = "redb file";
 
 /// The bytes of cache that [`Redb::open`] takes: a till has little memory to spare.
-pub const CACHE_BYTES_DEFAULT: usize = 32 << 20;
+pub const CACHE_BYTES_DEFAULT: usize = 64 << 20;
 
 const _: () = assert!(FORMAT_VERSION > 0, "a version is not what a page of zeroes says");
 const _: () = assert!(CACHE_BYTES_DEFAULT >= VALUE_BYTES_MAX, "the cache holds any one value");
