@@ -82,6 +82,7 @@ fn faults(chaos_ms: u64) -> impl Strategy<Value = Fault> {
             .prop_map(|(till, with_witness)| Fault::RestoreTill { till, with_witness }),
         (till.clone(), any::<bool>())
             .prop_map(|(till, with_witness)| Fault::CloneTill { till, with_witness }),
+        (till.clone(), 1..4_u32).prop_map(|(till, by)| Fault::MoveTill { till, by }),
         Just(Fault::BackupCloud),
         Just(Fault::RestoreCloud),
         (till.clone(), -40_000_000_000..40_000_000_000_i64)

@@ -164,6 +164,7 @@ counted! {
         MachineRestored = "whole till restored",
         TillCopied = "till copied, witness not",
         MachineCloned = "whole till cloned",
+        TillMoved = "till moved to another branch",
         CloudRestored = "cloud restored",
         ClockJump = "clock jump",
         Revoked = "terminal revoked",

@@ -153,6 +153,14 @@ pub enum Fault {
         /// Whether the file outside the database was copied too.
         with_witness: bool,
     },
+    /// A device is moved to another branch: it sells there under a new terminal's name, and its old
+    /// database sells no more. Once the cloud has all of that, its credential is revoked.
+    MoveTill {
+        /// Which.
+        till: u32,
+        /// How many branches further.
+        by: u32,
+    },
     /// A copy of the cloud's database is put aside.
     BackupCloud,
     /// The cloud's database is replaced by the copy, if there is one.
@@ -344,7 +352,7 @@ fn draw_drift(seed: u64, edited: bool, chaos_ms: u64, tills: u32, faults: &mut V
     rng.between(1_000, 20_000)
 }
 
-const CLASSES: u64 = 10;
+const CLASSES: u64 = 11;
 
 /// Draws a fault of a class: the profiles dwell on some of them.
 pub(crate) fn draw_class(
@@ -383,6 +391,7 @@ pub(crate) fn draw_class(
         7 => at(at_ms, Fault::Revoke { till, ms }),
         8 => at(at_ms, Fault::Expire { till, ms }),
         9 => at(at_ms, Fault::Throttle { ms: ms / 2 }),
+        10 => at(at_ms, Fault::MoveTill { till, by: 1 + (ms % 3) as u32 }),
         _ => unreachable!("there are {CLASSES} classes"),
     }
 }

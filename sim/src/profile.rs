@@ -40,6 +40,7 @@ mod class {
     pub(super) const CLONE_TILL: u64 = 4;
     pub(super) const RESTORE_CLOUD: u64 = 5;
     pub(super) const THROTTLE: u64 = 9;
+    pub(super) const MOVE_TILL: u64 = 10;
 }
 
 impl Profile {
@@ -104,7 +105,7 @@ impl Profile {
                 self.rush(&mut plan, &mut rng);
                 plan.crash_ppm = rng.between(500, 15_000) as u32;
                 plan.storage_error_ppm = rng.between(500, 10_000) as u32;
-                let all: Vec<u64> = (0..=class::THROTTLE).collect();
+                let all: Vec<u64> = (0..=class::MOVE_TILL).collect();
                 add(&mut plan, &mut rng, &all, 2);
             }
         }

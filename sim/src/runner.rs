@@ -46,6 +46,11 @@ impl Level {
                      while its last page is on its way",
                 ),
                 (
+                    Transition::VerifyMore,
+                    "a first answer is made long enough for 99 of 100 comparisons, and at this \
+                     level few tills have lost so many rows that it is not",
+                ),
+                (
                     Transition::ReconcileMoved,
                     "a first answer has too few cells once in a hundred times, and the catalog \
                      must be edited before the second question arrives",

@@ -61,7 +61,10 @@ impl Sales {
         }
         plan.chaos_ms = stretched;
         plan.faults.retain(|timed| match timed.fault {
-            Fault::BackupTill { .. } | Fault::RestoreTill { .. } | Fault::CloneTill { .. } => false,
+            Fault::BackupTill { .. }
+            | Fault::RestoreTill { .. }
+            | Fault::CloneTill { .. }
+            | Fault::MoveTill { .. } => false,
             Fault::Partition { .. }
             | Fault::CrashTill { .. }
             | Fault::CrashCloud { .. }

@@ -42,6 +42,7 @@ impl World {
             Fault::CloneTill { till, with_witness } => {
                 return self.clone_till(number(till), with_witness);
             }
+            Fault::MoveTill { till, by } => return self.move_till(number(till), by),
             Fault::BackupCloud => {
                 let journals = self.checker.backup_cloud();
                 self.cloud.backup = Some((self.cloud.store.memory.image(), journals));
@@ -129,13 +130,7 @@ impl World {
         copy.witness = if with_witness { backup.witness } else { None };
         self.tills.push(copy);
         self.start_till(number)?;
-        let first = self.tills[number].work.below(self.plan.sale_every_ms * 1000);
-        self.after(first, Happening::Sell(number));
-        self.start_sessions(number);
-        if self.plan.till_edit_every_ms > 0 {
-            self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(number));
-        }
-        self.schedule_verify(number);
+        self.put_to_work(number);
         Ok(())
     }
 

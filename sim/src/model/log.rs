@@ -32,6 +32,7 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::RollUp(life, planned) => (21, planned.1.len(), u64::from(*life)),
         Happening::Order => (22, 0, 0),
         Happening::Relay => (23, 0, 0),
+        Happening::Retire(till) => (24, *till, 0),
     }
 }
 
@@ -112,6 +113,7 @@ impl World {
                 note(Lane::Cloud, &format!("rolls up {} pushes of {}", rolled.len(), site.branch))
             }
             Happening::Reenrol(till) => note(Lane::Cloud, &format!("enrols till-{till}")),
+            Happening::Retire(till) => at(till, "has it all arrived?"),
             Happening::DefineProducts(_) => note(Lane::Cloud, "products are defined"),
             Happening::PlanCompaction => note(Lane::Cloud, "plans a compaction"),
             Happening::Compact(_, planned) => {

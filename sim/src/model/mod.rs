@@ -13,6 +13,7 @@ mod faults;
 pub(crate) mod inbox;
 mod link;
 mod log;
+mod moves;
 pub(crate) mod sessions;
 mod till;
 pub(crate) mod verify;
@@ -164,6 +165,7 @@ enum Happening {
     RestartCloud,
     Fault(usize),
     Reenrol(usize),
+    Retire(usize),
     DefineProducts(u64),
     Heal,
     Staff,
@@ -241,7 +243,7 @@ impl World {
             compactor: Stream::new(plan.seed, "catalog/compactor", 0),
         };
         for till in 0..plan.tills as usize {
-            world.add_till(till);
+            world.add_till(till, branch_of(till as u64 % u64::from(plan.branches.max(1))));
         }
         for (index, timed) in plan.faults.iter().enumerate() {
             world.at(timed.at_ms * 1000, Happening::Fault(index));
@@ -329,6 +331,7 @@ impl World {
             }
             Happening::Fault(index) => self.inject(self.plan.faults[index].fault),
             Happening::Reenrol(till) => self.enrol(till, None),
+            Happening::Retire(till) => self.retire(till),
             Happening::DefineProducts(batch) => self.define_products(batch),
             Happening::Heal => self.heal(),
             Happening::Staff => self.staff(),
@@ -453,10 +456,6 @@ impl World {
 
 fn shop() -> ShopId {
     ShopId::parse("shop").expect("a short name")
-}
-
-fn branch(plan: &Plan, till: usize) -> BranchId {
-    branch_of(u64::from(till as u32 % plan.branches.max(1)))
 }
 
 fn branch_of(number: u64) -> BranchId {

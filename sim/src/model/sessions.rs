@@ -37,7 +37,7 @@ impl World {
 
     /// A cashier does something with a drawer, and will do something again.
     pub(super) fn drawer(&mut self, till: usize) -> Result<(), Violation> {
-        if self.healed {
+        if self.healed || self.tills[till].moved {
             return Ok(());
         }
         let us = self.tills[till].drawer.below(self.plan.session_every_ms * 2_000);

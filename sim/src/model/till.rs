@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_protocol::hash::Hash;
-use counterfoil_protocol::identity::{PosId, TerminalId, Witness};
+use counterfoil_protocol::identity::{BranchId, PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::session::follow::{Follower, Input as Follow};
 use counterfoil_protocol::session::inbox::Collector;
@@ -25,7 +25,7 @@ use super::inbox::COLLECTS_FROM;
 use super::log::lane;
 use super::sessions::ASKS_FROM;
 use super::verify::{VERIFIES_FROM, Verifying};
-use super::{Happening, Kind, Reply, START, World, branch, session_config, shop};
+use super::{Happening, Kind, Reply, START, World, session_config, shop};
 use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::{Law, Violation};
@@ -50,6 +50,8 @@ pub(super) struct TillHost {
     pub(super) follower: Option<Follower>,
     /// What the cloud has answered the follower, until it is committed.
     pub(super) told: Option<Told>,
+    /// The device has been moved to another branch: nobody sells with this database any more.
+    pub(super) moved: bool,
     /// The follower's last question was asked after the faults had ended.
     pub(super) asked_since_heal: bool,
     /// It was answered with a proof. One from before may be of a history that a restore has ended,
@@ -111,6 +113,7 @@ impl TillHost {
             session: None,
             follower: None,
             told: None,
+            moved: false,
             asked_since_heal: false,
             proven_since_heal: false,
             collector: None,
@@ -148,7 +151,7 @@ impl TillHost {
         }
     }
 
-    fn queue_is_empty(&self) -> bool {
+    pub(super) fn queue_is_empty(&self) -> bool {
         let first = Key::Queue(counterfoil_protocol::identity::Epoch::default(), 0);
         let next = self.store.memory.rows().range(first..).next();
         !matches!(next, Some((Key::Queue(..), _)))
@@ -180,9 +183,8 @@ impl TillHost {
 }
 
 impl World {
-    pub(super) fn add_till(&mut self, number: usize) {
+    pub(super) fn add_till(&mut self, number: usize, branch: BranchId) {
         let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
-        let branch = branch(&self.plan, number);
         let identity = Identity { shop: shop(), branch, terminal };
         let device = self.checker.add_device(identity);
         self.tills.push(TillHost::new(self.plan.seed, number, device, identity));
@@ -192,29 +194,29 @@ impl World {
     pub(super) fn start(&mut self) -> Result<(), Violation> {
         self.cloud.start();
         for till in 0..self.tills.len() {
-            let host = &mut self.tills[till];
-            let witness = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
-            let nonce = host.entropy.draw();
-            let identity = host.identity;
-            host.witness = Some(witness);
-            host.up = true;
-            self.till_step(till, &Input::Install { identity, witness, nonce }, false)?;
-            self.start_till(till)?;
-            let late = self.tills[till].luck.happens(150_000);
-            if late {
-                let us = self.tills[till].luck.below(self.plan.chaos_ms * 500);
-                self.after(us, Happening::Reenrol(till));
-            } else {
-                self.enrol(till, None)?;
-            }
-            let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
-            self.after(first, Happening::Sell(till));
-            self.start_sessions(till);
-            if self.plan.till_edit_every_ms > 0 {
-                self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
-            }
-            self.schedule_verify(till);
+            self.install_till(till)?;
         }
+        Ok(())
+    }
+
+    /// A new till is installed and open, mostly enrolled, and gets to work.
+    pub(super) fn install_till(&mut self, till: usize) -> Result<(), Violation> {
+        let host = &mut self.tills[till];
+        let witness = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
+        let nonce = host.entropy.draw();
+        let identity = host.identity;
+        host.witness = Some(witness);
+        host.up = true;
+        self.till_step(till, &Input::Install { identity, witness, nonce }, false)?;
+        self.start_till(till)?;
+        let late = self.tills[till].luck.happens(150_000);
+        if late {
+            let us = self.tills[till].luck.below(self.plan.chaos_ms * 500);
+            self.after(us, Happening::Reenrol(till));
+        } else {
+            self.enrol(till, None)?;
+        }
+        self.put_to_work(till);
         Ok(())
     }
 

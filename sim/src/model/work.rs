@@ -20,9 +20,20 @@ pub(crate) fn product(number: u64) -> ProductId {
 }
 
 impl World {
+    /// People begin to use a till.
+    pub(super) fn put_to_work(&mut self, till: usize) {
+        let first = self.tills[till].work.below(self.plan.sale_every_ms * 1000);
+        self.after(first, Happening::Sell(till));
+        self.start_sessions(till);
+        if self.plan.till_edit_every_ms > 0 {
+            self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
+        }
+        self.schedule_verify(till);
+    }
+
     /// A cashier does something, and will do something again.
     pub(super) fn sell(&mut self, till: usize) -> Result<(), Violation> {
-        if self.healed {
+        if self.healed || self.tills[till].moved {
             return Ok(());
         }
         let us = self.tills[till].work.below(self.plan.sale_every_ms * 2_000);

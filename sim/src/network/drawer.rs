@@ -1,13 +1,11 @@
 //! Register sessions at the network level: a cashier opens, counts and closes the drawers of a till
 //! through its API. The till's own loop asks what the cloud makes of it.
 
-use std::time::Duration;
-
 use counterfoil_protocol::terminal::{Output, SessionDraft, SessionOutput};
 use counterfoil_terminal::till::TillError;
 
 use super::scene::{Scene, TillSlot, lock};
-use super::till::{SimTill, paused};
+use super::till::{SimTill, at_work};
 use crate::coverage::Transition;
 use crate::model::sessions::{act_transition, drawn_act};
 use crate::story::What;
@@ -24,7 +22,7 @@ pub(super) async fn tend(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Resu
     }
     loop {
         let us = lock(&slot.drawer).below(every_ms * 2_000) + 1;
-        if !paused(scene, Duration::from_micros(us)).await {
+        if !at_work(scene, slot, us).await {
             return Ok(());
         }
         let draft = drawn(scene, slot);

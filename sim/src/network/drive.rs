@@ -43,6 +43,8 @@ pub(super) enum Due {
     /// A partition may have ended.
     Link(usize),
     Enrol(usize),
+    /// A till that was moved away may have drained.
+    Retire(usize),
     DefineProducts(u64),
     EditCatalog,
     Order,
@@ -137,24 +139,7 @@ impl Drive<'_> {
         let shared = Arc::clone(&scene);
         self.sim.host(cloud::NAME, move || cloud::live(Arc::clone(&shared)));
         for number in 0..plan.tills as usize {
-            let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
-            let branch = number as u32 % plan.branches.max(1);
-            let branch = BranchId::parse(&format!("branch-{branch}")).expect("a short name");
-            let identity = Identity { shop: shop(), branch, terminal };
-            let device = scene.board().checker.add_device(identity);
-            assert_eq!(device, number, "devices are numbered as tills are");
-            let luck = Stream::new(plan.seed, "network/till/disk", number as u64);
-            self.add_till(
-                identity,
-                Device {
-                    disk: Disk::new(luck, scene.sabotage.lying_disks),
-                    mirror: Mirror::default(),
-                    witness: None,
-                    // Nobody knows this credential until the till is enrolled.
-                    token: Token::new(terminal, [0; 32]).reveal(),
-                    skew_ms: 0,
-                },
-            );
+            self.add_new_till(branch_of(number as u32 % plan.branches.max(1)), 0);
             if self.luck.happens(150_000) {
                 let late = self.luck.below(plan.chaos_ms / 2);
                 self.after(late, Due::Enrol(number));
@@ -175,6 +160,28 @@ impl Drive<'_> {
         }
         self.start_orders(&plan);
         self.after(plan.chaos_ms, Due::Heal);
+    }
+
+    /// Adds a till with an empty disk.
+    pub(super) fn add_new_till(&mut self, branch: BranchId, skew_ms: i64) {
+        let scene = Arc::clone(&self.scene);
+        let number = scene.count();
+        let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
+        let identity = Identity { shop: shop(), branch, terminal };
+        let device = scene.board().checker.add_device(identity);
+        assert_eq!(device, number, "devices are numbered as tills are");
+        let luck = Stream::new(scene.plan.seed, "network/till/disk", number as u64);
+        self.add_till(
+            identity,
+            Device {
+                disk: Disk::new(luck, scene.sabotage.lying_disks),
+                mirror: Mirror::default(),
+                witness: None,
+                // Nobody knows this credential until the till is enrolled.
+                token: Token::new(terminal, [0; 32]).reveal(),
+                skew_ms,
+            },
+        );
     }
 
     /// Adds a till's host; it starts with the next tick.
@@ -255,6 +262,7 @@ impl Drive<'_> {
                     self.enrol(till);
                 }
             }
+            Due::Retire(till) => self.retire(till),
             Due::DefineProducts(batch) => self.define_products(batch),
             Due::EditCatalog => self.edit_catalog(),
             Due::Order => self.order(),
@@ -468,4 +476,8 @@ fn latency(plan: &Plan) -> (Duration, Duration) {
 
 pub(super) fn shop() -> ShopId {
     ShopId::parse("shop").expect("a short name")
+}
+
+pub(super) fn branch_of(number: u32) -> BranchId {
+    BranchId::parse(&format!("branch-{number}")).expect("a short name")
 }

@@ -1,8 +1,6 @@
 //! Edits of the catalog at the network level: people at a till wish for something, some of it not
 //! theirs. Products are edited as `PATCH /products/{id}` does it, the rest as events.
 
-use std::time::Duration;
-
 use counterfoil_protocol::catalog::{CatalogEdit, FieldValue, Kind};
 use counterfoil_protocol::event::Body;
 use counterfoil_protocol::identity::ProductId;
@@ -11,7 +9,7 @@ use counterfoil_terminal::edit::{self, EditBody, Refused};
 use counterfoil_terminal::till::TillError;
 
 use super::scene::{Scene, TillSlot, lock};
-use super::till::{SimTill, paused};
+use super::till::{SimTill, at_work};
 use crate::coverage::Transition;
 use crate::model::edits::drawn_edit;
 
@@ -36,7 +34,7 @@ pub(super) async fn edit(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Resu
     }
     loop {
         let us = lock(&slot.edits).below(every_ms * 2_000) + 1;
-        if !paused(scene, Duration::from_micros(us)).await {
+        if !at_work(scene, slot, us).await {
             return Ok(());
         }
         if let Some(wish) = drawn(scene, slot) {

@@ -54,6 +54,7 @@ impl Drive<'_> {
             Fault::CloneTill { till, with_witness } => {
                 self.clone_till(number(till), with_witness);
             }
+            Fault::MoveTill { till, by } => self.move_till(number(till), by),
             Fault::BackupCloud => self.backup_cloud(),
             Fault::RestoreCloud => self.restore_cloud(),
             Fault::ClockJump { till, by_ms } => {

@@ -2,13 +2,12 @@
 
 use counterfoil_protocol::cloud::inbox::{self, Output};
 use counterfoil_protocol::cloud::{Input, Site};
-use counterfoil_protocol::identity::BranchId;
 use counterfoil_terminal::collect::CollectLoop;
 use counterfoil_terminal::till::{Till, TillError, TillStore};
 use counterfoil_terminal::transport::{Connector, Transport};
 
 use super::config;
-use super::drive::{Drive, Due, shop};
+use super::drive::{Drive, Due, branch_of, shop};
 use super::scene::{Errand, Scene, lock};
 use crate::coverage::Transition;
 use crate::model::inbox::{order_transition, stands_at_head};
@@ -44,8 +43,7 @@ impl Drive<'_> {
     /// Somebody has the tills of all branches hear of each other.
     pub(super) fn switch_relay_on(&self) {
         for branch in 0..self.scene.plan.branches.max(1) {
-            let branch = BranchId::parse(&format!("branch-{branch}")).expect("a short name");
-            let site = Site { shop: shop(), branch };
+            let site = Site { shop: shop(), branch: branch_of(branch) };
             let input = Input::Inbox(inbox::Input::Relay { site, on: true });
             self.scene.send_operator(Errand { input, fault: None, token: None });
         }

@@ -38,6 +38,7 @@ mod faults;
 mod goodbye;
 mod inbox;
 mod layer;
+mod moves;
 mod observe;
 mod roles;
 mod scene;
@@ -141,6 +142,7 @@ fn hasten(plan: &mut Plan) {
             Fault::BackupTill { .. }
             | Fault::RestoreTill { .. }
             | Fault::CloneTill { .. }
+            | Fault::MoveTill { .. }
             | Fault::BackupCloud
             | Fault::RestoreCloud
             | Fault::ClockJump { .. }

@@ -167,6 +167,8 @@ pub(super) struct TillState {
     /// Nor does whoever edits the catalog of this.
     pub(super) unsure_wish: Option<Wish>,
     pub(super) greeted_since_heal: bool,
+    /// The device has been moved to another branch: nobody sells with this database any more.
+    pub(super) moved: bool,
     /// The request under way is a greeting.
     pub(super) hello_out: bool,
     /// A greeting was answered, and not yet committed.
@@ -336,17 +338,25 @@ impl TillSlot {
 
     /// Returns whether everything has been said since the faults ended.
     pub(super) fn drained(&self) -> bool {
-        let state = lock(&self.state);
+        let heard = {
+            let (state, mirror) = (lock(&self.state), lock(&self.mirror));
+            let meta = meta(&mirror.rows);
+            state.up
+                && state.greeted_since_heal
+                && state.is_sure()
+                && meta.is_some_and(|meta| meta.backlog().quarantined.is_none())
+        };
+        heard && self.has_offered_all()
+    }
+
+    /// Returns whether the cloud has answered all that was recorded.
+    pub(super) fn has_offered_all(&self) -> bool {
         let mirror = lock(&self.mirror);
         let Some(meta) = meta(&mirror.rows) else { return false };
         let backlog = meta.backlog();
-        state.up
-            && state.greeted_since_heal
-            && state.is_sure()
-            && mirror.uncertain.is_none()
+        mirror.uncertain.is_none()
             && backlog.fresh == 0
             && !backlog.adopting
-            && backlog.quarantined.is_none()
             && queue_is_empty(&mirror.rows)
     }
 

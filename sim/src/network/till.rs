@@ -188,13 +188,18 @@ async fn sell(scene: &Scene, slot: &TillSlot, till: &SimTill) -> Result<(), Till
     };
     loop {
         let us = lock(&slot.work).below(every_ms * 2_000) + 1;
-        if !paused(scene, Duration::from_micros(us)).await {
+        if !at_work(scene, slot, us).await {
             return Ok(());
         }
         if let Some(draft) = next_draft(scene, slot) {
             record(scene, slot, till, draft).await?;
         }
     }
+}
+
+/// Waits for so many microseconds; `false` if nobody works with this till any more.
+pub(super) async fn at_work(scene: &Scene, slot: &TillSlot, us: u64) -> bool {
+    paused(scene, Duration::from_micros(us)).await && !lock(&slot.state).moved
 }
 
 /// Waits; `false` at once if the faults end meanwhile, or have.
