@@ -10,6 +10,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use counterfoil_storage::{Engine, KeyValue, Redb, Sled};
@@ -47,8 +48,12 @@ fn rounds<E: Engine>(name: &str, seed: u64, open: impl Fn(&Path) -> E) {
         let mut done = 0; // the last group that is known to be in the books
         for _ in 0..ROUNDS_PER_FILE.min(rounds - round) {
             let acked = kill_one(name, &path, done + 1, &mut random).max(done);
-            let kept = books(open(&path), acked)
-                .unwrap_or_else(|wrong| panic!("{name} round {round}, acked {acked}: {wrong}"));
+            let kept = {
+                let _alone = alone();
+                books(open(&path), acked)
+            };
+            let kept =
+                kept.unwrap_or_else(|wrong| panic!("{name} round {round}, acked {acked}: {wrong}"));
             acked_total += acked - done;
             unacked_kept += kept - acked;
             done = kept;
@@ -59,10 +64,20 @@ fn rounds<E: Engine>(name: &str, seed: u64, open: impl Fn(&Path) -> E) {
     assert!(acked_total > rounds, "the children committed too little to show anything");
 }
 
+/// Nobody starts a process while another test has its store open: until it begins its program, a new
+/// process has a copy of every open file, and with it the lock on a store that was closed meanwhile.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs one child until a random moment, and returns the last group that it acknowledged.
 fn kill_one(name: &str, path: &Path, first: u64, random: &mut Random) -> u64 {
     let orders = format!("{name} {} {first} {}", path.display(), first + 1_000_000);
-    let mut child = child::command(&[], &orders).spawn().unwrap();
+    let mut child = {
+        let _alone = alone();
+        child::command(&[], &orders).spawn().unwrap()
+    };
     let stop_at = first + random.below(20);
     let (seen, mut lines) = child::acks(&mut child, |acked| acked >= stop_at);
     assert!(seen >= first, "{name}: the child ended by itself: {:?}", child.wait_with_output());
