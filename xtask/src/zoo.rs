@@ -25,6 +25,8 @@ use keep::Keep;
 const FOLDER: &str = "sim/zoo";
 /// How many seeds are tried if a description does not say.
 const SEEDS: u64 = 2_000;
+/// Where hunts begin: how many seeds a mistake takes is the median of these.
+const STARTS: [u64; 3] = [0, 1 << 32, 2 << 32];
 /// How long a hunt may take.
 const HUNT: Duration = Duration::from_secs(120);
 
@@ -39,6 +41,9 @@ pub(crate) struct Zoo {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Write the table to this file too, as Markdown
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
 }
 
 /// A mistake, as `sim/zoo/NAME.toml` describes it.
@@ -106,6 +111,8 @@ struct Catch {
 struct Found {
     by: String,
     seed: Option<u64>,
+    /// How many seeds it took, the median of several starts; none if a test found it.
+    seeds: Option<u64>,
     said: String,
 }
 
@@ -135,6 +142,9 @@ pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
     }
     progress.finish_and_clear();
     show::catches(&catches, zoo.json);
+    if let Some(file) = &zoo.markdown {
+        fs::write(file, show::markdown(&catches)).with_context(|| file.display().to_string())?;
+    }
     Ok(catches.iter().all(|catch| catch.problem.is_none()))
 }
 
@@ -192,25 +202,42 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
 
 fn by_simulator(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Option<Found>> {
     keep.cargo(&["build", "--quiet", "--package", "counterfoil-sim"])?;
+    let Some(mut found) = hunt_from(keep, wrong, STARTS[0])? else { return Ok(None) };
+    let mut needed = vec![found.seeds];
+    for from in &STARTS[1..] {
+        // A start that found nothing within the budget took all of it.
+        let again = hunt_from(keep, wrong, *from)?.and_then(|found| found.seeds);
+        needed.push(Some(again.unwrap_or_else(|| wrong.seeds.unwrap_or(SEEDS))));
+    }
+    needed.sort_unstable();
+    found.seeds = needed[STARTS.len() / 2];
+    Ok(Some(found))
+}
+
+fn hunt_from(keep: &Keep, wrong: &Wrong, from: u64) -> anyhow::Result<Option<Found>> {
     let level = wrong.level.as_str();
     let seeds = wrong.seeds.unwrap_or(SEEDS).to_string();
     let mut run = Command::new(keep.binary("sim"));
-    run.args(["run", "--fail-fast", "--no-shrink", "--json"]);
+    run.args(["run", "--fail-fast", "--no-shrink", "--json", "--from", &from.to_string()]);
     run.args(["--level", level, "--seeds", &seeds]).stdout(Stdio::piped()).stderr(Stdio::null());
     let output = keep::within(run, HUNT)?;
     let Some(output) = output else {
         return Ok(Some(Found {
             by: "QueueDrains".into(),
-            seed: Some(0),
+            seed: Some(from),
+            seeds: Some(1),
             said: format!("the simulator had not ended after {} s", HUNT.as_secs()),
         }));
     };
     let report: serde_json::Value =
         serde_json::from_slice(&output).context("the simulator prints JSON")?;
     let Some(failure) = report["failures"].get(0) else { return Ok(None) };
+    let seed = failure["seed"].as_u64();
     Ok(Some(Found {
         by: failure["law"].as_str().unwrap_or_default().to_owned(),
-        seed: failure["seed"].as_u64(),
+        seed,
+        // A plan that is kept runs before any seed.
+        seeds: Some(seed.and_then(|seed| seed.checked_sub(from)).map_or(0, |before| before + 1)),
         said: failure["what"].as_str().unwrap_or_default().to_owned(),
     }))
 }
@@ -228,7 +255,12 @@ fn by_test(keep: &Keep, test: &str) -> anyhow::Result<Option<Found>> {
     let built = [&["test", "--quiet", "--package", package][..], &place].concat();
     keep.cargo(&[&built[..], &["--no-run"]].concat())?;
     let failed = keep.cargo(&[&built[..], &["--", "--exact", name]].concat());
-    Ok(failed.err().map(|said| Found { by: test.to_owned(), seed: None, said: said.to_string() }))
+    Ok(failed.err().map(|said| Found {
+        by: test.to_owned(),
+        seed: None,
+        seeds: None,
+        said: said.to_string(),
+    }))
 }
 
 #[cfg(test)]

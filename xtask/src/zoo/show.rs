@@ -33,8 +33,8 @@ pub(super) fn list(all: &[&Wrong]) {
 
 /// Says what became of a mistake, while others are still made: a whole zoo takes a while.
 pub(super) fn caught(progress: &ProgressBar, catch: &Catch) {
-    let [name, _, by, law, seed, seconds] = row(catch);
-    let seed = if seed.is_empty() { seed } else { format!(", seed {seed}") };
+    let [name, _, by, law, seed, seeds, seconds] = row(catch);
+    let seed = if seed.is_empty() { seed } else { format!(", seed {seed}, median {seeds}") };
     let line = format!("{name}: {by} {law}{seed}, {seconds} s");
     if progress.is_hidden() {
         eprintln!("{line}");
@@ -53,8 +53,8 @@ pub(super) fn catches(catches: &[Catch], as_json: bool) {
         return;
     }
     let mut table = table();
-    table.set_header(["name", "what is wrong", "caught by", "law or test", "seed", "seconds"]);
-    for number in [4, 5] {
+    table.set_header(HEAD);
+    for number in [4, 5, 6] {
         if let Some(column) = table.column_mut(number) {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -68,8 +68,31 @@ pub(super) fn catches(catches: &[Catch], as_json: bool) {
     );
 }
 
-/// Returns its name, what is wrong, who caught it, by which law or test, the seed, the seconds.
-fn row(catch: &Catch) -> [String; 6] {
+/// Returns the table as a document.
+pub(super) fn markdown(catches: &[Catch]) -> String {
+    let caught = catches.iter().filter(|catch| catch.problem.is_none()).count();
+    let mut text = format!(
+        "# The zoo\n\nWrong protocols, each of which must be found; `cargo xtask zoo` makes each in a \
+         copy of the tree and hunts for it, and\n`--markdown docs/zoo.md` writes this page. \
+         *Seeds* is how many it took, the median of three starts; 0 is a kept plan. {caught} of {} \
+         were\nfound.\n\n",
+        catches.len()
+    );
+    let line = |cells: &[String]| {
+        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        format!("| {} |\n", cells.join(" | "))
+    };
+    text += &line(&HEAD.map(str::to_owned));
+    text += &line(&HEAD.map(|_| "---".to_owned()));
+    text.extend(catches.iter().map(|catch| line(&row(catch))));
+    text
+}
+
+const HEAD: [&str; 7] =
+    ["name", "what is wrong", "caught by", "law or test", "first seed", "seeds", "seconds"];
+
+/// Returns what [`HEAD`] names.
+fn row(catch: &Catch) -> [String; 7] {
     let found = catch.found.as_ref();
     let (by, law) = match (&catch.problem, found) {
         (Some(problem), _) => ("NOT CAUGHT".to_owned(), problem.clone()),
@@ -77,8 +100,10 @@ fn row(catch: &Catch) -> [String; 6] {
         (None, None) => (String::new(), String::new()),
     };
     let seed = found.and_then(|found| found.seed).map(|seed| seed.to_string());
+    let seeds = found.and_then(|found| found.seeds).map(|seeds| seeds.to_string());
     let seconds = format!("{:.1}", catch.took.as_secs_f64());
-    [catch.name.clone(), catch.what.clone(), by, law, seed.unwrap_or_default(), seconds]
+    let (seed, seeds) = (seed.unwrap_or_default(), seeds.unwrap_or_default());
+    [catch.name.clone(), catch.what.clone(), by, law, seed, seeds, seconds]
 }
 
 fn object(catch: &Catch) -> serde_json::Value {
@@ -88,6 +113,7 @@ fn object(catch: &Catch) -> serde_json::Value {
         "watch": catch.watch,
         "by": catch.found.as_ref().map(|found| &found.by),
         "seed": catch.found.as_ref().and_then(|found| found.seed),
+        "seeds": catch.found.as_ref().and_then(|found| found.seeds),
         "said": catch.found.as_ref().map(|found| &found.said),
         "problem": catch.problem,
         "ms": millis(catch.took),
