@@ -241,7 +241,9 @@ impl<S: TillStore, C: Connector> Verifier<S, C> {
                     ..page
                 })
             }
-            answer @ (DeltaAnswer::Resync | DeltaAnswer::WithEdits(..)) => answer,
+            // Nobody has asked for edits.
+            DeltaAnswer::WithEdits(..) => return Err(self.broken(Fault::Transport)),
+            DeltaAnswer::Resync => DeltaAnswer::Resync,
         };
         self.till.apply(terminal::Input::Delta(answer)).await?;
         Ok(())

@@ -74,8 +74,9 @@ async fn answer_delta<Q: Reads>(
     let caller = auth::till(node, headers).await?;
     let site = caller.site;
     let wrong = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
-    let Query(Since { from, edits }) =
-        since.map_err(|_| wrong("say which version the till has: `?from=17`"))?;
+    let Query(Since { from, edits }) = since.map_err(|_| {
+        wrong("say which version the till has: `?from=17`, and `edits` if it asks for some")
+    })?;
     let edits = EditName::from_text(&edits)
         .map_err(|_| wrong("`edits` has 16 lines at most: register, tab, event"))?;
     let reads = &node.parts.reads;
@@ -103,7 +104,8 @@ async fn answer_delta<Q: Reads>(
     }
     if manner.takes_packed() {
         let frame = answer.encode();
-        let packed = if shared { node.packed.pack(name, &frame) } else { Packed::once(&frame) };
+        let of_all = answer.page().is_some_and(|(_, held)| held.is_none());
+        let packed = if of_all { node.packed.pack(name, &frame) } else { Packed::once(&frame) };
         if let Some(packed) = packed {
             return Ok(manner.packed(packed));
         }
@@ -115,7 +117,7 @@ async fn answer_delta<Q: Reads>(
                 to: page.to,
                 changes: page.changes.iter().map(Shown::of).collect(),
                 head: page.head,
-                edits: (!edits.is_empty()).then_some(held),
+                edits: held,
             };
             manner.answer(StatusCode::OK, &told, |_| answer.encode())
         }

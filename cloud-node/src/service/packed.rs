@@ -25,6 +25,8 @@ const SITES_MAX: usize = 4_096;
 const SNAPSHOT_VERSIONS: u64 = 64;
 /// How hard a page is compressed: once, for every till that asks for it.
 const LEVEL: i32 = 9;
+/// How hard what one till alone asks for.
+const LEVEL_ONCE: i32 = 1;
 
 /// Smaller pages are put together faster than they are found.
 const FRAME_BYTES_MIN: usize = 1024;
@@ -75,7 +77,7 @@ impl Packed {
 
     /// Compresses a page and keeps it; `None` if it is too small for that.
     pub(super) fn pack(&self, name: Name, frame: &[u8]) -> Option<Bytes> {
-        let packed = Self::once(frame)?;
+        let packed = compressed(frame, LEVEL)?;
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inner.keep(name, packed.clone());
         Some(packed)
@@ -83,11 +85,15 @@ impl Packed {
 
     /// Compresses what is for one till alone; `None` if it is too small for that.
     pub(super) fn once(frame: &[u8]) -> Option<Bytes> {
-        if frame.len() < FRAME_BYTES_MIN {
-            return None;
-        }
-        Some(Bytes::from(zstd::bulk::compress(frame, LEVEL).ok()?))
+        compressed(frame, LEVEL_ONCE)
     }
+}
+
+fn compressed(frame: &[u8], level: i32) -> Option<Bytes> {
+    if frame.len() < FRAME_BYTES_MIN {
+        return None;
+    }
+    Some(Bytes::from(zstd::bulk::compress(frame, level).ok()?))
 }
 
 impl Inner {

@@ -257,8 +257,8 @@ pub async fn delta<Q: Query<Cloud>>(
     Ok(DeltaAnswer::Page(DeltaPage { from, to, changes, head }))
 }
 
-/// Like [`delta`], and says which of the edits that `asker` made the cloud has decided: what a page
-/// proves, it proves of a catalog with them.
+/// Like [`delta`], and if the page reaches the head, says which of the edits that `asker` made the
+/// cloud has decided: what the page proves, it proves of a catalog with them.
 ///
 /// # Errors
 /// The query's.
@@ -273,7 +273,9 @@ pub async fn delta_with_edits<Q: Query<Cloud>>(
     // The edits first: whatever is decided by now is in any head that is read later.
     let held = held(query, site.shop, asker, edits).await?;
     Ok(match delta(query, site.shop, site.branch, from, limit).await? {
-        DeltaAnswer::Page(page) if !edits.is_empty() => DeltaAnswer::WithEdits(page, held),
+        DeltaAnswer::Page(page) if !edits.is_empty() && page.head.is_some() => {
+            DeltaAnswer::WithEdits(page, held)
+        }
         answer @ (DeltaAnswer::Page(_) | DeltaAnswer::Resync | DeltaAnswer::WithEdits(..)) => {
             answer
         }

@@ -2,7 +2,8 @@
 //! of the catalog never wait for sales, nor sales for them.
 //!
 //! It asks at the start, when a person wants it, when the link is back, and every so often (S1.2);
-//! then on and on, until a delta ends with the proof that the catalog is the cloud's. The driver's
+//! then on and on, until a delta ends with the proof that the catalog is the cloud's, and all edits
+//! of this till that may be in it have been asked for. The driver's
 //! loop is that of the session: `handle_input`, `poll_output` until `None`, sleep until `wake_at`.
 //!
 //! Whatever fails backs off with full jitter, and so does a catalog that comes no further: a cloud
@@ -186,7 +187,7 @@ impl Follower {
         self.last = Some(standing);
         if standing.proven && standing.more_edits {
             self.backoff.reset();
-            self.phase = Phase::Resting;
+            (self.phase, self.attempt) = (Phase::Resting, 0);
             self.ask(now);
         } else if standing.proven {
             self.backoff.reset();

@@ -118,6 +118,7 @@ fn take(
             assert!(attempts > 0, "nobody is asked to look at what never failed");
             rows.remove(queue);
             rows.put(attention, Record::Attention(Attention { attempts, code, since: now }));
+            edits::refused(rows, &entry);
             State::Open
         }
     };

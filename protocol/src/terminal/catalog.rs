@@ -116,7 +116,8 @@ pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
     keys.insert(Key::LocalEdits);
     if let Some((page, held)) = answer.page() {
         keys.extend(page.changes.iter().map(|change| Key::Item(change.id)));
-        keys.extend(held.iter().map(|held| Key::Local(held.name.pos, held.name.local_id)));
+        let names = held.unwrap_or_default().iter().map(|held| held.name);
+        keys.extend(names.map(|name| Key::Local(name.pos, name.local_id)));
     }
 }
 
@@ -151,7 +152,7 @@ pub(super) fn delta(rows: &mut Rows<'_, Terminal>, answer: &DeltaAnswer) -> Outp
     conclude(&mut state, page);
     assert!(state.version >= before, "versions never go back");
     assert!(!state.proven || state.progress.is_none(), "what is proven needs no snapshot");
-    let more_edits = state.proven && edits::proven(rows, held);
+    let more_edits = state.proven && edits::proven(rows, held.unwrap_or_default());
     Output::Catalogued(Standing { more_edits, ..kept(rows, state) })
 }
 

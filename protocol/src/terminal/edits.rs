@@ -74,7 +74,7 @@ pub struct Waiting {
     pub local_id: LocalEventId,
     /// The version with which the cloud's catalog got it; none until the cloud has decided.
     pub decided: Option<u64>,
-    /// Nothing: the first version of this row had more to say. Written as none, read and ignored.
+    /// Nothing: the first version of this row had more to say. New ones say none; it is ignored.
     pub unused: Option<u64>,
 }
 
@@ -233,6 +233,20 @@ pub(super) fn decided(rows: &mut Rows<'_, Terminal>, entry: &Entry, verdict: Ver
     }
 }
 
+/// The cloud does not have an edit, or not any more: it stands there with another payload.
+pub(super) fn refused(rows: &mut Rows<'_, Terminal>, entry: &Entry) {
+    let Some(mut edits) = rows.local_edits().cloned() else { return };
+    let of_it = |held: &&mut Waiting| held.pos == entry.pos && held.local_id == entry.local_id;
+    let mut changed = false;
+    for waiting in edits.waiting.iter_mut().filter(of_it) {
+        changed |= waiting.decided.take().is_some();
+    }
+    assert!(!changed || edits.undecided() > 0, "what is not decided waits on");
+    if changed {
+        keep(rows, edits);
+    }
+}
+
 /// Ends the waiting of what the proven catalog has; returns whether that ended some, and more could
 /// be asked for.
 pub(super) fn proven(rows: &mut Rows<'_, Terminal>, there: &[HeldEdit]) -> bool {
@@ -258,8 +272,8 @@ pub(super) fn proven(rows: &mut Rows<'_, Terminal>, there: &[HeldEdit]) -> bool 
 /// copy of this till.
 fn is_own(rows: &Rows<'_, Terminal>, edit: &HeldEdit) -> bool {
     let EditName { pos, local_id } = edit.name;
-    matches!(rows.get(&Key::Local(pos, local_id)),
-        Some(Record::Local(known)) if known.payload_hash == edit.payload_hash)
+    let seen = rows.seen(pos, local_id);
+    seen.is_some_and(|seen| seen.known.payload_hash == edit.payload_hash)
 }
 
 fn held(rows: &Rows<'_, Terminal>) -> LocalEdits {

@@ -173,7 +173,10 @@ impl EditName {
     /// # Errors
     /// [`MessageError::Parts`]: more than [`EDITS_ASKED_MAX`], or a line that is no two names.
     pub fn from_text(text: &str) -> Result<Vec<Self>, MessageError> {
-        let names = text.lines().take(EDITS_ASKED_MAX + 1).map(Self::from_line);
+        if text.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = text.split('\n').take(EDITS_ASKED_MAX + 1).map(Self::from_line);
         let names: Vec<Self> = names.collect::<Option<_>>().ok_or(MessageError::Parts)?;
         if names.len() > EDITS_ASKED_MAX { Err(MessageError::Parts) } else { Ok(names) }
     }
@@ -217,8 +220,8 @@ pub enum DeltaAnswer {
     Page(DeltaPage),
     /// The cloud does not remember so far back, or not that far: compare by snapshot.
     Resync,
-    /// The changes, for a till that has asked for edits of its own: those of them that the cloud
-    /// has decided. If the page reaches the head, its proof is of a catalog with them.
+    /// The changes up to the head, for a till that has asked for edits of its own: those of them
+    /// that the cloud has decided. The proof is of a catalog with them.
     WithEdits(DeltaPage, Vec<HeldEdit>),
 }
 
@@ -245,12 +248,13 @@ impl DeltaPage {
 }
 
 impl DeltaAnswer {
-    /// Returns the changes, and the edits of the asker that are in what they lead to.
+    /// Returns the changes, and if it tells of them, the edits of the asker that are in what the
+    /// changes lead to.
     #[must_use]
-    pub fn page(&self) -> Option<(&DeltaPage, &[HeldEdit])> {
+    pub fn page(&self) -> Option<(&DeltaPage, Option<&[HeldEdit]>)> {
         match self {
-            Self::Page(page) => Some((page, &[])),
-            Self::WithEdits(page, held) => Some((page, held)),
+            Self::Page(page) => Some((page, None)),
+            Self::WithEdits(page, held) => Some((page, Some(held))),
             Self::Resync => None,
         }
     }

@@ -251,8 +251,9 @@ pub enum Verdict {
 pub struct Edited {
     /// The cloud's name for the event.
     pub server_id: ServerId,
-    /// From this version on the catalog is as the edit left it. A till that is there can forget
-    /// that it made the edit.
+    /// The version with which the catalog became as the edit left it. To be there proves nothing,
+    /// as a cloud that was restored may come there again without the edit: see
+    /// [`DeltaAnswer::WithEdits`](super::catalog::DeltaAnswer::WithEdits).
     pub version: u64,
     /// The worst that became of its fields.
     pub outcome: EditOutcome,

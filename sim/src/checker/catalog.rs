@@ -176,6 +176,28 @@ impl Checker {
         self.former_catalogs.push(former);
     }
 
+    /// Returns whether a history of the cloud had at a version what a till holds.
+    pub(super) fn was_so(
+        &self,
+        history: &History,
+        device: usize,
+        version: u64,
+        held: &BTreeMap<EntityId, Arc<[u8]>>,
+    ) -> bool {
+        let site = self.devices[device].identity;
+        if history.last(site.shop) < version {
+            return false;
+        }
+        let mut expected = history.at(site.shop, site.branch, version);
+        let mut held = held.clone();
+        // A proof is of what was told: it cannot see what the disk made of a row.
+        for id in &self.devices[device].drifted {
+            expected.remove(id);
+            held.remove(id);
+        }
+        expected == held
+    }
+
     /// A till has committed: a proven catalog is one that the cloud had at that version, and a
     /// delta never takes a version back.
     pub(super) fn till_catalog(
@@ -222,17 +244,8 @@ impl Checker {
         if !state.proven {
             return Ok(());
         }
-        let histories = std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev());
-        let equal = histories.filter(|history| history.last(site.shop) >= version).any(|history| {
-            let mut expected = history.at(site.shop, site.branch, version);
-            let mut held = held.clone();
-            // A proof is of what was told: it cannot see what the disk made of a row.
-            for id in &self.devices[device].drifted {
-                expected.remove(id);
-                held.remove(id);
-            }
-            expected == held
-        });
+        let was_so = |history| self.was_so(history, device, version, &held);
+        let equal = self.histories().any(was_so);
         self.tally.check(Law::CatalogConverges, at_ms, equal, || {
             format!("a till proves a catalog at version {version} that the cloud never had")
         })

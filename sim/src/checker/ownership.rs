@@ -18,7 +18,7 @@ use counterfoil_protocol::wire::catalog::EntityV1;
 use counterfoil_protocol::wire::edit::FieldValueV1;
 use counterfoil_protocol::wire::message::EditOutcome;
 
-use super::catalog::History;
+use super::catalog::{History, items};
 use super::{Checker, CloudWrites, TillRows, TillWrites};
 use crate::law::{Law, Violation};
 
@@ -283,9 +283,7 @@ impl Checker {
                 _ => None,
             };
             let reached = state.filter(|state| state.proven).and_then(|state| state.version);
-            let holds = self.histories().any(|history| {
-                history.books.version_of(&key).is_some_and(|version| Some(version) <= reached)
-            });
+            let holds = reached.is_some_and(|reached| self.has(device, rows, &key, reached));
             self.tally.check(Law::OwnershipHolds, at_ms, holds, || {
                 format!("{:?} of {} is gone before the catalog has it", gone.value, gone.entity)
             })?;
@@ -352,7 +350,20 @@ impl Checker {
         })
     }
 
-    fn histories(&self) -> impl Iterator<Item = &History> {
+    /// Returns whether what a till holds, proven at a version, has an edit in it: another past of
+    /// the cloud may have been at that version without it.
+    fn has(&self, device: usize, rows: &TillRows, key: &EventKey, reached: u64) -> bool {
+        let mut with_it = self.histories().filter(|history| {
+            history.books.version_of(key).is_some_and(|version| version <= reached)
+        });
+        if self.former_catalogs.is_empty() {
+            return with_it.next().is_some();
+        }
+        let held = items(rows);
+        with_it.any(|history| self.was_so(history, device, reached, &held))
+    }
+
+    pub(super) fn histories(&self) -> impl Iterator<Item = &History> {
         std::iter::once(&self.catalog).chain(self.former_catalogs.iter().rev())
     }
 }

@@ -1,5 +1,5 @@
-//! A device is moved to another branch, as README tells operators to do it: the old database drains
-//! and is revoked, and the device sells on as a new terminal of the other branch.
+//! A device is moved to another branch before its queue has drained, which is the harder way: it
+//! sells on as a new terminal of the other branch, and the old database drains and is revoked.
 
 use super::{Happening, World, branch_of};
 use crate::coverage::Injected;

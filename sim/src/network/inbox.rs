@@ -43,7 +43,7 @@ impl Drive<'_> {
     /// Somebody has the tills of all branches hear of each other.
     pub(super) fn switch_relay_on(&self) {
         for branch in 0..self.scene.plan.branches.max(1) {
-            let site = Site { shop: shop(), branch: branch_of(branch) };
+            let site = Site { shop: shop(), branch: branch_of(u64::from(branch)) };
             let input = Input::Inbox(inbox::Input::Relay { site, on: true });
             self.scene.send_operator(Errand { input, fault: None, token: None });
         }

@@ -1,5 +1,5 @@
-//! A device is moved to another branch, as in the model: the old database drains and is revoked, and
-//! the device sells on as a new terminal of the other branch.
+//! A device is moved to another branch, as in the model: it sells on as a new terminal, and the old
+//! database drains and is revoked.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,11 +17,11 @@ const LOOK_MS: u64 = 1_000;
 impl Drive<'_> {
     pub(super) fn move_till(&mut self, till: usize, by: u32) {
         let scene = Arc::clone(&self.scene);
-        let branches = scene.plan.branches.max(1);
+        let branches = u64::from(scene.plan.branches.max(1));
         let slot = scene.till(till);
         let before = slot.identity.branch;
         let here = (0..branches).find(|number| branch_of(*number) == before).unwrap_or(0);
-        let branch = branch_of((here + by) % branches);
+        let branch = branch_of((here + u64::from(by)) % branches);
         let full = scene.count() >= scene.plan.tills as usize + CLONES_MAX;
         let moved = lock(&slot.state).moved;
         if branch == before || full || moved || scene.is_healed() {
@@ -42,7 +42,7 @@ impl Drive<'_> {
         if self.scene.is_healed() {
             return;
         }
-        if slot.has_offered_all() {
+        if slot.is_answered() {
             let input = Input::Revoke { terminal: slot.identity.terminal };
             self.scene.send_operator(Errand { input, fault: None, token: None });
         } else {

@@ -346,11 +346,11 @@ impl TillSlot {
                 && state.is_sure()
                 && meta.is_some_and(|meta| meta.backlog().quarantined.is_none())
         };
-        heard && self.has_offered_all()
+        heard && self.is_answered()
     }
 
     /// Returns whether the cloud has answered all that was recorded.
-    pub(super) fn has_offered_all(&self) -> bool {
+    pub(super) fn is_answered(&self) -> bool {
         let mirror = lock(&self.mirror);
         let Some(meta) = meta(&mirror.rows) else { return false };
         let backlog = meta.backlog();
