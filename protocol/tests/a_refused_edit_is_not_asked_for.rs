@@ -1,5 +1,5 @@
 //! An edit that was decided, and is refused by a cloud that has forgotten it and holds another
-//! payload under its name, is not asked for any more: it would keep younger ones from being asked for.
+//! payload under its name, is not asked for any more: it would keep younger ones from it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;

@@ -1,5 +1,5 @@
-//! A device goes to another branch and sells there as a new terminal: whatever fails meanwhile, each
-//! sale is of the branch where it was made, and what was left behind drains and is let go.
+//! A device goes to another branch and sells there as a new terminal: whatever fails meanwhile,
+//! each sale is of the branch where it was made, and what was left behind drains and is let go.
 #![allow(missing_docs, reason = "tests")]
 
 use counterfoil_sim::coverage::{Injected, Transition};

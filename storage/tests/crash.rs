@@ -64,8 +64,9 @@ fn rounds<E: Engine>(name: &str, seed: u64, open: impl Fn(&Path) -> E) {
     assert!(acked_total > rounds, "the children committed too little to show anything");
 }
 
-/// Nobody starts a process while another test has its store open: until it begins its program, a new
-/// process has a copy of every open file, and with it the lock on a store that was closed meanwhile.
+/// Nobody starts a process while another test has its store open: until it begins its program, a
+/// new process has a copy of every open file, and with it the lock on a store that was closed
+/// meanwhile.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

@@ -72,8 +72,8 @@ pub(super) fn catches(catches: &[Catch], as_json: bool) {
 pub(super) fn markdown(catches: &[Catch]) -> String {
     let caught = catches.iter().filter(|catch| catch.problem.is_none()).count();
     let mut text = format!(
-        "# The zoo\n\nWrong protocols, each of which must be found; `cargo xtask zoo` makes each in a \
-         copy of the tree and hunts for it, and\n`--markdown docs/zoo.md` writes this page. \
+        "# The zoo\n\nWrong protocols, each of which must be found; `cargo xtask zoo` makes each \
+         in a copy of the tree and hunts for it, and\n`--markdown docs/zoo.md` writes this page. \
          *Seeds* is how many it took, the median of three starts; 0 is a kept plan. {caught} of {} \
          were\nfound.\n\n",
         catches.len()
