@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_protocol::terminal::Output;
+use counterfoil_protocol::terminal::{Output, SessionOutput};
 use counterfoil_protocol::wire::message::EditOutcome;
 
 macro_rules! counted {
@@ -288,6 +288,18 @@ impl Transition {
             | Output::PlanApplied(_)
             | Output::PlanRefused(_) => unreachable!("none of them answers a record"),
         }
+    }
+
+    /// Returns what the answer to an act on a register's session says beyond that it was recorded.
+    ///
+    /// # Panics
+    /// If it answers something else.
+    #[must_use]
+    pub fn of_act(answer: &Output) -> Option<Self> {
+        if let Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen) = answer {
+            return Some(Self::SessionRefused);
+        }
+        Self::of_record(answer)
     }
 
     /// Returns whether this only says more about a transition that is counted too. A decision

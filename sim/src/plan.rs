@@ -1,5 +1,6 @@
 //! The fault plan: everything that a run does to the nodes, as data. One type for all levels.
 
+use counterfoil_protocol::identity::BranchId;
 use serde::{Deserialize, Serialize};
 
 use crate::rng::Stream;
@@ -242,6 +243,18 @@ impl Default for Shape {
 }
 
 impl Plan {
+    /// Returns the branch of a till.
+    pub(crate) fn branch(&self, till: u64) -> BranchId {
+        branch_of(till % u64::from(self.branches.max(1)))
+    }
+
+    /// Returns the branch that is `by` further on.
+    pub(crate) fn branch_after(&self, branch: BranchId, by: u32) -> BranchId {
+        let mut branches = 0..u64::from(self.branches.max(1));
+        let here = branches.find(|number| branch_of(*number) == branch).unwrap_or(0);
+        self.branch(here + u64::from(by))
+    }
+
     /// Draws a plan. Each class of faults is left out in half of the seeds (swarm testing: Groce
     /// et al., ISSTA 2012), so that every mixture occurs, and calm ones too.
     #[must_use]
@@ -394,4 +407,8 @@ pub(crate) fn draw_class(
         10 => at(at_ms, Fault::MoveTill { till, by: 1 + (ms % 3) as u32 }),
         _ => unreachable!("there are {CLASSES} classes"),
     }
+}
+
+pub(crate) fn branch_of(number: u64) -> BranchId {
+    BranchId::parse(&format!("branch-{number}")).expect("a short name")
 }

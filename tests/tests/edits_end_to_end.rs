@@ -135,6 +135,16 @@ async fn a_name_that_is_corrected_at_a_till_reaches_everybody() {
     assert_eq!(field["stood"], json!({ "name": "Chai" }), "{edits}");
     assert_eq!(field["outcome"], "overwrote", "{edits}");
     assert_eq!(edits["next"], Value::Null);
+
+    // Who made the edit is told that the cloud has it, and nobody else under that name.
+    for (token, held) in tokens.iter().zip([vec!["e1"], vec![]]) {
+        let path = "/v1/catalog/delta?from=0&edits=1%09e1%0A1%09e2";
+        let answer = http::ask(&address, "GET", path, token, Vec::new()).await.expect("an answer");
+        let answer: Value = answer.json().expect("JSON");
+        let told = answer["edits"].as_array().expect("what was asked for is told");
+        let names: Vec<&Value> = told.iter().map(|edit| &edit["name"]["localEventId"]).collect();
+        assert_eq!(names, held, "{answer}");
+    }
     for till in &mut tills {
         till.stop().await.expect("stopped");
     }

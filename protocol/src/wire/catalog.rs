@@ -153,8 +153,10 @@ pub struct DeltaPage {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EditName {
     /// The register.
+    #[serde(rename = "posId")]
     pub pos: PosId,
     /// The event on it.
+    #[serde(rename = "localEventId")]
     pub local_id: LocalEventId,
 }
 

@@ -18,10 +18,11 @@ use counterfoil_protocol::wire::catalog::{
 
 use super::alarm::Part;
 use super::till::TillHost;
-use super::{Happening, Kind as Asks, Reply, Request, World, branch_of, session_config, shop};
+use super::{Happening, Kind as Asks, Reply, Request, World, session_config, shop};
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
+use crate::plan::branch_of;
 use crate::rng::Stream;
 
 /// Requests of the follower are numbered from here, those of the session below.

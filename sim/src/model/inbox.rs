@@ -15,12 +15,12 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::{AckAnswer, Cursor, PendingAnswer};
 
 use super::alarm::Part;
-use super::{Happening, Kind as Asks, Reply, START, World, branch_of, session_config, shop};
+use super::{Happening, Kind as Asks, Reply, START, World, session_config, shop};
 use crate::checker::{CloudRows, TillRows};
 use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
-use crate::plan::Plan;
+use crate::plan::{Plan, branch_of};
 use crate::rng::Stream;
 
 /// Requests of the collector are numbered from here, those of the follower below.

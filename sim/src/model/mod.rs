@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{Compact, RollUp, Site};
-use counterfoil_protocol::identity::{BranchId, PosId, SessionId, ShopId};
+use counterfoil_protocol::identity::{PosId, SessionId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
@@ -243,7 +243,7 @@ impl World {
             compactor: Stream::new(plan.seed, "catalog/compactor", 0),
         };
         for till in 0..plan.tills as usize {
-            world.add_till(till, branch_of(till as u64 % u64::from(plan.branches.max(1))));
+            world.add_till(till, plan.branch(till as u64));
         }
         for (index, timed) in plan.faults.iter().enumerate() {
             world.at(timed.at_ms * 1000, Happening::Fault(index));
@@ -456,8 +456,4 @@ impl World {
 
 fn shop() -> ShopId {
     ShopId::parse("shop").expect("a short name")
-}
-
-fn branch_of(number: u64) -> BranchId {
-    BranchId::parse(&format!("branch-{number}")).expect("a short name")
 }

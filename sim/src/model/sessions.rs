@@ -72,35 +72,16 @@ impl World {
     ) -> Result<(), Violation> {
         let output = self.till_step(till, &Input::Session(draft.clone()), true)?;
         let host = &mut self.tills[till];
-        match output {
-            None => {
-                host.unsure_act = Some(draft);
-                return Ok(());
-            }
-            Some(Output::Recorded { again: true, .. }) => {
-                host.coverage.saw(Transition::TillRecordAgain);
-            }
-            Some(Output::Recorded { .. }) => {
-                host.coverage.saw(act_transition(&draft.act));
-                host.last_act = Some(draft);
-            }
-            Some(Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen)) => {
-                host.coverage.saw(Transition::SessionRefused);
-            }
-            Some(Output::Taken(_)) => host.coverage.saw(Transition::TillRecordTaken),
-            Some(Output::Invalid(_)) => host.coverage.saw(Transition::TillRecordInvalid),
-            Some(
-                Output::Opened { .. }
-                | Output::NotInstalled(_)
-                | Output::Settled(_)
-                | Output::NothingToRetry
-                | Output::Catalogued(_)
-                | Output::CatalogUnreadable(_)
-                | Output::Inbox(_)
-                | Output::PlanApplied(_)
-                | Output::PlanRefused(_)
-                | Output::Session(SessionOutput::Noted(_)),
-            ) => unreachable!("none of them answers a session"),
+        let Some(output) = output else {
+            host.unsure_act = Some(draft);
+            return Ok(());
+        };
+        if let Some(seen) = Transition::of_act(&output) {
+            host.coverage.saw(seen);
+        }
+        if matches!(output, Output::Recorded { again: false, .. }) {
+            host.coverage.saw(act_transition(&draft.act));
+            host.last_act = Some(draft);
         }
         self.hear(till, Heard::Nudge(Nudge::Recorded))
     }

@@ -151,23 +151,25 @@ impl TillHost {
         }
     }
 
-    pub(super) fn queue_is_empty(&self) -> bool {
+    fn queue_is_empty(&self) -> bool {
         let first = Key::Queue(counterfoil_protocol::identity::Epoch::default(), 0);
         let next = self.store.memory.rows().range(first..).next();
         !matches!(next, Some((Key::Queue(..), _)))
     }
 
     pub(super) fn drained(&self) -> bool {
-        let Some(meta) = self.meta() else { return false };
-        let backlog = meta.backlog();
         self.up
             && self.greeted_since_heal
             && self.unsure.is_none()
             && self.unsure_act.is_none()
-            && backlog.fresh == 0
-            && !backlog.adopting
-            && backlog.quarantined.is_none()
-            && self.queue_is_empty()
+            && self.meta().is_some_and(|meta| meta.backlog().quarantined.is_none())
+            && self.is_answered()
+    }
+
+    /// Returns whether the cloud has answered all that was recorded.
+    pub(super) fn is_answered(&self) -> bool {
+        let backlog = self.meta().map(Meta::backlog);
+        backlog.is_some_and(|left| left.fresh == 0 && !left.adopting) && self.queue_is_empty()
     }
 
     pub(super) fn explain(&self) -> String {

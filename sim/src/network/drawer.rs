@@ -1,7 +1,7 @@
 //! Register sessions at the network level: a cashier opens, counts and closes the drawers of a till
 //! through its API. The till's own loop asks what the cloud makes of it.
 
-use counterfoil_protocol::terminal::{Output, SessionDraft, SessionOutput};
+use counterfoil_protocol::terminal::{Output, SessionDraft};
 use counterfoil_terminal::till::TillError;
 
 use super::scene::{Scene, TillSlot, lock};
@@ -52,31 +52,14 @@ async fn act(
     let output = till.session(draft.clone()).await?;
     let mut state = lock(&slot.state);
     state.unsure_act = None;
-    match output {
-        Output::Recorded { again: true, .. } => scene.saw(Transition::TillRecordAgain),
-        Output::Recorded { again: false, place, .. } => {
-            scene.saw(act_transition(&draft.act));
-            let text = || format!("entry {} of a session", place.seq);
-            scene.tell(slot.lane(), What::Commit, text);
-            state.last_act = Some(draft);
-        }
-        Output::Session(SessionOutput::AlreadyOpen(_) | SessionOutput::NoneOpen) => {
-            scene.saw(Transition::SessionRefused);
-        }
-        Output::Taken(_) => scene.saw(Transition::TillRecordTaken),
-        Output::Invalid(_) => scene.saw(Transition::TillRecordInvalid),
-        Output::Opened { .. }
-        | Output::NotInstalled(_)
-        | Output::Settled(_)
-        | Output::NothingToRetry
-        | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_)
-        | Output::Inbox(_)
-        | Output::PlanApplied(_)
-        | Output::PlanRefused(_)
-        | Output::Session(SessionOutput::Noted(_)) => {
-            unreachable!("none of them answers a session")
-        }
+    if let Some(seen) = Transition::of_act(&output) {
+        scene.saw(seen);
+    }
+    if let Output::Recorded { again: false, place, .. } = output {
+        scene.saw(act_transition(&draft.act));
+        let text = || format!("entry {} of a session", place.seq);
+        scene.tell(slot.lane(), What::Commit, text);
+        state.last_act = Some(draft);
     }
     Ok(())
 }

@@ -139,7 +139,7 @@ impl Drive<'_> {
         let shared = Arc::clone(&scene);
         self.sim.host(cloud::NAME, move || cloud::live(Arc::clone(&shared)));
         for number in 0..plan.tills as usize {
-            self.add_new_till(branch_of(number as u64 % u64::from(plan.branches.max(1))), 0);
+            self.add_new_till(plan.branch(number as u64), 0);
             if self.luck.happens(150_000) {
                 let late = self.luck.below(plan.chaos_ms / 2);
                 self.after(late, Due::Enrol(number));
@@ -476,8 +476,4 @@ fn latency(plan: &Plan) -> (Duration, Duration) {
 
 pub(super) fn shop() -> ShopId {
     ShopId::parse("shop").expect("a short name")
-}
-
-pub(super) fn branch_of(number: u64) -> BranchId {
-    BranchId::parse(&format!("branch-{number}")).expect("a short name")
 }

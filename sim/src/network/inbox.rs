@@ -7,7 +7,7 @@ use counterfoil_terminal::till::{Till, TillError, TillStore};
 use counterfoil_terminal::transport::{Connector, Transport};
 
 use super::config;
-use super::drive::{Drive, Due, branch_of, shop};
+use super::drive::{Drive, Due, shop};
 use super::scene::{Errand, Scene, lock};
 use crate::coverage::Transition;
 use crate::model::inbox::{order_transition, stands_at_head};
@@ -43,7 +43,7 @@ impl Drive<'_> {
     /// Somebody has the tills of all branches hear of each other.
     pub(super) fn switch_relay_on(&self) {
         for branch in 0..self.scene.plan.branches.max(1) {
-            let site = Site { shop: shop(), branch: branch_of(u64::from(branch)) };
+            let site = Site { shop: shop(), branch: self.scene.plan.branch(u64::from(branch)) };
             let input = Input::Inbox(inbox::Input::Relay { site, on: true });
             self.scene.send_operator(Errand { input, fault: None, token: None });
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use counterfoil_protocol::cloud::Input;
 
 use super::CLONES_MAX;
-use super::drive::{Drive, Due, branch_of};
+use super::drive::{Drive, Due};
 use super::scene::{Errand, lock};
 use crate::coverage::Injected;
 
@@ -17,11 +17,9 @@ const LOOK_MS: u64 = 1_000;
 impl Drive<'_> {
     pub(super) fn move_till(&mut self, till: usize, by: u32) {
         let scene = Arc::clone(&self.scene);
-        let branches = u64::from(scene.plan.branches.max(1));
         let slot = scene.till(till);
         let before = slot.identity.branch;
-        let here = (0..branches).find(|number| branch_of(*number) == before).unwrap_or(0);
-        let branch = branch_of((here + u64::from(by)) % branches);
+        let branch = scene.plan.branch_after(before, by);
         let full = scene.count() >= scene.plan.tills as usize + CLONES_MAX;
         let moved = lock(&slot.state).moved;
         if branch == before || full || moved || scene.is_healed() {
