@@ -182,6 +182,14 @@ impl<K, V> Default for Ordered<K, V> {
     }
 }
 
+impl<K: PartialEq, V: PartialEq> PartialEq for Ordered<K, V> {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl<K: Eq, V: Eq> Eq for Ordered<K, V> {}
+
 impl<K: Ord + Hash + Clone, V> FromIterator<(K, V)> for Ordered<K, V> {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
         let mut all = Self::new();
