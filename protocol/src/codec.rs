@@ -29,6 +29,9 @@ const _: () = assert!(ROW_COUNTED_MAX <= 16 << 20, "a damaged row takes little m
 const _: () = assert!(MESSAGE_BYTES_MAX > 1, "a message has a version and a body");
 const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize, "a length fits in 32 bits");
 
+/// The name by which 32 bytes without a length are asked for, so that they are read at once.
+pub(crate) const DIGEST: &str = "32 bytes";
+
 /// Bytes that are not what they should be. The caller refuses them and changes nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
@@ -61,7 +64,7 @@ pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
 
 /// Returns `version` and the binary form of `value`.
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(512);
     encode_into(version, value, &mut out);
     debug_assert!(is_encoded(version, value, &out), "what is written is recognised");
     out

@@ -17,7 +17,7 @@
 //! fn leak<M: Machine>(machine: &M, input: &M::Input) -> M::Output {
 //!     // `Rows` has private fields and no constructor outside this module: error E0451.
 //!     let (loaded, written, appended) = (&[][..], Vec::new(), Default::default());
-//!     let mut rows = Rows { loaded, written, appended, ended: Default::default() };
+//!     let mut rows = Rows { loaded, written, appended, last: Default::default() };
 //!     machine.step(counterfoil_protocol::time::Millis(0), input, &mut rows)
 //! }
 //! ```
@@ -28,6 +28,7 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::cmp::Ordering;
 use core::future::Future;
 use core::hash::Hash;
 
@@ -57,9 +58,6 @@ pub trait Machine {
 /// The names of the rows that a batch of inputs may read. A name may be given more than once.
 #[derive(Clone, Debug)]
 pub struct ReadSet<K>(Vec<K>);
-
-/// How many ends of look-ups are remembered: as many kinds of rows as are read for one item.
-const ENDED: usize = 3;
 
 /// Few decisions read more rows.
 const READS_USUAL: usize = 16;
@@ -136,9 +134,8 @@ pub struct Rows<'a, M: Machine + ?Sized> {
     written: Vec<Option<Option<Arc<M::Record>>>>,
     /// Rows that could not be declared, in the order of their keys.
     appended: Vec<Slot<M::Key, M::Record>>,
-    /// Where look-ups have ended, of one kind of row or another. Steps mostly ask for the same row
-    /// again, or for the next of its kind.
-    ended: Cell<[usize; ENDED]>,
+    /// Where the last look-up ended. Steps mostly ask for the same row again, or for the next one.
+    last: Cell<usize>,
 }
 
 impl<'a, M: Machine + ?Sized> Rows<'a, M> {
@@ -146,7 +143,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
         let written: Vec<_> = core::iter::repeat_with(|| None).take(loaded.len()).collect();
         assert_eq!(written.len(), loaded.len(), "each loaded row can be written");
-        Self { loaded, written, appended: Vec::new(), ended: Cell::default() }
+        Self { loaded, written, appended: Vec::new(), last: Cell::new(0) }
     }
 
     /// Returns the row under `key`, if there is one.
@@ -251,21 +248,29 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
 
     /// Returns the place of a declared key.
     fn find(&self, key: &M::Key) -> Option<usize> {
-        let mut ended = self.ended.get();
-        for at in 0..ENDED {
-            for near in [ended[at], ended[at] + 1] {
-                if self.loaded.get(near).is_some_and(|(loaded, _)| loaded == key) {
-                    ended[at] = near;
-                    self.ended.set(ended);
-                    return Some(near);
+        let last = self.last.get();
+        let (mut first, mut end) = (0, self.loaded.len());
+        match self.loaded.get(last)?.0.cmp(key) {
+            Ordering::Equal => return Some(last),
+            Ordering::Greater => end = last,
+            Ordering::Less => first = last + 1,
+        }
+        assert!(first <= end, "a look-up ended at a row");
+        if first > 0
+            && let Some((next, _)) = self.loaded.get(first)
+        {
+            match next.cmp(key) {
+                Ordering::Equal => {
+                    self.last.set(first);
+                    return Some(first);
                 }
+                Ordering::Greater => return None,
+                Ordering::Less => first += 1,
             }
         }
-        let found = self.loaded.binary_search_by(|(loaded, _)| loaded.cmp(key)).ok()?;
-        assert!(found < self.written.len(), "a look-up ends at a row");
-        ended.rotate_right(1);
-        ended[0] = found;
-        self.ended.set(ended);
+        let between = &self.loaded[first..end];
+        let found = first + between.binary_search_by(|(loaded, _)| loaded.cmp(key)).ok()?;
+        self.last.set(found);
         Some(found)
     }
 
@@ -274,11 +279,11 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         let most = self.written.len() + self.appended.len();
         let put = self.written.iter().flatten().count();
         let mut writes: Writes<M> = Vec::with_capacity(put + self.appended.len());
-        let mut appended = self.appended.into_iter().peekable();
+        let mut appended = self.appended.into_iter();
         for (written, (key, _)) in self.written.into_iter().zip(self.loaded) {
             let Some(record) = written else { continue };
-            while let Some(before) = appended.next_if(|(appended, _)| appended < key) {
-                writes.push(before);
+            while appended.as_slice().first().is_some_and(|(before, _)| before < key) {
+                writes.extend(appended.next());
             }
             writes.push((key.clone(), record));
         }

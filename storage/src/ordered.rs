@@ -12,6 +12,9 @@ use std::ops::{Bound, RangeBounds};
 const RUN_ENTRIES_MAX: usize = 64;
 
 const _: () = assert!(RUN_ENTRIES_MAX >= 2, "a full run can be halved");
+const _: () = assert!(RUN_ENTRIES_MAX <= 256, "an insertion moves few entries");
+const _: () = assert!(size_of::<Words>() == size_of::<u64>(), "a hasher is one number");
+const _: () = assert!(RUN_ENTRIES_MAX.is_multiple_of(2), "both halves have the same room");
 
 /// Entries in the order of their keys, each key once.
 #[derive(Clone, Debug)]
@@ -74,7 +77,9 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
     /// Returns what stands under `key`.
     #[must_use]
     pub fn get(&self, key: &K) -> Option<&V> {
-        let value = self.values[*self.index.get(key)?].as_ref();
+        let slot = *self.index.get(key)?;
+        assert!(slot < self.values.len(), "the index names places that there are");
+        let value = self.values[slot].as_ref();
         assert!(value.is_some(), "what is in the index is there");
         value
     }
@@ -102,7 +107,10 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         let (run, at) = self.make_room(place);
         assert!(self.runs[run].len() < RUN_ENTRIES_MAX, "there is room for one entry more");
         self.runs[run].insert(at, (key.clone(), slot));
-        self.index.insert(key, slot);
+        assert!(self.runs[run].len() <= RUN_ENTRIES_MAX, "a run stays short");
+        let indexed = self.index.insert(key, slot);
+        assert!(indexed.is_none(), "a new key was not in the index");
+        self.check_places();
         None
     }
 
@@ -115,8 +123,18 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         if self.runs[run].is_empty() {
             self.runs.remove(run);
         }
+        let value = self.values[slot].take();
+        assert!(value.is_some(), "what was in the index was there");
         self.free.push(slot);
-        self.values[slot].take()
+        self.check_places();
+        value
+    }
+
+    fn check_places(&self) {
+        assert!(self.free.len() <= self.values.len(), "only places are free");
+        let taken = self.values.len() - self.free.len();
+        assert_eq!(taken, self.index.len(), "each place has a value or is free");
+        assert_eq!(self.runs.is_empty(), taken == 0, "what is in the index is in a run");
     }
 
     /// Returns the entries whose keys are within `bounds`, in their order.
@@ -132,6 +150,8 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
             Bound::Excluded(key) => self.first(key, Ordering::is_lt),
             Bound::Unbounded => (self.runs.len(), 0),
         };
+        assert!(next.0 <= self.runs.len(), "a range begins at an entry, or after the last");
+        assert!(end.0 <= self.runs.len(), "a range ends at an entry, or after the last");
         self.between(next, end)
     }
 
@@ -142,6 +162,7 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         let run = after.saturating_sub(1);
         let Some(entries) = self.runs.get(run) else { return Err((run, 0)) };
         assert!(!entries.is_empty(), "no run is empty");
+        assert!(entries.len() <= RUN_ENTRIES_MAX, "a run is short");
         match entries.binary_search_by(|(held, _)| held.cmp(key)) {
             Ok(at) => Ok((run, at)),
             Err(at) => Err((run, at)),
@@ -154,6 +175,7 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         let Some(run) = after.checked_sub(1) else { return (0, 0) };
         let at = self.runs[run].partition_point(|(held, _)| before(held.cmp(key)));
         assert!(at > 0, "a run that begins before the key has an entry before it");
+        assert!(at <= self.runs[run].len(), "a place is in its run, or after it");
         if at == self.runs[run].len() { (after, 0) } else { (run, at) }
     }
 
@@ -172,6 +194,7 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         rest.extend(entries.drain(keep..));
         self.runs.insert(run + 1, rest);
         assert!(at <= RUN_ENTRIES_MAX, "an entry has its place in a run, or after it");
+        assert!(keep > 0, "what is before an entry stays where it is");
         if at < keep { (run, at) } else { (run + 1, at - keep) }
     }
 }
@@ -222,6 +245,7 @@ impl Hasher for Words {
         }
         if !rest.is_empty() {
             let mut word = [0; size_of::<u64>()];
+            assert!(rest.len() < word.len(), "what is left is no whole word");
             word[..rest.len()].copy_from_slice(rest);
             self.write_u64(u64::from_le_bytes(word));
         }
@@ -269,6 +293,7 @@ impl<'a, K, V> Iterator for Range<'a, K, V> {
         }
         let (run, at) = self.next;
         let entries = &self.runs[run];
+        assert!(at < entries.len(), "what comes next is an entry");
         self.next = if at + 1 < entries.len() { (run, at + 1) } else { (run + 1, 0) };
         let (key, slot) = &entries[at];
         Some((key, self.values[*slot].as_ref()?))
@@ -285,6 +310,7 @@ impl<'a, K, V> Iterator for Range<'a, K, V> {
             Ordering::Equal => until.saturating_sub(from),
             Ordering::Greater => 0,
         };
+        assert!(left > 0 || self.next >= self.end, "a range that goes on has entries");
         (left, Some(left))
     }
 }
@@ -300,6 +326,7 @@ impl<K, V> DoubleEndedIterator for Range<'_, K, V> {
             (run, 0) => (run - 1, self.runs[run - 1].len() - 1),
             (run, at) => (run, at - 1),
         };
+        assert!((run, at) >= self.next, "a range ends where it begins");
         self.end = (run, at);
         let (key, slot) = &self.runs[run][at];
         Some((key, self.values[*slot].as_ref()?))

@@ -98,8 +98,8 @@ fn take(
         Verdict::Created(id)
         | Verdict::Existing(id)
         | Verdict::Edited(Edited { server_id: id, .. }) => {
-            rows.remove(queue);
             rows.remove(attention);
+            rows.remove(queue);
             edits::decided(rows, &entry, verdict);
             State::Synced(id)
         }

@@ -61,7 +61,9 @@ impl World {
 
     /// Records a draft, and lets the session know.
     pub(super) fn record(&mut self, till: usize, draft: Draft) -> Result<(), Violation> {
-        let output = self.till_step(till, &Input::Record(draft.clone()), true)?;
+        let input = Input::Record(draft);
+        let output = self.till_step(till, &input, true)?;
+        let Input::Record(draft) = input else { unreachable!("made above") };
         let host = &mut self.tills[till];
         let Some(output) = output else {
             // The till died: the cashier will try the same again.
