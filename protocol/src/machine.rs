@@ -158,9 +158,9 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
             let (_, loaded) = &self.loaded[index];
             return self.written[index].as_ref().unwrap_or(loaded).as_deref();
         }
-        let appended = self.find_appended(key);
-        let place = appended.ok().expect("a step reads only what `reads` declared");
-        self.appended[place].1.as_deref()
+        let place = self.find_appended(key);
+        assert!(place.is_ok(), "a step reads only what `reads` declared");
+        self.appended[place.ok()?].1.as_deref()
     }
 
     /// Writes a declared row.
