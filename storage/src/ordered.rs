@@ -352,7 +352,7 @@ mod tests {
             let (mut map, mut tree) = (Ordered::new(), BTreeMap::new());
             for step in 0..4_000_u64 {
                 let key = draw(&mut state) % span;
-                if draw(&mut state) % 3 == 0 {
+                if draw(&mut state).is_multiple_of(3) {
                     assert_eq!(map.remove(&key), tree.remove(&key));
                 } else {
                     assert_eq!(map.insert(key, step), tree.insert(key, step));
