@@ -229,17 +229,11 @@ impl Event {
             return Err(EventError::TooLarge);
         }
         let event = if bytes.first() == Some(&EVENT_VERSION_IN_SESSION) {
-            let wire: EventV2 = codec::decode(EVENT_VERSION_IN_SESSION, bytes)?;
-            if !codec::is_encoded(EVENT_VERSION_IN_SESSION, &wire, bytes) {
-                return Err(EventError::NotCanonical);
-            }
-            wire.into_event()?
+            let wire: Option<EventV2> = codec::decode_canonical(EVENT_VERSION_IN_SESSION, bytes)?;
+            wire.ok_or(EventError::NotCanonical)?.into_event()?
         } else {
-            let wire: EventV1 = codec::decode(EVENT_VERSION, bytes)?;
-            if !codec::is_encoded(EVENT_VERSION, &wire, bytes) {
-                return Err(EventError::NotCanonical);
-            }
-            wire.into_event()?
+            let wire: Option<EventV1> = codec::decode_canonical(EVENT_VERSION, bytes)?;
+            wire.ok_or(EventError::NotCanonical)?.into_event()?
         };
         assert!(bytes[0] == event.version(), "bytes of another version are not decoded");
         event.check()?;

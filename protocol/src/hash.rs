@@ -8,6 +8,7 @@ use core::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::cloud::row::SERVER_NAME_BYTES_MAX;
+use crate::codec::DIGEST;
 use crate::identity::{BranchId, Epoch, ShopId, TerminalId};
 use crate::label::LABEL_BYTES_MAX;
 
@@ -185,7 +186,27 @@ impl<'de> Deserialize<'de> for Hash {
             let text = String::deserialize(deserializer)?;
             Self::parse(&text).ok_or_else(|| de::Error::custom("a hash has 64 hex digits"))
         } else {
-            <[u8; 32]>::deserialize(deserializer).map(Self)
+            deserializer.deserialize_newtype_struct(DIGEST, DigestVisitor)
         }
+    }
+}
+
+/// Reads 32 bytes at once, from a decoder that knows them by their name, or one after the other.
+struct DigestVisitor;
+
+impl<'de> de::Visitor<'de> for DigestVisitor {
+    type Value = Hash;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the bytes of a hash")
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, from: D) -> Result<Hash, D::Error> {
+        <[u8; 32]>::deserialize(from).map(Hash)
+    }
+
+    fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Hash, E> {
+        let digest = bytes.try_into().map_err(|_| E::invalid_length(bytes.len(), &self))?;
+        Ok(Hash(digest))
     }
 }

@@ -35,19 +35,37 @@ const _: () = assert!(POINTS_BACK_MAX > 32, "a journal of 2^32 entries is shown 
 const _: () = assert!(POINTS_BACK_MAX < 64, "no distance between points leaves 64 bits");
 
 /// A run of at most [`SEGMENT_ENTRIES`] entries: enough to recompute every chain hash in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Segment {
     /// The chain hash before its first entry.
     pub start: Hash,
     /// The payload hashes of its entries.
     pub payloads: Vec<Hash>,
+    /// The chain hashes of its first entries, as far as they were known when those were appended.
+    /// They are not stored: what comes from a disk is recomputed.
+    #[serde(skip)]
+    chains: Vec<Hash>,
 }
+
+impl PartialEq for Segment {
+    fn eq(&self, other: &Self) -> bool {
+        self.start == other.start && self.payloads == other.payloads
+    }
+}
+
+impl Eq for Segment {}
 
 impl Segment {
     /// Starts a run after the chain hash `start`.
     #[must_use]
     pub const fn new(start: Hash) -> Self {
-        Self { start, payloads: Vec::new() }
+        Self::of(start, Vec::new())
+    }
+
+    /// Returns a run of entries after the chain hash `start`.
+    #[must_use]
+    pub const fn of(start: Hash, payloads: Vec<Hash>) -> Self {
+        Self { start, payloads, chains: Vec::new() }
     }
 
     /// Returns the number of the segment that holds entry `seq`.
@@ -79,16 +97,20 @@ impl Segment {
         if held == 0 { self.start == chain } else { self.chain_at(seq) == Some(chain) }
     }
 
-    /// Appends entry `seq`.
+    /// Appends entry `seq`, whose chain hash the caller has verified.
     ///
     /// # Panics
     /// If it is not the next one of this segment.
-    pub fn push(&mut self, seq: u64, payload: Hash) {
+    pub fn push(&mut self, seq: u64, payload: Hash, chain: Hash) {
         assert!(seq > 0, "a journal counts from 1");
         let held = self.payloads.len() as u64;
         assert!(held < SEGMENT_ENTRIES, "a segment is bounded");
         assert_eq!((seq - 1) % SEGMENT_ENTRIES, held, "entries are appended in order");
+        if self.chains.len() == self.payloads.len() {
+            self.chains.push(chain);
+        }
         self.payloads.push(payload);
+        assert!(self.chains.len() <= self.payloads.len(), "a chain hash is that of an entry");
     }
 
     /// Returns the payload hash of entry `seq`, which belongs into this segment, if it is held.
@@ -106,8 +128,11 @@ impl Segment {
         let index = usize::try_from(seq - Self::first(number)).ok()?;
         assert!(index < SEGMENT_ENTRIES as usize, "an entry has a place in its segment");
         let held = self.payloads.get(..=index)?;
-        let mut hash = self.start;
-        for (seq, payload) in (Self::first(number)..).zip(held) {
+        if let Some(known) = self.chains.get(index) {
+            return Some(*known);
+        }
+        let mut hash = self.chains.last().copied().unwrap_or(self.start);
+        for (seq, payload) in (Self::first(number)..).zip(held).skip(self.chains.len()) {
             hash = link(hash, seq, *payload);
         }
         Some(hash)
@@ -172,8 +197,11 @@ mod tests {
         for seq in 1..=SEGMENT_ENTRIES {
             let payload = payload_hash(&[seq as u8]);
             chain = link(chain, seq, payload);
-            segment.push(seq, payload);
+            segment.push(seq, payload, chain);
             assert_eq!(segment.chain_at(seq), Some(chain));
+            let stored = Segment::of(segment.start, segment.payloads.clone());
+            assert_eq!(stored.chain_at(seq), Some(chain), "without what was remembered");
+            assert_eq!(stored, segment);
             if seq < SEGMENT_ENTRIES {
                 assert_eq!(segment.chain_at(seq + 1), None);
             }

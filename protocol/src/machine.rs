@@ -25,11 +25,12 @@
 //! Design and measurements behind it: `docs/decisions/0001-declare-load-decide.md`. The idea of
 //! declared read sets is that of Calvin (SIGMOD 2012) and of TigerBeetle's `prefetch`.
 
-use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
+use core::cmp::Ordering;
 use core::future::Future;
+use core::hash::Hash;
 
 use crate::time::Millis;
 
@@ -43,7 +44,7 @@ pub trait Machine {
     /// What it answers, released after the commit. A refusal is an output, not an error.
     type Output;
     /// The name of a row. Its order is the order in which stores lock.
-    type Key: Clone + Ord;
+    type Key: Clone + Ord + Hash;
     /// The content of a row.
     type Record: Clone;
 
@@ -76,16 +77,25 @@ impl<K: Ord + Clone> ReadSet<K> {
     /// Returns the names in their order, each once.
     #[must_use]
     pub fn into_sorted(self) -> Vec<K> {
-        let Self(named) = self;
+        let Self(mut named) = self;
         assert!(u32::try_from(named.len()).is_ok(), "a batch reads fewer rows than that");
-        // Keys are long: it is their places that are sorted.
+        if is_set(&named, |key| key) {
+            return named; // most roles name their rows in order
+        }
+        let asked = named.len();
+        if asked <= READS_USUAL {
+            named.sort_unstable();
+            named.dedup();
+            assert!(named.len() <= asked, "a set has no more than the list");
+            return named;
+        }
+        // Keys are long: it is the places of many that are sorted.
         let mut places: Vec<u32> = (0..).take(named.len()).collect();
         places.sort_by(|a, b| named[*a as usize].cmp(&named[*b as usize])); // a few sorted runs
         places.dedup_by(|a, b| named[*a as usize] == named[*b as usize]);
         let keys: Vec<K> = places.into_iter().map(|place| named[place as usize].clone()).collect();
-        let named = named.len();
-        assert!(keys.len() <= named, "a set has no more than the list");
-        assert_eq!(keys.is_empty(), named == 0, "a name stays, however often it is given");
+        assert!(keys.len() <= asked, "a set has no more than the list");
+        assert!(!keys.is_empty(), "a name stays, however often it is given");
         debug_assert!(is_set(&keys, |key| key), "sorting makes a set of a list");
         keys
     }
@@ -122,8 +132,8 @@ pub struct Rows<'a, M: Machine + ?Sized> {
     loaded: &'a [Slot<M::Key, M::Record>],
     /// For each loaded row: what became of it, if anything did.
     written: Vec<Option<Option<Arc<M::Record>>>>,
-    /// Rows that could not be declared.
-    appended: BTreeMap<M::Key, Option<Arc<M::Record>>>,
+    /// Rows that could not be declared, in the order of their keys.
+    appended: Vec<Slot<M::Key, M::Record>>,
     /// Where the last look-up ended. Steps mostly ask for the same row again, or for the next one.
     last: Cell<usize>,
 }
@@ -133,7 +143,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
         let written: Vec<_> = core::iter::repeat_with(|| None).take(loaded.len()).collect();
         assert_eq!(written.len(), loaded.len(), "each loaded row can be written");
-        Self { loaded, written, appended: BTreeMap::new(), last: Cell::new(0) }
+        Self { loaded, written, appended: Vec::new(), last: Cell::new(0) }
     }
 
     /// Returns the row under `key`, if there is one.
@@ -148,9 +158,9 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
             let (_, loaded) = &self.loaded[index];
             return self.written[index].as_ref().unwrap_or(loaded).as_deref();
         }
-        let appended = self.appended.get(key);
-        assert!(appended.is_some(), "a step reads only what `reads` declared");
-        appended.and_then(Option::as_deref)
+        let place = self.find_appended(key);
+        assert!(place.is_ok(), "a step reads only what `reads` declared");
+        self.appended[place.ok()?].1.as_deref()
     }
 
     /// Writes a declared row.
@@ -179,12 +189,14 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     /// # Panics
     /// If the key was declared and exists: a counter went back.
     pub fn append(&mut self, key: M::Key, record: M::Record) {
-        let occupied = match self.find(&key) {
-            Some(_) => self.get(&key).is_some(),
-            None => self.appended.get(&key).is_some_and(Option::is_some),
+        let before = match self.find(&key) {
+            Some(index) => {
+                let before = self.written[index].replace(Some(Arc::new(record)));
+                before.unwrap_or_else(|| self.loaded[index].1.clone())
+            }
+            None => self.set_appended(key, Some(Arc::new(record))).flatten(),
         };
-        assert!(!occupied, "an appended row is new");
-        self.set(key, Some(Arc::new(record)));
+        assert!(before.is_none(), "an appended row is new");
     }
 
     /// Removes a row whose key was drawn from a declared row: the other end of [`Self::append`].
@@ -209,21 +221,55 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
                 self.written[index] = Some(record);
                 true
             }
-            None => self.appended.insert(key, record).is_some(),
+            None => self.set_appended(key, record).is_some(),
         }
+    }
+
+    /// Writes a row that was not declared, and returns what was written to it before.
+    fn set_appended(&mut self, key: M::Key, record: Option<Row<M>>) -> Option<Option<Row<M>>> {
+        match self.find_appended(&key) {
+            Ok(place) => Some(core::mem::replace(&mut self.appended[place].1, record)),
+            Err(place) => {
+                assert!(place <= self.appended.len(), "a row has its place among the others");
+                self.appended.insert(place, (key, record));
+                None
+            }
+        }
+    }
+
+    /// Returns the place of a row that was not declared, or where it would be.
+    fn find_appended(&self, key: &M::Key) -> Result<usize, usize> {
+        // Counters rise, so that the next row mostly comes after the others.
+        if self.appended.last().is_none_or(|(last, _)| last < key) {
+            return Err(self.appended.len());
+        }
+        self.appended.binary_search_by(|(appended, _)| appended.cmp(key))
     }
 
     /// Returns the place of a declared key.
     fn find(&self, key: &M::Key) -> Option<usize> {
         let last = self.last.get();
-        assert!(last == 0 || last < self.loaded.len(), "a look-up ended at a row");
-        for near in [last, last + 1] {
-            if self.loaded.get(near).is_some_and(|(loaded, _)| loaded == key) {
-                self.last.set(near);
-                return Some(near);
+        let (mut first, mut end) = (0, self.loaded.len());
+        match self.loaded.get(last)?.0.cmp(key) {
+            Ordering::Equal => return Some(last),
+            Ordering::Greater => end = last,
+            Ordering::Less => first = last + 1,
+        }
+        assert!(first <= end, "a look-up ended at a row");
+        if first > 0
+            && let Some((next, _)) = self.loaded.get(first)
+        {
+            match next.cmp(key) {
+                Ordering::Equal => {
+                    self.last.set(first);
+                    return Some(first);
+                }
+                Ordering::Greater => return None,
+                Ordering::Less => first += 1,
             }
         }
-        let found = self.loaded.binary_search_by(|(loaded, _)| loaded.cmp(key)).ok()?;
+        let between = &self.loaded[first..end];
+        let found = first + between.binary_search_by(|(loaded, _)| loaded.cmp(key)).ok()?;
         self.last.set(found);
         Some(found)
     }
@@ -233,11 +279,11 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         let most = self.written.len() + self.appended.len();
         let put = self.written.iter().flatten().count();
         let mut writes: Writes<M> = Vec::with_capacity(put + self.appended.len());
-        let mut appended = self.appended.into_iter().peekable();
+        let mut appended = self.appended.into_iter();
         for (written, (key, _)) in self.written.into_iter().zip(self.loaded) {
             let Some(record) = written else { continue };
-            while let Some(before) = appended.next_if(|(appended, _)| appended < key) {
-                writes.push(before);
+            while appended.as_slice().first().is_some_and(|(before, _)| before < key) {
+                writes.extend(appended.next());
             }
             writes.push((key.clone(), record));
         }
@@ -250,7 +296,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
 
 /// Returns whether the keys rise: they are sorted, and each is there once.
 fn is_set<T, K: Ord>(items: &[T], key: impl Fn(&T) -> &K) -> bool {
-    items.is_sorted_by(|a, b| key(a) < key(b))
+    items.is_sorted_by(|a, b| key(a).cmp(key(b)).is_lt())
 }
 
 /// The port to a database: one atomic, isolated, durable transaction.

@@ -364,7 +364,7 @@ fn cloud_rows() {
     };
     let fork = cloud_row::Fork { common: 1, cloud_head: 2, successor: EPOCH, at: AT };
     let mut segment = Segment::new(HASH);
-    segment.push(1, Hash::default());
+    segment.push(1, Hash::default(), Hash::default());
     let parked = cloud_row::Fate::Parked(ErrorCode::OriginalPending);
     let stock = cloud_row::Stock { quantity: Milli(-2_500), movements: 4 };
     let feed = cloud_row::Feed { version: 7, digest: DIGEST };

@@ -117,7 +117,7 @@ fn cloud_record() -> impl Strategy<Value = (cloud::Key, cloud::Record)> {
             }
         ),
         (1..=SEGMENT_ENTRIES as usize, hash(), epoch()).prop_map(move |(held, start, epoch)| {
-            let segment = Segment { start, payloads: vec![start; held] };
+            let segment = Segment::of(start, vec![start; held]);
             (Key::Segment(terminal, epoch, 1), Record::Segment(segment))
         }),
         (number(), hash(), epoch()).prop_map(move |(n, hash, epoch)| {

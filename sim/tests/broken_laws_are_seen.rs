@@ -79,7 +79,7 @@ fn a_sale_from_nowhere_is_a_phantom() {
 
 #[test]
 fn a_gap_in_a_journal_is_seen() {
-    let segment = Segment { start: Hash::default(), payloads: vec![Hash::default()] };
+    let segment = Segment::of(Hash::default(), vec![Hash::default()]);
     let key = cloud::Key::Segment(identity().terminal, EPOCH, 3);
     assert_eq!(cloud_commit(key, cloud::Record::Segment(segment)), Some(Law::JournalIntact));
 }

@@ -37,6 +37,7 @@ mod contain;
 mod error;
 mod frame;
 mod fsync;
+mod ordered;
 
 pub use engine::{Batch, Engine, Integrity, Read};
 pub use error::StoreError;
@@ -45,5 +46,6 @@ pub use keyvalue::{Checked, KeyValue, Reader};
 pub use location::{AnyEngine, AnyReader, Location};
 pub use memory::{Counters, Failure, Image, Memory};
 pub use memory_engine::{MemoryEngine, MemoryReader};
+pub use ordered::Ordered;
 pub use redb::{Redb, RedbReader};
 pub use sled::{Compacted, Sled, SledReader};

@@ -1,12 +1,13 @@
 //! A store in memory, typed and fast: tests, model checking, simulation.
 
-use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 
 use crate::StoreError;
 use crate::engine::BATCH_ROWS_MAX;
+use crate::ordered::Ordered;
 
 /// A role's rows in a map, with the failures of a real store on demand.
 ///
@@ -14,7 +15,7 @@ use crate::engine::BATCH_ROWS_MAX;
 /// thousands of transitions a second through it.
 #[derive(Debug)]
 pub struct Memory<M: Machine> {
-    rows: BTreeMap<M::Key, Arc<M::Record>>,
+    rows: Ordered<M::Key, Arc<M::Record>>,
     next_failure: Option<Failure>,
     refuses: bool,
     counters: Counters,
@@ -40,7 +41,7 @@ pub struct Counters {
 
 /// A copy of all rows: a backup, or the disk that a crashed node left behind.
 #[derive(Debug)]
-pub struct Image<M: Machine>(BTreeMap<M::Key, Arc<M::Record>>);
+pub struct Image<M: Machine>(Ordered<M::Key, Arc<M::Record>>);
 
 impl<M: Machine> Clone for Image<M> {
     fn clone(&self) -> Self {
@@ -51,7 +52,7 @@ impl<M: Machine> Clone for Image<M> {
 impl<M: Machine> Image<M> {
     /// Returns the rows.
     #[must_use]
-    pub const fn rows(&self) -> &BTreeMap<M::Key, Arc<M::Record>> {
+    pub const fn rows(&self) -> &Ordered<M::Key, Arc<M::Record>> {
         &self.0
     }
 }
@@ -67,7 +68,7 @@ impl<M: Machine> Memory<M> {
     #[must_use]
     pub const fn new() -> Self {
         let counters = Counters { commits: 0, rows_written: 0 };
-        Self { rows: BTreeMap::new(), next_failure: None, refuses: false, counters }
+        Self { rows: Ordered::new(), next_failure: None, refuses: false, counters }
     }
 
     /// Lets the next transaction fail; after it the store refuses until [`Self::reopen`].
@@ -117,7 +118,7 @@ impl<M: Machine> Memory<M> {
 
     /// Returns the committed rows.
     #[must_use]
-    pub const fn rows(&self) -> &BTreeMap<M::Key, Arc<M::Record>> {
+    pub const fn rows(&self) -> &Ordered<M::Key, Arc<M::Record>> {
         &self.rows
     }
 
@@ -201,8 +202,8 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
         if from >= until {
             return Ok(Page::<M>::new());
         }
-        let range = self.rows.range(from..until).take(limit);
-        let mut page = Page::<M>::with_capacity(range.clone().count());
+        let range = self.rows.range((Bound::Included(from), Bound::Excluded(until))).take(limit);
+        let mut page = Page::<M>::with_capacity(range.len());
         for (key, record) in range {
             page.push((key.clone(), M::Record::clone(record)));
         }

@@ -278,11 +278,8 @@ impl Entity {
         if bytes.len() > ENTITY_BYTES_MAX {
             return Err(EntityError::TooLarge);
         }
-        let wire: EntityV1 = codec::decode(ENTITY_VERSION, bytes)?;
-        if !codec::is_encoded(ENTITY_VERSION, &wire, bytes) {
-            return Err(EntityError::NotCanonical);
-        }
-        let entity = Self::parse(wire)?;
+        let wire: Option<EntityV1> = codec::decode_canonical(ENTITY_VERSION, bytes)?;
+        let entity = Self::parse(wire.ok_or(EntityError::NotCanonical)?)?;
         assert!(!bytes.is_empty(), "nothing is not the form of anything");
         debug_assert!(entity.canonical() == bytes, "an entity has one form only");
         if entity.id() == id { Ok(entity) } else { Err(EntityError::OtherEntity) }

@@ -32,9 +32,11 @@ pub(super) fn reads(caller: &Caller, hello: &Hello, keys: &mut ReadSet<Key>) {
         assert!(!lane.points.is_empty(), "a checked lane shows its head");
         assert!(lane.points.len() <= HELLO_POINTS_MAX, "a checked lane shows so many points");
         keys.insert(Key::Lane(caller.terminal, lane.epoch));
-        for point in &lane.points {
-            if point.seq > 0 {
-                let number = Segment::number(point.seq);
+        let mut before = None;
+        // Points fall, and many are of one segment.
+        for point in lane.points.iter().rev().filter(|point| point.seq > 0) {
+            let number = Segment::number(point.seq);
+            if before.replace(number) != Some(number) {
                 keys.insert(Key::Segment(caller.terminal, lane.epoch, number));
             }
         }

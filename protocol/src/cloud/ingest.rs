@@ -32,9 +32,6 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
     let id = caller.terminal;
     assert!(!offer.is_empty() && offer.len() <= PUSH_ITEMS_MAX, "a checked push is bounded");
     keys.insert(Key::Lane(id, offer.epoch));
-    let site = caller.site;
-    keys.insert(InboxKey::Relay(site.shop, site.branch).into());
-    keys.insert(InboxKey::Head(site.shop, site.branch).into());
     let segments = offer.items.iter().map(|item| Segment::number(item.seq));
     let mut before = None;
     keys.extend(
@@ -61,6 +58,9 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
             }
         }
     }
+    let site = caller.site;
+    keys.insert(InboxKey::Relay(site.shop, site.branch).into());
+    keys.insert(InboxKey::Head(site.shop, site.branch).into());
 }
 
 fn session_key(caller: &Caller, event: &Event, session: SessionId) -> Key {
@@ -199,7 +199,7 @@ impl Ingest<'_, '_> {
             // The rows of the copy are damaged: it cannot be shown to continue, so it does not.
             return Err(Stopped::Forked);
         }
-        self.segment(number).push(item.seq, item.payload_hash);
+        self.segment(number).push(item.seq, item.payload_hash, item.chain);
         self.grown = true;
         self.lane.head = item.seq;
         self.lane.hash = item.chain;
@@ -242,7 +242,7 @@ impl Ingest<'_, '_> {
             assert!(!segment.payloads.is_empty(), "what has grown is not empty");
             assert_eq!(number, Segment::number(self.lane.head), "only the last segment grows");
             debug_assert_eq!(
-                segment.chain_at(self.lane.head),
+                Segment::of(segment.start, segment.payloads.clone()).chain_at(self.lane.head),
                 Some(self.lane.hash),
                 "the copy verifies up to its head"
             );

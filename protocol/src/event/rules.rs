@@ -64,7 +64,9 @@ impl Line {
 }
 
 pub(super) fn check_text(text: &str) -> Result<(), EventError> {
-    let fits = text.len() <= TEXT_BYTES_MAX && !text.chars().any(char::is_control);
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~')); // as most are
+    let printable = plain || !text.chars().any(char::is_control);
+    let fits = text.len() <= TEXT_BYTES_MAX && printable;
     if fits { Ok(()) } else { Err(EventError::Text) }
 }
 

@@ -41,12 +41,12 @@ const _: () = assert!(RETRY_CAP.0 <= u64::MAX / SPREAD, "a wait can be spread");
 const _: () = assert!(SPREAD - 1 == u16::MAX as u64, "two bytes of a digest spread a wait");
 
 pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut ReadSet<Key>) {
+    let answered = || answer.results.iter().map(|result| result.seq);
+    // In the order of the keys, so that nothing is left to sort.
+    keys.extend(answered().map(|seq| Key::Entry(epoch, seq)));
+    keys.extend(answered().map(|seq| Key::Queue(epoch, seq)));
+    keys.extend(answered().map(|seq| Key::Attention(epoch, seq)));
     keys.insert(Key::LocalEdits);
-    for result in &answer.results {
-        keys.insert(Key::Entry(epoch, result.seq));
-        keys.insert(Key::Queue(epoch, result.seq));
-        keys.insert(Key::Attention(epoch, result.seq));
-    }
 }
 
 pub(super) fn step(
@@ -98,8 +98,8 @@ fn take(
         Verdict::Created(id)
         | Verdict::Existing(id)
         | Verdict::Edited(Edited { server_id: id, .. }) => {
-            rows.remove(queue);
             rows.remove(attention);
+            rows.remove(queue);
             edits::decided(rows, &entry, verdict);
             State::Synced(id)
         }

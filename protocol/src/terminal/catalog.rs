@@ -113,12 +113,12 @@ pub async fn wanted<Q: Query<Terminal>>(store: &Q) -> Result<Wanted, Q::Error> {
 
 pub(super) fn reads_delta(answer: &DeltaAnswer, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Catalog);
-    keys.insert(Key::LocalEdits);
     if let Some((page, held)) = answer.page() {
         keys.extend(page.changes.iter().map(|change| Key::Item(change.id)));
         let names = held.unwrap_or_default().iter().map(|held| held.name);
         keys.extend(names.map(|name| Key::Local(name.pos, name.local_id)));
     }
+    keys.insert(Key::LocalEdits);
 }
 
 pub(super) fn reads_run(run: &Run, keys: &mut ReadSet<Key>) {

@@ -188,12 +188,11 @@ pub async fn state<Q: Query<Terminal>>(store: &Q) -> Result<InboxState, Q::Error
 pub(super) fn reads(input: &Input, keys: &mut ReadSet<Key>) {
     match input {
         Input::Delivered(Delivered { page }) => {
+            let events = || page.iter().flat_map(|page| &page.events);
+            keys.extend(events().map(|event| Key::Stock(event.product)));
+            keys.extend(events().map(|event| Key::Applied(event.id)));
+            keys.extend(events().map(|event| Key::Review(event.product)));
             keys.insert(Key::Inbox);
-            for event in page.iter().flat_map(|page| &page.events) {
-                keys.insert(Key::Applied(event.id));
-                keys.insert(Key::Stock(event.product));
-                keys.insert(Key::Review(event.product));
-            }
         }
         Input::Reviewed(product) => keys.insert(Key::Review(*product)),
     }

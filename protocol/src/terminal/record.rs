@@ -21,8 +21,8 @@ pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
     keys.insert(Key::Series(draft.pos));
     match &draft.body {
         Body::Sale(trade) | Body::Refund { trade, .. } => {
-            keys.insert(Key::Register(draft.pos));
             keys.extend(trade.lines.iter().map(|line| Key::Stock(line.product)));
+            keys.insert(Key::Register(draft.pos));
         }
         Body::Adjustment(adjustment) => {
             keys.extend(adjustment.lines.iter().map(|line| Key::Stock(line.product)));

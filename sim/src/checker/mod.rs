@@ -31,6 +31,7 @@ use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
 use counterfoil_protocol::terminal::{self, Identity};
+use counterfoil_storage::Ordered;
 
 use self::catalog::History;
 use self::fact::{Committed, Fact, Names, Table, moves};
@@ -44,9 +45,9 @@ pub type TillWrites = [Slot<terminal::Key, terminal::Record>];
 /// What the cloud's commit writes.
 pub type CloudWrites = [Slot<cloud::Key, cloud::Record>];
 /// The rows of a till.
-pub type TillRows = BTreeMap<terminal::Key, Arc<terminal::Record>>;
+pub type TillRows = Ordered<terminal::Key, Arc<terminal::Record>>;
 /// The rows of the cloud.
-pub type CloudRows = BTreeMap<cloud::Key, Arc<cloud::Record>>;
+pub type CloudRows = Ordered<cloud::Key, Arc<cloud::Record>>;
 
 /// What tills have committed, what the cloud has held, and how often each law was put to the test.
 #[derive(Clone, Debug, Default)]
@@ -299,8 +300,8 @@ impl Checker {
                 format!("{} {}: a segment is no segment", lane.0, lane.1)
             });
         };
-        let fresh = Mirror { head: 0, hash: genesis(lane.0, lane.1) };
-        let mirror = self.lanes.entry(lane).or_insert(fresh);
+        let fresh = || Mirror { head: 0, hash: genesis(lane.0, lane.1) };
+        let mirror = self.lanes.entry(lane).or_insert_with(fresh);
         let first = number * 16 + 1;
         let last = first + segment.payloads.len() as u64 - 1;
         let follows = mirror.head + 1 >= first && last >= mirror.head;

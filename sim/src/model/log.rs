@@ -7,6 +7,35 @@ use super::alarm::Part;
 use super::{Answer, Happening, Kind, Reply, Request, World};
 use crate::story::{Lane, What};
 
+/// How many bytes are hashed at once.
+const HASHED_AT_ONCE: usize = 16 * 1024;
+
+/// The digest of all that happens. A step is a few bytes, and many steps together are hashed in a
+/// fraction of the time.
+#[derive(Default)]
+pub(super) struct Trace {
+    hasher: blake3::Hasher,
+    waiting: Vec<u8>,
+}
+
+impl Trace {
+    /// Adds a step.
+    pub(super) fn add(&mut self, step: &[u8]) {
+        if self.waiting.len() + step.len() > HASHED_AT_ONCE {
+            self.hasher.update(&self.waiting);
+            self.waiting.clear();
+        }
+        self.waiting.extend_from_slice(step);
+    }
+
+    /// Returns the digest of the steps so far.
+    pub(super) fn digest(&mut self) -> [u8; 32] {
+        self.hasher.update(&self.waiting);
+        self.waiting.clear();
+        *self.hasher.finalize().as_bytes()
+    }
+}
+
 /// Returns which kind of thing happens, to whom, and a detail.
 pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
     match what {

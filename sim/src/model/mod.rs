@@ -44,6 +44,7 @@ use alarm::Part;
 use cloud::CloudHost;
 pub(crate) use compaction::LEASE_LIFE;
 use inbox::StoreFront;
+use log::Trace;
 use till::TillHost;
 
 /// The clock of tills and cloud at the start of a run.
@@ -61,7 +62,7 @@ pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
     if let Some(violation) = &violation {
         world.tell(Lane::World, What::Violation, || violation.to_string());
     }
-    let digest = *world.trace.finalize().as_bytes();
+    let digest = world.trace.digest();
     let mut coverage = world.coverage;
     for till in &world.tills {
         coverage.add(&till.coverage);
@@ -104,7 +105,7 @@ struct World {
     cloud: CloudHost,
     checker: Checker,
     coverage: Coverage,
-    trace: blake3::Hasher,
+    trace: Trace,
     story: Option<Story>,
     healed: bool,
     /// The current second, and how many steps it has had.
@@ -234,7 +235,7 @@ impl World {
             cloud: CloudHost::new(plan),
             checker: Checker::default(),
             coverage: Coverage::default(),
-            trace: blake3::Hasher::new(),
+            trace: Trace::default(),
             story: keep_log.then(Story::default),
             healed: false,
             pace: (0, 0),
@@ -359,7 +360,7 @@ impl World {
         line[8] = kind;
         line[9..17].copy_from_slice(&(node as u64).to_le_bytes());
         line[17..].copy_from_slice(&detail.to_le_bytes());
-        self.trace.update(&line);
+        self.trace.add(&line);
         if self.story.is_some() {
             let (lane, what, text) = self.told(&next.what);
             self.tell(lane, what, || text);

@@ -1,5 +1,7 @@
 //! What cashiers do: sell, take back, count stock, try again, and make mistakes.
 
+use std::sync::LazyLock;
+
 use counterfoil_protocol::event::{Adjustment, AdjustmentLine, Body, Line, Tender, Trade};
 use counterfoil_protocol::identity::{EventKey, LocalEventId, ProductId};
 use counterfoil_protocol::money::{Currency, Milli, Minor};
@@ -14,9 +16,21 @@ use crate::rng::Stream;
 /// How many products there are.
 pub(crate) const PRODUCTS: u64 = 24;
 
+/// The products with their names, as most lines are about one of them.
+static NAMED: LazyLock<Vec<(ProductId, String)>> =
+    LazyLock::new(|| (0..PRODUCTS).map(|number| (named(number), name_of(number))).collect());
+
 /// Returns a product.
 pub(crate) fn product(number: u64) -> ProductId {
+    NAMED.get(number as usize).map_or_else(|| named(number), |(product, _)| *product)
+}
+
+fn named(number: u64) -> ProductId {
     ProductId::parse(&format!("sku-{number}")).expect("a short name")
+}
+
+fn name_of(number: u64) -> String {
+    format!("Product {number}")
 }
 
 impl World {
@@ -58,7 +72,9 @@ impl World {
 
     /// Records a draft, and lets the session know.
     pub(super) fn record(&mut self, till: usize, draft: Draft) -> Result<(), Violation> {
-        let output = self.till_step(till, &Input::Record(draft.clone()), true)?;
+        let input = Input::Record(draft);
+        let output = self.till_step(till, &input, true)?;
+        let Input::Record(draft) = input else { unreachable!("made above") };
         let host = &mut self.tills[till];
         let Some(output) = output else {
             // The till died: the cashier will try the same again.
@@ -126,9 +142,10 @@ fn line(rng: &mut Stream) -> Line {
     let number = rng.below(PRODUCTS);
     // One line in two hundred is a mistake that the till must refuse.
     let quantity = if rng.happens(5_000) { 0 } else { rng.between(1, 9) as i64 * 500 };
+    let (product, name) = &NAMED[number as usize];
     Line {
-        product: product(number),
-        name: format!("Product {number}"),
+        product: *product,
+        name: name.clone(),
         quantity: Milli(quantity),
         unit_price: Minor(rng.between(0, 5_000) as i64),
         discount: Minor(0),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Slot, Store, Writes};
 use counterfoil_protocol::persist::Persist;
-use counterfoil_storage::{KeyValue, Reader, Redb, StoreError};
+use counterfoil_storage::{KeyValue, Ordered, Reader, Redb, StoreError};
 
 use super::disk::{Disk, Trouble};
 use super::scene::{Node, Scene, lock};
@@ -38,20 +38,20 @@ where
     fn committed(scene: &Scene, node: Node, commit: &Commit<'_, Self>);
 
     /// The rows of a store that was opened.
-    fn opened(scene: &Scene, node: Node, rows: &BTreeMap<Self::Key, Arc<Self::Record>>);
+    fn opened(scene: &Scene, node: Node, rows: &Ordered<Self::Key, Arc<Self::Record>>);
 }
 
 /// A durable commit.
 pub(super) struct Commit<'a, M: Role> {
     pub(super) context: &'a M::Context,
     pub(super) before: &'a BTreeMap<M::Key, Option<Arc<M::Record>>>,
-    pub(super) rows: &'a BTreeMap<M::Key, Arc<M::Record>>,
+    pub(super) rows: &'a Ordered<M::Key, Arc<M::Record>>,
     pub(super) written: &'a [Slot<M::Key, M::Record>],
 }
 
 /// The rows that were acknowledged, and the commit that nobody knows about, if there is one.
 pub(super) struct Mirror<M: Role> {
-    pub(super) rows: BTreeMap<M::Key, Arc<M::Record>>,
+    pub(super) rows: Ordered<M::Key, Arc<M::Record>>,
     pub(super) uncertain: Option<Uncertain<M>>,
 }
 
@@ -64,7 +64,7 @@ pub(super) struct Uncertain<M: Role> {
 
 impl<M: Role> Default for Mirror<M> {
     fn default() -> Self {
-        Self { rows: BTreeMap::new(), uncertain: None }
+        Self { rows: Ordered::new(), uncertain: None }
     }
 }
 
@@ -141,7 +141,7 @@ pub(super) fn open<M: Role>(
             return None;
         }
     };
-    let rows: BTreeMap<_, _> =
+    let rows: Ordered<_, _> =
         rows.into_iter().map(|(key, record)| (key, Arc::new(record))).collect();
     if !agree::<M>(scene, node, mirror, &rows) {
         return None;
@@ -163,7 +163,7 @@ fn agree<M: Role>(
     scene: &Scene,
     node: Node,
     mirror: &Mutex<Mirror<M>>,
-    rows: &BTreeMap<M::Key, Arc<M::Record>>,
+    rows: &Ordered<M::Key, Arc<M::Record>>,
 ) -> bool {
     let mut mirror = lock(mirror);
     if let Some(uncertain) = mirror.uncertain.take() {

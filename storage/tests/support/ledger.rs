@@ -23,7 +23,7 @@ pub enum Output {
     Forgotten,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Key {
     Balance(u32),
     Counter(u32),
