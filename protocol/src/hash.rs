@@ -15,11 +15,15 @@ use crate::label::LABEL_BYTES_MAX;
 /// The most bytes, tag included, that are hashed in one piece.
 const SHORT_BYTES: usize = 512;
 
+/// The same for most rows of a catalog.
+const MIDDLE_BYTES: usize = 256;
+
 /// The same for links and names.
 const TINY_BYTES: usize = 128;
 
 const LINK_BYTES: usize = 1 + 32 + 8 + 32;
-const _: () = assert!(TINY_BYTES < SHORT_BYTES, "what is shorter has less room");
+const _: () = assert!(TINY_BYTES < MIDDLE_BYTES, "what is shorter has less room");
+const _: () = assert!(MIDDLE_BYTES < SHORT_BYTES, "what is shorter has less room");
 const _: () = assert!(LINK_BYTES <= TINY_BYTES, "a link of the chain is hashed in one piece");
 const _: () = assert!(LINK_BYTES <= 2 * 64, "a link is two blocks: chains are walked often");
 const GENESIS_BYTES: usize = 1 + 4 + 8 + LABEL_BYTES_MAX;
@@ -109,6 +113,8 @@ fn digest(tag: u8, parts: &[&[u8]]) -> Hash {
     let length = 1 + parts.iter().map(|part| part.len()).sum::<usize>();
     if length <= TINY_BYTES {
         short_digest::<TINY_BYTES>(tag, parts)
+    } else if length <= MIDDLE_BYTES {
+        short_digest::<MIDDLE_BYTES>(tag, parts)
     } else if length <= SHORT_BYTES {
         short_digest::<SHORT_BYTES>(tag, parts)
     } else {

@@ -9,7 +9,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{PUBLIC_KEY, item_of, key_of};
+use super::{item_of, key_of, rough_item_of};
 use crate::catalog::{Digest, EntityId, entity_hash};
 use crate::cloud::compaction::floor;
 use crate::cloud::row::Feed;
@@ -101,12 +101,12 @@ impl Part {
         if let Some(held) = self.held.remove(&digest) {
             self.collided |= held.id != id;
             self.sketch.remove(item_of(key, held.id, held.content));
-            self.estimator.remove(item_of(&PUBLIC_KEY, held.id, held.content));
+            self.estimator.remove(rough_item_of(held.id, held.content));
             self.digest = self.digest.without(held.content);
         }
         if let Some(content) = content {
             self.sketch.insert(item_of(key, id, content));
-            self.estimator.insert(item_of(&PUBLIC_KEY, id, content));
+            self.estimator.insert(rough_item_of(id, content));
             self.digest = self.digest.with(content);
             self.held.insert(digest, Held { id, content });
         }

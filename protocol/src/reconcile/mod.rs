@@ -48,7 +48,7 @@ pub use verify::{Inputs, Next, Refusal, Verify};
 
 /// The key of estimators, which every till knows before it asks. An estimate only chooses how many
 /// cells are sent, so who can steer it gains a longer answer, or one more question.
-pub(crate) const PUBLIC_KEY: SketchKey = SketchKey::new(*b"counterfoil/est1");
+const PUBLIC_KEY: SketchKey = SketchKey::new(*b"counterfoil/est1");
 
 /// The name of an entity in a sketch: its kind, then its id.
 struct Name {
@@ -78,6 +78,11 @@ impl Name {
 #[must_use]
 pub fn item_of(key: &SketchKey, id: EntityId, content: Hash) -> Item {
     key.item(Name::of(id).as_bytes(), &content.0)
+}
+
+/// Returns the item that stands for an entity in an estimator.
+pub(crate) fn rough_item_of(id: EntityId, content: Hash) -> Item {
+    PUBLIC_KEY.rough_item(Name::of(id).as_bytes(), &content.0)
 }
 
 /// Returns the key of an entity in a sketch.
