@@ -11,10 +11,8 @@ use counterfoil_storage::memory::{Failure, Image};
 use counterfoil_storage::{KeyValue, Memory, Redb, StoreError};
 
 use crate::coverage::Injected;
-use crate::disk::{Disk, Trouble};
+use crate::disk::{CACHE_BYTES, Disk, Trouble};
 
-/// The cache of a store on a simulated disk: little, so that most of what it reads it reads there.
-const CACHE_BYTES: usize = 256 << 10;
 /// A commit has about so many operations of the disk.
 const OPERATIONS: u64 = 16;
 

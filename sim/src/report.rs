@@ -255,7 +255,7 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
     let faults = Injected::ALL
         .iter()
         .filter(|fault| summaries.iter().all(|s| s.coverage.fault(**fault) == 0))
-        .filter(|fault| summaries.iter().any(|s| may_come(s.level, **fault)))
+        .filter(|fault| summaries.iter().any(|s| s.level.has(**fault)))
         .map(|fault| fault.as_str());
     let transitions = Transition::ALL
         .iter()
@@ -263,21 +263,6 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
         .filter(|kind| summaries.iter().any(|s| why_rare(s.level, **kind).is_none()))
         .map(|kind| kind.as_str());
     faults.chain(transitions).collect()
-}
-
-/// Returns whether a fault may come at a level without being asked for by a profile that breaks
-/// laws.
-const fn may_come(level: Level, fault: Injected) -> bool {
-    match fault {
-        Injected::DiskLied => false,
-        Injected::RecoveryCut => matches!(level, Level::Disk),
-        Injected::DiskLost
-        | Injected::DiskTorn
-        | Injected::DiskFull
-        | Injected::DiskRead
-        | Injected::DiskSlow => !matches!(level, Level::Model),
-        _ => true,
-    }
 }
 
 /// Returns a line for each class of faults that was asked for and never came: such a run shows less

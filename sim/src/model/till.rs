@@ -216,9 +216,9 @@ impl World {
         let identity = host.identity;
         host.witness = Some(witness);
         host.up = true;
-        self.open_till(till)?;
         // Whoever sets up a till sees to it that its disk works.
         self.tills[till].store.calm(true);
+        self.open_till(till)?;
         self.till_step(till, &Input::Install { identity, witness, nonce }, false)?;
         self.tills[till].store.calm(false);
         self.start_till(till)?;

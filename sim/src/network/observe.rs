@@ -12,7 +12,7 @@ use counterfoil_storage::{KeyValue, Reader, Redb, StoreError};
 
 use super::scene::{Node, Scene, lock};
 use crate::coverage::{Injected, Transition};
-use crate::disk::{Disk, Trouble};
+use crate::disk::{CACHE_BYTES, Disk, Trouble};
 use crate::law::Law;
 use crate::observed::at_once;
 use crate::rng::Stream;
@@ -133,7 +133,7 @@ pub(super) fn open<M: Role>(
     }
     // Whoever starts a node here waits until its disk works: the model starts them on bad ones.
     disk.calm(true);
-    let opened = Redb::open_with_backend(disk.open()).and_then(|engine| {
+    let opened = Redb::open_with_backend_and_cache(disk.open(), CACHE_BYTES).and_then(|engine| {
         let inner = KeyValue::<M, Redb>::new(engine);
         let rows: Page<M> = inner.reader().scan_all(usize::MAX)?;
         Ok((inner, rows))
