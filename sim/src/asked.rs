@@ -4,9 +4,10 @@ use crate::coverage::{Faults, Injected};
 use crate::plan::{Fault, Plan, Way};
 use crate::runner::Level;
 
-/// In so many seeds a class must have been asked for before its absence says something: a single
-/// short day may have had no commit to crash at.
-pub const SEEDS_MIN: u64 = 20;
+/// For so long a class must have been asked for, over all seeds, before its absence says something:
+/// a single short day may have had no commit to crash at, and the rarest class of the plans that
+/// are drawn comes once in five minutes.
+pub const CHAOS_MS_MIN: u64 = 30 * 60_000;
 
 /// Returns the classes of faults that `plan` asks for at a level.
 #[must_use]

@@ -37,7 +37,7 @@ const NETWORK_SEEDS: u64 = 60;
 ///
 /// Exit codes: 0 no law was broken, and every class of faults that was asked for came; 1 a law was
 /// broken; 2 the command line cannot be understood; 3 no law was broken, but a class of faults that
-/// at least 20 seeds asked for never came.
+/// was asked for over half an hour of simulated time never came.
 #[derive(Parser)]
 #[command(name = "sim", version)]
 struct Cli {

@@ -332,6 +332,23 @@ impl Coverage {
     }
 }
 
+impl Injected {
+    /// Returns whether only a disk can do it.
+    #[must_use]
+    pub const fn of_disk(self) -> bool {
+        matches!(
+            self,
+            Self::DiskLost
+                | Self::DiskTorn
+                | Self::DiskFull
+                | Self::DiskRead
+                | Self::DiskSlow
+                | Self::DiskLied
+                | Self::RecoveryCut
+        )
+    }
+}
+
 impl Transition {
     /// Returns what an edit of this outcome is counted as.
     #[must_use]

@@ -52,7 +52,7 @@ pub fn json(summaries: &[Summary]) -> Value {
         .flat_map(|summary| {
             summary.never_came().into_iter().map(move |(fault, asked)| {
                 let level = summary.level.as_str();
-                json!({"level": level, "fault": fault.as_str(), "asked_in_seeds": asked})
+                json!({"level": level, "fault": fault.as_str(), "asked_for_ms": asked})
             })
         })
         .collect();
@@ -275,7 +275,8 @@ pub fn never_came(summaries: &[Summary]) -> Vec<String> {
         for (fault, asked) in summary.never_came() {
             let name = fault.as_str();
             lines.push(format!(
-                "{name}: asked for in {asked} seeds at the {level} level, never came"
+                "{name}: asked for over {} at the {level} level, never came",
+                span(asked)
             ));
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::asked;
-use crate::coverage::{Coverage, Faults, Injected, Transition};
+use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::{Law, Tally, Violation};
 use crate::model::{self, Medium};
 use crate::network;
@@ -41,15 +41,12 @@ impl Level {
     /// Returns whether a fault can come at this level, on any profile on which laws hold.
     #[must_use]
     pub const fn has(self, fault: Injected) -> bool {
-        match fault {
-            Injected::DiskLied => false,
-            Injected::RecoveryCut => matches!(self, Self::Disk),
-            Injected::DiskLost
-            | Injected::DiskTorn
-            | Injected::DiskFull
-            | Injected::DiskRead
-            | Injected::DiskSlow => !matches!(self, Self::Model),
-            _ => true,
+        let lies = matches!(fault, Injected::DiskLied);
+        let repairs = matches!(fault, Injected::RecoveryCut);
+        match self {
+            Self::Model => !fault.of_disk(),
+            Self::Disk => !lies,
+            Self::Network => !lies && !repairs,
         }
     }
 
@@ -114,8 +111,9 @@ pub struct Summary {
     pub coverage: Coverage,
     /// Which transition was seen after which fault.
     pub pairs: Pairs,
-    /// How many seeds asked for each class of faults, in the order of [`Injected::ALL`].
-    pub asked: Vec<u64>,
+    /// For how long the seeds asked for each class of faults, in simulated milliseconds and in the
+    /// order of [`Injected::ALL`].
+    pub asked_ms: Vec<u64>,
     /// How often each law was checked in all of them.
     pub tally: Tally,
     /// How many events tills committed.
@@ -137,12 +135,15 @@ impl Summary {
         self.failures.iter().filter(|(_, violation)| violation.law == law).count() as u64
     }
 
-    /// Returns the classes of faults that never came, though so many seeds asked for them.
+    /// Returns the classes of faults that never came, though they were asked for over so many
+    /// simulated milliseconds.
     #[must_use]
     pub fn never_came(&self) -> Vec<(Injected, u64)> {
-        let all = Injected::ALL.iter().zip(&self.asked).map(|(fault, asked)| (*fault, *asked));
-        all.filter(|(fault, asked)| *asked >= asked::SEEDS_MIN && self.coverage.fault(*fault) == 0)
-            .collect()
+        let all = Injected::ALL.iter().zip(&self.asked_ms).map(|(fault, asked)| (*fault, *asked));
+        all.filter(|(fault, asked)| {
+            *asked >= asked::CHAOS_MS_MIN && self.coverage.fault(*fault) == 0
+        })
+        .collect()
     }
 }
 
@@ -232,11 +233,10 @@ pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                     let ended = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    merged.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(
-                        seed,
-                        asked::faults(job.level, &plan),
-                        outcome,
-                    );
+                    merged
+                        .lock()
+                        .unwrap_or_else(std::sync::PoisonError::into_inner)
+                        .add(&plan, seed, outcome);
                     progress(ended, failed.load(Ordering::Relaxed));
                 }
             });
@@ -258,7 +258,7 @@ impl Merged {
             seeds: 0,
             coverage: Coverage::default(),
             pairs: Pairs::default(),
-            asked: vec![0; Injected::ALL.len()],
+            asked_ms: vec![0; Injected::ALL.len()],
             tally: Tally::default(),
             events: 0,
             sim_ms: 0,
@@ -269,13 +269,13 @@ impl Merged {
         Self { summary, digests: Vec::new() }
     }
 
-    fn add(&mut self, seed: u64, asked: Faults, outcome: Outcome) {
+    fn add(&mut self, plan: &Plan, seed: u64, outcome: Outcome) {
         let summary = &mut self.summary;
         summary.seeds += 1;
         summary.coverage.add(&outcome.coverage);
         summary.pairs.add(&outcome.coverage);
-        for fault in asked.iter() {
-            summary.asked[fault as usize] += 1;
+        for fault in asked::faults(summary.level, plan).iter() {
+            summary.asked_ms[fault as usize] += plan.chaos_ms;
         }
         summary.tally.add(&outcome.tally);
         summary.events += outcome.events;

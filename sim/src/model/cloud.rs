@@ -17,10 +17,9 @@ use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Sto
 use counterfoil_storage::memory::Failure;
 
 use super::log::committed;
-use super::stores::SUPERVISED_MS;
 use super::{Happening, Kind, Reply, Request, START, World, shop};
 use crate::checker::CloudBackup;
-use crate::coverage::{Injected, Transition};
+use crate::coverage::Transition;
 use crate::law::Violation;
 use crate::observed::{Backup, Observed, answered, at_once};
 use crate::plan::Plan;
@@ -278,19 +277,7 @@ impl World {
             self.tell(Lane::Cloud, What::Commit, || committed(inputs));
             return Ok(Some(outputs));
         }
-        if let Some(fault) = match (crash, settled) {
-            (true, Some(Failure::Before)) => Some(Injected::CloudCrashBefore),
-            (true, _) => Some(Injected::CloudCrashAfter),
-            (false, _) => error.then_some(Injected::StorageError),
-        } {
-            self.coverage.injected(fault);
-        }
-        let down = match (crash, error) {
-            (true, _) => self.cloud.luck.between(10, 4_000),
-            (false, true) => 20,
-            (false, false) => SUPERVISED_MS,
-        };
-        self.crash_cloud(down);
+        self.cloud_failed((crash, error), settled);
         Ok(None)
     }
 

@@ -5,12 +5,14 @@
 //! 503; its committer ends with the first commit that fails, and the node with it. Neither says
 //! anything that it has not read.
 
+use counterfoil_protocol::identity::Witness;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::terminal::Terminal;
 use counterfoil_storage::memory::Failure;
 
 use super::log::lane;
 use super::{Happening, Reply, Scheduled, World};
+use crate::checker::DeviceBackup;
 use crate::coverage::{Injected, Transition};
 use crate::disk::Disk;
 use crate::law::{Law, Violation};
@@ -21,7 +23,7 @@ use crate::story::{Lane, What};
 /// Until whoever supervises a node starts it again that could not open its store.
 const AGAIN_US: u64 = 500_000;
 /// Until it starts a node again whose disk has failed by itself, in milliseconds.
-pub(super) const SUPERVISED_MS: u64 = 500;
+const SUPERVISED_MS: u64 = 500;
 
 /// Where the stores of a world are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,14 @@ pub enum Medium {
     Memory,
     /// The real redb, on simulated disks.
     Disk,
+}
+
+/// What is put aside when a till is backed up.
+#[derive(Clone)]
+pub(super) struct TillBackup {
+    pub(super) image: Backup<Terminal>,
+    pub(super) witness: Option<Witness>,
+    pub(super) owed: DeviceBackup,
 }
 
 impl World {
@@ -128,6 +138,48 @@ impl World {
     ) -> Result<Failure, Violation> {
         let settled = self.tills[till].store.settle(planned);
         self.settled(Law::NeverForgotten, lane(till), settled)
+    }
+
+    /// A till's step has failed, by a `crash` or an `error` of the plan or by its disk.
+    pub(super) fn till_failed(
+        &mut self,
+        till: usize,
+        (crash, error): (bool, bool),
+        settled: Option<Failure>,
+    ) {
+        let host = &mut self.tills[till];
+        let fault = match (crash, settled) {
+            (true, Some(Failure::Before)) => Some(Injected::TillCrashBefore),
+            (true, _) => Some(Injected::TillCrashAfter),
+            (false, _) => error.then_some(Injected::StorageError),
+        };
+        if let Some(fault) = fault {
+            host.coverage.injected(fault);
+        }
+        let down = match (crash, error) {
+            (true, _) => host.luck.between(1, 3_000),
+            (false, true) => 10,
+            (false, false) => SUPERVISED_MS,
+        };
+        self.crash_till(till, down);
+    }
+
+    /// The same of the cloud.
+    pub(super) fn cloud_failed(&mut self, (crash, error): (bool, bool), settled: Option<Failure>) {
+        let fault = match (crash, settled) {
+            (true, Some(Failure::Before)) => Some(Injected::CloudCrashBefore),
+            (true, _) => Some(Injected::CloudCrashAfter),
+            (false, _) => error.then_some(Injected::StorageError),
+        };
+        if let Some(fault) = fault {
+            self.coverage.injected(fault);
+        }
+        let down = match (crash, error) {
+            (true, _) => self.cloud.luck.between(10, 4_000),
+            (false, true) => 20,
+            (false, false) => SUPERVISED_MS,
+        };
+        self.crash_cloud(down);
     }
 
     /// As [`Self::settle_till`].

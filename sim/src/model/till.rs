@@ -24,13 +24,13 @@ use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
 use super::log::lane;
 use super::sessions::ASKS_FROM;
-use super::stores::SUPERVISED_MS;
+use super::stores::TillBackup;
 use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, session_config, shop};
 use crate::checker::DeviceBackup;
-use crate::coverage::{Coverage, Injected, Transition};
+use crate::coverage::{Coverage, Transition};
 use crate::law::{Law, Violation};
-use crate::observed::{Backup, Observed, answered, at_once};
+use crate::observed::{Observed, answered, at_once};
 use crate::rng::Stream;
 use crate::story::What;
 
@@ -91,14 +91,6 @@ pub(super) struct TillHost {
     /// What is edited here.
     pub(super) edits: Stream,
     pub(super) coverage: Coverage,
-}
-
-/// What is put aside when a till is backed up.
-#[derive(Clone)]
-pub(super) struct TillBackup {
-    pub(super) image: Backup<Terminal>,
-    pub(super) witness: Option<Witness>,
-    pub(super) owed: DeviceBackup,
 }
 
 impl TillHost {
@@ -457,19 +449,7 @@ impl World {
                 Ok(output)
             }
             Err(_) => {
-                if let Some(fault) = match (crash, settled) {
-                    (true, Some(Failure::Before)) => Some(Injected::TillCrashBefore),
-                    (true, _) => Some(Injected::TillCrashAfter),
-                    (false, _) => error.then_some(Injected::StorageError),
-                } {
-                    host.coverage.injected(fault);
-                }
-                let down = match (crash, error) {
-                    (true, _) => host.luck.between(1, 3_000),
-                    (false, true) => 10,
-                    (false, false) => SUPERVISED_MS,
-                };
-                self.crash_till(till, down);
+                self.till_failed(till, (crash, error), settled);
                 Ok(None)
             }
         }
