@@ -3,7 +3,7 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use crate::plan::{DriftKind, Fault, LinkPlan, Plan, Timed, Way};
+use crate::plan::{DiskPlan, DriftKind, Fault, LinkPlan, Plan, Timed, Way};
 
 /// Returns plans of up to `tills` tills and `chaos_ms` of faults.
 pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
@@ -12,8 +12,8 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
     let edits = (prop_oneof![Just(0), 200..8_000_u64], prop_oneof![Just(0), 500..20_000_u64]);
     let commits = (0..15_000_u32, 0..10_000_u32, edits, prop_oneof![Just(0), 300..8_000_u64]);
     let inbox = (prop_oneof![Just(0), 200..8_000_u64], any::<bool>());
-    (size, links(), commits, vec(timed(chaos_ms), 0..10), inbox).prop_map(
-        move |(size, link, commits, faults, (order_every_ms, relay))| {
+    (size, links(), commits, vec(timed(chaos_ms), 0..10), inbox, disks()).prop_map(
+        move |(size, link, commits, faults, (order_every_ms, relay), disk)| {
             let (crash_ppm, storage_error_ppm, edits, session_every_ms) = commits;
             let (seed, tills, branches, sale_every_ms, park_unknown) = size;
             let (catalog_edit_every_ms, verify_every_ms) = edits;
@@ -35,6 +35,7 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 // Every other edited catalog is compacted, about as often as it is edited.
                 compact_every_ms: if seed % 2 == 0 { catalog_edit_every_ms } else { 0 },
                 link,
+                disk,
                 crash_ppm,
                 storage_error_ppm,
                 faults,
@@ -58,6 +59,20 @@ fn links() -> impl Strategy<Value = LinkPlan> {
         server_error_ppm: more.1,
         slow_ppm: more.2,
         proxy_bytes_max: more.3,
+    })
+}
+
+/// Disks that do not lie.
+fn disks() -> impl Strategy<Value = DiskPlan> {
+    let rates = (0..1_000_u32, 0..10_000_u32, 0..20_000_u32);
+    let spans = (1..5_000_u64, 1..3_000_u64);
+    (rates, spans).prop_map(|((read_error_ppm, full_ppm, slow_ppm), (full_ms, slow_ms))| DiskPlan {
+        read_error_ppm,
+        full_ppm,
+        full_ms,
+        slow_ppm,
+        slow_ms,
+        lies: false,
     })
 }
 

@@ -1,6 +1,8 @@
 //! What really happened: an `always` that was never put to the test shows nothing.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use counterfoil_protocol::terminal::{Output, SessionOutput};
 use counterfoil_protocol::wire::message::EditOutcome;
@@ -135,6 +137,7 @@ counted! {
         CatalogCompact = "catalog.compact",
         Compacted = "catalog.compact/deletions left",
         BelowFloor = "catalog.resync/below the floor",
+        StoreRepaired = "store.repaired after a crash",
     }
 }
 
@@ -174,35 +177,110 @@ counted! {
         DriftExtra = "row added on a till's disk",
         DriftChanged = "row changed on a till's disk",
         DriftCorrupt = "row garbled on a till's disk",
+        DiskLost = "unsynced write lost",
+        DiskTorn = "unsynced write torn",
+        DiskFull = "disk full",
+        DiskRead = "disk read error",
+        DiskSlow = "slow fsync",
+        DiskLied = "fsync that lied",
+        RecoveryCut = "power cut during a repair",
+    }
+}
+
+const _: () = assert!(Injected::ALL.len() <= u64::BITS as usize, "a set of faults is one word");
+
+/// A set of faults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults(u64);
+
+impl Faults {
+    /// Adds a fault.
+    pub const fn insert(&mut self, fault: Injected) {
+        self.0 |= 1 << fault as u64;
+    }
+
+    /// Returns whether a fault is in it.
+    #[must_use]
+    pub const fn contains(self, fault: Injected) -> bool {
+        self.0 & (1 << fault as u64) != 0
+    }
+
+    /// Returns its faults, in order.
+    pub fn iter(self) -> impl Iterator<Item = Injected> {
+        let mut rest = self.0;
+        std::iter::from_fn(move || {
+            let index = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
+            rest &= rest - 1;
+            Some(Injected::ALL[index])
+        })
     }
 }
 
 /// Counts of what happened in one run, or in many.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Coverage {
     transitions: Vec<u64>,
     faults: Vec<u64>,
+    /// For each transition, the faults that had happened when it was seen.
+    before: Vec<u64>,
+    /// The faults that have happened in this run. All who count in one run share it.
+    fired: Arc<AtomicU64>,
 }
+
+impl PartialEq for Coverage {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |coverage: &Self| {
+            (coverage.transitions.clone(), coverage.faults.clone(), coverage.before.clone())
+        };
+        parts(self) == parts(other)
+    }
+}
+
+impl Eq for Coverage {}
 
 impl Default for Coverage {
     fn default() -> Self {
-        Self { transitions: vec![0; Transition::ALL.len()], faults: vec![0; Injected::ALL.len()] }
+        Self {
+            transitions: vec![0; Transition::ALL.len()],
+            faults: vec![0; Injected::ALL.len()],
+            before: vec![0; Transition::ALL.len()],
+            fired: Arc::default(),
+        }
     }
 }
 
 impl Coverage {
+    /// Returns counts of zero for another part of the same run: what happens there is seen here.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { fired: Arc::clone(&self.fired), ..Self::default() }
+    }
+
     /// Counts a transition.
     pub fn saw(&mut self, transition: Transition) {
         self.transitions[transition as usize] += 1;
+        self.before[transition as usize] |= self.fired.load(Ordering::Relaxed);
     }
 
     /// Counts a fault.
     pub fn injected(&mut self, fault: Injected) {
         self.faults[fault as usize] += 1;
+        // Nobody else writes: the parts of a run take turns.
+        let fired = self.fired.load(Ordering::Relaxed) | 1 << fault as u64;
+        self.fired.store(fired, Ordering::Relaxed);
+    }
+
+    /// Returns the faults that had happened when a transition was seen, in one of the runs.
+    #[must_use]
+    pub fn faults_before(&self, transition: Transition) -> Faults {
+        Faults(self.before[transition as usize])
     }
 
     /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.before.iter_mut().zip(&other.before) {
+            *mine |= theirs;
+        }
         for (mine, theirs) in self.transitions.iter_mut().zip(&other.transitions) {
             *mine += theirs;
         }
@@ -251,6 +329,23 @@ impl Coverage {
     #[must_use]
     pub fn faults(&self) -> BTreeMap<&'static str, u64> {
         Injected::ALL.iter().map(|f| (f.as_str(), self.faults[*f as usize])).collect()
+    }
+}
+
+impl Injected {
+    /// Returns whether only a disk can do it.
+    #[must_use]
+    pub const fn of_disk(self) -> bool {
+        matches!(
+            self,
+            Self::DiskLost
+                | Self::DiskTorn
+                | Self::DiskFull
+                | Self::DiskRead
+                | Self::DiskSlow
+                | Self::DiskLied
+                | Self::RecoveryCut
+        )
     }
 }
 
@@ -349,6 +444,7 @@ impl Transition {
                 | Self::PlanRefused
                 | Self::Compacted
                 | Self::BelowFloor
+                | Self::StoreRepaired
         )
     }
 

@@ -5,16 +5,19 @@
 //! | [`plan`] | everything that is done to the nodes, as data |
 //! | [`model`] | the model level: the pure roles in a world of one event heap |
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
-//! | [`coverage`] | what really happened |
+//! | [`coverage`], [`pairs`], [`asked`] | what really happened, after what, and what should have |
 //! | [`explore`] | every state of small configurations |
 pub mod arbitrary;
+pub mod asked;
 pub mod checker;
 pub mod coverage;
+mod disk;
 pub mod explore;
 pub mod law;
 pub mod model;
 pub mod network;
 pub mod observed;
+pub mod pairs;
 pub mod plan;
 pub mod profile;
 pub mod regressions;

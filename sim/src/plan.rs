@@ -66,6 +66,9 @@ pub struct Plan {
     pub compact_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
+    /// What every disk does, where there are disks.
+    #[serde(default)]
+    pub disk: DiskPlan,
     /// How often a commit ends in a crash, in millionths: half before, half after it is durable.
     pub crash_ppm: u32,
     /// How often a commit fails with an unknown outcome and the node reopens its store.
@@ -98,6 +101,27 @@ pub struct LinkPlan {
     pub slow_ppm: u32,
     /// The most bytes that something on the way lets through; 0 for no bound.
     pub proxy_bytes_max: u32,
+}
+
+/// What a disk does beside losing what was not synced when the power goes. It happens at the levels
+/// that have disks; stores in memory have none of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskPlan {
+    /// Reads that the disk cannot carry out, in millionths.
+    pub read_error_ppm: u32,
+    /// Commits at which something else has just filled the disk.
+    pub full_ppm: u32,
+    /// For how long it stays full at most, in milliseconds.
+    pub full_ms: u64,
+    /// Commits whose syncs take long.
+    pub slow_ppm: u32,
+    /// How long at most, in milliseconds.
+    pub slow_ms: u64,
+    /// Whether it says that it has synced, and has not: a power cut then loses what was
+    /// acknowledged. Nothing holds on such a disk, and no profile of the normal runs has one.
+    #[serde(default)]
+    pub lies: bool,
 }
 
 /// Something that happens at a time.
@@ -318,10 +342,28 @@ impl Plan {
             verify_every_ms,
             compact_every_ms,
             link,
+            disk: draw_disk(seed),
             crash_ppm,
             storage_error_ppm,
             faults,
         }
+    }
+}
+
+/// Draws what disks do. It has a stream of its own, as drift has.
+fn draw_disk(seed: u64) -> DiskPlan {
+    let mut rng = Stream::new(seed, "plan/disk", 0);
+    let mut rate = |most: u64| {
+        let drawn = rng.between(most / 20, most);
+        if rng.happens(500_000) { drawn } else { 0 }
+    };
+    DiskPlan {
+        read_error_ppm: rate(2_000) as u32,
+        full_ppm: rate(3_000) as u32,
+        full_ms: 3_000,
+        slow_ppm: rate(20_000) as u32,
+        slow_ms: 3_000,
+        lies: false,
     }
 }
 

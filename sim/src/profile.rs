@@ -4,8 +4,10 @@
 //! Groce et al., ISSTA 2012). The others keep what the seed drew of the shop - tills, branches, who
 //! edits, who orders - and set its faults themselves, from streams of their own.
 
-use crate::plan::{Fault, LinkPlan, Plan, Shape, Timed, Way, draw_class};
+use crate::law::Law;
+use crate::plan::{DiskPlan, Fault, LinkPlan, Plan, Shape, Timed, Way, draw_class};
 use crate::rng::Stream;
+use crate::runner::Level;
 
 /// A kind of day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +31,11 @@ pub enum Profile {
     LongOffline,
     /// Every class of faults in every seed.
     Chaos,
+    /// Disks that are full, slow and unreadable now and then, and power cuts.
+    BadDisks,
+    /// Power cuts, and disks that say they have synced and have not. Laws must break here, so it is
+    /// none of [`Profile::ALL`].
+    LyingFsync,
 }
 
 /// The classes of faults of `plan::draw_class`.
@@ -44,8 +51,8 @@ mod class {
 }
 
 impl Profile {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
+    /// All on which every law holds.
+    pub const ALL: [Self; 10] = [
         Self::Drawn,
         Self::Calm,
         Self::RushHour,
@@ -55,7 +62,22 @@ impl Profile {
         Self::Clones,
         Self::LongOffline,
         Self::Chaos,
+        Self::BadDisks,
     ];
+
+    /// Returns the laws that must break on such days at a level, and no others may: nothing that
+    /// a program does survives a disk that loses what it has confirmed. A till that starts without
+    /// what it had committed has forgotten it, and a cloud without what it had acknowledged has
+    /// acknowledged what is not durable; both show at the first start after a power cut.
+    #[must_use]
+    pub const fn breaks(self, level: Level) -> &'static [Law] {
+        match (self, level) {
+            (Self::LyingFsync, Level::Disk | Level::Network) => {
+                &[Law::AckedIsDurable, Law::NeverForgotten]
+            }
+            _ => &[],
+        }
+    }
 
     /// Returns its name, as the command line takes it.
     #[must_use]
@@ -70,6 +92,8 @@ impl Profile {
             Self::Clones => "clones",
             Self::LongOffline => "long-offline",
             Self::Chaos => "chaos",
+            Self::BadDisks => "bad-disks",
+            Self::LyingFsync => "lying-fsync",
         }
     }
 
@@ -85,15 +109,20 @@ impl Profile {
         plan.faults.retain(|timed| matches!(timed.fault, Fault::Drift { .. }));
         plan.link = LinkPlan { latency_us: rng.between(300, 20_000), ..LinkPlan::default() };
         (plan.crash_ppm, plan.storage_error_ppm) = (0, 0);
+        plan.disk = DiskPlan::default();
         match self {
             Self::Drawn => unreachable!("it is drawn above"),
             Self::Calm => {}
             Self::RushHour => self.rush(&mut plan, &mut rng),
             Self::BadWifi => self.drown(&mut plan, &mut rng),
-            Self::PowerCuts => {
-                plan.crash_ppm = rng.between(2_000, 30_000) as u32;
-                plan.storage_error_ppm = rng.below(10_000) as u32;
-                add(&mut plan, &mut rng, &[class::CRASH_TILL, class::CRASH_CLOUD], 3);
+            Self::PowerCuts => cut_power(&mut plan, &mut rng),
+            Self::BadDisks => {
+                cut_power(&mut plan, &mut rng);
+                plan.disk = bad_disk(seed);
+            }
+            Self::LyingFsync => {
+                cut_power(&mut plan, &mut rng);
+                plan.disk.lies = true;
             }
             Self::RestoreFromBackup => {
                 add(&mut plan, &mut rng, &[class::RESTORE_TILL, class::RESTORE_CLOUD], 3);
@@ -105,6 +134,7 @@ impl Profile {
                 self.rush(&mut plan, &mut rng);
                 plan.crash_ppm = rng.between(500, 15_000) as u32;
                 plan.storage_error_ppm = rng.between(500, 10_000) as u32;
+                plan.disk = bad_disk(seed);
                 let all: Vec<u64> = (0..=class::MOVE_TILL).collect();
                 add(&mut plan, &mut rng, &all, 2);
             }
@@ -137,6 +167,25 @@ impl Profile {
     }
 }
 
+/// Lets the power go at commits and at any time.
+fn cut_power(plan: &mut Plan, rng: &mut Stream) {
+    plan.crash_ppm = rng.between(2_000, 30_000) as u32;
+    plan.storage_error_ppm = rng.below(10_000) as u32;
+    add(plan, rng, &[class::CRASH_TILL, class::CRASH_CLOUD], 3);
+}
+
+fn bad_disk(seed: u64) -> DiskPlan {
+    let mut rng = Stream::new(seed, "profile/disk", 0);
+    DiskPlan {
+        read_error_ppm: rng.between(200, 2_000) as u32,
+        full_ppm: rng.between(500, 5_000) as u32,
+        full_ms: 3_000,
+        slow_ppm: rng.between(1_000, 30_000) as u32,
+        slow_ms: 3_000,
+        lies: false,
+    }
+}
+
 /// Adds one to `most` faults of each class.
 fn add(plan: &mut Plan, rng: &mut Stream, classes: &[u64], most: u64) {
     for class in classes {
@@ -161,9 +210,9 @@ impl std::str::FromStr for Profile {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::ALL.iter().find(|profile| profile.as_str() == text);
-        known.copied().ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|profile| profile.as_str()).collect();
+        let all = || Self::ALL.into_iter().chain([Self::LyingFsync]);
+        all().find(|profile| profile.as_str() == text).ok_or_else(|| {
+            let names: Vec<_> = all().map(Self::as_str).collect();
             format!("there is no profile {text}; there are {}", names.join(", "))
         })
     }
@@ -197,6 +246,7 @@ mod tests {
         for profile in Profile::ALL {
             assert_eq!(profile.as_str().parse(), Ok(profile));
         }
+        assert_eq!("lying-fsync".parse(), Ok(Profile::LyingFsync));
         assert!("bad wifi".parse::<Profile>().is_err_and(|error| error.contains("bad-wifi")));
     }
 }

@@ -36,7 +36,11 @@ pub struct Kept {
 pub fn kept(level: Level) -> Vec<Kept> {
     let read = |(name, text): &(&'static str, &str)| {
         let plan = serde_json::from_str(text).expect("what is kept is a plan");
-        let level = if name.starts_with("network-") { Level::Network } else { Level::Model };
+        let level = match name.split('-').next() {
+            Some("network") => Level::Network,
+            Some("disk") => Level::Disk,
+            Some(_) | None => Level::Model,
+        };
         Kept { name, level, plan }
     };
     FILES.iter().map(read).filter(|kept| kept.level == level).collect()

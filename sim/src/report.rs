@@ -6,8 +6,9 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::{Value, json};
 
-use crate::coverage::{Injected, Transition};
+use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::Law;
+use crate::pairs::Pairs;
 use crate::runner::{Level, Summary};
 
 /// Returns one object for machines: `digest` and every count are functions of the seeds, and
@@ -46,6 +47,15 @@ pub fn json(summaries: &[Summary]) -> Value {
         })
         .collect();
     let digests: Vec<&str> = summaries.iter().map(|summary| summary.digest.as_str()).collect();
+    let never_came: Vec<Value> = summaries
+        .iter()
+        .flat_map(|summary| {
+            summary.never_came().into_iter().map(move |(fault, asked)| {
+                let level = summary.level.as_str();
+                json!({"level": level, "fault": fault.as_str(), "asked_for_ms": asked})
+            })
+        })
+        .collect();
     json!({
         "seeds": sum(&|summary| summary.seeds),
         "violations": sum(&|summary| summary.failures.len() as u64),
@@ -59,6 +69,7 @@ pub fn json(summaries: &[Summary]) -> Value {
         "wall_ms": sum(&|summary| summary.wall_ms),
         "digest": digests.join("+"),
         "failures": failures,
+        "never_came": never_came,
     })
 }
 
@@ -244,6 +255,7 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
     let faults = Injected::ALL
         .iter()
         .filter(|fault| summaries.iter().all(|s| s.coverage.fault(**fault) == 0))
+        .filter(|fault| summaries.iter().any(|s| s.level.has(**fault)))
         .map(|fault| fault.as_str());
     let transitions = Transition::ALL
         .iter()
@@ -251,6 +263,36 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
         .filter(|kind| summaries.iter().any(|s| why_rare(s.level, **kind).is_none()))
         .map(|kind| kind.as_str());
     faults.chain(transitions).collect()
+}
+
+/// Returns a line for each class of faults that was asked for and never came: such a run shows less
+/// than it seems to.
+#[must_use]
+pub fn never_came(summaries: &[Summary]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for summary in summaries {
+        let level = summary.level.as_str();
+        for (fault, asked) in summary.never_came() {
+            let name = fault.as_str();
+            lines.push(format!(
+                "{name}: asked for over {} at the {level} level, never came",
+                span(asked)
+            ));
+        }
+    }
+    lines
+}
+
+/// Returns which transition was seen after which fault at all levels together, with the counts of
+/// both.
+#[must_use]
+pub fn pairs(summaries: &[Summary]) -> (Pairs, Coverage) {
+    let (mut pairs, mut coverage) = (Pairs::default(), Coverage::default());
+    for summary in summaries {
+        pairs.merge(&summary.pairs);
+        coverage.add(&summary.coverage);
+    }
+    (pairs, coverage)
 }
 
 /// Returns the transitions that did not happen at a level and need not, each with its reason.

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use crate::coverage::{Coverage, Transition};
+use crate::asked;
+use crate::coverage::{Coverage, Injected, Transition};
 use crate::law::{Law, Tally, Violation};
-use crate::model;
+use crate::model::{self, Medium};
 use crate::network;
+use crate::pairs::Pairs;
 use crate::plan::{Plan, Shape};
 use crate::profile::Profile;
 use crate::sales::Sales;
@@ -19,6 +21,8 @@ use crate::story::Story;
 pub enum Level {
     /// The pure roles over stores in memory: microseconds, thousands of seeds a minute.
     Model,
+    /// The same, with the real redb on simulated disks.
+    Disk,
     /// The real services over simulated TCP, with real stores on simulated disks.
     Network,
 }
@@ -29,7 +33,20 @@ impl Level {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Model => "model",
+            Self::Disk => "disk",
             Self::Network => "network",
+        }
+    }
+
+    /// Returns whether a fault can come at this level, on any profile on which laws hold.
+    #[must_use]
+    pub const fn has(self, fault: Injected) -> bool {
+        let lies = matches!(fault, Injected::DiskLied);
+        let repairs = matches!(fault, Injected::RecoveryCut);
+        match self {
+            Self::Model => !fault.of_disk(),
+            Self::Disk => !lies,
+            Self::Network => !lies && !repairs,
         }
     }
 
@@ -37,7 +54,11 @@ impl Level {
     #[must_use]
     pub const fn rare(self) -> &'static [(Transition, &'static str)] {
         match self {
-            Self::Model => &[],
+            Self::Model => &[(
+                Transition::StoreRepaired,
+                "stores in memory need no repair: the disk level has those that do",
+            )],
+            Self::Disk => &[],
             Self::Network => &[
                 (
                     Transition::InboxAckUnknown,
@@ -88,6 +109,11 @@ pub struct Summary {
     pub seeds: u64,
     /// What happened in all of them.
     pub coverage: Coverage,
+    /// Which transition was seen after which fault.
+    pub pairs: Pairs,
+    /// For how long the seeds asked for each class of faults, in simulated milliseconds and in the
+    /// order of [`Injected::ALL`].
+    pub asked_ms: Vec<u64>,
     /// How often each law was checked in all of them.
     pub tally: Tally,
     /// How many events tills committed.
@@ -107,6 +133,17 @@ impl Summary {
     #[must_use]
     pub fn violations(&self, law: Law) -> u64 {
         self.failures.iter().filter(|(_, violation)| violation.law == law).count() as u64
+    }
+
+    /// Returns the classes of faults that never came, though they were asked for over so many
+    /// simulated milliseconds.
+    #[must_use]
+    pub fn never_came(&self) -> Vec<(Injected, u64)> {
+        let all = Injected::ALL.iter().zip(&self.asked_ms).map(|(fault, asked)| (*fault, *asked));
+        all.filter(|(fault, asked)| {
+            *asked >= asked::CHAOS_MS_MIN && self.coverage.fault(*fault) == 0
+        })
+        .collect()
     }
 }
 
@@ -150,6 +187,7 @@ pub fn plan(job: &Job, seed: u64) -> Plan {
 pub fn run_plan(level: Level, plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
     let run = AssertUnwindSafe(|| match level {
         Level::Model => model::run(plan, sales, keep_log),
+        Level::Disk => model::run_on(Medium::Disk, plan, sales, keep_log),
         Level::Network => network::run(plan, sales, keep_log),
     });
     match catch_unwind(run) {
@@ -178,7 +216,7 @@ pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
     let done = AtomicU64::new(0);
     let failed = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
-    let all: Mutex<Vec<(u64, Outcome)>> = Mutex::new(Vec::new());
+    let merged = Mutex::new(Merged::new(job.level));
     std::thread::scope(|scope| {
         for _ in 0..job.jobs.max(1) {
             scope.spawn(|| {
@@ -188,47 +226,74 @@ pub fn run(job: &Job, progress: impl Fn(u64, u64) + Sync) -> Summary {
                         return;
                     }
                     let seed = job.from + index;
-                    let outcome = run_plan(job.level, &plan(job, seed), job.sales.as_ref(), false);
+                    let plan = plan(job, seed);
+                    let outcome = run_plan(job.level, &plan, job.sales.as_ref(), false);
                     if outcome.violation.is_some() {
                         stop.fetch_or(job.fail_fast, Ordering::Relaxed);
                         failed.fetch_add(1, Ordering::Relaxed);
                     }
                     let ended = done.fetch_add(1, Ordering::Relaxed) + 1;
-                    all.lock()
+                    merged
+                        .lock()
                         .unwrap_or_else(std::sync::PoisonError::into_inner)
-                        .push((seed, outcome));
+                        .add(&plan, seed, outcome);
                     progress(ended, failed.load(Ordering::Relaxed));
                 }
             });
         }
     });
-    let mut all = all.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    all.sort_by_key(|(seed, _)| *seed);
-    merge(job, all, begun)
+    merged.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).finish(begun)
 }
 
-fn merge(job: &Job, all: Vec<(u64, Outcome)>, begun: Instant) -> Summary {
-    let mut digest = blake3::Hasher::new();
-    let mut summary = Summary {
-        level: job.level,
-        seeds: all.len() as u64,
-        coverage: Coverage::default(),
-        tally: Tally::default(),
-        events: 0,
-        sim_ms: 0,
-        wall_ms: 0,
-        failures: Vec::new(),
-        digest: String::new(),
-    };
-    for (seed, outcome) in all {
+/// What the seeds that have ended showed: of each, only its digest is kept.
+struct Merged {
+    summary: Summary,
+    digests: Vec<(u64, [u8; 32])>,
+}
+
+impl Merged {
+    fn new(level: Level) -> Self {
+        let summary = Summary {
+            level,
+            seeds: 0,
+            coverage: Coverage::default(),
+            pairs: Pairs::default(),
+            asked_ms: vec![0; Injected::ALL.len()],
+            tally: Tally::default(),
+            events: 0,
+            sim_ms: 0,
+            wall_ms: 0,
+            failures: Vec::new(),
+            digest: String::new(),
+        };
+        Self { summary, digests: Vec::new() }
+    }
+
+    fn add(&mut self, plan: &Plan, seed: u64, outcome: Outcome) {
+        let summary = &mut self.summary;
+        summary.seeds += 1;
         summary.coverage.add(&outcome.coverage);
+        summary.pairs.add(&outcome.coverage);
+        for fault in asked::faults(summary.level, plan).iter() {
+            summary.asked_ms[fault as usize] += plan.chaos_ms;
+        }
         summary.tally.add(&outcome.tally);
         summary.events += outcome.events;
         summary.sim_ms += outcome.sim_ms;
-        digest.update(&outcome.digest);
         summary.failures.extend(outcome.violation.map(|violation| (seed, violation)));
+        self.digests.push((seed, outcome.digest));
     }
-    summary.digest = digest.finalize().to_hex()[..32].to_string();
-    summary.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-    summary
+
+    fn finish(mut self, begun: Instant) -> Summary {
+        // The order in which the seeds ended does not show.
+        self.digests.sort_unstable();
+        self.summary.failures.sort_by_key(|(seed, _)| *seed);
+        let mut digest = blake3::Hasher::new();
+        for (_, of_seed) in &self.digests {
+            digest.update(of_seed);
+        }
+        self.summary.digest = digest.finalize().to_hex()[..32].to_string();
+        self.summary.wall_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.summary
+    }
 }

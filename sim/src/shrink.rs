@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::law::Law;
-use crate::plan::{LinkPlan, Plan};
+use crate::plan::{DiskPlan, LinkPlan, Plan};
 use crate::runner::{Level, run_plan};
 use crate::sales::Sales;
 
@@ -59,6 +59,8 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     }
     let calm = LinkPlan { latency_us: 1_000, ..LinkPlan::default() };
     push(&|plan| plan.link = calm);
+    push(&|plan| plan.disk = DiskPlan { lies: plan.disk.lies, ..DiskPlan::default() });
+    push(&|plan| plan.disk.lies = false);
     push(&|plan| plan.crash_ppm = 0);
     push(&|plan| plan.storage_error_ppm = 0);
     push(&|plan| plan.park_unknown = false);
@@ -93,6 +95,9 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     for rate in rates {
         push(&|plan| *rate(&mut plan.link) = 0);
     }
+    push(&|plan| plan.disk.read_error_ppm = 0);
+    push(&|plan| plan.disk.full_ppm = 0);
+    push(&|plan| plan.disk.slow_ppm = 0);
     push(&|plan| plan.link.jitter_us = 0);
     push(&|plan| plan.sale_every_ms = (plan.sale_every_ms * 2).min(60_000));
     all

@@ -3,7 +3,7 @@
 use counterfoil_sim::coverage::Injected;
 use counterfoil_sim::law::Law;
 use counterfoil_sim::network::{self, Sabotage};
-use counterfoil_sim::plan::{Fault, LinkPlan, Plan, Timed, VERSION, Way};
+use counterfoil_sim::plan::{DiskPlan, Fault, LinkPlan, Plan, Timed, VERSION, Way};
 use counterfoil_sim::story::{Lane, What};
 
 /// Two tills that sell for ten seconds, and these faults.
@@ -24,6 +24,7 @@ fn plan(faults: &[(u64, Fault)]) -> Plan {
         verify_every_ms: 0,
         compact_every_ms: 0,
         link: LinkPlan { latency_us: 5_000, jitter_us: 20_000, ..LinkPlan::default() },
+        disk: DiskPlan::default(),
         crash_ppm: 0,
         storage_error_ppm: 0,
         faults: faults

@@ -2,7 +2,7 @@
 
 use counterfoil_sim::coverage::{Coverage, Transition};
 use counterfoil_sim::network;
-use counterfoil_sim::plan::{DriftKind, Fault, LinkPlan, Plan, Timed, VERSION};
+use counterfoil_sim::plan::{DiskPlan, DriftKind, Fault, LinkPlan, Plan, Timed, VERSION};
 
 /// Tills of one branch, for twenty seconds, on slow links.
 fn plan(seed: u64, tills: u32) -> Plan {
@@ -22,6 +22,7 @@ fn plan(seed: u64, tills: u32) -> Plan {
         verify_every_ms: 0,
         compact_every_ms: 0,
         link: LinkPlan { latency_us: 60_000, jitter_us: 120_000, ..LinkPlan::default() },
+        disk: DiskPlan::default(),
         crash_ppm: 0,
         storage_error_ppm: 0,
         faults: Vec::new(),

@@ -38,6 +38,8 @@ const fn trouble(profile: Profile) -> (&'static [Injected], &'static [Injected])
         Profile::RestoreFromBackup => (&[I::TillRestored, I::CloudRestored], &[I::Loss]),
         Profile::Clones => (&[I::TillCopied, I::MachineCloned], &[I::Loss, I::CloudRestored]),
         Profile::LongOffline => (&[I::Partition], &[I::Loss, I::TillCrash]),
+        Profile::BadDisks => (&[I::TillCrash, I::CloudCrash], &[I::Loss, I::Partition]),
+        Profile::LyingFsync => (&[], &[]),
         Profile::Chaos => (&[I::Loss, I::Partition, I::TillCrash, I::CloudRestored], &[]),
     }
 }

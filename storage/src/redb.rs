@@ -92,7 +92,20 @@ impl Redb {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_with_backend(backend: impl StorageBackend) -> Result<Self, StoreError> {
-        let opened = contain(PART, || builder(CACHE_BYTES_DEFAULT).create_with_backend(backend))?;
+        Self::open_with_backend_and_cache(backend, CACHE_BYTES_DEFAULT)
+    }
+
+    /// Opens or creates a database on any disk, with `cache_bytes` of cache: with little of it,
+    /// what is asked for is read from the disk.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_with_backend_and_cache(
+        backend: impl StorageBackend,
+        cache_bytes: usize,
+    ) -> Result<Self, StoreError> {
+        assert!(cache_bytes > 0, "a cache holds something");
+        let opened = contain(PART, || builder(cache_bytes).create_with_backend(backend))?;
         let database = opened.map_err(|error| opening(error, Path::new("the given backend")))?;
         Self::begin(database)
     }

@@ -35,7 +35,10 @@ impl World {
     /// Sets the alarm of a part of a till, unless it rings earlier anyway: then the part finds
     /// nothing to do and sets the next.
     pub(super) fn set_alarm(&mut self, till: usize, part: Part, at: Millis) {
-        let at_us = (at.0 * 1000).max(self.now_us);
+        self.set_alarm_us(till, part, (at.0 * 1000).max(self.now_us));
+    }
+
+    pub(super) fn set_alarm_us(&mut self, till: usize, part: Part, at_us: u64) {
         let host = &mut self.tills[till];
         let life = host.life;
         let alarm = host.alarms.of(part);

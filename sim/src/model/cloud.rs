@@ -14,14 +14,14 @@ use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::Ack;
 use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Stopped, Verdict};
-use counterfoil_storage::memory::{Failure, Image};
+use counterfoil_storage::memory::Failure;
 
 use super::log::committed;
 use super::{Happening, Kind, Reply, Request, START, World, shop};
 use crate::checker::CloudBackup;
-use crate::coverage::{Injected, Transition};
+use crate::coverage::Transition;
 use crate::law::Violation;
-use crate::observed::{Observed, answered, at_once};
+use crate::observed::{Backup, Observed, answered, at_once};
 use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::story::{Lane, What};
@@ -40,7 +40,9 @@ pub(super) struct CloudHost {
     pub(super) mirror: Option<Mirror>,
     pub(super) secrecy: Stream,
     pub(super) throttled_until_us: u64,
-    pub(super) backup: Option<(Image<Cloud>, CloudBackup)>,
+    pub(super) backup: Option<(Backup<Cloud>, CloudBackup)>,
+    /// It waits for its disk until then.
+    pub(super) busy_until_us: u64,
     pub(super) luck: Stream,
     secrets: u64,
 }
@@ -69,13 +71,13 @@ impl CloudHost {
             secrecy: Stream::new(plan.seed, "cloud/secrecy", 0),
             throttled_until_us: 0,
             backup: None,
+            busy_until_us: 0,
             luck: Stream::new(plan.seed, "cloud/luck", 0),
             secrets: 0,
         }
     }
 
     pub(super) fn start(&mut self) {
-        self.store.memory.reopen();
         self.up = true;
         self.life += 1;
         self.mirror = None;
@@ -254,37 +256,35 @@ impl World {
         let now = Millis(START + at);
         let may_fail = may_fail && !self.healed;
         let cloud = &mut self.cloud;
+        let wait_us = cloud.store.begin(self.now_us, self.healed);
         let crash = may_fail && cloud.luck.happens(self.plan.crash_ppm);
         let error = may_fail && !crash && cloud.luck.happens(self.plan.storage_error_ppm);
         let mut failure = None;
         if crash || error {
             let before = cloud.luck.happens(500_000);
             let planned = if before { Failure::Before } else { Failure::After };
-            cloud.store.memory.fail_next(planned);
+            cloud.store.fail_next(planned, crash);
             failure = Some(planned);
         }
-        cloud.store.written.clear();
         let done = at_once(machine::run(&cloud.machine, &mut cloud.store, now, inputs));
-        if failure == Some(Failure::Before) {
-            cloud.store.written.clear();
-        }
-        self.checker.cloud_committed(at, sites, &cloud.store.written)?;
+        let settled = if done.is_err() { Some(self.settle_cloud(failure)?) } else { None };
+        self.see_cloud();
+        self.checker.cloud_committed(at, sites, &self.cloud.store.written)?;
         if let Ok(outputs) = done {
+            if !self.cloud.store.written.is_empty() {
+                self.cloud.busy_until_us = self.now_us + wait_us;
+            }
             self.tell(Lane::Cloud, What::Commit, || committed(inputs));
             return Ok(Some(outputs));
         }
-        self.coverage.injected(match (crash, failure) {
-            (true, Some(Failure::Before)) => Injected::CloudCrashBefore,
-            (true, _) => Injected::CloudCrashAfter,
-            (false, _) => Injected::StorageError,
-        });
-        let down = if crash { self.cloud.luck.between(10, 4_000) } else { 20 };
-        self.crash_cloud(down);
+        self.cloud_failed((crash, error), settled);
         Ok(None)
     }
 
     pub(super) fn crash_cloud(&mut self, down_ms: u64) {
         self.cloud.up = false;
+        self.cloud.store.go_down();
+        self.see_cloud();
         self.cloud.jobs.clear();
         self.tell(Lane::Cloud, What::Crash, || format!("goes down for {down_ms} ms"));
         self.after(down_ms.max(1) * 1000, Happening::RestartCloud);

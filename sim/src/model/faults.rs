@@ -45,7 +45,7 @@ impl World {
             Fault::MoveTill { till, by } => return self.move_till(number(till), by),
             Fault::BackupCloud => {
                 let journals = self.checker.backup_cloud();
-                self.cloud.backup = Some((self.cloud.store.memory.image(), journals));
+                self.cloud.backup = Some((self.cloud.store.image(), journals));
             }
             Fault::RestoreCloud => self.restore_cloud(),
             Fault::ClockJump { till, by_ms } => {
@@ -98,7 +98,7 @@ impl World {
             Injected::TillRestored
         });
         self.checker.restore_device(host.device, &backup.owed);
-        host.store.memory.restore(backup.image);
+        host.store.restore(backup.image);
         if with_witness {
             host.witness = backup.witness;
         }
@@ -126,7 +126,8 @@ impl World {
         let mut copy = TillHost::new(self.plan.seed, number, device, original.identity);
         copy.secret = original.secret;
         copy.skew_ms = original.skew_ms;
-        copy.store.memory.restore(backup.image);
+        copy.store = self.till_store(number, Some(backup.image));
+        copy.coverage = self.coverage.beside();
         copy.witness = if with_witness { backup.witness } else { None };
         self.tills.push(copy);
         self.start_till(number)?;
@@ -139,7 +140,7 @@ impl World {
         self.coverage.injected(Injected::CloudRestored);
         self.checker.restore_cloud(journals);
         let image = image.clone();
-        self.cloud.store.memory.restore(image);
+        self.cloud.store.restore(image);
         self.crash_cloud(700);
     }
 
@@ -159,8 +160,10 @@ impl World {
     pub(super) fn heal(&mut self) -> Result<(), Violation> {
         self.healed = true;
         self.cloud.throttled_until_us = 0;
+        self.cloud.store.heal();
+        self.tills.iter().for_each(|till| till.store.heal());
         if !self.cloud.up {
-            self.cloud.start();
+            self.start_cloud()?;
         }
         self.define_all_products()?;
         for till in 0..self.tills.len() {

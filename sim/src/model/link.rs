@@ -14,6 +14,9 @@ use crate::story::Lane;
 impl World {
     /// A till sends a request.
     pub(super) fn send(&mut self, till: usize, number: u64, kind: Kind, bytes: Vec<u8>) {
+        if !self.till_may_speak(till) {
+            return;
+        }
         let life = self.tills[till].life;
         let message =
             self.leaves(lane(till), || format!("{} {number}, {} bytes", asked(kind), bytes.len()));
@@ -27,7 +30,7 @@ impl World {
             }
             return;
         }
-        let us = self.way(till);
+        let us = self.way(till) + self.tills[till].busy_until_us.saturating_sub(self.now_us);
         self.note_order(till, us);
         let link = self.link_plan();
         if self.tills[till].link.happens(link.duplicate_ppm) {
@@ -73,6 +76,7 @@ impl World {
 
     /// The cloud, or the way to it, answers a request.
     pub(super) fn reply(&mut self, request: &Request, reply: Reply) {
+        let reply = self.may_answer(reply);
         let till = request.till;
         let (kind, number) = (request.kind, request.number);
         let message = self.leaves(Lane::Cloud, || format!("answer to {} {number}", asked(kind)));
@@ -84,7 +88,7 @@ impl World {
             self.coverage.injected(Injected::AnswerLost);
             return;
         }
-        let us = self.way(till);
+        let us = self.way(till) + self.cloud.busy_until_us.saturating_sub(self.now_us);
         let answer = Answer { till, life: request.life, request: number, reply, message };
         self.after(us, Happening::Answer(Box::new(answer)));
     }

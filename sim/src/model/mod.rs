@@ -15,6 +15,7 @@ mod link;
 mod log;
 mod moves;
 pub(crate) mod sessions;
+mod stores;
 mod till;
 pub(crate) mod verify;
 pub(crate) mod work;
@@ -45,6 +46,7 @@ use cloud::CloudHost;
 pub(crate) use compaction::LEASE_LIFE;
 use inbox::StoreFront;
 use log::Trace;
+pub use stores::Medium;
 use till::TillHost;
 
 /// The clock of tills and cloud at the start of a run.
@@ -54,10 +56,16 @@ const DRAIN_MS: u64 = 20 * 60 * 1000;
 /// How often a healed world's staff looks at what needs attention.
 const STAFF_MS: u64 = 15_000;
 
-/// Runs a plan.
+/// Runs a plan over stores in memory.
 #[must_use]
 pub fn run(plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
-    let mut world = World::new(plan, sales.cloned(), keep_log);
+    run_on(Medium::Memory, plan, sales, keep_log)
+}
+
+/// Runs a plan.
+#[must_use]
+pub fn run_on(medium: Medium, plan: &Plan, sales: Option<&Arc<Sales>>, keep_log: bool) -> Outcome {
+    let mut world = World::new(medium, plan, sales.cloned(), keep_log);
     let violation = world.live().err();
     if let Some(violation) = &violation {
         world.tell(Lane::World, What::Violation, || violation.to_string());
@@ -96,6 +104,7 @@ pub fn session_config() -> Config {
 const STEPS_PER_SECOND_MAX: u64 = 5_000;
 
 struct World {
+    medium: Medium,
     plan: Plan,
     sales: Option<Arc<Sales>>,
     now_us: u64,
@@ -224,8 +233,9 @@ enum Reply {
 }
 
 impl World {
-    fn new(plan: &Plan, sales: Option<Arc<Sales>>, keep_log: bool) -> Self {
+    fn new(medium: Medium, plan: &Plan, sales: Option<Arc<Sales>>, keep_log: bool) -> Self {
         let mut world = Self {
+            medium,
             plan: plan.clone(),
             sales,
             now_us: 0,
@@ -243,6 +253,7 @@ impl World {
             front: StoreFront::new(plan),
             compactor: Stream::new(plan.seed, "catalog/compactor", 0),
         };
+        world.cloud.store = world.store("cloud/disk", 0, Vec::new());
         for till in 0..plan.tills as usize {
             world.add_till(till, plan.branch(till as u64));
         }
@@ -274,13 +285,13 @@ impl World {
     fn live(&mut self) -> Result<(), Violation> {
         self.start()?;
         let end_us = (self.plan.chaos_ms + DRAIN_MS) * 1000;
-        while let Some(Reverse(next)) = self.heap.pop() {
+        while let Some(Reverse(mut next)) = self.heap.pop() {
             assert!(next.at_us >= self.now_us, "time goes on");
             self.now_us = next.at_us;
             if self.now_us > end_us {
                 return self.not_drained();
             }
-            if !self.rings(&next) {
+            if self.waits(&mut next) || !self.rings(&next) {
                 continue;
             }
             self.note(&next);
@@ -326,10 +337,7 @@ impl World {
             Happening::Verify(till) => self.verify(till),
             Happening::ApplyPlan(till, life) => self.apply_plan(till, life),
             Happening::RestartTill(till) => self.start_till(till),
-            Happening::RestartCloud => {
-                self.cloud.start();
-                Ok(())
-            }
+            Happening::RestartCloud => self.start_cloud(),
             Happening::Fault(index) => self.inject(self.plan.faults[index].fault),
             Happening::Reenrol(till) => self.enrol(till, None),
             Happening::Retire(till) => self.retire(till),
@@ -383,6 +391,7 @@ impl World {
     }
 
     fn check_everything(&mut self) -> Result<(), Violation> {
+        self.check_disks()?;
         let at = self.now_ms();
         for till in &self.tills {
             self.checker.till_whole(at, till.device, till.store.memory.rows())?;

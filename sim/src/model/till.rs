@@ -16,7 +16,7 @@ use counterfoil_protocol::terminal::{
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::PendingAnswer;
 use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
-use counterfoil_storage::memory::{Failure, Image};
+use counterfoil_storage::memory::Failure;
 
 use super::alarm::{Alarms, Part};
 use super::catalog::{FOLLOWS_FROM, Told};
@@ -24,10 +24,11 @@ use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
 use super::log::lane;
 use super::sessions::ASKS_FROM;
+use super::stores::TillBackup;
 use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, session_config, shop};
 use crate::checker::DeviceBackup;
-use crate::coverage::{Coverage, Injected, Transition};
+use crate::coverage::{Coverage, Transition};
 use crate::law::{Law, Violation};
 use crate::observed::{Observed, answered, at_once};
 use crate::rng::Stream;
@@ -68,6 +69,8 @@ pub(super) struct TillHost {
     pub(super) cut_from_us: u64,
     pub(super) last_arrival_us: u64,
     pub(super) backup: Option<TillBackup>,
+    /// It waits for its disk until then.
+    pub(super) busy_until_us: u64,
     pub(super) registers: [PosId; 2],
     pub(super) last_draft: Option<Draft>,
     /// How many of its real sales the till has begun.
@@ -88,14 +91,6 @@ pub(super) struct TillHost {
     /// What is edited here.
     pub(super) edits: Stream,
     pub(super) coverage: Coverage,
-}
-
-/// What is put aside when a till is backed up.
-#[derive(Clone)]
-pub(super) struct TillBackup {
-    pub(super) image: Image<Terminal>,
-    pub(super) witness: Option<Witness>,
-    pub(super) owed: DeviceBackup,
 }
 
 impl TillHost {
@@ -126,6 +121,7 @@ impl TillHost {
             cut_from_us: 0,
             last_arrival_us: 0,
             backup: None,
+            busy_until_us: 0,
             registers: [register("pos-1"), register("pos-2")],
             last_draft: None,
             sold: 0,
@@ -180,7 +176,7 @@ impl TillHost {
     }
 
     pub(super) fn put_aside(&self, owed: DeviceBackup) -> TillBackup {
-        TillBackup { image: self.store.memory.image(), witness: self.witness, owed }
+        TillBackup { image: self.store.image(), witness: self.witness, owed }
     }
 }
 
@@ -189,12 +185,15 @@ impl World {
         let terminal = TerminalId::parse(&format!("till-{number}")).expect("a short name");
         let identity = Identity { shop: shop(), branch, terminal };
         let device = self.checker.add_device(identity);
-        self.tills.push(TillHost::new(self.plan.seed, number, device, identity));
+        let mut host = TillHost::new(self.plan.seed, number, device, identity);
+        host.store = self.till_store(number, None);
+        host.coverage = self.coverage.beside();
+        self.tills.push(host);
     }
 
     /// Starts everything: the tills are installed and open, most are enrolled.
     pub(super) fn start(&mut self) -> Result<(), Violation> {
-        self.cloud.start();
+        self.start_cloud()?;
         for till in 0..self.tills.len() {
             self.install_till(till)?;
         }
@@ -209,7 +208,11 @@ impl World {
         let identity = host.identity;
         host.witness = Some(witness);
         host.up = true;
+        // Whoever sets up a till sees to it that its disk works.
+        self.tills[till].store.calm(true);
+        self.open_till(till)?;
         self.till_step(till, &Input::Install { identity, witness, nonce }, false)?;
+        self.tills[till].store.calm(false);
         self.start_till(till)?;
         let late = self.tills[till].luck.happens(150_000);
         if late {
@@ -225,8 +228,10 @@ impl World {
     /// Opens a till's database and starts its session.
     pub(super) fn start_till(&mut self, till: usize) -> Result<(), Violation> {
         let at = self.now_ms();
+        if !self.open_till(till)? {
+            return Ok(());
+        }
         let host = &mut self.tills[till];
-        host.store.memory.reopen();
         host.up = true;
         host.life += 1;
         host.alarms = Alarms::default();
@@ -263,10 +268,12 @@ impl World {
     pub(super) fn crash_till(&mut self, till: usize, down_ms: u64) {
         let host = &mut self.tills[till];
         host.up = false;
+        host.store.go_down();
         host.session = None;
         host.follower = None;
         host.collector = None;
         host.verifying.forget();
+        self.see_till(till);
         self.tell(lane(till), What::Crash, || format!("goes down for {down_ms} ms"));
         self.after(down_ms.max(1) * 1000, Happening::RestartTill(till));
     }
@@ -410,22 +417,22 @@ impl World {
         let may_fail = may_fail && !self.healed;
         let (crash_ppm, error_ppm) = (self.plan.crash_ppm, self.plan.storage_error_ppm);
         let host = &mut self.tills[till];
+        let wait_us = host.store.begin(self.now_us, self.healed);
         let crash = may_fail && host.luck.happens(crash_ppm);
         let error = may_fail && !crash && host.luck.happens(error_ppm);
         let mut failure = None;
         if crash || error {
             let before = host.luck.happens(500_000);
             let planned = if before { Failure::Before } else { Failure::After };
-            host.store.memory.fail_next(planned);
+            host.store.fail_next(planned, crash);
             failure = Some(planned);
         }
-        host.store.written.clear();
         host.coverage.saw(kind(input));
         let done =
             at_once(machine::run(&Terminal, &mut host.store, wall, std::slice::from_ref(input)));
-        if failure == Some(Failure::Before) {
-            host.store.written.clear();
-        }
+        let settled = if done.is_err() { Some(self.settle_till(till, failure)?) } else { None };
+        self.see_till(till);
+        let host = &mut self.tills[till];
         self.checker.till_committed(at, host.device, &host.store.written)?;
         let rows = host.store.memory.rows();
         if matches!(input, Input::ApplyPlan(_)) {
@@ -435,17 +442,14 @@ impl World {
         match done {
             Ok(mut outputs) => {
                 let output = outputs.pop();
+                if !host.store.written.is_empty() {
+                    host.busy_until_us = self.now_us + wait_us;
+                }
                 self.tell(lane(till), What::Commit, || committed(input, output.as_ref()));
                 Ok(output)
             }
             Err(_) => {
-                host.coverage.injected(match (crash, failure) {
-                    (true, Some(Failure::Before)) => Injected::TillCrashBefore,
-                    (true, _) => Injected::TillCrashAfter,
-                    (false, _) => Injected::StorageError,
-                });
-                let down = if crash { host.luck.between(1, 3_000) } else { 10 };
-                self.crash_till(till, down);
+                self.till_failed(till, (crash, error), settled);
                 Ok(None)
             }
         }

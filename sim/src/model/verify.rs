@@ -306,7 +306,9 @@ impl World {
         let host = &mut self.tills[till];
         let rows = host.store.memory.rows();
         let (fault, id, record) = drawn_drift(&mut host.verifying.drift, rows, kind);
-        host.store.memory.plant(Key::Item(id), record);
+        if !host.store.plant(Key::Item(id), record) {
+            return;
+        }
         self.checker.drifted(host.device, id);
         self.coverage.injected(fault);
     }

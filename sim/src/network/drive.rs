@@ -13,12 +13,12 @@ use counterfoil_protocol::terminal::{Identity, Terminal};
 use tokio::sync::watch;
 use turmoil::Sim;
 
-use super::disk::Disk;
 use super::goodbye::Goodbyes;
 use super::observe::{self, Mirror, Planted};
 use super::scene::{Credential, Errand, Node, Scene, TillSlot, TillState, lock};
 use super::{Disks, Sabotage, catalog, cloud, till};
 use crate::coverage::Injected;
+use crate::disk::Disk;
 use crate::law::Law;
 use crate::model::inbox::StoreFront;
 use crate::model::{START, work};
@@ -174,7 +174,7 @@ impl Drive<'_> {
         self.add_till(
             identity,
             Device {
-                disk: Disk::new(luck, scene.sabotage.lying_disks),
+                disk: Disk::new(luck, scene.disk_plan()),
                 mirror: Mirror::default(),
                 witness: None,
                 // Nobody knows this credential until the till is enrolled.

@@ -9,11 +9,11 @@ use counterfoil_protocol::terminal::Key;
 use counterfoil_protocol::time::Millis;
 
 use super::CLONES_MAX;
-use super::disk::Disk;
 use super::drive::{Device, Drive, Due};
 use super::observe::Mirror;
 use super::scene::{Errand, Node, TillBackup, TillSlot, lock};
 use crate::coverage::Injected;
+use crate::disk::Disk;
 use crate::model::START;
 use crate::plan::{Fault, Way};
 use crate::rng::Stream;
@@ -154,7 +154,7 @@ impl Drive<'_> {
         self.add_till(
             original.identity,
             Device {
-                disk: Disk::holding(backup.image, luck, scene.sabotage.lying_disks),
+                disk: Disk::holding(backup.image, luck, scene.disk_plan()),
                 mirror: Mirror { rows: backup.rows, uncertain: None },
                 witness: if with_witness { backup.witness } else { None },
                 token,
@@ -209,6 +209,7 @@ impl Drive<'_> {
         let scene = Arc::clone(&self.scene);
         scene.tell(Lane::World, What::Fault, || "all faults end".to_owned());
         scene.cloud.throttled_until_ms.store(0, Ordering::Relaxed);
+        scene.cloud.disk.heal();
         self.restart(Node::Cloud);
         if scene.plan.park_unknown {
             for batch in 0..4 {
@@ -216,6 +217,7 @@ impl Drive<'_> {
             }
         }
         for slot in scene.tills() {
+            slot.disk.heal();
             {
                 let mut state = lock(&slot.state);
                 state.cut_to_ms = 0;

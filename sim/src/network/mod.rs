@@ -18,7 +18,6 @@
 //! | `verify`, `compaction` | rows that drift and who compares them; deletions that leave |
 //! | `goodbye` | what a host that goes down says to its peers |
 //! | `cover` | what the cloud's answers say happened |
-//! | `disk` | what a power cut leaves of a file |
 //! | `observe`, `roles` | each commit goes to the checkers, each crash to a comparison |
 //! | `scene` | what the driver and the hosts of one run share |
 #![allow(
@@ -30,7 +29,6 @@ mod catalog;
 mod cloud;
 mod compaction;
 mod cover;
-mod disk;
 mod drawer;
 mod drive;
 mod edits;

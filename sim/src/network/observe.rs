@@ -4,18 +4,22 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Slot, Store, Writes};
 use counterfoil_protocol::persist::Persist;
 use counterfoil_storage::{KeyValue, Ordered, Reader, Redb, StoreError};
 
-use super::disk::{Disk, Trouble};
 use super::scene::{Node, Scene, lock};
-use crate::coverage::Injected;
+use crate::coverage::{Injected, Transition};
+use crate::disk::{CACHE_BYTES, Disk, Trouble};
 use crate::law::Law;
 use crate::observed::at_once;
 use crate::rng::Stream;
 use crate::story::What;
+
+/// Until a node is started again whose disk has failed by itself, in milliseconds.
+const SUPERVISED_MS: u64 = 500;
 
 /// What the watcher must know of a role.
 pub(super) trait Role: Persist + Sized + 'static
@@ -125,12 +129,18 @@ pub(super) fn open<M: Role>(
 ) -> Option<Watched<M>> {
     if disk.needs_recovery() {
         scene.board().recoveries += 1;
+        scene.saw(Transition::StoreRepaired);
     }
-    let opened = Redb::open_with_backend(disk.open()).and_then(|engine| {
+    // Whoever starts a node here waits until its disk works: the model starts them on bad ones.
+    disk.calm(true);
+    let opened = Redb::open_with_backend_and_cache(disk.open(), CACHE_BYTES).and_then(|engine| {
         let inner = KeyValue::<M, Redb>::new(engine);
         let rows: Page<M> = inner.reader().scan_all(usize::MAX)?;
         Ok((inner, rows))
     });
+    disk.calm(false);
+    disk.recovered();
+    see(scene, disk);
     let (inner, rows) = match opened {
         Ok(opened) => opened,
         Err(error) => {
@@ -156,6 +166,11 @@ pub(super) fn open<M: Role>(
         scene: Arc::clone(scene),
         node,
     })
+}
+
+/// Counts what a disk did.
+fn see(scene: &Scene, disk: &Disk) {
+    disk.seen().into_iter().for_each(|fault| scene.injected(fault));
 }
 
 /// Holds the rows of a disk against the mirror. The uncertain commit is there wholly, or not.
@@ -266,6 +281,23 @@ impl<M: Role> Watched<M> {
         }
     }
 
+    /// The disk has failed, as planned or by itself: the node ends, and is started again.
+    fn fails(&self, planned: bool) {
+        see(&self.scene, &self.disk);
+        if planned {
+            self.scene.injected(Injected::StorageError);
+        }
+        self.scene.crash_soon(self.node, if planned { 20 } else { SUPERVISED_MS });
+    }
+
+    /// A read of a node that runs: if it fails, the node ends.
+    fn read<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        if answer.is_err() && self.disk.failed() {
+            self.fails(false);
+        }
+        answer
+    }
+
     /// Says how a commit ended, and sees to it that a node that is hurt goes down.
     fn end(
         &self,
@@ -285,13 +317,12 @@ impl<M: Role> Watched<M> {
                 settle(&self.scene, self.node, &mut lock(&self.mirror), context, writes);
                 if !self.disk.works() {
                     // An error that redb could bear: but the handle is lost.
-                    self.scene.injected(Injected::StorageError);
-                    self.scene.crash_soon(self.node, 20);
+                    self.fails(plan == Plan::Error);
                 }
                 return Ok(());
             }
             Err(error) => {
-                let expected = plan != Plan::Nothing && !spared;
+                let expected = plan != Plan::Nothing && !spared || self.disk.failed();
                 let node = self.node;
                 self.scene.judge(|checker, at| {
                     checker.tally.check(M::DURABLE, at, expected, || {
@@ -302,15 +333,16 @@ impl<M: Role> Watched<M> {
             }
         };
         let crash = matches!(plan, Plan::Crash { .. });
-        if !crash {
-            self.scene.injected(Injected::StorageError);
-        }
         let (context, writes) =
             decided.unwrap_or_else(|| (M::context(&Loaded::<M>::new()), Writes::<M>::new()));
         lock(&self.mirror).uncertain = Some(Uncertain { writes, context, crash });
-        let down = if crash { self.draw(|luck| luck.between(10, 3_000)) } else { 20 };
         self.scene.tell(self.node.lane(), What::Fault, || why.clone());
-        self.scene.crash_soon(self.node, down);
+        if crash {
+            let down = self.draw(|luck| luck.between(10, 3_000));
+            self.scene.crash_soon(self.node, down);
+        } else {
+            self.fails(plan == Plan::Error);
+        }
         Err(StoreError::Unknown { why })
     }
 }
@@ -323,7 +355,18 @@ impl<M: Role> Store<M> for Watched<M> {
         keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
+        if !self.scene.is_healed() {
+            // A commit that waits for its syncs is one that begins late: nobody sees it before.
+            let wait_us = self.disk.begin(self.scene.now_ms() * 1000);
+            if wait_us > 0 {
+                see(&self.scene, &self.disk);
+                tokio::time::sleep(Duration::from_micros(wait_us)).await;
+            }
+        }
         if !self.disk.works() {
+            if self.disk.failed() {
+                self.fails(false);
+            }
             return Err(StoreError::Unknown { why: "the disk has failed before".to_owned() });
         }
         let plan = self.plan();
@@ -341,7 +384,7 @@ impl<M: Role> Query<M> for Watched<M> {
     type Error = StoreError;
 
     async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
-        self.reader.get(key).await
+        self.read(self.reader.get(key).await)
     }
 
     async fn scan(
@@ -350,6 +393,6 @@ impl<M: Role> Query<M> for Watched<M> {
         until: &M::Key,
         limit: usize,
     ) -> Result<Page<M>, StoreError> {
-        self.reader.scan(from, until, limit).await
+        self.read(self.reader.scan(from, until, limit).await)
     }
 }

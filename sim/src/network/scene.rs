@@ -13,15 +13,15 @@ use counterfoil_protocol::time::Millis;
 use tokio::sync::{Notify, watch};
 
 use super::Sabotage;
-use super::disk::Disk;
 use super::edits::Wish;
 use super::goodbye::Goodbyes;
 use super::observe::{Mirror, Planted};
 use crate::checker::{Checker, CloudBackup, CloudRows, DeviceBackup, TillRows};
 use crate::coverage::{Coverage, Injected, Transition};
+use crate::disk::Disk;
 use crate::law::Violation;
 use crate::model::START;
-use crate::plan::Plan;
+use crate::plan::{DiskPlan, Plan};
 use crate::rng::Stream;
 use crate::sales::Sales;
 use crate::story::{Lane, Step, Story, What};
@@ -202,7 +202,7 @@ impl Scene {
             sabotage,
             healed: watch::Sender::new(false),
             cloud: CloudSlot {
-                disk: Disk::new(stream("network/cloud/disk"), sabotage.lying_disks),
+                disk: Disk::new(stream("network/cloud/disk"), disk_plan(plan, sabotage)),
                 goodbyes: Goodbyes::default(),
                 mirror: Arc::default(),
                 luck: Mutex::new(stream("network/cloud/luck")),
@@ -227,6 +227,11 @@ impl Scene {
             }),
             now_ms: AtomicU64::new(0),
         }
+    }
+
+    /// Returns what the disks of this run do.
+    pub(super) fn disk_plan(&self) -> DiskPlan {
+        disk_plan(&self.plan, self.sabotage)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {
@@ -379,6 +384,10 @@ impl TillState {
     const fn is_sure(&self) -> bool {
         self.unsure.is_none() && self.unsure_act.is_none() && self.unsure_wish.is_none()
     }
+}
+
+const fn disk_plan(plan: &Plan, sabotage: Sabotage) -> DiskPlan {
+    DiskPlan { lies: plan.disk.lies || sabotage.lying_disks, ..plan.disk }
 }
 
 fn meta(rows: &TillRows) -> Option<&Meta> {

@@ -1,5 +1,6 @@
 //! `bench sim`: how fast the simulator is, on one core.
 
+use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
@@ -18,6 +19,9 @@ const TRANSITIONS_PER_S: u64 = 500_000;
 const TIMES_REAL: u64 = 100;
 const ROUNDS: u64 = 3;
 const SEEDS: &str = "600";
+/// How much faster than time ten tills on simulated disks should run.
+const DISK_TIMES_REAL: u64 = 1_000;
+const DISK_SEEDS: &str = "40";
 
 /// The simulator.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -37,7 +41,9 @@ struct Row {
 
 /// Measures and prints.
 pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
-    let mut rows = model_level()?;
+    let program = build_simulator()?;
+    let mut rows = model_level(&program)?;
+    rows.extend(disk_level(&program)?);
     rows.push(network_level()?);
     if sim.json {
         let told: Vec<_> = rows
@@ -66,22 +72,13 @@ pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
 }
 
 /// Runs the program itself, as whoever installs it does, on one thread.
-fn model_level() -> anyhow::Result<Vec<Row>> {
-    let program = build_simulator()?;
+fn model_level(program: &Path) -> anyhow::Result<Vec<Row>> {
     let (mut rates, mut inputs, mut times) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let told = Command::new(&program)
-            .args(["run", "--level", "model", "--jobs", "1", "--json"])
-            .args(["--seeds", SEEDS, "--from", &(round << 32).to_string()])
-            .output()?;
-        ensure!(told.status.success(), "a law was broken; run `sim run --level model`");
-        let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
-        let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name}"));
-        let micros = number("wall_ms")? * 1_000;
-        let total = number("total_transitions")?;
-        rates.push(per_second(total, micros));
-        inputs.push(per_second(total - number("item_transitions")?, micros));
-        times.push(per_second(number("sim_ms")?, micros) / 1_000);
+        let told = told_by(program, "model", &["--seeds", SEEDS, "--from", &first(round)])?;
+        rates.push(per_second(told.total, told.micros));
+        inputs.push(per_second(told.total - told.items, told.micros));
+        times.push(per_second(told.sim_ms, told.micros) / 1_000);
     }
     Ok(vec![
         Row {
@@ -100,6 +97,59 @@ fn model_level() -> anyhow::Result<Vec<Row>> {
             limit: Some(10_000),
         },
     ])
+}
+
+/// As [`model_level`], with the real redb on simulated disks, on every core: the seeds know nothing
+/// of each other.
+fn disk_level(program: &Path) -> anyhow::Result<Vec<Row>> {
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    let cores = std::thread::available_parallelism()?.to_string();
+    for round in 0..ROUNDS {
+        let from = first(round);
+        let size = ["--terminals", "10", "--seeds", DISK_SEEDS, "--from", &from];
+        let told = told_by(program, "disk", &size)?;
+        alone.push(per_second(told.sim_ms, told.micros) / 1_000);
+        let told = told_by(program, "disk", &[&size[..], &["--jobs", &cores]].concat())?;
+        together.push(per_second(told.sim_ms, told.micros) / 1_000);
+    }
+    Ok(vec![
+        Row {
+            what: "disk level, ten tills on one core, simulated time in real time",
+            measured: median(alone),
+            limit: Some(DISK_TIMES_REAL),
+        },
+        Row { what: "  on all cores", measured: median(together), limit: None },
+    ])
+}
+
+fn first(round: u64) -> String {
+    (round << 32).to_string()
+}
+
+/// What a run of the simulator told.
+struct Told {
+    micros: u64,
+    total: u64,
+    items: u64,
+    sim_ms: u64,
+}
+
+fn told_by(program: &Path, level: &str, more: &[&str]) -> anyhow::Result<Told> {
+    let jobs: &[&str] = if more.contains(&"--jobs") { &[] } else { &["--jobs", "1"] };
+    let told = Command::new(program)
+        .args(["run", "--level", level, "--json"])
+        .args(jobs)
+        .args(more)
+        .output()?;
+    ensure!(told.status.success(), "a law was broken; run `sim run --level {level}`");
+    let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
+    let number = |name: &str| told[name].as_u64().with_context(|| format!("no {name}"));
+    Ok(Told {
+        micros: number("wall_ms")? * 1_000,
+        total: number("total_transitions")?,
+        items: number("item_transitions")?,
+        sim_ms: number("sim_ms")?,
+    })
 }
 
 fn network_level() -> anyhow::Result<Row> {
