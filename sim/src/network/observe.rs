@@ -18,8 +18,8 @@ use crate::observed::at_once;
 use crate::rng::Stream;
 use crate::story::What;
 
-/// Until a node is started again whose disk has failed by itself, in milliseconds.
-const SUPERVISED_MS: u64 = 500;
+/// Until a node is started again that has given up by itself, in milliseconds.
+pub(super) const SUPERVISED_MS: u64 = 500;
 
 /// What the watcher must know of a role.
 pub(super) trait Role: Persist + Sized + 'static

@@ -14,7 +14,7 @@ use counterfoil_terminal::till::{Till, TillError};
 use counterfoil_terminal::transport::{Endpoint, Transport};
 use counterfoil_terminal::witness::{Found, Keeper};
 
-use super::observe::{self, Watched};
+use super::observe::{self, SUPERVISED_MS, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
 use super::wire::{Dial, Who};
 use super::{catalog, cloud, config, drawer, edits, inbox, verify};
@@ -77,6 +77,7 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
         return hurt(&scene, &slot, &error).await;
     }
     tokio::task::spawn_local(speak(Arc::clone(&scene), Arc::clone(&slot), till.clone()));
+    tokio::task::spawn_local(supervise(Arc::clone(&scene), node, till.clone()));
     if scene.plan.catalog_edit_every_ms > 0 {
         let (scene, slot, till) = (Arc::clone(&scene), Arc::clone(&slot), till.clone());
         let verifies = scene.plan.verify_every_ms > 0;
@@ -105,6 +106,14 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
         Ok(never) => match never {},
         Err(error) => hurt(&scene, &slot, &error).await,
     }
+}
+
+/// Starts a till again that gives up: so does whoever runs the real program. Its watcher sees a
+/// store that fails, but not a commit that waited for its disk and was abandoned meanwhile.
+async fn supervise(scene: Arc<Scene>, node: Node, till: SimTill) {
+    let why = till.failed().await;
+    scene.tell(node.lane(), What::Fault, || format!("the till gives up: {why}"));
+    scene.crash_soon(node, SUPERVISED_MS);
 }
 
 /// A store that fails has its host crashed by its watcher; any other error breaks a law.
