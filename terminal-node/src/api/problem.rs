@@ -60,9 +60,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
     }
 
-    pub(super) fn nothing_to_retry() -> Self {
-        let detail = "no event of this name needs attention";
+    pub(super) fn nothing(detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
+    pub(super) fn elsewhere(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Unauthorized, detail)
     }
 
     pub(super) fn nothing_to_review() -> Self {
