@@ -121,6 +121,12 @@ impl Till {
 }
 
 impl Door {
+    /// Returns the address of the till page, with what pairs a browser.
+    #[must_use]
+    pub fn page(&self, pos: &str) -> String {
+        format!("http://{}/#token={}&pos={pos}", self.address, self.token)
+    }
+
     /// Returns what can be sold, as JSON.
     ///
     /// # Errors

@@ -1,0 +1,137 @@
+//! The till page in a real browser, before a real daemon and a real cloud: what a cashier sees and
+//! does while the network goes, the page is reloaded and the daemon is killed.
+#![allow(missing_docs, reason = "a test's name is its documentation")]
+
+mod cashier;
+
+use std::path::Path;
+
+use cashier::Cashier;
+use counterfoil_tests::proxy::{Mode, Proxy};
+use counterfoil_tests::shop::Shop;
+use counterfoil_tests::till::Till;
+use serde_json::{Value, json};
+
+/// Name, price, unit and barcode of what is sold.
+const GOODS: [(&str, &str, i64, &str, &str); 5] = [
+    ("tea", "Breakfast tea", 149, "pcs", "5000000000011"),
+    ("bread", "Sourdough loaf", 425, "pcs", "5000000000066"),
+    ("milk", "Whole milk", 135, "pcs", "5000000000134"),
+    ("apples", "Apples", 285, "kg", "5000000000097"),
+    ("soap", "Olive oil soap", 375, "pcs", "5000000000172"),
+];
+
+fn product((id, name, price, unit, code): (&str, &str, i64, &str, &str)) -> Value {
+    json!({ "put": { "product": {
+        "productId": id, "name": name, "barcodes": [code], "priceMinor": price,
+        "currency": "GBP", "taxPpm": 200_000, "unit": unit, "category": "food", "active": true,
+    } } })
+}
+
+/// A shop with goods, one till, and the link between till and cloud.
+async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
+    let shop = Shop::open(directory, "redb", &[("T-1", "north")]).await.expect("a shop");
+    let mut edits =
+        vec![json!({ "put": { "category": { "categoryId": "food", "name": "Food" } } })];
+    edits.extend(GOODS.map(product));
+    shop.edit(&edits).await.expect("goods");
+    let cloud = shop.address().parse().expect("an address");
+    let link = Proxy::open(cloud).await.expect("a link");
+    let till = shop.install("T-1", Some(link.address())).await.expect("a till");
+    (shop, till, link)
+}
+
+const TILES: &str = "document.querySelectorAll('.tile').length === 5";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut shop, mut till, link) = shop(directory.path()).await;
+    let door = till.start().await.expect("the till is open");
+    let mut cashier = Cashier::at(&door.page("front"), directory.path()).await;
+    cashier.sees(TILES).await;
+
+    // The network is up: what is sold is in the cloud at once.
+    for _ in 0..4 {
+        cashier.sells(&["tea", "bread"]).await;
+    }
+    cashier.is_safe().await;
+    cashier.sees_pending(0).await;
+
+    // It is cut: the page says so and why, and the till sells on.
+    link.set(Mode::Reset);
+    cashier.sells(&["milk"]).await;
+    cashier.sees("document.querySelector('#cause')?.dataset.cause === 'noCloud'").await;
+    cashier.reads("#link", "Offline").await;
+    cashier.sees("document.querySelector('#lamp')?.dataset.safe === 'false'").await;
+    for _ in 0..3 {
+        cashier.sells(&["apples", "soap", "soap"]).await;
+    }
+    cashier.sees_pending(4).await;
+    // Who presses Sync hears that it did not work, and that nothing is lost.
+    cashier.clicks("#sync").await;
+    cashier.reads("#toasts", "Nothing is lost").await;
+
+    // A reload keeps the basket, also while the daemon is dead.
+    cashier.scans("5000000000134").await;
+    cashier.takes("tea").await;
+    cashier.has_lines(2).await;
+    cashier.screen.reload().await.expect("reloaded");
+    cashier.has_lines(2).await;
+    cashier.sees("navigator.serviceWorker?.controller !== null").await;
+    cashier.screen.reload().await.expect("reloaded");
+    cashier.sees(TILES).await;
+    till.kill().await.expect("killed");
+    cashier.sees("document.querySelector('.pill.silent')").await;
+    cashier.screen.reload().await.expect("reloaded");
+    cashier.has_lines(2).await;
+
+    // The sale is completed while no daemon runs: it waits on the screen, and is recorded once.
+    cashier.clicks("#pay").await;
+    cashier.clicks("#complete").await;
+    cashier.reads("#recording", "does not answer").await;
+    let door = till.start().await.expect("the till is open again");
+    cashier.gets_receipt().await;
+    cashier.clicks("#next").await;
+
+    // The page is closed in the middle of a checkout: what was begun is finished when it is back.
+    cashier.takes("bread").await;
+    till.kill().await.expect("killed");
+    cashier.clicks("#pay").await;
+    cashier.clicks("#complete").await;
+    cashier.reads("#recording", "does not answer").await;
+    cashier.screen.reload().await.expect("reloaded");
+    let door = {
+        drop(door);
+        till.start().await.expect("the till is open again")
+    };
+    cashier.gets_receipt().await;
+    cashier.clicks("#next").await;
+    cashier.has_lines(0).await;
+    cashier.sees(TILES).await;
+    cashier.sells(&["soap"]).await;
+    cashier.sees_pending(7).await;
+
+    // The network is back. One press of the button, and everything is through.
+    link.set(Mode::Pass);
+    cashier.clicks("#sync").await;
+    cashier.reads("#toasts", "Everything is in the cloud").await;
+    cashier.sees_pending(0).await;
+    cashier.is_safe().await;
+    cashier.sees("document.querySelector('.banner').hidden").await;
+    assert_eq!(cashier.receipts.len(), 11);
+    cashier.goes_home().await;
+
+    // The cloud holds each sale once, to the penny.
+    let status = door.status().await.expect("a status");
+    assert_eq!((status.synced, status.pending, status.needs_attention), (11, 0, 0), "{status:?}");
+    let sold = door.figures().await.expect("figures");
+    let money = 4 * (149 + 425) + 135 + 3 * (285 + 2 * 375) + (135 + 149) + 425 + 375;
+    assert_eq!(sold.money_minor, money);
+    till.stop().await.expect("stopped");
+    shop.cloud.stop().await.expect("stopped");
+    let (held, parked) = shop.cloud.figures().await.expect("figures");
+    assert_eq!((held.lines, held.quantity, held.money_minor), (sold.lines, sold.quantity, money));
+    let check = shop.cloud.check().await.expect("checked");
+    assert_eq!((check.posted, check.conflicts, check.problems_found, parked), (11, 0, 0, 0));
+}
