@@ -10,14 +10,16 @@ import { t } from './strings.js';
 
 let place;
 let drawn = '';
+/** The forms of the session that is open: what somebody is typing outlives each refresh. */
+let forms = null;
 
 /** Makes the view. */
 export function build() {
-  place = h('div', { id: 'drawer' });
+  place = h('div', { id: 'drawer', class: 'stack' });
   return h('main', { class: 'page' }, h('h1', {}, t('drawer.title')), place);
 }
 
-/** Fetches the drawer. What somebody is typing stays. */
+/** Fetches the drawer. */
 export async function refresh() {
   let drawer;
   try {
@@ -25,8 +27,14 @@ export async function refresh() {
   } catch { return; }
   const now = JSON.stringify(drawer);
   if (now === drawn && place.childElementCount) return;
+  const { open } = drawer;
+  if (open && forms?.session === open.sessionId && place.contains(forms.sums)) {
+    forms.update(open);
+  } else {
+    forms = open ? opened(open) : null;
+    fill(place, forms ? [forms.sums, forms.pair] : closed(await currency()), drawer.last ? last(drawer.last) : null);
+  }
   drawn = now;
-  fill(place, drawer.open ? opened(drawer.open) : closed(await currency()), drawer.last ? last(drawer.last) : null);
 }
 
 /** The drawer counts in the currency of what is sold. */
@@ -40,7 +48,6 @@ async function currency() {
 async function act(path, body) {
   basket.begin(path, body);
   const told = await complete();
-  drawn = '';
   await refresh();
   return told;
 }
@@ -70,11 +77,14 @@ const facts = (sheet) => h('dl', { class: 'facts' },
   fact(t('drawer.cashOut'), money(sheet.cashOutMinor, sheet.currency)));
 
 function opened(sheet) {
-  return [
-    h('section', { class: 'card' },
-      h('p', { class: 'hint' }, t('drawer.since', { time: time(sheet.atMs) })), facts(sheet)),
-    h('div', { class: 'pair' }, mover(sheet), closer(sheet)),
-  ];
+  const sums = h('section', { class: 'card' });
+  const closing = closer(sheet);
+  const update = (now) => {
+    fill(sums, h('p', { class: 'lead' }, t('drawer.since', { time: time(now.atMs) })), facts(now));
+    closing.update(now);
+  };
+  update(sheet);
+  return { session: sheet.sessionId, sums, pair: h('div', { class: 'pair' }, mover(sheet), closing.form), update };
 }
 
 function mover({ currency }) {
@@ -84,7 +94,10 @@ function mover({ currency }) {
   const move = (sign) => async () => {
     const minor = parseMoney(amount.input.value, currency);
     if (!minor) { fill(wrong, badAmount(currency)); return; }
+    fill(wrong);
     if (await act('/sessions/cash', { deltaMinor: sign * minor, reason: reason.input.value.trim() })) {
+      amount.input.value = '';
+      reason.input.value = '';
       toast(t('drawer.moved'));
     }
   };
@@ -93,37 +106,51 @@ function mover({ currency }) {
       button(t('drawer.putIn'), move(1), { class: 'main', id: 'put-in' })));
 }
 
-function closer(sheet) {
-  const { currency } = sheet;
+/** A difference says which way it goes. */
+const signed = (minor, currency) => (minor > 0 ? '+' : '') + money(minor, currency);
+
+function closer({ currency }) {
   const wrong = h('p', { class: 'wrong', role: 'alert' });
-  const rows = sheet.tenders.map((tender) => {
-    const difference = h('td', { class: 'amount' }, '–');
+  const body = h('tbody');
+  const rows = new Map();
+  const row = (tender) => {
+    const expected = h('td', { class: 'amount' });
+    const difference = h('td', { class: 'amount' });
     const input = h('input', {
-      inputmode: 'decimal', autocomplete: 'off', id: `counted-${tender.tender}`,
-      'aria-label': `${t('drawer.counted')}: ${t(`pay.tender.${tender.tender}`)}`,
-      oninput: () => {
-        const counted = parseMoney(input.value, currency);
-        const off = counted === null ? null : counted - tender.expectedMinor;
-        difference.textContent = off === null ? '–' : money(off, currency);
-        difference.className = off ? 'amount off' : 'amount';
-      },
+      inputmode: 'decimal', autocomplete: 'off', id: `counted-${tender}`,
+      'aria-label': `${t('drawer.counted')}: ${t(`pay.tender.${tender}`)}`,
     });
-    const row = h('tr', {}, h('th', { scope: 'row' }, t(`pay.tender.${tender.tender}`)),
-      h('td', { class: 'amount' }, money(tender.expectedMinor, currency)), h('td', {}, input), difference);
-    return { tender: tender.tender, input, row };
+    const made = { tender, input, minor: 0 };
+    made.show = (minor) => {
+      made.minor = minor;
+      const counted = parseMoney(input.value, currency);
+      const off = counted === null ? null : counted - minor;
+      expected.textContent = money(minor, currency);
+      difference.textContent = off === null ? '–' : signed(off, currency);
+      difference.className = off ? 'amount off' : 'amount';
+    };
+    input.addEventListener('input', () => made.show(made.minor));
+    body.append(h('tr', {}, h('th', { scope: 'row' }, t(`pay.tender.${tender}`)), expected, h('td', {}, input),
+      difference));
+    return made;
+  };
+  const update = (sheet) => sheet.tenders.forEach(({ tender, expectedMinor }) => {
+    if (!rows.has(tender)) rows.set(tender, row(tender));
+    rows.get(tender).show(expectedMinor);
   });
   const submit = async (event) => {
     event.preventDefault();
-    const counted = rows.map(({ tender, input }) => ({ tender, amountMinor: parseMoney(input.value, currency) }));
+    const counted = [...rows.values()]
+      .map(({ tender, input }) => ({ tender, amountMinor: parseMoney(input.value, currency) }));
     if (counted.some(({ amountMinor }) => amountMinor === null)) { fill(wrong, badAmount(currency)); return; }
     await act('/sessions/close', { counted });
   };
-  return h('form', { class: 'card', onsubmit: submit }, h('h2', {}, t('drawer.close')),
-    h('p', { class: 'hint' }, t('drawer.closeHint')),
+  const form = h('form', { class: 'card', onsubmit: submit }, h('h2', {}, t('drawer.close')),
+    h('p', { class: 'lead' }, t('drawer.closeHint')),
     h('table', {}, h('thead', {}, h('tr', {}, ['tender', 'expected', 'counted', 'difference'].map((name) =>
-      h('th', { scope: 'col', class: name === 'tender' ? '' : 'amount' }, t(`drawer.${name}`))))),
-    h('tbody', {}, rows.map(({ row }) => row))), wrong,
+      h('th', { scope: 'col', class: name === 'tender' ? '' : 'amount' }, t(`drawer.${name}`))))), body), wrong,
     h('footer', {}, h('button', { type: 'submit', class: 'main', id: 'close-drawer' }, t('drawer.closeNow'))));
+  return { form, update };
 }
 
 function last(sheet) {
@@ -137,5 +164,5 @@ function last(sheet) {
       h('td', { class: 'amount' }, tender.countedMinor === null ? '–'
         : `${t('drawer.counted')} ${money(tender.countedMinor, currency)}`),
       h('td', { class: tender.differenceMinor ? 'amount off' : 'amount' }, tender.differenceMinor === null ? '–'
-        : money(tender.differenceMinor, currency)))))));
+        : signed(tender.differenceMinor, currency)))))));
 }

@@ -119,7 +119,11 @@ async function alone() {
       return lock === null ? undefined : new Promise(() => {});
     }).catch(() => location.reload());
   });
-  if (await take(false)) return true;
+  // After a reload the page before may still be about to go.
+  for (let tries = 0; tries < 8; tries += 1) {
+    if (await take(false)) return true;
+    await new Promise((wake) => { setTimeout(wake, 100); });
+  }
   return new Promise((resolve) => {
     fill(app, h('section', { class: 'alone card' }, h('h1', {}, t('elsewhere.title')), h('p', {}, t('elsewhere.text')),
       button(t('elsewhere.here'), async () => resolve(await take(true)), { class: 'main' })));

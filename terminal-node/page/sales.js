@@ -30,7 +30,7 @@ export async function refresh() {
   } catch { return; }
   fill(list, found.receipts.map((receipt) => button([
     h('span', { class: 'grow' }, h('b', {}, t(`sales.${receipt.kind}`)), ' ', receipt.receipt ?? '',
-      h('small', {}, time(receipt.atMs))),
+      h('small', {}, `${time(receipt.atMs)} · ${t('sales.register', { pos: receipt.posId })}`)),
     h('span', { class: `state ${receipt.state}` }, t(`sales.state.${receipt.state}`)),
     h('span', { class: 'amount' }, money((receipt.kind === 'refund' ? -1 : 1) * receipt.totalMinor, receipt.currency)),
   ], () => open(receipt), {
@@ -92,7 +92,7 @@ async function giveBack(receipt) {
     const submit = (event) => { event.preventDefault(); if (!done.disabled) close(lines.filter((line) => line.back)); };
     return h('form', { onsubmit: submit }, h('p', { class: 'hint' }, t('back.hint', { number: receipt.receipt })),
       button(t('back.all'), () => { lines.forEach((line) => { line.back = line.left; }); redraw(); },
-        { class: 'quiet', id: 'all-back' }),
+        { id: 'all-back', autofocus: true }),
       body, h('p', { class: 'label' }, t('back.how')), tenders, h('footer', {}, done));
   });
   if (!chosen) return;

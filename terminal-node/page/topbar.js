@@ -73,8 +73,9 @@ function show() {
   shown = state;
   fill(bar,
     h('span', { class: `pill ${word}`, id: 'link' }, h('i', {}), t(`bar.${word}`)),
-    h('span', { class: pending ? 'fact waiting' : 'fact', id: 'pending', 'data-pending': pending },
-      h('b', {}, pending ? t('bar.pending', { n: pending }) : t('bar.pendingNone')),
+    h('span', { class: pending || attention ? 'fact waiting' : 'fact', id: 'pending', 'data-pending': pending },
+      h('b', {}, pending ? t('bar.pending', { n: pending })
+        : attention ? t('bar.attention', { n: attention }) : t('bar.pendingNone')),
       h('small', {}, oldest ? t('bar.oldest', { age: oldest })
         : heard ? t('bar.lastSuccess', { age: heard }) : t('bar.never'))),
     pending && heard ? h('span', { class: 'fact wide', id: 'heard' },

@@ -287,12 +287,65 @@ impl Browser {
         self.call("Input.insertText", json!({ "text": text })).await.map(drop)
     }
 
-    /// Takes a picture of what is to be seen, as PNG in base64.
+    /// Takes a picture of what is to be seen, as PNG.
     ///
     /// # Errors
     /// As [`Self::call`].
-    pub async fn picture(&mut self) -> anyhow::Result<String> {
+    pub async fn picture(&mut self) -> anyhow::Result<Vec<u8>> {
         let told = self.call("Page.captureScreenshot", json!({ "format": "png" })).await?;
-        told["data"].as_str().map(str::to_owned).context("a picture")
+        decoded(told["data"].as_str().context("a picture")?)
+    }
+
+    /// Prints the page as it asks to be printed, as PDF.
+    ///
+    /// # Errors
+    /// As [`Self::call`].
+    pub async fn printed(&mut self) -> anyhow::Result<Vec<u8>> {
+        let told = self.call("Page.printToPDF", json!({ "preferCSSPageSize": true })).await?;
+        decoded(told["data"].as_str().context("a document")?)
+    }
+}
+
+/// Decodes base64.
+fn decoded(text: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut held, mut bits) = (0_u32, 0);
+    for letter in text.bytes().filter(|letter| *letter != b'=') {
+        let value = match letter {
+            b'A'..=b'Z' => letter - b'A',
+            b'a'..=b'z' => letter - b'a' + 26,
+            b'0'..=b'9' => letter - b'0' + 52,
+            b'+' => 62,
+            b'/' => 63,
+            other => bail!("{other} is no letter of base64"),
+        };
+        held = held << 6 | u32::from(value);
+        bits += 6;
+        if bits >= 8 {
+            bits -= 8;
+            bytes.push((held >> bits & 0xff) as u8);
+            held &= (1 << bits) - 1;
+        }
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn base64_becomes_bytes() {
+        for (text, bytes) in [
+            ("", &b""[..]),
+            ("Zg==", b"f"),
+            ("Zm8=", b"fo"),
+            ("Zm9v", b"foo"),
+            ("Zm9vYmFy", b"foobar"),
+            ("//79+A==", b"\xff\xfe\xfd\xf8"),
+        ] {
+            assert_eq!(decoded(text).expect("base64"), bytes, "{text}");
+        }
+        assert!(decoded("Zm9v!").is_err());
     }
 }

@@ -4,6 +4,7 @@
 //! address that no browser sends (`terminal-node page` prints it).
 
 use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
 use axum::response::{IntoResponse, Response};
 use http::header;
 
@@ -55,8 +56,8 @@ pub(super) async fn index() -> Response {
     found("index.html")
 }
 
-pub(super) async fn file(Path(name): Path<String>) -> Response {
-    found(&name)
+pub(super) async fn file(name: Result<Path<String>, PathRejection>) -> Response {
+    name.map_or_else(|_| Problem::not_found().into_response(), |Path(name)| found(&name))
 }
 
 fn found(name: &str) -> Response {

@@ -1,6 +1,6 @@
 //! Problem documents (RFC 9457) with the stable code.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::identity::LocalEventId;
 use counterfoil_protocol::problem::ErrorCode;
@@ -122,6 +122,12 @@ impl From<JsonRejection> for Problem {
             StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(&rejection.body_text()),
             status => Self::new(status, ErrorCode::EventInvalid, &rejection.body_text()),
         }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid(&rejection.body_text())
     }
 }
 

@@ -2,7 +2,7 @@
 //! not synced, why, and another try.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
 use http::StatusCode;
@@ -66,8 +66,9 @@ async fn items<S: TillStore>(
 
 pub(super) async fn show<S: TillStore>(
     State(api): State<Api<S>>,
-    Path((pos, id)): Path<(PosId, LocalEventId)>,
+    name: Result<Path<(PosId, LocalEventId)>, PathRejection>,
 ) -> Result<Json<QueueItem>, Problem> {
+    let Path((pos, id)) = name?;
     let item = api.till.queued(pos, id).await?;
     item.map(Json).ok_or_else(|| Problem::nothing("no event of this name waits"))
 }

@@ -1,7 +1,7 @@
 //! `GET /receipts?find=&posId=&limit=`, `GET /receipts/{posId}/{localEventId}`.
 
 use axum::Json;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
 use serde::Deserialize;
@@ -35,8 +35,9 @@ pub(super) async fn list<S: TillStore>(
 
 pub(super) async fn show<S: TillStore>(
     State(api): State<Api<S>>,
-    Path((pos, id)): Path<(PosId, LocalEventId)>,
+    name: Result<Path<(PosId, LocalEventId)>, PathRejection>,
 ) -> Result<Json<ReceiptBody>, Problem> {
+    let Path((pos, id)) = name?;
     let receipt = api.till.receipt(pos, id).await?;
     receipt
         .map(Json)

@@ -93,6 +93,29 @@ impl Cashier {
         self.sees("document.querySelector('#lamp')?.dataset.safe === 'true'").await;
     }
 
+    /// Empties the basket.
+    pub(crate) async fn empties(&mut self) {
+        self.clicks(".basket > header button").await;
+        self.has_lines(0).await;
+    }
+
+    /// Writes into a field what stands there then.
+    pub(crate) async fn writes(&mut self, selector: &str, text: &str) {
+        self.sees(&format!("document.querySelector({})", json!(selector))).await;
+        self.screen.write(selector, text).await.expect("a field");
+    }
+
+    /// Keeps a picture, if a directory for pictures is named: so those of the manual are made.
+    pub(crate) async fn pictured(&mut self, name: &str) {
+        if let Some(directory) = std::env::var_os("COUNTERFOIL_PICTURES") {
+            // Let what fades in be there.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            let picture = self.screen.picture().await.expect("a picture");
+            let file = Path::new(&directory).join(format!("{name}.png"));
+            std::fs::write(file, picture).expect("it is kept");
+        }
+    }
+
     /// The page has failed nowhere, and receipts have no gap.
     pub(crate) async fn goes_home(self) {
         assert!(self.screen.complaints().is_empty(), "{:?}", self.screen.complaints());

@@ -3,6 +3,8 @@
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 mod cashier;
+mod day;
+mod money;
 
 use std::path::Path;
 
@@ -12,36 +14,58 @@ use counterfoil_tests::shop::Shop;
 use counterfoil_tests::till::Till;
 use serde_json::{Value, json};
 
-/// Name, price, unit and barcode of what is sold.
-const GOODS: [(&str, &str, i64, &str, &str); 5] = [
-    ("tea", "Breakfast tea", 149, "pcs", "5000000000011"),
-    ("bread", "Sourdough loaf", 425, "pcs", "5000000000066"),
-    ("milk", "Whole milk", 135, "pcs", "5000000000134"),
-    ("apples", "Apples", 285, "kg", "5000000000097"),
-    ("soap", "Olive oil soap", 375, "pcs", "5000000000172"),
+/// Name, price, unit, category and barcode of what is sold.
+const GOODS: [(&str, &str, i64, &str, &str, &str); 16] = [
+    ("tea", "Breakfast tea", 149, "pcs", "hot", "5000000000011"),
+    ("coffee", "Flat white", 320, "pcs", "hot", "5000000000028"),
+    ("cocoa", "Hot chocolate with cream", 395, "pcs", "hot", "5000000000042"),
+    ("bread", "Sourdough loaf 800 g", 425, "pcs", "bakery", "5000000000066"),
+    ("croissant", "Butter croissant", 210, "pcs", "bakery", "5000000000059"),
+    ("roll", "Seeded roll", 85, "pcs", "bakery", "5000000000073"),
+    ("muffin", "Blueberry muffin", 265, "pcs", "bakery", "5000000000080"),
+    ("apples", "Apples, Braeburn", 285, "kg", "fruit", "5000000000097"),
+    ("bananas", "Bananas", 129, "kg", "fruit", "5000000000103"),
+    ("tomatoes", "Vine tomatoes", 340, "kg", "fruit", "5000000000110"),
+    ("lemon", "Lemon", 45, "pcs", "fruit", "5000000000127"),
+    ("milk", "Whole milk 1 l", 135, "pcs", "dairy", "5000000000134"),
+    ("butter", "Salted butter 250 g", 229, "pcs", "dairy", "5000000000141"),
+    ("cheddar", "Mature cheddar", 1150, "kg", "dairy", "5000000000158"),
+    ("soap", "Olive oil soap", 375, "pcs", "house", "5000000000172"),
+    ("candles", "Beeswax candles, six", 899, "pcs", "house", "5000000000189"),
 ];
 
-fn product((id, name, price, unit, code): (&str, &str, i64, &str, &str)) -> Value {
-    json!({ "put": { "product": {
-        "productId": id, "name": name, "barcodes": [code], "priceMinor": price,
-        "currency": "GBP", "taxPpm": 200_000, "unit": unit, "category": "food", "active": true,
-    } } })
+const CATEGORIES: [(&str, &str); 5] = [
+    ("bakery", "Bakery"),
+    ("dairy", "Dairy"),
+    ("fruit", "Fruit & veg"),
+    ("hot", "Hot drinks"),
+    ("house", "Household"),
+];
+
+fn wire(id: &str, price_minor: i64) -> Value {
+    let (_, name, _, unit, category, code) =
+        GOODS.into_iter().find(|(known, ..)| *known == id).expect("something that is sold");
+    json!({
+        "productId": id, "name": name, "barcodes": [code], "priceMinor": price_minor,
+        "currency": "GBP", "taxPpm": 200_000, "unit": unit, "category": category, "active": true,
+    })
 }
 
 /// A shop with goods, one till, and the link between till and cloud.
 async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
-    let shop = Shop::open(directory, "redb", &[("T-1", "north")]).await.expect("a shop");
-    let mut edits =
-        vec![json!({ "put": { "category": { "categoryId": "food", "name": "Food" } } })];
-    edits.extend(GOODS.map(product));
+    let shop = Shop::open(directory, "redb", &[("till-1", "north")]).await.expect("a shop");
+    let categories = CATEGORIES
+        .map(|(id, name)| json!({ "put": { "category": { "categoryId": id, "name": name } } }));
+    let goods = GOODS.map(|(id, _, price, ..)| json!({ "put": { "product": wire(id, price) } }));
+    let edits: Vec<Value> = categories.into_iter().chain(goods).collect();
     shop.edit(&edits).await.expect("goods");
     let cloud = shop.address().parse().expect("an address");
     let link = Proxy::open(cloud).await.expect("a link");
-    let till = shop.install("T-1", Some(link.address())).await.expect("a till");
+    let till = shop.install("till-1", Some(link.address())).await.expect("a till");
     (shop, till, link)
 }
 
-const TILES: &str = "document.querySelectorAll('.tile').length === 5";
+const TILES: &str = "document.querySelectorAll('.tile').length === 16";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud_once() {
@@ -57,6 +81,14 @@ async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud
     }
     cashier.is_safe().await;
     cashier.sees_pending(0).await;
+    for sku in ["coffee", "coffee", "croissant", "cheddar", "candles"] {
+        cashier.takes(sku).await;
+    }
+    cashier.pictured("sell").await;
+    cashier.clicks("#pay").await;
+    cashier.pictured("pay").await;
+    cashier.screen.press("Escape").await.expect("a key");
+    cashier.empties().await;
 
     // It is cut: the page says so and why, and the till sells on.
     link.set(Mode::Reset);
@@ -68,6 +100,15 @@ async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud
         cashier.sells(&["apples", "soap", "soap"]).await;
     }
     cashier.sees_pending(4).await;
+    cashier.takes("milk").await;
+    cashier.pictured("offline").await;
+    cashier.screen.dark(true).await.expect("dark");
+    cashier.pictured("offline-dark").await;
+    cashier.screen.dark(false).await.expect("light");
+    cashier.screen.size(390, 844).await.expect("small");
+    cashier.pictured("phone").await;
+    cashier.screen.size(1280, 800).await.expect("large");
+    cashier.empties().await;
     // Who presses Sync hears that it did not work, and that nothing is lost.
     cashier.clicks("#sync").await;
     cashier.reads("#toasts", "Nothing is lost").await;
@@ -83,6 +124,7 @@ async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud
     cashier.sees(TILES).await;
     till.kill().await.expect("killed");
     cashier.sees("document.querySelector('.pill.silent')").await;
+    cashier.pictured("silent").await;
     cashier.screen.reload().await.expect("reloaded");
     cashier.has_lines(2).await;
 
