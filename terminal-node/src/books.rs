@@ -9,6 +9,7 @@ use counterfoil_protocol::event::{Event, Figures};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, LocalEventId, PosId};
 use counterfoil_protocol::machine::Query;
+use counterfoil_protocol::money::Currency;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::terminal::row::{Closed, Entry, Meta, State};
 use counterfoil_protocol::terminal::{Identity, Key, Place, Record, pull};
@@ -74,6 +75,25 @@ pub struct QueueItem {
     pub due_ms: Option<Millis>,
     /// The last item-level failure.
     pub code: Option<ErrorCode>,
+    /// The same for people, with what to do.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The printed number with its series, if there is one.
+    #[serde(default)]
+    pub receipt: Option<String>,
+    /// What it comes to, if it is a sale or a refund.
+    #[serde(default)]
+    pub total: Option<Total>,
+}
+
+/// A sum of money with its currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Total {
+    /// In minor units.
+    pub minor: i64,
+    /// ISO 4217.
+    pub currency: Currency,
 }
 
 /// What all events of a till add up to.
@@ -240,7 +260,8 @@ impl<S: TillStore> Till<S> {
         Ok((exported, last))
     }
 
-    async fn standing(
+    /// Returns where an entry stands.
+    pub(crate) async fn standing(
         &self,
         meta: &Meta,
         place: Place,
@@ -325,7 +346,8 @@ impl<S: TillStore> Till<S> {
         Ok(())
     }
 
-    async fn entries(
+    /// Returns up to a page of a history's entries.
+    pub(crate) async fn entries(
         &self,
         epoch: Epoch,
         first: u64,
@@ -378,7 +400,12 @@ fn event_of(place: Place, entry: &Entry) -> Result<Event, TillError> {
     })
 }
 
-fn queue_item(place: Place, entry: &Entry, pending: Option<&pull::Pending>) -> Option<QueueItem> {
+/// Returns an entry as a list shows it; none if it was carried over.
+pub(crate) fn queue_item(
+    place: Place,
+    entry: &Entry,
+    pending: Option<&pull::Pending>,
+) -> Option<QueueItem> {
     if matches!(entry.state, State::Moved(_)) {
         return None;
     }
@@ -402,5 +429,8 @@ fn queue_item(place: Place, entry: &Entry, pending: Option<&pull::Pending>) -> O
         attempts,
         due_ms,
         code,
+        reason: code.map(|code| crate::queue::reason(code).to_owned()),
+        receipt: event.as_ref().and_then(Event::receipt).map(crate::receipts::printed),
+        total: event.as_ref().and_then(crate::receipts::total),
     })
 }

@@ -7,8 +7,10 @@
 //! | `till.redb` | the database |
 //! | `witness` | the file that watches over it, unless the settings name another place |
 //! | `api-address`, `api-token` | where the running daemon listens, and who may ask it |
+//! | `api-port` | where it listened last, to listen there again |
 
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use counterfoil_protocol::terminal::Identity;
@@ -161,12 +163,28 @@ impl Home {
         Some((self.read("api-address").ok()?, self.read("api-token").ok()?))
     }
 
+    /// Returns the token of the daemon before, if it is one. Whoever takes the file away gets
+    /// another token at the next start.
+    #[must_use]
+    pub fn api_token(&self) -> Option<String> {
+        let token = self.read("api-token").ok()?;
+        let drawn = token.len() == 32 && token.bytes().all(|byte| byte.is_ascii_hexdigit());
+        drawn.then_some(token)
+    }
+
+    /// Returns where the daemon before has listened.
+    #[must_use]
+    pub fn api_port(&self) -> Option<u16> {
+        self.read("api-port").ok()?.parse().ok()
+    }
+
     /// Leaves word where the daemon listens.
     ///
     /// # Errors
     /// [`ConfigError::File`].
-    pub fn write_api(&self, address: &str, token: &str) -> Result<(), ConfigError> {
+    pub fn write_api(&self, address: SocketAddr, token: &str) -> Result<(), ConfigError> {
         self.write(self.0.join("api-token"), &format!("{token}\n"), 0o600)?;
+        self.write(self.0.join("api-port"), &format!("{}\n", address.port()), 0o644)?;
         self.write(self.0.join("api-address"), &format!("{address}\n"), 0o644)
     }
 

@@ -15,7 +15,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::api;
+use crate::api::{self, live::Listeners};
 use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
@@ -204,15 +204,19 @@ impl Daemon {
         let verify = verifier(&home, &config, till.clone())?;
         let (desk, orders) = verify::desk();
         let link = sync.link();
-        let listener = TcpListener::bind(listen).await;
+        let listener = bind(&home, listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
         let address = listener
             .local_addr()
             .map_err(|error| DaemonError::Listen { address: listen, error })?;
-        let mut entropy = SystemEntropy;
-        let token = format!("{:016x}{:016x}", entropy.draw(), entropy.draw());
+        // As before: a page that is open goes on when the daemon is back.
+        let token = home.api_token().unwrap_or_else(|| {
+            let mut entropy = SystemEntropy;
+            format!("{:016x}{:016x}", entropy.draw(), entropy.draw())
+        });
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
-        let router = api::router(till.clone(), link, desk, &config.cloud, &token);
+        let listeners = Listeners::new(stop.subscribe());
+        let router = api::router(till.clone(), link, desk, listeners, &config.cloud, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });
@@ -221,7 +225,7 @@ impl Daemon {
         let follow = tokio::spawn(follow_and_migrate(till.clone(), follow));
         let collect = tokio::spawn(collect.run());
         let verify = tokio::spawn(verify.run(orders));
-        home.write_api(&address.to_string(), &token)?;
+        home.write_api(address, &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
         Ok(Self { home, till, address, token, server, sync, follow, collect, verify, stop })
     }
@@ -295,6 +299,18 @@ impl Daemon {
         let _aborted = (&mut self.verify).await;
         ended
     }
+}
+
+/// Listens where it is told to; where any port will do, on that of the last time if it is free. A
+/// browser keeps what it remembers by address and port: on another one the basket would be gone.
+async fn bind(home: &Home, listen: SocketAddr) -> std::io::Result<TcpListener> {
+    if listen.port() == 0
+        && let Some(port) = home.api_port()
+        && let Ok(listener) = TcpListener::bind(SocketAddr::new(listen.ip(), port)).await
+    {
+        return Ok(listener);
+    }
+    TcpListener::bind(listen).await
 }
 
 /// Follows the catalog, and rebuilds beside it what an older program's database has not.

@@ -9,8 +9,10 @@
 //! | [`till`] | how do callers share one database and one commit? |
 //! | [`drawer`] | what has a register counted since its drawer was opened? |
 //! | [`books`] | what waits, what is synced, what does it sum up to? |
+//! | [`queue`], [`receipts`], [`light`] | what are people shown of all that? |
 //! | [`sync`], [`transport`] | who talks to the cloud, and what does each answer mean? |
-//! | [`follow`], [`shelf`] | how does the till come by its catalog, and what can it sell? |
+//! | [`follow`] | how does the till come by its catalog? |
+//! | [`shelf`], [`directory`] | what is in it, and what can be sold? |
 //! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
 //! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
@@ -30,12 +32,16 @@ pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod daemon;
+pub mod directory;
 pub mod drawer;
 pub mod edit;
 pub mod follow;
 pub mod import;
+pub mod light;
 pub mod migrate;
 pub mod ports;
+pub mod queue;
+pub mod receipts;
 pub mod sample;
 pub mod shelf;
 pub mod stock;

@@ -2,7 +2,7 @@
 //! and over both what was edited here and is not in the catalog yet.
 
 use counterfoil_protocol::catalog::{BranchPrice, Entity, EntityId, Kind, Product};
-use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
+use counterfoil_protocol::identity::{CategoryId, LocalEventId, PosId, ProductId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::terminal::edits::{LocalEdits, Told, local_edits};
@@ -140,8 +140,24 @@ pub async fn products<S: TillStore>(
     text: &str,
     limit: usize,
 ) -> Result<Vec<OnSale>, TillError> {
+    products_of(till, text, None, limit).await
+}
+
+/// Returns what [`products`] does, of one category if it is given; then an exact SKU or barcode of
+/// another category is not found.
+///
+/// # Errors
+/// The store's.
+pub async fn products_of<S: TillStore>(
+    till: &Till<S>,
+    text: &str,
+    category: Option<CategoryId>,
+    limit: usize,
+) -> Result<Vec<OnSale>, TillError> {
     assert!(limit <= PRODUCTS_MAX, "an answer is bounded");
-    if let Ok(code) = Label::parse(text) {
+    if category.is_none()
+        && let Ok(code) = Label::parse(text)
+    {
         let mut exact = indexed(till, code).await?;
         if !exact.is_empty() {
             exact.truncate(1);
@@ -166,6 +182,9 @@ pub async fn products<S: TillStore>(
                 continue;
             }
             let Some((product, pending)) = active(&edits, id, &item.content) else { continue };
+            if category.is_some() && product.category != category {
+                continue;
+            }
             if product.barcodes.iter().any(|code| code.as_str() == text) {
                 return Ok(vec![shown(product, own_price(&*reading, id).await?, pending)]);
             }

@@ -9,6 +9,7 @@
 //! ([`TillError::StorageFailed`]) until it is made anew over a reopened store.
 
 mod error;
+mod reading;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -30,6 +31,7 @@ use crate::reach::{Reach, Way};
 use crate::witness::{Found, Keeper};
 
 pub use error::TillError;
+pub use reading::Reading;
 
 /// The most drafts in one transaction.
 pub const GROUP_MAX: usize = 128;
@@ -91,6 +93,8 @@ struct Shared<S> {
     /// For the loop that collects inventory events.
     collector: Nudges,
     reach: Reach,
+    /// Counts commits, for whoever shows the till.
+    commits: watch::Sender<u64>,
     failure: watch::Sender<Option<String>>,
 }
 
@@ -123,6 +127,7 @@ impl<S: TillStore> Till<S> {
             follower: Nudges::default(),
             collector: Nudges::default(),
             reach: Reach::default(),
+            commits: watch::Sender::new(0),
             failure: watch::Sender::new(None),
         };
         Self { shared: Arc::new(shared) }
@@ -317,6 +322,12 @@ impl<S: TillStore> Till<S> {
         self.shared.nudges.next().await
     }
 
+    /// Returns a count of commits that follows the till: whoever shows it looks again.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.commits.subscribe()
+    }
+
     /// Waits until the store has failed, and returns why. The program then restarts.
     pub async fn failed(&self) -> String {
         let mut failure = self.shared.failure.subscribe();
@@ -417,6 +428,7 @@ impl<S: TillStore> Till<S> {
         match outputs {
             Ok(outputs) => {
                 slot.stage = before;
+                self.shared.commits.send_modify(|commits| *commits += 1);
                 if outputs.iter().any(is_new) {
                     self.nudge(Nudge::Recorded);
                 }
@@ -475,22 +487,6 @@ pub(crate) fn storage_failed(error: impl fmt::Display) -> TillError {
 #[expect(clippy::needless_pass_by_value, reason = "used as a function in map_err")]
 fn witness_failed(error: std::io::Error) -> TillError {
     TillError::Witness(error.to_string())
-}
-
-/// Committed rows, held still.
-pub struct Reading<'a, S>(MutexGuard<'a, Slot<S>>);
-
-impl<S> std::ops::Deref for Reading<'_, S> {
-    type Target = S;
-    fn deref(&self) -> &S {
-        &self.0.store
-    }
-}
-
-impl<S> fmt::Debug for Reading<'_, S> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reading").finish_non_exhaustive()
-    }
 }
 
 /// What these locks guard is never left half changed, so a panic elsewhere does not matter.

@@ -5,8 +5,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
-use counterfoil_protocol::catalog::EntityId;
+use anyhow::ensure;
+use counterfoil_protocol::catalog::{Entity, EntityId};
+use counterfoil_protocol::machine::{Query as _, Store as _, Writes};
 use counterfoil_protocol::terminal::row::{CatalogItem, CatalogState};
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb};
@@ -51,6 +54,28 @@ pub fn entities(home: &Path, mut each: impl FnMut(EntityId, CatalogItem)) -> any
             return Ok(());
         }
     }
+}
+
+/// Changes rows of the catalog of the till in `home`, as a defect or a person with an editor would.
+///
+/// # Errors
+/// If its database cannot be opened, as while the till runs.
+pub async fn drift(home: &Path, changes: &[(EntityId, Option<&Entity>)]) -> anyhow::Result<()> {
+    let engine = Redb::open(&home.join("till.redb"))?;
+    let mut store: KeyValue<Terminal, Redb> = KeyValue::new(engine);
+    let mut rows: Writes<Terminal> = Vec::new();
+    for (id, entity) in changes {
+        let record = entity.map(|entity| {
+            let content = Arc::from(entity.canonical());
+            Arc::new(Record::Item(CatalogItem { version: 1, content }))
+        });
+        rows.push((Key::Item(*id), record));
+    }
+    rows.sort_by_key(|(key, _)| *key);
+    let keys = rows.iter().map(|(key, _)| *key).collect();
+    store.transact(keys, move |_| rows.clone()).await?;
+    ensure!(store.get(&Key::Catalog).await?.is_some(), "the till has no catalog");
+    Ok(())
 }
 
 /// A copy of a till's database. It ends when it is dropped.

@@ -8,6 +8,7 @@
 //! | [`shop`] | how does a shop come to be, with its operator, its cloud and its tills? |
 //! | [`proxy`] | how is a link broken, and what passed it? |
 //! | [`random`] | how is chance repeated? |
+//! | [`browser`] | what does a cashier see, and what do clicks do? |
 //! | [`disk`] | what has a till on its disk? |
 //! | [`http`] | how is a local API asked? |
 //! | [`figures`] | what must both sides agree on? |
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 pub mod binaries;
+pub mod browser;
 pub mod cloud;
 pub mod disk;
 pub mod figures;

@@ -121,6 +121,24 @@ impl Till {
 }
 
 impl Door {
+    /// Returns where the till listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Returns what callers present.
+    #[must_use]
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// Returns the address of the till page, with what pairs a browser.
+    #[must_use]
+    pub fn page(&self, pos: &str) -> String {
+        format!("http://{}/#token={}&pos={pos}", self.address, self.token)
+    }
+
     /// Returns what can be sold, as JSON.
     ///
     /// # Errors

@@ -5,21 +5,16 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
-use counterfoil_protocol::machine::{Query as _, Slot, Store as _, Writes};
-use counterfoil_protocol::terminal::row::CatalogItem;
-use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_protocol::wire::catalog::{EntityV1, ProductV1};
-use counterfoil_storage::{KeyValue, Redb};
 use counterfoil_tests::binaries::{self, Profile};
 use counterfoil_tests::cloud::Cloud;
-use counterfoil_tests::http;
 use counterfoil_tests::till::{Door, Place, Till};
+use counterfoil_tests::{disk, http};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -94,22 +89,7 @@ impl Shop {
 
     /// Changes rows of the closed database, as a defect or a person with an editor would.
     async fn drift(&self, changes: &[(EntityId, Option<&Entity>)]) {
-        let database = self.home.join("till.redb");
-        let engine = Redb::open(&database).expect("nobody has the database");
-        let mut store: KeyValue<Terminal, Redb> = KeyValue::new(engine);
-        let mut rows: Vec<Slot<Key, Record>> = Vec::new();
-        for (id, entity) in changes {
-            let record = entity.map(|entity| {
-                let content = Arc::from(entity.canonical());
-                Arc::new(Record::Item(CatalogItem { version: 1, content }))
-            });
-            rows.push((Key::Item(*id), record));
-        }
-        rows.sort_by_key(|(key, _)| *key);
-        let keys = rows.iter().map(|(key, _)| *key).collect();
-        let written: Writes<Terminal> = rows;
-        store.transact(keys, move |_| written.clone()).await.expect("a commit");
-        assert!(store.get(&Key::Catalog).await.expect("a row").is_some());
+        disk::drift(&self.home, changes).await.expect("nobody has the database");
     }
 
     /// Runs the program's `verify` with these arguments.

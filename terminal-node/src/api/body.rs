@@ -291,7 +291,9 @@ impl TradeBody {
 }
 
 impl LineBody {
-    fn of(line: &Line) -> Self {
+    /// Returns a line as a caller sends it.
+    #[must_use]
+    pub fn of(line: &Line) -> Self {
         Self {
             product_id: line.product,
             name: line.name.clone(),
@@ -304,7 +306,9 @@ impl LineBody {
 }
 
 impl PaymentBody {
-    fn of(payment: &Payment) -> Self {
+    /// Returns a payment as a caller sends it.
+    #[must_use]
+    pub fn of(payment: &Payment) -> Self {
         Self { tender: payment.tender.into(), amount_minor: payment.amount.0 }
     }
 }

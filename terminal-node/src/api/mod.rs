@@ -8,8 +8,9 @@
 //! | `POST /sessions/open` `/cash` `/close` | a register's session, see [`crate::drawer`] |
 //! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
-//! | `POST /sync` | speaks to the cloud now |
-//! | `GET /products?search=&limit=` | what can be sold, with this branch's prices |
+//! | `POST /sync?waitMs=` | speaks to the cloud now; answers when that is done, if told to wait |
+//! | `GET /products?search=&category=&limit=` | what can be sold, with this branch's prices |
+//! | `GET /categories` `/customers?search=&limit=` | what else the catalog names |
 //! | `GET /products/{id}` | one product, with what was edited here |
 //! | `PATCH /products/{id}` | corrects its name, unit or category, see [`crate::edit::EditBody`] |
 //! | `GET /stock?product=&after=` `/movements?after=&limit=` | sums, and what came from elsewhere |
@@ -17,49 +18,58 @@
 //! | `POST /verify` | compares the catalog with the cloud's: a plan, as JSON and as text |
 //! | `POST /plan/apply` | applies a plan that was read |
 //! | `GET /products?code=` | what has exactly this barcode or SKU: one look-up |
-//! | `GET /status` `/queue?limit=` `/figures` `/export` | what the till can tell of itself |
-//! | `GET /healthz` | 200 while the database works; the only route without a token |
+//! | `GET /receipts?find=&posId=&limit=` | sales and refunds, newest first |
+//! | `GET /receipts/{posId}/{localEventId}` | one as it is printed, and where it stands |
+//! | `GET /queue?limit=&attention=` | what is not synced, and why |
+//! | `GET /queue/records`, `/queue/{posId}/{localEventId}` | the same with the events; one of it |
+//! | `GET /events` | the state as server-sent events, see [`live`] |
+//! | `GET /status` `/figures` `/export` | what the till can tell of itself |
+//! | `GET /healthz` | 200 while the database works; without a token |
+//! | `GET /`, `/page/{file}` | the till page; without a token |
 //!
 //! Amounts are integers in minor units, quantities in thousandths. Errors are problem documents
 //! (RFC 9457) with the stable code.
 
 pub mod body;
 mod export;
+mod guard;
+pub mod live;
+mod page;
 mod problem;
 mod product;
+mod queue;
+mod receipts;
 pub(crate) mod sessions;
 mod stock;
+mod sync;
 mod verify;
 
 use std::sync::Arc;
 
 use axum::extract::rejection::{JsonRejection, QueryRejection};
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::extract::{DefaultBodyLimit, Query, State};
+use axum::middleware;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
-use counterfoil_protocol::label::Label;
 use counterfoil_protocol::reconcile::plan::PLAN_BYTES_MAX;
-use counterfoil_protocol::session::Nudge;
 use counterfoil_protocol::terminal::Output;
-use counterfoil_protocol::time::Millis;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::books::{QueueItem, Status, TillFigures};
+use crate::books::TillFigures;
 use crate::import::{self, Report};
-use crate::shelf::{self, OnSale, PRODUCTS_MAX, SEARCH_BYTES_MAX};
 use crate::stamp;
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
 use crate::verify::Desk;
 use body::{AdjustmentBody, BatchBody, EventBody, RecordedBody, RefusedBody, TradeBody};
+use live::Listeners;
 pub use problem::Problem;
+pub use sync::StatusBody;
 pub use verify::{AppliedBody, VerifiedBody};
 
 /// The most events in one `POST /events`.
@@ -68,8 +78,6 @@ pub const EVENTS_MAX: usize = 256;
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The most bytes of an imported file.
 const IMPORT_BYTES_MAX: usize = 256 * 1024 * 1024;
-const QUEUE_DEFAULT: usize = 100;
-const QUEUE_MAX: usize = 10_000;
 
 /// What the handlers share.
 #[derive(Debug)]
@@ -77,6 +85,7 @@ pub struct Api<S> {
     till: Till<S>,
     link: watch::Receiver<Link>,
     desk: Desk,
+    listeners: Listeners,
     cloud: Arc<str>,
     secret: Hash,
 }
@@ -87,39 +96,9 @@ impl<S> Clone for Api<S> {
             till: self.till.clone(),
             link: self.link.clone(),
             desk: self.desk.clone(),
+            listeners: self.listeners.clone(),
             cloud: Arc::clone(&self.cloud),
             secret: self.secret,
-        }
-    }
-}
-
-/// The answer of `GET /status`.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StatusBody {
-    /// The till's books.
-    #[serde(flatten)]
-    pub status: Status,
-    /// How long the oldest pending event has waited.
-    pub oldest_pending_age_ms: Option<Millis>,
-    /// What a person is told about the quarantine, if there is one.
-    pub quarantine_reason: Option<&'static str>,
-    /// The address of the cloud.
-    pub cloud: String,
-    /// How the link is doing; absent if no daemon runs.
-    pub link: Option<Link>,
-}
-
-impl StatusBody {
-    /// Puts the till's books and the link together, as of `now`.
-    #[must_use]
-    pub fn new(status: Status, link: Option<Link>, cloud: &str, now: Millis) -> Self {
-        Self {
-            oldest_pending_age_ms: status.oldest_pending_ms.map(|since| now.since(since)),
-            quarantine_reason: status.quarantined.map(|denial| denial.explain()),
-            cloud: cloud.to_owned(),
-            link,
-            status,
         }
     }
 }
@@ -136,34 +115,42 @@ pub struct ImportBody {
     pub events: BatchBody,
 }
 
-/// Makes the router. `token` is what callers must present.
+/// Makes the router. `token` is what callers must present; `listeners` is the room for those who
+/// want to hear of changes.
 pub fn router<S: TillStore + 'static>(
     till: Till<S>,
     link: watch::Receiver<Link>,
     desk: Desk,
+    listeners: Listeners,
     cloud: &str,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
-    let api = Api { till, link, desk, cloud: cloud.into(), secret };
+    let api = Api { till, link, desk, listeners, cloud: cloud.into(), secret };
     let import = post(import_file::<S>).layer(DefaultBodyLimit::max(IMPORT_BYTES_MAX));
     let plan = post(verify::apply::<S>).layer(DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()
         .route("/sales", post(sale::<S>))
         .route("/refunds", post(refund::<S>))
         .route("/adjustments", post(adjustment::<S>))
-        .route("/events", post(events::<S>))
+        .route("/events", post(events::<S>).get(live::listen::<S>))
         .route("/sessions/open", post(sessions::open::<S>))
         .route("/sessions/cash", post(sessions::cash::<S>))
         .route("/sessions/close", post(sessions::close::<S>))
         .route("/sessions/current", get(sessions::current::<S>))
-        .route("/retry", post(retry::<S>))
-        .route("/sync", post(sync::<S>))
+        .route("/retry", post(queue::retry::<S>))
+        .route("/sync", post(sync::sync::<S>))
         .route("/verify", post(verify::verify::<S>))
-        .route("/status", get(status::<S>))
-        .route("/queue", get(queue::<S>))
+        .route("/status", get(sync::status::<S>))
+        .route("/queue", get(queue::list::<S>))
+        .route("/queue/records", get(queue::records::<S>))
+        .route("/queue/{pos}/{id}", get(queue::show::<S>))
+        .route("/receipts", get(receipts::list::<S>))
+        .route("/receipts/{pos}/{id}", get(receipts::show::<S>))
         .route("/figures", get(figures::<S>))
-        .route("/products", get(products::<S>))
+        .route("/categories", get(product::categories::<S>))
+        .route("/customers", get(product::customers::<S>))
+        .route("/products", get(product::products::<S>))
         .route("/products/{id}", get(product::show::<S>).patch(product::change::<S>))
         .route("/stock", get(stock::stock::<S>))
         .route("/movements", get(stock::moved::<S>))
@@ -174,28 +161,16 @@ pub fn router<S: TillStore + 'static>(
         .route("/plan/apply", plan)
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
-        .layer(middleware::from_fn_with_state(api.clone(), authorize::<S>))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::authorize::<S>))
         .route("/healthz", get(health::<S>))
+        .route("/", get(page::index))
+        .route("/page/{file}", get(page::file))
+        .layer(middleware::from_fn(guard::local))
         .with_state(api)
 }
 
 type Posted<T> = Result<Json<T>, JsonRejection>;
 type Recorded = Result<(StatusCode, Json<RecordedBody>), Problem>;
-
-async fn authorize<S: TillStore>(
-    State(api): State<Api<S>>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let presented = request.headers().get(header::AUTHORIZATION);
-    let presented = presented.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let token = presented.strip_prefix("Bearer ").unwrap_or_default();
-    if secret_hash(token.as_bytes()).same_secret(&api.secret) {
-        next.run(request).await
-    } else {
-        Problem::unauthorized().into_response()
-    }
-}
 
 async fn sale<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) -> Recorded {
     let Json(body) = body?;
@@ -334,80 +309,6 @@ async fn import_file<S: TillStore>(
         tokio::task::yield_now().await;
     }
     Ok(Json(answer))
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Named {
-    pos_id: PosId,
-    local_event_id: LocalEventId,
-}
-
-async fn retry<S: TillStore>(
-    State(api): State<Api<S>>,
-    body: Posted<Named>,
-) -> Result<StatusCode, Problem> {
-    let Json(Named { pos_id, local_event_id }) = body?;
-    if api.till.retry(pos_id, local_event_id).await? {
-        Ok(StatusCode::ACCEPTED)
-    } else {
-        Err(Problem::nothing_to_retry())
-    }
-}
-
-async fn sync<S: TillStore>(State(api): State<Api<S>>) -> StatusCode {
-    api.till.nudge(Nudge::Manual);
-    // Lets the loop take it up before the caller asks for the status.
-    tokio::task::yield_now().await;
-    StatusCode::ACCEPTED
-}
-
-async fn status<S: TillStore>(State(api): State<Api<S>>) -> Result<Json<StatusBody>, Problem> {
-    let status = api.till.status().await?;
-    let link = *api.link.borrow();
-    let now = api.till.clock().now();
-    Ok(Json(StatusBody::new(status, Some(link), &api.cloud, now)))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limit {
-    limit: Option<usize>,
-}
-
-async fn queue<S: TillStore>(
-    State(api): State<Api<S>>,
-    limit: Result<Query<Limit>, QueryRejection>,
-) -> Result<Json<Vec<QueueItem>>, Problem> {
-    let limit = limit?.limit.unwrap_or(QUEUE_DEFAULT).clamp(1, QUEUE_MAX);
-    Ok(Json(api.till.queue(limit).await?))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Search {
-    #[serde(default)]
-    search: String,
-    code: Option<String>,
-    limit: Option<usize>,
-}
-
-async fn products<S: TillStore>(
-    State(api): State<Api<S>>,
-    wish: Result<Query<Search>, QueryRejection>,
-) -> Result<Json<Vec<OnSale>>, Problem> {
-    let Query(Search { search, code, limit }) = wish?;
-    if let Some(code) = code {
-        let Ok(code) = Label::parse(code.trim()) else {
-            return Err(Problem::invalid("a code has 1 to 36 printable ASCII characters"));
-        };
-        return Ok(Json(shelf::by_code(&api.till, code).await?));
-    }
-    if search.len() > SEARCH_BYTES_MAX {
-        return Err(Problem::invalid("search for at most 128 bytes of text"));
-    }
-    let limit = limit.unwrap_or(QUEUE_DEFAULT).clamp(1, PRODUCTS_MAX);
-    Ok(Json(shelf::products(&api.till, search.trim(), limit).await?))
 }
 
 async fn figures<S: TillStore>(State(api): State<Api<S>>) -> Result<Json<TillFigures>, Problem> {

@@ -1,6 +1,6 @@
 //! Problem documents (RFC 9457) with the stable code.
 
-use axum::extract::rejection::{JsonRejection, QueryRejection};
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::identity::LocalEventId;
 use counterfoil_protocol::problem::ErrorCode;
@@ -60,9 +60,12 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
     }
 
-    pub(super) fn nothing_to_retry() -> Self {
-        let detail = "no event of this name needs attention";
+    pub(super) fn nothing(detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
+    }
+
+    pub(super) fn elsewhere(detail: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, ErrorCode::Unauthorized, detail)
     }
 
     pub(super) fn nothing_to_review() -> Self {
@@ -119,6 +122,12 @@ impl From<JsonRejection> for Problem {
             StatusCode::PAYLOAD_TOO_LARGE => Self::too_large(&rejection.body_text()),
             status => Self::new(status, ErrorCode::EventInvalid, &rejection.body_text()),
         }
+    }
+}
+
+impl From<PathRejection> for Problem {
+    fn from(rejection: PathRejection) -> Self {
+        Self::invalid(&rejection.body_text())
     }
 }
 

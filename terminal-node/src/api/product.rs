@@ -1,15 +1,84 @@
-//! `GET /products/{id}`, `PATCH /products/{id}`.
+//! `GET /products`, `GET /products/{id}`, `PATCH /products/{id}`, `GET /categories`,
+//! `GET /customers`: the catalog.
 
 use axum::Json;
-use axum::extract::{Path, State};
-use counterfoil_protocol::identity::ProductId;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use counterfoil_protocol::catalog::Kind;
+use counterfoil_protocol::identity::{CategoryId, ProductId};
+use counterfoil_protocol::label::Label;
 use http::StatusCode;
+use serde::Deserialize;
 
 use super::body::RecordedBody;
+use super::queue::QUEUE_DEFAULT;
 use super::{Api, Posted, Problem, Recorded};
+use crate::directory::{self, NAMED_MAX, Named};
 use crate::edit::{self, EditBody, Refused};
-use crate::shelf::{self, ProductBody};
+use crate::shelf::{self, OnSale, PRODUCTS_MAX, ProductBody, SEARCH_BYTES_MAX};
 use crate::till::TillStore;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    #[serde(default)]
+    search: String,
+    code: Option<String>,
+    category: Option<CategoryId>,
+    limit: Option<usize>,
+}
+
+pub(super) async fn products<S: TillStore>(
+    State(api): State<Api<S>>,
+    wish: Result<Query<Search>, QueryRejection>,
+) -> Result<Json<Vec<OnSale>>, Problem> {
+    let Query(Search { search, code, category, limit }) = wish?;
+    if let Some(code) = code {
+        let Ok(code) = Label::parse(code.trim()) else {
+            return Err(Problem::invalid("a code has 1 to 36 printable ASCII characters"));
+        };
+        return Ok(Json(shelf::by_code(&api.till, code).await?));
+    }
+    if search.len() > SEARCH_BYTES_MAX {
+        return Err(Problem::invalid("search for at most 128 bytes of text"));
+    }
+    let limit = limit.unwrap_or(QUEUE_DEFAULT).clamp(1, PRODUCTS_MAX);
+    Ok(Json(shelf::products_of(&api.till, search.trim(), category, limit).await?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Find {
+    #[serde(default)]
+    search: String,
+    limit: Option<usize>,
+}
+
+pub(super) async fn categories<S: TillStore>(
+    State(api): State<Api<S>>,
+    wish: Result<Query<Find>, QueryRejection>,
+) -> Result<Json<Vec<Named>>, Problem> {
+    named(&api, Kind::Category, wish?.0).await
+}
+
+pub(super) async fn customers<S: TillStore>(
+    State(api): State<Api<S>>,
+    wish: Result<Query<Find>, QueryRejection>,
+) -> Result<Json<Vec<Named>>, Problem> {
+    named(&api, Kind::Customer, wish?.0).await
+}
+
+async fn named<S: TillStore>(
+    api: &Api<S>,
+    kind: Kind,
+    Find { search, limit }: Find,
+) -> Result<Json<Vec<Named>>, Problem> {
+    if search.len() > SEARCH_BYTES_MAX {
+        return Err(Problem::invalid("search for at most 128 bytes of text"));
+    }
+    let limit = limit.unwrap_or(QUEUE_DEFAULT).clamp(1, NAMED_MAX);
+    Ok(Json(directory::named(&api.till, kind, search.trim(), limit).await?))
+}
 
 pub(super) async fn show<S: TillStore>(
     State(api): State<Api<S>>,

@@ -43,6 +43,8 @@ pub(super) enum Command {
     Init(Init),
     /// Runs the daemon: local API and sync, until SIGTERM.
     Run(Run),
+    /// Prints the address of the till page of a daemon that runs, with the token to pair a browser.
+    Page(super::page::Page),
     /// Sells.
     Sell(Sell),
     /// Sells the invoices of a file in the layout of the public Online Retail data set.

@@ -6,6 +6,7 @@
 mod access;
 mod args;
 mod commands;
+mod page;
 mod product;
 mod sessions;
 mod show;
@@ -172,6 +173,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
     match args.command {
         Command::Init(init) => commands::init(output, init).await,
         Command::Run(run) => commands::run(run).await,
+        Command::Page(page) => page::page(output, page).await,
         Command::Sell(sell) => commands::sell(output, sell).await,
         Command::Import(import) => commands::import(output, import).await,
         Command::Status(at) => commands::status(output, at).await,

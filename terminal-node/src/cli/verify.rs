@@ -11,6 +11,7 @@ use super::access::{Access, print};
 use super::args;
 use super::show::Show;
 use crate::api::{AppliedBody, VerifiedBody};
+use crate::verify::Verified;
 
 pub(super) async fn verify(show: Show, wish: args::Verify) -> Result<(), Failure> {
     let access = Access::to_sell(wish.at.clone().home()).await?;
@@ -20,7 +21,7 @@ pub(super) async fn verify(show: Show, wish: args::Verify) -> Result<(), Failure
                 .map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))?;
             let plan = Plan::from_json(&json)
                 .map_err(|why| Failure::Usage(format!("{}: {why}", file.display())))?;
-            Some(VerifiedBody { text: plan.text(), plan: Some(plan), estimated: None })
+            Some(VerifiedBody::new(Verified::Plan(Box::new(plan))))
         }
         Some(_) | None => None,
     };
