@@ -38,7 +38,8 @@ pub struct Browser {
 /// Finds the browser.
 ///
 /// # Errors
-/// With what to install, if there is none: a test that needs it fails, it is never skipped.
+/// With what to install, if there is none. A test that needs it fails then; `cargo xtask test`
+/// leaves those out and says so.
 pub fn program() -> anyhow::Result<PathBuf> {
     if let Some(named) = std::env::var_os(VARIABLE) {
         return Ok(named.into());
@@ -47,8 +48,8 @@ pub fn program() -> anyhow::Result<PathBuf> {
     let mut places = std::env::split_paths(&paths).flat_map(|path| NAMES.map(|n| path.join(n)));
     places.find(|place| place.is_file()).with_context(|| {
         format!(
-            "this test needs Chromium and there is none: install the package `chromium`, or name \
-             the program in {VARIABLE}"
+            "they need Chromium and there is none: install the package `chromium`, or name the \
+             program in {VARIABLE}"
         )
     })
 }

@@ -12,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use counterfoil_tests::binaries::{cargo, target_directory};
+use counterfoil_tests::browser;
 use serde_json::Value;
 
 /// Run the whole suite.
@@ -22,6 +23,9 @@ pub(crate) struct Test {
     arguments: Vec<String>,
 }
 
+/// What the names of tests that need a browser begin with.
+const IN_A_BROWSER: &str = "in_a_browser_";
+
 /// The names of tests.
 pub(crate) type Names = BTreeSet<String>;
 
@@ -30,6 +34,10 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     let programs = programs()?;
     let mut run = cargo();
     run.args(["test", "--workspace", "--locked", "--no-fail-fast", "--"]).args(&test.arguments);
+    let no_browser = browser::program().err();
+    if no_browser.is_some() {
+        run.args(["--skip", IN_A_BROWSER]);
+    }
     let mut reader = Reader::new(programs);
     let passed = each_line(run, |line| {
         println!("{line}");
@@ -40,6 +48,9 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     let names: Vec<&str> = reader.passed.iter().map(String::as_str).collect();
     fs::write(&file, names.join("\n") + "\n")?;
     println!("{} tests passed; the record is {}", names.len(), file.display());
+    if let Some(why) = no_browser {
+        println!("NOT RUN: the tests of the till page ({IN_A_BROWSER}*). {why}");
+    }
     Ok(passed)
 }
 

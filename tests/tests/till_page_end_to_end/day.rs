@@ -104,7 +104,7 @@ async fn moves_cash(cashier: &mut Cashier) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_day_goes_from_float_to_close_and_a_person_mends_what_needs_one() {
+async fn in_a_browser_a_day_goes_from_float_to_close() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till, _link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");

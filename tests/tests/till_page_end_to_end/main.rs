@@ -68,7 +68,7 @@ async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
 const TILES: &str = "document.querySelectorAll('.tile').length === 16";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cashier_sells_on_while_everything_fails_and_each_sale_is_in_the_cloud_once() {
+async fn in_a_browser_a_cashier_sells_on_while_everything_fails() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till, link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");

@@ -40,7 +40,7 @@ fn drawn() -> Vec<(i64, i64)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_counts_money_as_the_protocol_does() {
+async fn in_a_browser_money_is_counted_as_in_the_protocol() {
     let directory = tempfile::tempdir().expect("a directory");
     let (_shop, mut till, _link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");
