@@ -50,6 +50,9 @@ pub(crate) struct Audit {
     /// Fail if there is no record of a test run
     #[arg(long)]
     require_run: bool,
+    /// Let those that need a browser be missing in it, and say which
+    #[arg(long)]
+    no_browser: bool,
 }
 
 /// A requirement and what is claimed of it.
@@ -81,11 +84,12 @@ enum Status {
 pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
     let text = fs::read_to_string(root().join(CLAIMS)).context(CLAIMS)?;
     let claims: BTreeMap<String, Claim> = toml::from_str(&text).context(CLAIMS)?;
-    let ran = record::ran()?;
+    let mut ran = record::ran()?;
     if ran.is_none() && audit.require_run {
         bail!("there is no record of a test run: `cargo xtask test` makes one");
     }
     let exist = record::exist()?;
+    let left_out = if audit.no_browser { without(&mut ran, &exist) } else { Vec::new() };
     let problems = problems(&claims, &exist, ran.as_ref());
     let sorted = sorted(&claims);
     if audit.json {
@@ -95,13 +99,24 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
             "tests": exist.len(),
             "ran": ran.as_ref().map(BTreeSet::len),
             "problems": problems,
+            "left_out": left_out,
         });
         println!("{told}");
     } else {
         print(&sorted, &exist, ran.as_ref());
         problems.iter().for_each(|problem| println!("FAILS: {problem}"));
+        left_out.iter().for_each(|test| println!("NOT RUN, no browser here: {test}"));
     }
     Ok(problems.is_empty())
+}
+
+/// Takes the tests that need a browser for passed, and returns those that were not run.
+fn without(ran: &mut Option<Names>, exist: &Names) -> Vec<String> {
+    let Some(ran) = ran else { return Vec::new() };
+    let needs = |test: &&String| test.rsplit("::").next().is_some_and(record::needs_browser);
+    let left_out: Vec<String> = exist.difference(ran).filter(needs).cloned().collect();
+    ran.extend(left_out.iter().cloned());
+    left_out
 }
 
 fn problems(claims: &BTreeMap<String, Claim>, exist: &Names, ran: Option<&Names>) -> Vec<String> {

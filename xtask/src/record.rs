@@ -26,6 +26,11 @@ pub(crate) struct Test {
 /// What the names of tests that need a browser begin with.
 const IN_A_BROWSER: &str = "in_a_browser_";
 
+/// Returns whether a test of this name is left out where there is no browser.
+pub(crate) fn needs_browser(name: &str) -> bool {
+    name.starts_with(IN_A_BROWSER)
+}
+
 /// The names of tests.
 pub(crate) type Names = BTreeSet<String>;
 
