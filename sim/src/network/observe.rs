@@ -19,7 +19,7 @@ use crate::rng::Stream;
 use crate::story::What;
 
 /// Until a node is started again whose disk has failed by itself, in milliseconds.
-const SUPERVISED_MS: u64 = 500;
+pub(super) const SUPERVISED_MS: u64 = 500;
 
 /// What the watcher must know of a role.
 pub(super) trait Role: Persist + Sized + 'static

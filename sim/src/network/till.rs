@@ -14,7 +14,7 @@ use counterfoil_terminal::till::{Till, TillError};
 use counterfoil_terminal::transport::{Endpoint, Transport};
 use counterfoil_terminal::witness::{Found, Keeper};
 
-use super::observe::{self, Watched};
+use super::observe::{self, SUPERVISED_MS, Watched};
 use super::scene::{Node, Scene, TillSlot, lock};
 use super::wire::{Dial, Who};
 use super::{catalog, cloud, config, drawer, edits, inbox, verify};
@@ -101,9 +101,19 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
             (drawer::tend(&scene, &slot, &till), edits::edit(&scene, &slot, &till));
         tokio::try_join!(shop, drawers, edits).map(|(never, (), ())| never)
     };
-    match people.await {
+    let ended = tokio::select! {
+        biased;
+        // As the daemon does: a commit that was abandoned half way ends the program too, and a
+        // slow disk leaves time for it.
+        why = till.failed() => Err(TillError::StorageFailed(why)),
+        ended = people => ended,
+    };
+    match ended {
         Ok(never) => match never {},
-        Err(error) => hurt(&scene, &slot, &error).await,
+        Err(error) => {
+            scene.crash_soon(node, SUPERVISED_MS);
+            hurt(&scene, &slot, &error).await
+        }
     }
 }
 
