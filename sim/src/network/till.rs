@@ -77,7 +77,6 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
         return hurt(&scene, &slot, &error).await;
     }
     tokio::task::spawn_local(speak(Arc::clone(&scene), Arc::clone(&slot), till.clone()));
-    tokio::task::spawn_local(supervise(Arc::clone(&scene), node, till.clone()));
     if scene.plan.catalog_edit_every_ms > 0 {
         let (scene, slot, till) = (Arc::clone(&scene), Arc::clone(&slot), till.clone());
         let verifies = scene.plan.verify_every_ms > 0;
@@ -102,18 +101,20 @@ pub(super) async fn live(scene: Arc<Scene>, slot: Arc<TillSlot>) -> turmoil::Res
             (drawer::tend(&scene, &slot, &till), edits::edit(&scene, &slot, &till));
         tokio::try_join!(shop, drawers, edits).map(|(never, (), ())| never)
     };
-    match people.await {
+    let ended = tokio::select! {
+        biased;
+        // As the daemon does: a commit that was abandoned half way ends the program too, and a
+        // slow disk leaves time for it.
+        why = till.failed() => Err(TillError::StorageFailed(why)),
+        ended = people => ended,
+    };
+    match ended {
         Ok(never) => match never {},
-        Err(error) => hurt(&scene, &slot, &error).await,
+        Err(error) => {
+            scene.crash_soon(node, SUPERVISED_MS);
+            hurt(&scene, &slot, &error).await
+        }
     }
-}
-
-/// Starts a till again that gives up: so does whoever runs the real program. Its watcher sees a
-/// store that fails, but not a commit that waited for its disk and was abandoned meanwhile.
-async fn supervise(scene: Arc<Scene>, node: Node, till: SimTill) {
-    let why = till.failed().await;
-    scene.tell(node.lane(), What::Fault, || format!("the till gives up: {why}"));
-    scene.crash_soon(node, SUPERVISED_MS);
 }
 
 /// A store that fails has its host crashed by its watcher; any other error breaks a law.
