@@ -1,7 +1,7 @@
 // What needs a person, with why and what to do; and what only waits.
 
 import { get, post } from './api.js';
-import { age, button, fill, h, kindOf, time, toast } from './dom.js';
+import { age, button, draw, h, kindOf, time, toast } from './dom.js';
 import { money } from './money.js';
 import { address, view } from './receipt.js';
 import { t } from './strings.js';
@@ -24,11 +24,12 @@ export async function refresh() {
   try {
     const [attention, queue] = await Promise.all([
       get(`/queue?attention=true&limit=${SHOWN}`), get(`/queue?limit=${SHOWN}`)]);
-    fill(needs, attention.map(problem));
-    if (!attention.length) needs.append(h('p', { class: 'hint good' }, t('attention.none')));
+    draw(needs, attention, () => (attention.length ? attention.map(problem)
+      : h('p', { class: 'hint good' }, t('attention.none'))));
     const waiting = queue.filter((item) => !item.needsAttention);
-    fill(waits, waiting.map(waiter));
-    if (!waiting.length) waits.append(h('p', { class: 'hint' }, t('attention.waitingNone')));
+    const now = Math.floor(Date.now() / 1000);
+    draw(waits, [waiting, now], () => (waiting.length ? waiting.map(waiter)
+      : h('p', { class: 'hint' }, t('attention.waitingNone'))));
   } catch { /* the bar says that the till does not answer */ }
 }
 

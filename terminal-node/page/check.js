@@ -64,7 +64,8 @@ function item(row) {
       h('small', { class: 'why' }, t(`check.reason.${row.reason}`))),
     row.changes.length ? h('dl', { class: 'changes' }, row.changes.map((change) => h('div', {},
       h('dt', {}, t(`check.field.${change.field}`)),
-      h('dd', {}, h('del', {}, value(change.local)), ' → ', h('ins', {}, value(change.cloud)))))) : null,
+      h('dd', {}, change.local ? [h('del', {}, value(change.local)), ' → '] : null,
+        h('ins', {}, value(change.cloud)))))) : null,
     row.unsynced ? h('p', { class: 'wrong' }, t('check.unsynced', { n: row.unsynced })) : null);
 }
 

@@ -46,7 +46,18 @@ export function icon(name) {
 
 /** Puts other content in place of an element's. */
 export const fill = (element, ...children) =>
-  element.replaceChildren(...children.flat(3).filter((child) => child !== null && child !== false));
+  element.replaceChildren(...children.flat(4).filter((child) => child !== null && child !== false));
+
+const drawn = new WeakMap();
+
+/** Draws an element's content anew only if what it shows has changed: nothing moves under a finger, and what
+ * reads aloud says nothing twice. */
+export function draw(element, state, make) {
+  const now = JSON.stringify(state);
+  if (drawn.get(element) === now) return;
+  drawn.set(element, now);
+  fill(element, make());
+}
 
 /** A button that does something. */
 export const button = (label, act, attributes = {}) =>

@@ -4,7 +4,7 @@ import { Refused, follow, get } from './api.js';
 import * as attention from './attention.js';
 import * as basket from './basket.js';
 import * as check from './check.js';
-import { button, fill, h, icon } from './dom.js';
+import { button, draw, fill, h, icon } from './dom.js';
 import * as drawer from './drawer.js';
 import * as memory from './memory.js';
 import { complete, pay } from './pay.js';
@@ -19,6 +19,8 @@ const app = document.getElementById('app');
 const built = {};
 let current = 'sell';
 let nav;
+let badge;
+let whose;
 let stage;
 let catalog;
 let commits;
@@ -49,7 +51,11 @@ async function start() {
 }
 
 function frame() {
-  nav = h('nav', { 'aria-label': t('navLabel') });
+  badge = h('span');
+  whose = h('footer');
+  nav = h('nav', { 'aria-label': t('navLabel') }, Object.keys(VIEWS).map((name) => button(
+    [icon(name), h('span', {}, t(`nav.${name}`)), name === 'attention' ? badge : null],
+    () => go(name), { 'data-view': name })), whose);
   stage = h('div', { class: 'stage' });
   fill(app, ...topbar.build(), nav, stage);
   for (const [name, view] of Object.entries(VIEWS)) built[name] = view.build();
@@ -72,21 +78,19 @@ function go(name) {
   showNav();
 }
 
+/** The places stay where they are; only which one is open, and how much needs attention, changes. */
 function showNav() {
   const needs = topbar.latest()?.needsAttention ?? 0;
-  fill(nav, Object.keys(VIEWS).map((name) => button([
-    icon(name), h('span', {}, t(`nav.${name}`)),
-    name === 'attention' && needs ? h('b', { class: 'badge', id: 'needs-count' }, needs) : null,
-  ], () => go(name), { 'aria-current': name === current ? 'page' : false, 'data-view': name })),
-  place());
-}
-
-function place() {
+  for (const place of nav.querySelectorAll('[data-view]')) {
+    if (place.dataset.view === current) place.setAttribute('aria-current', 'page');
+    else place.removeAttribute('aria-current');
+  }
+  draw(badge, needs, () => (needs ? h('b', { class: 'badge', id: 'needs-count' }, needs) : []));
   const identity = topbar.latest()?.identity;
-  if (!identity) return h('footer', {});
+  if (!identity) return;
   document.title = t('title', identity);
-  return h('footer', {}, h('b', {}, identity.terminal),
-    h('small', {}, t('place', { ...identity, pos: memory.pos() })));
+  draw(whose, identity, () => [h('b', {}, identity.terminal),
+    h('small', {}, t('place', { ...identity, pos: memory.pos() }))]);
 }
 
 function told(status) {

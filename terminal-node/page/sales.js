@@ -2,7 +2,7 @@
 
 import { get, query } from './api.js';
 import * as basket from './basket.js';
-import { button, dialog, fill, h, time, toast } from './dom.js';
+import { button, dialog, draw, fill, h, time, toast } from './dom.js';
 import { discountShare, lineAmount, money, quantity, sum } from './money.js';
 import { TENDERS, complete } from './pay.js';
 import { address, view } from './receipt.js';
@@ -28,16 +28,21 @@ export async function refresh() {
   try {
     found = await get(`/receipts?${query({ find: wanted.value.trim(), limit: SHOWN })}`);
   } catch { return; }
-  fill(list, found.receipts.map((receipt) => button([
+  draw(list, found, () => [found.receipts.map(row),
+    found.receipts.length ? null : h('p', { class: 'hint' }, t('sales.none')),
+    found.complete ? null : h('p', { class: 'hint' }, t('sales.incomplete'))]);
+}
+
+function row(receipt) {
+  const amount = (receipt.kind === 'refund' ? -1 : 1) * receipt.totalMinor;
+  return button([
     h('span', { class: 'grow' }, h('b', {}, t(`sales.${receipt.kind}`)), ' ', receipt.receipt ?? '',
       h('small', {}, `${time(receipt.atMs)} · ${t('sales.register', { pos: receipt.posId })}`)),
     h('span', { class: `state ${receipt.state}` }, t(`sales.state.${receipt.state}`)),
-    h('span', { class: 'amount' }, money((receipt.kind === 'refund' ? -1 : 1) * receipt.totalMinor, receipt.currency)),
+    h('span', { class: 'amount' }, money(amount, receipt.currency)),
   ], () => open(receipt), {
     class: 'row', 'aria-label': t('sales.show', { number: receipt.receipt }), 'data-number': receipt.receipt,
-  })));
-  if (!found.receipts.length) list.append(h('p', { class: 'hint' }, t('sales.none')));
-  if (!found.complete) list.append(h('p', { class: 'hint' }, t('sales.incomplete')));
+  });
 }
 
 async function open(item) {

@@ -2,7 +2,7 @@
 
 import { get, query } from './api.js';
 import * as basket from './basket.js';
-import { button, dialog, field, fill, h, icon, toast } from './dom.js';
+import { button, dialog, draw, field, fill, h, icon, toast } from './dom.js';
 import { lineAmount, money, parseMoney, parseQuantity, plainMoney, price, quantity } from './money.js';
 import { pay } from './pay.js';
 import { t } from './strings.js';
@@ -40,10 +40,10 @@ export async function refresh() {
     names = await get('/categories?limit=200');
     const all = [{ id: '', name: t('sell.all') }, ...names];
     if (!all.some(({ id }) => id === category)) category = '';
-    fill(chips, names.length ? all.map(({ id, name }) => button(name, () => {
+    draw(chips, [all, category], () => (names.length ? all.map(({ id, name }) => button(name, () => {
       category = id;
       refresh();
-    }, { class: 'chip', 'aria-pressed': String(id === category) })) : []);
+    }, { class: 'chip', 'aria-pressed': String(id === category) })) : []));
   } catch { /* the bar says that the till does not answer */ }
   await find();
 }
@@ -60,9 +60,9 @@ async function find() {
   } catch { return; }
   // Only the answer to the last question counts.
   if (number !== asked) return;
-  fill(grid, found.map(tile));
-  if (!found.length) grid.append(h('p', { class: 'hint' }, t(text || category ? 'sell.none' : 'sell.empty')));
-  if (found.length === SHOWN) grid.append(h('p', { class: 'hint' }, t('sell.more', { n: SHOWN })));
+  const hint = !found.length ? t(text || category ? 'sell.none' : 'sell.empty')
+    : found.length === SHOWN ? t('sell.more', { n: SHOWN }) : null;
+  draw(grid, [found, hint, names], () => [found.map(tile), hint ? h('p', { class: 'hint' }, hint) : null]);
 }
 
 function tile(product) {

@@ -1,7 +1,7 @@
 // How things stand, always in sight: is the cloud heard, what waits, since when, and may this be switched off?
 
 import { post } from './api.js';
-import { age, button, fill, h, icon, toast } from './dom.js';
+import { age, button, draw, h, icon, toast } from './dom.js';
 import { t } from './strings.js';
 
 /** A state must last so long before it is shown as trouble: a link that blinks is not news. */
@@ -10,17 +10,26 @@ const HYSTERESIS = 1500;
 let status = null;
 let silentSince = null;
 let troubleSince = null;
-let bar;
-let banner;
+let parts = null;
 let syncing = false;
 let bad = null;
 
-/** Makes the bar and the banner under it. */
+/** Makes the bar and the banner under it. Its parts stay; only what they say changes. */
 export function build() {
-  bar = h('header', { class: 'bar', 'aria-label': t('bar.label') });
-  banner = h('div', { class: 'banner', role: 'alert', hidden: true });
+  parts = {
+    link: h('span', { id: 'link', class: 'pill' }),
+    pending: h('span', { id: 'pending', class: 'fact' }),
+    heard: h('span', { id: 'heard', class: 'fact wide' }),
+    lamp: h('span', { id: 'lamp', class: 'lamp' }),
+    label: h('span'),
+    banner: h('div', { class: 'banner', role: 'alert', hidden: true }),
+  };
+  parts.sync = button([icon('sync'), parts.label], sync,
+    { id: 'sync', class: 'sync', 'aria-label': t('bar.syncLabel'), 'aria-keyshortcuts': 'F8' });
   setInterval(show, 500);
-  return [bar, banner];
+  show();
+  return [h('header', { class: 'bar', 'aria-label': t('bar.label') }, parts.link, parts.pending, parts.heard,
+    h('span', { class: 'space' }), parts.lamp, parts.sync), parts.banner];
 }
 
 export const latest = () => status;
@@ -54,47 +63,46 @@ function lastingTrouble() {
   return bad;
 }
 
-let shown = '';
-
 function show() {
-  if (!bar) return;
+  if (!parts) return;
   const wrong = lastingTrouble();
   const now = Date.now();
   const pending = status?.pending ?? 0;
   const attention = status?.needsAttention ?? 0;
   const oldest = status?.oldestPendingMs && pending ? age(now - status.oldestPendingMs) : null;
   const heard = status?.link?.lastSuccessMs ? age(now - status.link.lastSuccessMs) : null;
+  const heardText = heard ? t('bar.lastSuccess', { age: heard }) : t('bar.never');
   const word = wrong === 'silent' ? 'silent'
     : wrong ? 'offline' : status?.connection?.state === 'starting' || !status ? 'starting' : 'online';
   const safe = Boolean(status?.safeToSwitchOff) && silentSince === null;
-  // Only what has changed is drawn: a reader that reads aloud is not told the same twice.
-  const state = JSON.stringify([wrong, pending, attention, oldest, heard, word, safe, syncing, status?.identity]);
-  if (state === shown) return;
-  shown = state;
-  fill(bar,
-    h('span', { class: `pill ${word}`, id: 'link' }, h('i', {}), t(`bar.${word}`)),
-    h('span', { class: pending || attention ? 'fact waiting' : 'fact', id: 'pending', 'data-pending': pending },
-      h('b', {}, pending ? t('bar.pending', { n: pending })
-        : attention ? t('bar.attention', { n: attention }) : t('bar.pendingNone')),
-      h('small', {}, oldest ? t('bar.oldest', { age: oldest })
-        : heard ? t('bar.lastSuccess', { age: heard }) : t('bar.never'))),
-    pending && heard ? h('span', { class: 'fact wide', id: 'heard' },
-      h('small', {}, t('bar.lastSuccess', { age: heard }))) : null,
-    h('span', { class: 'space' }),
-    h('span', {
-      class: safe ? 'lamp safe' : 'lamp', id: 'lamp', 'data-safe': String(safe),
-      title: t(safe ? 'bar.safeHint' : 'bar.unsafeHint'),
-    }, h('i', {}), h('span', {}, t(safe ? 'bar.safe' : 'bar.unsafe'))),
-    button([icon('sync'), h('span', {}, t(syncing ? 'bar.syncing' : 'bar.sync'))], sync, {
-      id: 'sync', class: syncing ? 'sync busy' : 'sync', 'aria-label': t('bar.syncLabel'),
-      'aria-keyshortcuts': 'F8', disabled: syncing,
-    }));
-  banner.hidden = !wrong;
+
+  parts.link.className = `pill ${word}`;
+  draw(parts.link, word, () => [h('i', {}), t(`bar.${word}`)]);
+  parts.pending.className = pending || attention ? 'fact waiting' : 'fact';
+  parts.pending.dataset.pending = pending;
+  const waits = pending ? t('bar.pending', { n: pending })
+    : attention ? t('bar.attention', { n: attention }) : t('bar.pendingNone');
+  const since = oldest ? t('bar.oldest', { age: oldest }) : heardText;
+  draw(parts.pending, [waits, since], () => [h('b', {}, waits), h('small', {}, since)]);
+  parts.heard.hidden = !oldest;
+  draw(parts.heard, heardText, () => h('small', {}, heardText));
+  parts.lamp.className = safe ? 'lamp safe' : 'lamp';
+  parts.lamp.dataset.safe = safe;
+  parts.lamp.title = t(safe ? 'bar.safeHint' : 'bar.unsafeHint');
+  draw(parts.lamp, safe, () => [h('i', {}), h('span', {}, t(safe ? 'bar.safe' : 'bar.unsafe'))]);
+  parts.sync.disabled = syncing;
+  parts.sync.classList.toggle('busy', syncing);
+  draw(parts.label, syncing, () => t(syncing ? 'bar.syncing' : 'bar.sync'));
   const keeps = attention + pending;
-  fill(banner, wrong ? [icon('offline'), h('p', {},
-    wrong === 'silent' ? h('b', {}, t('banner.silent')) : [
-      h('b', { id: 'cause', 'data-cause': wrong }, t('banner.offline', { why: t(`cause.${wrong}`) })), ' ',
-      t(keeps ? 'banner.goOn' : 'banner.goOnNone', { n: keeps })])] : []);
+  parts.banner.hidden = !wrong;
+  draw(parts.banner, [wrong, keeps], () => (wrong ? [icon('offline'), h('p', {}, warning(wrong, keeps))] : []));
+}
+
+function warning(wrong, keeps) {
+  if (wrong === 'silent') return h('b', {}, t('banner.silent'));
+  return [
+    h('b', { id: 'cause', 'data-cause': wrong }, t('banner.offline', { why: t(`cause.${wrong}`) })), ' ',
+    t(keeps ? 'banner.goOn' : 'banner.goOnNone', { n: keeps })];
 }
 
 /** Speaks to the cloud now, and says what came of it. */

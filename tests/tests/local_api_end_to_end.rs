@@ -238,31 +238,40 @@ async fn receipts_and_queue_say_where_each_sale_stands() {
     shop.cloud.stop().await.expect("stopped");
 }
 
-/// Begins to listen; what was heard so far is read by [`hears`].
-async fn listens(door: &Door) -> TcpStream {
-    let mut stream = TcpStream::connect(door.address()).await.expect("a connection");
-    let request = format!(
-        "GET /events HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
-        door.address(),
-        door.token()
-    );
-    stream.write_all(request.as_bytes()).await.expect("it is sent");
-    stream
+/// Somebody who listens, and everything that was heard.
+struct Listener {
+    stream: TcpStream,
+    heard: String,
 }
 
-/// Reads on until this is heard; returns everything up to there.
-async fn hears(stream: &mut TcpStream, wanted: &str) -> String {
-    let mut heard = Vec::new();
-    let reading = async {
-        let mut buffer = [0; 4096];
-        while !String::from_utf8_lossy(&heard).contains(wanted) {
-            let length = stream.read(&mut buffer).await.expect("it reads");
-            assert!(length > 0, "the stream ended: {}", String::from_utf8_lossy(&heard));
-            heard.extend(&buffer[..length]);
-        }
-    };
-    timeout(LIMIT, reading).await.expect("it is heard in time");
-    String::from_utf8_lossy(&heard).into_owned()
+impl Listener {
+    async fn at(door: &Door) -> Self {
+        let mut stream = TcpStream::connect(door.address()).await.expect("a connection");
+        let request = format!(
+            "GET /events HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\n\r\n",
+            door.address(),
+            door.token()
+        );
+        stream.write_all(request.as_bytes()).await.expect("it is sent");
+        Self { stream, heard: String::new() }
+    }
+
+    /// Listens until the last thing that was heard says this.
+    async fn hears(&mut self, wanted: &str) {
+        let reading = async {
+            let mut buffer = [0; 4096];
+            loop {
+                let last = self.heard.rfind("event: status").unwrap_or(0);
+                if self.heard[last..].contains(wanted) {
+                    return;
+                }
+                let length = self.stream.read(&mut buffer).await.expect("it reads");
+                assert!(length > 0, "the stream ended: {}", self.heard);
+                self.heard += &String::from_utf8_lossy(&buffer[..length]);
+            }
+        };
+        timeout(LIMIT, reading).await.expect("it is heard in time");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -270,32 +279,32 @@ async fn listeners_hear_of_changes_and_are_sent_away_when_the_till_ends() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till, link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");
-    let mut listener = listens(&door).await;
-    let first = hears(&mut listener, "event: status").await;
-    assert!(first.contains("content-type: text/event-stream"), "{first}");
-    hears(&mut listener, "\"state\":\"online\"").await;
-    hears(&mut listener, "\"catalogVersion\":1").await;
+    let mut listener = Listener::at(&door).await;
+    listener.hears("data: {").await;
+    assert!(listener.heard.contains("content-type: text/event-stream"), "{}", listener.heard);
+    listener.hears("\"state\":\"online\"").await;
+    listener.hears("\"catalogVersion\":1").await;
     link.set(Mode::Reset);
     post(&door, "/sales", &trade("a")).await;
-    hears(&mut listener, "\"pending\":1").await;
-    hears(&mut listener, "\"cause\":\"noCloud\"").await;
+    listener.hears("\"cause\":\"noCloud\"").await;
+    listener.hears("\"pending\":1").await;
     link.set(Mode::Pass);
     door.sync().await.expect("it asks");
-    hears(&mut listener, "\"safeToSwitchOff\":true").await;
+    listener.hears("\"safeToSwitchOff\":true").await;
     // There is room for so many, and for others when they have gone.
     let mut others = Vec::new();
     for _ in 1..counterfoil_terminal::api::live::LISTENERS_MAX {
-        let mut other = listens(&door).await;
-        hears(&mut other, "event: status").await;
+        let mut other = Listener::at(&door).await;
+        other.hears("data: {").await;
         others.push(other);
     }
-    let mut one_more = listens(&door).await;
-    hears(&mut one_more, "HTTP/1.1 503 ").await;
+    Listener::at(&door).await.hears("HTTP/1.1 503 ").await;
     others.clear();
     let until = Instant::now() + LIMIT;
     loop {
-        let mut another = listens(&door).await;
-        if hears(&mut another, "\r\n").await.starts_with("HTTP/1.1 200 ") {
+        let mut another = Listener::at(&door).await;
+        another.hears("\r\n").await;
+        if another.heard.starts_with("HTTP/1.1 200 ") {
             break;
         }
         assert!(Instant::now() < until, "a seat that was left is free");

@@ -108,6 +108,8 @@ impl Cashier {
     /// Keeps a picture, if a directory for pictures is named: so those of the manual are made.
     pub(crate) async fn pictured(&mut self, name: &str) {
         if let Some(directory) = std::env::var_os("COUNTERFOIL_PICTURES") {
+            let clear = "document.getElementById('toasts').replaceChildren()";
+            self.screen.value(clear).await.expect("notes are put away");
             // Let what fades in be there.
             tokio::time::sleep(Duration::from_millis(400)).await;
             let picture = self.screen.picture().await.expect("a picture");
