@@ -41,8 +41,7 @@ Init ==
   /\ effect = [p \in Places |-> [f \in Facts |-> 0]]
   /\ lost = [p \in Places |-> {}]
   /\ told = [p \in Places |-> {}]
-  /\ truth = {}
-  /\ copy = [p \in Places |-> Nowhere]
+  /\ copy \in [Places -> truth \cup {Nowhere}]   \* the catalog may be older than the sync
 
 \* A fact is made once and for all.  Which of them still have a disk is up to the world.
 Make == made \subseteq made' /\ owed' \subseteq made'
@@ -62,13 +61,11 @@ Take ==
 Tell ==
   \A p \in Places : \A f \in told'[p] \ told[p] : effect[p][f] = 1 \/ f \in lost[p]
 
-\* What was true at a version stays on record.  A claim is made only of what was true there; a
-\* lower one only by way of none.
+\* What was true at a version stays on record.  A claim is made only of what was true there.
+\* (That a claim goes back only by a restore, Catalog says: NeverBack.)
 Copy ==
   /\ truth \subseteq truth'
-  /\ \A p \in Places :
-       \/ copy'[p] = Nowhere
-       \/ copy'[p] \in truth /\ copy'[p][1] >= copy[p][1]
+  /\ \A p \in Places : copy'[p] = Nowhere \/ copy'[p] \in truth
 
 Next == Make /\ Take /\ Tell /\ Copy
 

@@ -10,7 +10,7 @@ Pairs == {<<1, "x">>, <<1, "y">>, <<2, "x">>}
 C == INSTANCE Contract WITH Facts <- Facts, Places <- Places, Reach <- {<<1, "a">>}
 
 vars == <<made, owed, effect, lost, told, truth, copy>>
-Init == C!Init
+Init == truth = {} /\ C!Init
 Next ==
   /\ made' \in SUBSET Facts /\ owed' \in SUBSET Facts /\ C!Make
   /\ effect' \in [Places -> [Facts -> 0..2]] /\ lost' \in [Places -> SUBSET Facts] /\ C!Take

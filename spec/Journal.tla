@@ -158,17 +158,18 @@ Hello(d) ==
 \* PUSH (pull.rs: batch).  Answered entries that wait for another try, then what was never answered.
 Waiting(dk)  == {i \in 1 .. dk.acked : dk.log[i].row = "queue"}
 Adopting(dk) == \E i \in DOMAIN dk.closed : Unsettled(dk.closed[i])
-Items(dk, retries) ==
-  LET room  == ItemsMax - Cardinality(retries)
-      upto  == Min(Len(dk.log), dk.acked + room)
-      fresh == [i \in 1 .. (upto - dk.acked) |-> dk.acked + i]
-      old   == IF retries = {} THEN <<>> ELSE <<Max(retries)>>
-  IN old \o fresh
+RECURSIVE Rising(_)
+Rising(S) == IF S = {} THEN <<>>
+             ELSE LET n == CHOOSE n \in S : \A m \in S : n <= m IN <<n>> \o Rising(S \ {n})
+Items(dk, due) ==
+  LET old  == SubSeq(Rising(due), 1, Min(Cardinality(due), ItemsMax))
+      upto == Min(Len(dk.log), dk.acked + ItemsMax - Len(old))
+  IN old \o [i \in 1 .. (upto - dk.acked) |-> dk.acked + i]
 PushOf(d, dk, items) ==
   [kind |-> "push", from |-> d, live |-> TRUE, ep |-> dk.ep,
    items |-> [i \in DOMAIN items |-> [seq |-> items[i], chain |-> Chain(dk.log, items[i])]]]
-Batches(dk) ==
-  {Items(dk, rs) : rs \in IF Waiting(dk) = {} THEN {{}} ELSE {{i} : i \in Waiting(dk)}}
+\* Which of those that wait are due is a matter of time; in the end all are.
+Batches(dk) == {Items(dk, due) : due \in IF General THEN SUBSET Waiting(dk) ELSE {Waiting(dk)}}
 Push(d) ==
   /\ disk[d].here /\ ~Awaits(d) /\ (General \/ (greeted[d] /\ ~Adopting(disk[d])))
   /\ \E items \in Batches(disk[d]) \ {<<>>} : req' = req \cup {PushOf(d, disk[d], items)}
@@ -263,11 +264,10 @@ Adopt(d) ==
   /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
 
 \* A person looks at an entry and wants it tried again (terminal/mod.rs: retry).
-Retry(d) ==
-  \E n \in 1 .. (IF disk[d].here THEN Len(disk[d].log) ELSE 0) :
-    /\ disk[d].log[n].row = "person" /\ product
-    /\ disk' = [disk EXCEPT ![d].log[n].row = "queue", ![d].log[n].tries = 0]
-    /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
+Retry(d, n) ==
+  /\ disk[d].here /\ n <= Len(disk[d].log) /\ disk[d].log[n].row = "person" /\ product
+  /\ disk' = [disk EXCEPT ![d].log[n].row = "queue", ![d].log[n].tries = 0]
+  /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
 
 \* An idle session greets now and then: the cloud may have been restored (session/mod.rs: woken).
 Idle(d) ==
@@ -359,8 +359,8 @@ ServeAll(c, ms, out) ==
        ServeAll(r.cloud, Tail(ms), IF Head(ms).live THEN out \cup {r.ans} ELSE out)
 
 \* TAKE IN: a request joins what the next commit will hold; a duplicate of it may come later.
-Stage ==
-  \E m \in req :
+Stage(d) ==
+  \E m \in {m \in req : m.from = d} :
     /\ Len(batch) < BatchMax
     /\ batch' = Append(batch, m)
     /\ \/ req' = req \ {m} /\ UNCHANGED left
@@ -448,9 +448,9 @@ Next ==
   \/ \E d \in Machines : Push(d)
   \/ \E d \in Machines : Receive(d)
   \/ \E d \in Machines : Adopt(d)
-  \/ \E d \in Machines : Retry(d)
+  \/ \E d \in Machines : \E n \in Sales : Retry(d, n)
   \/ \E d \in Machines : Idle(d)
-  \/ Stage
+  \/ \E d \in Machines : Stage(d)
   \/ Commit
   \/ Define
   \/ \E d \in Machines : Interrupt(d)
@@ -463,14 +463,15 @@ Next ==
 
 Spec == Init /\ [][Next]_vars
 
-\* Fairness: a machine that runs goes on, the cloud takes in and commits, products get defined,
-\* people look at what needs them.  Nobody has to sell, and no fault has to happen; each fault
+\* Fairness: a machine that runs goes on, the cloud takes each machine's requests in and commits,
+\* products get defined, people look at what needs them.  Nobody has to sell, and no fault has to happen; each fault
 \* happens a bounded number of times, so there is a last one.
 Fairness ==
   /\ \A d \in Machines :
        /\ WF_vars(Hello(d)) /\ WF_vars(Push(d)) /\ WF_vars(Receive(d))
-       /\ WF_vars(Adopt(d)) /\ WF_vars(Retry(d)) /\ WF_vars(Idle(d))
-  /\ WF_vars(Stage) /\ WF_vars(Commit) /\ WF_vars(Define)
+       /\ WF_vars(Adopt(d)) /\ WF_vars(Idle(d)) /\ SF_vars(Stage(d))
+       /\ \A n \in Sales : WF_vars(Retry(d, n))
+  /\ WF_vars(Commit) /\ WF_vars(Define)
 FairSpec == Spec /\ Fairness
 
 -----------------------------------------------------------------------------
