@@ -423,5 +423,6 @@ SomeOver     == \E i \in Items : till[1].over[i] \in till[1].done
 SomeEnded    == \E e \in DOMAIN edits : e \in cat.decided /\ \A i \in Items : till[1].over[i] # e
 SomeKept     == \E e \in cat.decided : edits[e] \in Owned
 SomeDeleted  == \E e \in cat.decided : cat.by[edits[e]] = "cloud" /\ cat.item[edits[e]].val = 0
+OlderEditStands == ~LaterEditStands
 SomeUndone   == \E e \in DOMAIN edits : e \notin cat.decided /\ \E r \in ruled : r[1] = e
 ==============================================================================

@@ -30,16 +30,16 @@ CONSTANTS
 VARIABLES
   feed,      \* feed[b]: the events of a branch, in the order of their commits (cloud, durable)
   acked,     \* acked[t]: how far till t has acknowledged (cloud, durable)
-  archive,   \* the cloud's backup: a sequence of at most one
+  feedBackup, \* the cloud's backup: a sequence of at most one
   till,      \* till[t]: a till's rows (durable)
-  backup,    \* backup[t]: the same, as they were once: a sequence of at most one
+  tillBackup, \* tillBackup[t]: the same, as they were once: a sequence of at most one
   talk,      \* talk[t]: what till t asks, or is told, or acknowledges (volatile)
   stray,     \* messages that nobody waits for any more, and that may arrive all the same
-  left,      \* what may still go wrong
+  budget,    \* what may still go wrong
   placed,    \* history: orders that were ever committed
   had        \* history: had[t]: events that any disk of till t has ever applied
 
-vars == <<feed, acked, archive, till, backup, talk, stray, left, placed, had>>
+vars == <<feed, acked, feedBackup, till, tillBackup, talk, stray, budget, placed, had>>
 
 TillSet   == 1 .. Tills
 Orders    == 1 .. OrdersMax
@@ -68,12 +68,12 @@ Rest == [kind |-> "rest"]
 Init ==
   /\ feed = [b \in {1, 2} |-> <<>>]
   /\ acked = [t \in TillSet |-> 0]
-  /\ archive = <<>>
+  /\ feedBackup = <<>>
   /\ till = [t \in TillSet |-> Installed]
-  /\ backup = [t \in TillSet |-> <<>>]
+  /\ tillBackup = [t \in TillSet |-> <<>>]
   /\ talk = [t \in TillSet |-> Rest]
   /\ stray = {}
-  /\ left = [strays |-> Strays, tills |-> TillRestores, clouds |-> CloudRestores]
+  /\ budget = [strays |-> Strays, tills |-> TillRestores, clouds |-> CloudRestores]
   /\ placed = {}
   /\ had = [t \in TillSet |-> {}]
 
@@ -86,7 +86,7 @@ Place(o) ==
   /\ o \notin Range(feed[Branch(o)])
   /\ feed' = [feed EXCEPT ![Branch(o)] = Append(@, o)]
   /\ placed' = placed \cup {o}
-  /\ UNCHANGED <<acked, archive, till, backup, talk, stray, left, had>>
+  /\ UNCHANGED <<acked, feedBackup, till, tillBackup, talk, stray, budget, had>>
 
 \* WHAT IS PENDING (feed.rs: pending): after the place that the till names, if it is one of this
 \* feed as it stands; else the till is told to begin anew.  A till's own movements are left out.
@@ -102,7 +102,7 @@ Feed(t) == IF Wrong = "NoBranch" THEN feed[1] \o feed[2] ELSE feed[1]
 Answer(t) ==
   /\ talk[t].kind = "ask"
   /\ talk' = [talk EXCEPT ![t] = Page(t, @.after, Feed(t))]
-  /\ UNCHANGED <<feed, acked, archive, till, backup, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, till, tillBackup, stray, budget, placed, had>>
 
 \* AN ACKNOWLEDGEMENT (feed.rs: ack).  A place of another history is not believed, and a late one
 \* takes nothing back.  It decides nothing.
@@ -113,7 +113,7 @@ Acknowledged(t) ==
   /\ talk[t].kind = "ack"
   /\ Noted(talk[t])
   /\ talk' = [talk EXCEPT ![t] = Rest]
-  /\ UNCHANGED <<feed, archive, till, backup, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, feedBackup, till, tillBackup, stray, budget, placed, had>>
 
 -----------------------------------------------------------------------------
 (* The till.                                                                                    *)
@@ -122,7 +122,7 @@ Acknowledged(t) ==
 Ask(t) ==
   /\ talk[t].kind = "rest"
   /\ talk' = [talk EXCEPT ![t] = [kind |-> "ask", after |-> till[t].place]]
-  /\ UNCHANGED <<feed, acked, archive, till, backup, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, till, tillBackup, stray, budget, placed, had>>
 
 \* DELIVER (terminal/inbox.rs): one commit moves the stock, notes what is applied, and moves the
 \* place.  An answer to another question is left.  What is known by its id is skipped.
@@ -143,63 +143,63 @@ Deliver(t) ==
   /\ talk[t].kind \in {"page", "restart"}
   /\ Took(t, talk[t])
   /\ talk' = [talk EXCEPT ![t] = Rest]
-  /\ UNCHANGED <<feed, acked, archive, backup, stray, left, placed>>
+  /\ UNCHANGED <<feed, acked, feedBackup, tillBackup, stray, budget, placed>>
 
 \* ACK: formed from committed rows, after the commit.
 Ack(t) ==
   /\ talk[t].kind = "rest" /\ till[t].place # <<>>
   /\ talk' = [talk EXCEPT ![t] = [kind |-> "ack", from |-> t, place |-> till[t].place]]
-  /\ UNCHANGED <<feed, acked, archive, till, backup, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, till, tillBackup, stray, budget, placed, had>>
 
 \* Two mistakes that need steps of their own.
 AckEarly(t) ==
   /\ Wrong = "AckBeforeApply" /\ talk[t].kind = "page"
   /\ Noted([from |-> t, place |-> talk[t].reaches])
-  /\ UNCHANGED <<feed, archive, till, backup, talk, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, feedBackup, till, tillBackup, talk, stray, budget, placed, had>>
 PlaceEarly(t) ==
   /\ Wrong = "PlaceBeforeApply" /\ talk[t].kind = "page" /\ talk[t].after = till[t].place
   /\ till' = [till EXCEPT ![t].place = talk[t].reaches]
   /\ talk' = [talk EXCEPT ![t].after = talk[t].reaches]
-  /\ UNCHANGED <<feed, acked, archive, backup, stray, left, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, tillBackup, stray, budget, placed, had>>
 
 -----------------------------------------------------------------------------
 (* What goes wrong.                                                                             *)
 
 \* A message is lost, or comes late or twice; the till waits no longer, or its program ends.
 Interrupt(t) ==
-  /\ left.strays > 0 /\ talk[t].kind # "rest"
-  /\ left' = [left EXCEPT !.strays = @ - 1]
+  /\ budget.strays > 0 /\ talk[t].kind # "rest"
+  /\ budget' = [budget EXCEPT !.strays = @ - 1]
   /\ talk' = [talk EXCEPT ![t] = Rest]
   /\ stray' = IF talk[t].kind \in {"page", "restart", "ack"} THEN stray \cup {talk[t]} ELSE stray
-  /\ UNCHANGED <<feed, acked, archive, till, backup, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, till, tillBackup, placed, had>>
 \* A stray message arrives: the rows alone must see to it that it does no harm.
 Arrives ==
   /\ \E m \in stray :
        /\ stray' = stray \ {m}
        /\ IF m.kind = "ack" THEN Noted(m) /\ UNCHANGED <<till, had>>
           ELSE Took(m.to, m) /\ UNCHANGED acked
-  /\ UNCHANGED <<feed, archive, backup, talk, left, placed>>
+  /\ UNCHANGED <<feed, feedBackup, tillBackup, talk, budget, placed>>
 
 Backup(t) ==
-  /\ left.tills > 0 /\ backup[t] = <<>>
-  /\ backup' = [backup EXCEPT ![t] = <<till[t]>>]
-  /\ UNCHANGED <<feed, acked, archive, till, talk, stray, left, placed, had>>
+  /\ budget.tills > 0 /\ tillBackup[t] = <<>>
+  /\ tillBackup' = [tillBackup EXCEPT ![t] = <<till[t]>>]
+  /\ UNCHANGED <<feed, acked, feedBackup, till, talk, stray, budget, placed, had>>
 \* A restored till asks from its own place.  Answers to the program that ended reach nobody.
 RestoreTill(t) ==
-  /\ left.tills > 0 /\ backup[t] # <<>> /\ left' = [left EXCEPT !.tills = @ - 1]
-  /\ till' = [till EXCEPT ![t] = backup[t][1]]
-  /\ backup' = [backup EXCEPT ![t] = <<>>]
+  /\ budget.tills > 0 /\ tillBackup[t] # <<>> /\ budget' = [budget EXCEPT !.tills = @ - 1]
+  /\ till' = [till EXCEPT ![t] = tillBackup[t][1]]
+  /\ tillBackup' = [tillBackup EXCEPT ![t] = <<>>]
   /\ talk' = [talk EXCEPT ![t] = Rest]
-  /\ UNCHANGED <<feed, acked, archive, stray, placed, had>>
+  /\ UNCHANGED <<feed, acked, feedBackup, stray, placed, had>>
 Archive ==
-  /\ left.clouds > 0 /\ archive = <<>>
-  /\ archive' = <<[feed |-> feed, acked |-> acked]>>
-  /\ UNCHANGED <<feed, acked, till, backup, talk, stray, left, placed, had>>
+  /\ budget.clouds > 0 /\ feedBackup = <<>>
+  /\ feedBackup' = <<[feed |-> feed, acked |-> acked]>>
+  /\ UNCHANGED <<feed, acked, till, tillBackup, talk, stray, budget, placed, had>>
 \* Lost orders may be told again, in another order: old numbers go to new events.
 RestoreCloud ==
-  /\ left.clouds > 0 /\ archive # <<>> /\ left' = [left EXCEPT !.clouds = @ - 1]
-  /\ feed' = archive[1].feed /\ acked' = archive[1].acked /\ archive' = <<>>
-  /\ UNCHANGED <<till, backup, talk, stray, placed, had>>
+  /\ budget.clouds > 0 /\ feedBackup # <<>> /\ budget' = [budget EXCEPT !.clouds = @ - 1]
+  /\ feed' = feedBackup[1].feed /\ acked' = feedBackup[1].acked /\ feedBackup' = <<>>
+  /\ UNCHANGED <<till, tillBackup, talk, stray, placed, had>>
 
 Next ==
   \/ \E o \in Orders : Place(o)

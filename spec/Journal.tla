@@ -192,12 +192,11 @@ OnChain(dk, lane) ==
 HasParted(dk, lanes) == \E lane \in Told(dk, lanes) : ~OnChain(dk, lane)
 Concluded(dk, lane) ==
   IF ~OnChain(dk, lane)
-  THEN Part(dk, IF Wrong = "KeptWithoutLook" THEN dk.acked
-                ELSE Min(Min(lane.common, Len(dk.log)), dk.acked), epochs + 1)
+  THEN Part(dk, Min(Min(lane.common, Len(dk.log)), dk.acked), epochs + 1)
   ELSE IF Wrong = "NothingTakenBack" THEN dk
   ELSE [dk EXCEPT !.acked = Min(@, Len(lane.chain))]
 Greeted(dk, lanes) ==
-  LET dk1 == [dk EXCEPT !.closed = [i \in DOMAIN @ |-> Reconsidered(@[i], lanes)]] IN
+  LET dk1 == [dk EXCEPT !.closed = [i \in DOMAIN dk.closed |-> Reconsidered(dk.closed[i], lanes)]] IN
   IF Told(dk, lanes) = {} THEN dk1
   ELSE Concluded(dk1, CHOOSE lane \in Told(dk, lanes) : TRUE)
 Welcomed(d, a) ==
@@ -225,7 +224,7 @@ TakeAll(dk, results) ==
        IN TakeAll(dk1, Tail(results))
 Answered(d, a) ==
   /\ disk' = [disk EXCEPT ![d] =
-       IF a.ep = disk[d].ep \/ Wrong = "EpochUnchecked" THEN TakeAll(@, a.results) ELSE @]
+       IF a.ep = disk[d].ep THEN TakeAll(@, a.results) ELSE @]
   /\ greeted' = [greeted EXCEPT ![d] = @ /\ ~a.stopped /\ ~General]
   /\ UNCHANGED epochs
 
@@ -341,8 +340,6 @@ Ingest(c, t, ep, items, done) ==
       c1     == IF item.seq < next THEN c ELSE [c EXCEPT !.lanes = lanes]
       posted == Post(c1, t, ep, item.seq, item.chain[Len(item.chain)])
   IN IF LaneOf(c, t, ep) = {} \/ ~ok THEN [cloud |-> c, results |-> done, stopped |-> TRUE]
-     ELSE IF Wrong = "ParkedStops" /\ posted.verdict = "parked"
-     THEN [cloud |-> c, results |-> done, stopped |-> TRUE]
      ELSE Ingest(posted.cloud, t, ep, Tail(items),
                  Append(done, [seq |-> item.seq, verdict |-> posted.verdict]))
 
@@ -501,10 +498,8 @@ AckedIsDurable ==
 
 \* Nothing is said that is not durable by then.
 OutputAfterCommit ==
-  \A a \in ans : a.kind = "pushed" =>
-    \A r \in Range(a.results) : r.verdict = "posted" =>
-      \E s \in ever : \E e \in UNION {Entries(disk[d]) \cup Entries(backup[d]) : d \in Machines} :
-        e.sale = s
+  \A a \in ans : a.kind = "pushed" /\ disk[a.to].ep = a.ep =>
+    \A r \in Range(a.results) : r.verdict = "posted" => disk[a.to].log[r.seq].sale \in ever
 
 \* Each entry of each disk is in exactly one of: waits, needs a person, synced, carried over; and
 \* what was carried over stands once in a later history.

@@ -117,8 +117,8 @@ Cells ==
 \* catalog is another by now, or a tombstone that the till has not heard of has left: begin again.
 Fetch ==
   /\ check.kind = "fetch"
-  /\ check' = IF \/ Contents(cloud.rows) # check.digest /\ Wrong # "DigestUnchecked"
-                 \/ cloud.floor > check.from /\ Wrong # "FloorUnchecked"
+  /\ check' = IF \/ Contents(cloud.rows) # check.digest /\ Wrong # "MixedAnswers"
+                 \/ cloud.floor > check.from
               THEN Idle
               ELSE [kind |-> "ready", from |-> check.from, rows |-> check.rows,
                     stored |-> check.stored, head |-> check.head, digest |-> check.digest,
@@ -130,8 +130,8 @@ Fetch ==
 \* its version.  What it leads to is summed up beforehand, and must be the cloud's digest, with the
 \* till's own rows in place of those that are kept.
 Kept(c)   == {i \in DOMAIN c.there :
-               \/ i \in till.edits /\ Wrong # "EditsUnseen"
-               \/ c.there[i].ver > c.from /\ Wrong # "NewerTaken"}
+               \/ i \in till.edits /\ Wrong # "EditsIgnored"
+               \/ c.there[i].ver > c.from /\ Wrong # "MixedAnswers"}
 Acts(c)   == DOMAIN c.there \ Kept(c)
 Leads(c)  == [i \in Items |-> IF i \in Acts(c) THEN c.there[i].val ELSE c.rows[i].val]
 Expects(c)== [i \in Items |-> IF i \in Kept(c) THEN c.rows[i].val ELSE c.digest[i]]
@@ -143,7 +143,7 @@ Made(c)   == [kind |-> "plan", from |-> c.from, before |-> Contents(c.rows), sto
 Unchanged(c) == \A i \in DOMAIN c.there : till.rows[i].val = c.rows[i].val
 MakePlan ==
   /\ check.kind = "ready"
-  /\ check' = IF (Leads(check) # Expects(check) /\ Wrong # "SumsUnchecked") \/ ~Unchanged(check)
+  /\ check' = IF (Leads(check) # Expects(check) /\ Wrong # "MixedAnswers") \/ ~Unchanged(check)
               THEN Idle ELSE Made(check)
   /\ UNCHANGED <<cloud, till, left, hist, applied>>
 
