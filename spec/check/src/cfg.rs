@@ -118,7 +118,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = "\\* Why.\nSPECIFICATION Spec\nCONSTANTS\n  Tills = 2\n  Wrong = \"none\"\n\
-                        INVARIANTS\n  NoPhantom\n  NoDuplicate\nPROPERTIES\n  Refines\n  ZeroLoss\n";
+                        INVARIANTS\n  NoPhantom\n  NoDuplicate\n\
+                        PROPERTIES\n  Refines\n  ZeroLoss\n";
 
     fn variant(law: &str, bounds: &[(&str, i64)]) -> Variant {
         Variant {

@@ -131,7 +131,7 @@ fn of_variant<'a>(cli: &Cli, model: &'a Model, variant: &'a Variant) -> anyhow::
     Ok(Line { kind: "variant", name, module, what, law, laws: Vec::new(), ran, problem })
 }
 
-/// Every action of a module is taken in one of its models: else its laws speak of less than it says.
+/// Every action of a module is taken in one of its models: else its laws say less than they seem.
 fn of_actions<'a>(
     cli: &Cli,
     module: &'a str,

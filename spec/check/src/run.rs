@@ -85,7 +85,16 @@ fn told(result: CheckResult, invariants: &[String]) -> anyhow::Result<Ran> {
             let steps = (before + round).saturating_sub(1);
             Ran { steps, trace: vec![way], ..broken(&stats, found.property, &[]) }
         }
-        other => bail!("the checker cannot say: {other:?}"),
+        other @ (CheckResult::Deadlock(..)
+        | CheckResult::InitError(_)
+        | CheckResult::NextError(..)
+        | CheckResult::InvariantError(..)
+        | CheckResult::LivenessError(..)
+        | CheckResult::MaxStatesExceeded(_)
+        | CheckResult::MaxDepthExceeded(_)
+        | CheckResult::MaxTimeExceeded(_)
+        | CheckResult::NoInitialStates
+        | CheckResult::PrepareError(_)) => bail!("the checker cannot say: {other:?}"),
     })
 }
 

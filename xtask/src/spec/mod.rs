@@ -1,9 +1,9 @@
 //! `cargo xtask spec`: is the formal specification right, and do its mistakes show?
 //!
 //! Each model in `spec/models.toml` is looked at by `tla-checker`, in a crate and a process of its
-//! own (`spec-check`), which also looks whether each variant breaks its law. With `--tlc` the models
-//! are looked at by TLC too, and both must count the same states: `tla-checker` is young, and TLC
-//! shares nothing with it.
+//! own (`spec-check`), which also looks whether each variant breaks its law. With `--tlc` TLC looks
+//! at the models too, and both must count the same states: `tla-checker` is young, and TLC shares
+//! nothing with it.
 
 mod show;
 mod tlc;
