@@ -24,7 +24,8 @@ vars == <<journal, inbox>>
 
 J == INSTANCE Journal WITH
   Tills <- 1, Copies <- 0, ItemsMax <- 2, BatchMax <- 1, AttemptsMax <- 2, Unknown <- {},
-  Refunds <- {}, SameNames <- FALSE, General <- FALSE, Late <- 0, Dups <- 0, CloudCrashes <- 0
+  Refunds <- {}, SameNames <- FALSE, General <- FALSE, Calm <- FALSE, Late <- 0, Dups <- 0,
+  CloudCrashes <- 0
 I == INSTANCE Inbox WITH
   Tills <- 2, OrdersMax <- SalesMax, Foreign <- {}, Relayed <- 1 .. SalesMax,
   Backwards <- FALSE, PageMax <- 1, Strays <- 0
