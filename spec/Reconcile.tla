@@ -200,15 +200,18 @@ FairSpec ==
 -----------------------------------------------------------------------------
 (* Laws.                                                                                        *)
 
-\* Applying a plan makes the catalog the cloud's at the plan's version, and touches no row with
-\* unsynced work; what it keeps stays as it was.
+\* Applying a plan makes the catalog the cloud's, as it was compared with, but for what it keeps:
+\* that stays as it was, and so does each row with unsynced work.  If nothing is kept, it is the
+\* cloud's at the plan's version.  (If something is kept, the version stays behind, and a row that
+\* was lost here and deleted there since may be as it is at the head already; the next delta
+\* settles it.)
 PlanIsSafe ==
   applied = <<>> \/
   LET a == applied[1]  kept == a.plan.kept IN
   /\ \A i \in Items : i \in kept \/ a.now[i].val = a.plan.digest[i]
   /\ \A i \in kept : a.now[i] = a.before[i]
   /\ \A i \in a.edits : a.now[i] = a.before[i]
-  /\ \E h \in hist : h[1] = a.at /\ \A i \in Items : i \in kept \/ a.now[i].val = h[2][i]
+  /\ kept = {} => <<a.at, Contents(a.now)>> \in hist
 
 \* What is proven is the cloud's, unless a row was damaged since; and what a plan has proven is so
 \* without any damage left.
