@@ -22,7 +22,7 @@ const DEPTH_MAX: usize = 100_000;
 pub(crate) struct Ran {
     /// Distinct states that were looked at.
     pub(crate) states: usize,
-    /// The longest of the shortest ways to a state, in steps.
+    /// How many states the longest of the shortest ways has.
     pub(crate) depth: usize,
     pub(crate) transitions: usize,
     pub(crate) ms: u64,

@@ -154,8 +154,9 @@ impl Checked {
     fn compare(&mut self, said: tlc::Said) {
         if let Some(error) = &said.error {
             self.problem.get_or_insert_with(|| format!("TLC: {error}"));
-        } else if said.states != self.states {
-            let counted = format!("{} states, TLC counts {}", self.states, said.states);
+        } else if (said.states, said.depth) != (self.states, self.depth) {
+            let (mine, theirs) = ((self.states, self.depth), (said.states, said.depth));
+            let counted = format!("states and depth are {mine:?}, of TLC {theirs:?}");
             self.problem.get_or_insert(counted);
         }
         self.tlc = Some(said);
