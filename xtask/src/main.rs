@@ -6,6 +6,7 @@
 //! | `audit` | which requirement is shown by which test, and did that test run? |
 //! | `demo` | do real processes keep every sale while they are killed and cut off? |
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
+//! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod audit;
 mod bench;
 mod demo;
 mod record;
+mod spec;
 mod zoo;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ enum Command {
     Demo(demo::Demo),
     /// Break the protocol on purpose, in each way that we know, and see it found
     Zoo(zoo::Zoo),
+    /// Check the formal specification, by two checkers
+    Spec(spec::Spec),
     /// Measure, beside the limit of this machine
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::Audit(audit) => audit::run(&audit),
         Command::Demo(demo) => demo::run(demo),
         Command::Zoo(zoo) => zoo::run(&zoo),
+        Command::Spec(spec) => spec::run(&spec),
         Command::Bench(bench) => bench::run(&bench),
     };
     match result {
