@@ -5,6 +5,7 @@
 //! standard input and output of the child. So there is no WebSocket, no port, no driver program
 //! and no crate: what is needed of the protocol is a handful of calls.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -41,11 +42,15 @@ pub struct Browser {
 /// With what to install, if there is none. A test that needs it fails then; `cargo xtask test`
 /// leaves those out and says so.
 pub fn program() -> anyhow::Result<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE) {
-        return Ok(named.into());
+    found(std::env::var_os(VARIABLE), &std::env::var_os("PATH").unwrap_or_default())
+}
+
+fn found(named: Option<OsString>, paths: &OsStr) -> anyhow::Result<PathBuf> {
+    if let Some(named) = named.map(PathBuf::from) {
+        ensure!(named.is_file(), "{VARIABLE} names {}: there is no such file", named.display());
+        return Ok(named);
     }
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let mut places = std::env::split_paths(&paths).flat_map(|path| NAMES.map(|n| path.join(n)));
+    let mut places = std::env::split_paths(paths).flat_map(|path| NAMES.map(|n| path.join(n)));
     places.find(|place| place.is_file()).with_context(|| {
         format!(
             "they need Chromium and there is none: install the package `chromium`, or name the \
@@ -83,7 +88,11 @@ impl Browser {
         let from = BufReader::new(child.stdout.take().context("a piped output")?);
         let complaints = Vec::new();
         let mut browser = Self { child, to, from, calls: 0, session: None, complaints };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" })).await?;
+        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" })).await;
+        let target = target.with_context(|| {
+            let said = std::fs::read_to_string(directory.join("browser.log")).unwrap_or_default();
+            format!("{} does not answer; it said: {said}", program.display())
+        })?;
         let attach = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = browser.call("Target.attachToTarget", attach).await?;
         browser.session = attached["sessionId"].as_str().map(str::to_owned);
@@ -334,6 +343,20 @@ fn decoded(text: &str) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn without_a_browser_it_is_said_what_to_install() {
+        let nowhere = tempfile::tempdir().expect("a directory");
+        let none = found(None, nowhere.path().as_os_str()).expect_err("there is none");
+        assert!(none.to_string().contains("install the package `chromium`"), "{none}");
+        let none = found(Some(nowhere.path().join("x").into()), OsStr::new(""));
+        assert!(none.expect_err("there is none").to_string().contains(VARIABLE));
+        let here = nowhere.path().join("chromium");
+        std::fs::write(&here, "").expect("a file");
+        let paths = std::env::join_paths(["/nonexistent".as_ref(), nowhere.path()]);
+        let there = found(None, &paths.expect("paths")).expect("it is there");
+        assert_eq!(there, here);
+    }
 
     #[test]
     fn base64_becomes_bytes() {
