@@ -8,7 +8,7 @@ mod money;
 
 use std::path::Path;
 
-use cashier::Cashier;
+use cashier::{Cashier, LIMIT};
 use counterfoil_tests::proxy::{Mode, Proxy};
 use counterfoil_tests::shop::Shop;
 use counterfoil_tests::till::Till;
@@ -176,4 +176,34 @@ async fn in_a_browser_a_cashier_sells_on_while_everything_fails() {
     assert_eq!((held.lines, held.quantity, held.money_minor), (sold.lines, sold.quantity, money));
     let check = shop.cloud.check().await.expect("checked");
     assert_eq!((check.posted, check.conflicts, check.problems_found, parked), (11, 0, 0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sale_whose_answer_is_lost_on_the_way_to_the_screen_is_recorded_once() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut shop, mut till, _link) = shop(directory.path()).await;
+    let door = till.start().await.expect("the till is open");
+    // The screen speaks to its till through a link too: this one loses answers, not requests.
+    let wire = Proxy::open(door.address().parse().expect("an address")).await.expect("a link");
+    let page = door.page("front").replace(door.address(), &wire.address().to_string());
+    let mut cashier = Cashier::at(&page, directory.path()).await;
+    cashier.sees(TILES).await;
+    cashier.takes("tea").await;
+    cashier.clicks("#pay").await;
+    cashier.sees("document.querySelector('#complete')").await;
+    wire.set(Mode::CutAnswer(0));
+    cashier.clicks("#complete").await;
+    door.until(LIMIT, |status| status.head > 0).await.expect("it is recorded");
+    cashier.reads("#recording", "does not answer").await;
+    // It has asked again and again by now.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    wire.set(Mode::Pass);
+    cashier.gets_receipt().await;
+    cashier.clicks("#next").await;
+    cashier.has_lines(0).await;
+    let status = door.drain(LIMIT).await.expect("drained");
+    assert_eq!((status.head, status.synced), (1, 1), "one sale, however often it was asked for");
+    cashier.goes_home().await;
+    till.stop().await.expect("stopped");
+    shop.cloud.stop().await.expect("stopped");
 }
