@@ -179,7 +179,7 @@ async fn in_a_browser_a_cashier_sells_on_while_everything_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sale_whose_answer_is_lost_on_the_way_to_the_screen_is_recorded_once() {
+async fn in_a_browser_a_sale_whose_answer_is_lost_is_recorded_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till, _link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");
