@@ -1,8 +1,8 @@
 //! A store that remembers what its last transaction wrote, in memory or on a simulated disk.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 use counterfoil_protocol::persist::Persist;
@@ -44,6 +44,8 @@ struct OnDisk<M> {
     planned: Option<Planned>,
     /// A read has failed, or an error was borne that leaves the handle dead.
     failed: AtomicBool,
+    /// Why, if the disk had done nothing: then what was committed is not there.
+    damage: OnceLock<String>,
 }
 
 /// What goes wrong with the next commit.
@@ -96,7 +98,13 @@ impl<M: Machine> Default for Observed<M> {
 impl<M: Watchable> Observed<M> {
     /// Puts an empty store onto a disk. It is closed.
     pub(crate) fn on(disk: Disk) -> Self {
-        let on = OnDisk { disk, open: None, planned: None, failed: AtomicBool::new(false) };
+        let on = OnDisk {
+            disk,
+            open: None,
+            planned: None,
+            failed: AtomicBool::new(false),
+            damage: OnceLock::new(),
+        };
         Self { disk: Some(Box::new(on)), ..Self::default() }
     }
 
@@ -137,6 +145,9 @@ impl<M: Watchable> Observed<M> {
             }
             return Ok(failure);
         };
+        if let Some(damage) = on.damage.get() {
+            return Err(damage.clone());
+        }
         if planned.is_none() && on.disk.works() {
             return Err("the store had failed by itself".to_owned());
         }
@@ -165,6 +176,9 @@ impl<M: Watchable> Observed<M> {
         }
         on.open = None;
         on.failed = AtomicBool::new(false);
+        if let Some(damage) = on.damage.take() {
+            return Opened::Broken(damage);
+        }
         on.disk.at(now_us);
         let repaired = on.disk.needs_recovery();
         let opened = open::<M>(&on.disk, |disk| {
@@ -330,7 +344,9 @@ impl<M: Watchable> OnDisk<M> {
 
     fn note<T>(&self, answer: Result<T, StoreError>) -> Option<T> {
         if let Err(error) = &answer {
-            assert!(!self.disk.works(), "the store failed by itself: {error}");
+            if self.disk.works() {
+                let _first = self.damage.set(format!("a read failed by itself: {error}"));
+            }
             self.failed.store(true, Relaxed);
         }
         answer.ok()
@@ -363,7 +379,7 @@ impl<M: Watchable> Store<M> for Observed<M> {
 }
 
 /// A store on a disk that fails to read answers as if it had not, and says no more from then on:
-/// [`Observed::works`] is asked before anything leaves the node.
+/// `Observed::works` is asked before anything leaves the node.
 impl<M: Watchable> Query<M> for Observed<M> {
     type Error = StoreError;
 
