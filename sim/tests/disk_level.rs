@@ -107,6 +107,13 @@ fn lying_disks_break_the_laws_that_they_must_and_honest_ones_in_their_place_none
         let outcome = run_plan(Level::Disk, &honest, None, false);
         assert_eq!(outcome.violation, None, "seed {seed} on an honest disk");
     }
+    // Here redb panicked while it closed a damaged file that it could not open.
+    for seed in [10, 48] {
+        let plan = Profile::LyingFsync.draw(seed, Shape { tills: 0, chaos_ms: 20_000 });
+        let violation = run_plan(Level::Disk, &plan, None, false).violation;
+        let violation = violation.expect("a lie has consequences");
+        assert!(must.contains(&violation.law), "seed {seed}: {violation}");
+    }
     for law in must {
         assert!(broken.contains_key(law), "{law} held in every seed: {broken:?}");
     }

@@ -111,17 +111,17 @@ impl Redb {
     }
 
     fn begin(database: Database) -> Result<Self, StoreError> {
-        let version = contain(PART, || format_version(&database))??;
-        match version {
-            Some(FORMAT_VERSION) => {}
-            Some(newer) => {
-                return Err(StoreError::unsupported(format!(
-                    "the file has format {newer}, this version reads {FORMAT_VERSION}; update"
-                )));
-            }
-            None => contain(PART, || create_tables(&database))??,
-        }
-        Ok(Self { shared: Arc::new(Shared { handle: RwLock::new(Ok(database)) }) })
+        // From here on its end is ours: redb writes when it closes, and panics on damage there.
+        let store = Self { shared: Arc::new(Shared { handle: RwLock::new(Ok(database)) }) };
+        store.shared.with(|database| match contain(PART, || format_version(database))?? {
+            Some(FORMAT_VERSION) => Ok(()),
+            Some(newer) => Err(StoreError::unsupported(format!(
+                "the file has format {newer}, this version reads {FORMAT_VERSION}; update"
+            ))),
+            None => contain(PART, || create_tables(database))?,
+        })?;
+        assert!(store.shared.with(|_| Ok(())).is_ok(), "a store that was begun is open");
+        Ok(store)
     }
 }
 

@@ -125,18 +125,20 @@ pub(super) async fn live(scene: Arc<Scene>) -> turmoil::Result {
 /// Does the operator's errands, one after the other; one that fails is done again after a restart.
 async fn operate(scene: Arc<Scene>, submit: Submit) {
     loop {
-        let next = lock(&scene.cloud.errands).pop_front();
+        // It stays at the front until it is done: a cloud that goes down meanwhile forgets nothing
+        // of it, and who looks for what is still to be done finds it.
+        let next = lock(&scene.cloud.errands).front().cloned();
         let Some(errand) = next else {
             scene.cloud.errand.notified().await;
             continue;
         };
         let weight = if matches!(errand.input, Input::EditCatalog(_)) { ALONE } else { 0 };
         match submit.ask(errand.input.clone(), weight).await {
-            Ok(output) => done(&scene, errand, &output),
-            Err(_) => {
-                lock(&scene.cloud.errands).push_front(errand);
-                return;
+            Ok(output) => {
+                let _done = lock(&scene.cloud.errands).pop_front();
+                done(&scene, errand, &output);
             }
+            Err(_) => return,
         }
     }
 }
