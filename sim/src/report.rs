@@ -26,10 +26,12 @@ pub fn json(summaries: &[Summary]) -> Value {
         .collect();
     let faults: serde_json::Map<String, Value> = Injected::ALL
         .iter()
+        .filter(|fault| can_come(summaries, **fault))
         .map(|fault| (fault.as_str().into(), sum(&|s| s.coverage.fault(*fault)).into()))
         .collect();
     let transitions: serde_json::Map<String, Value> = Transition::ALL
         .iter()
+        .filter(|kind| summaries.iter().any(|summary| summary.level.shows(**kind)))
         .map(|kind| (kind.as_str().into(), sum(&|s| s.coverage.transition(*kind)).into()))
         .collect();
     let failures: Vec<Value> = summaries
@@ -260,7 +262,10 @@ pub fn never(summaries: &[Summary]) -> Vec<&'static str> {
     let transitions = Transition::ALL
         .iter()
         .filter(|kind| summaries.iter().all(|s| s.coverage.transition(**kind) == 0))
-        .filter(|kind| summaries.iter().any(|s| why_rare(s.level, **kind).is_none()))
+        .filter(|kind| {
+            let must = |s: &Summary| s.level.shows(**kind) && why_rare(s.level, **kind).is_none();
+            summaries.iter().any(must)
+        })
         .map(|kind| kind.as_str());
     faults.chain(transitions).collect()
 }
@@ -308,6 +313,12 @@ pub fn rare(summaries: &[Summary]) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Returns whether a fault can come at one of the levels, or has come there: a disk that lies does
+/// on a profile of its own.
+fn can_come(summaries: &[Summary], fault: Injected) -> bool {
+    summaries.iter().any(|s| s.level.has(fault) || s.coverage.fault(fault) > 0)
 }
 
 fn why_rare(level: Level, kind: Transition) -> Option<&'static str> {

@@ -50,15 +50,18 @@ impl Level {
         }
     }
 
+    /// Returns whether a transition can be seen at this level.
+    #[must_use]
+    pub const fn shows(self, kind: Transition) -> bool {
+        // Stores in memory need no repair.
+        !matches!((self, kind), (Self::Model, Transition::StoreRepaired))
+    }
+
     /// Returns what a few hundred seeds of this level need not show, and why. All else must happen.
     #[must_use]
     pub const fn rare(self) -> &'static [(Transition, &'static str)] {
         match self {
-            Self::Model => &[(
-                Transition::StoreRepaired,
-                "stores in memory need no repair: the disk level has those that do",
-            )],
-            Self::Disk => &[],
+            Self::Model | Self::Disk => &[],
             Self::Network => &[
                 (
                     Transition::InboxAckUnknown,

@@ -44,10 +44,9 @@ fn forty_drawn_seeds_break_no_law_and_try_every_fault() {
 
 #[test]
 fn what_need_not_happen_is_little_and_rare_indeed() {
-    for level in [Level::Model, Level::Network] {
+    for level in [Level::Model, Level::Disk, Level::Network] {
         assert!(level.rare().len() <= 3, "each needs a very good reason");
-        let known = |kind| RARE.contains(kind) || *kind == Transition::StoreRepaired;
-        assert!(level.rare().iter().all(|(kind, why)| known(kind) && why.len() > 40));
+        assert!(level.rare().iter().all(|(kind, why)| RARE.contains(kind) && why.len() > 40));
     }
 }
 

@@ -1,20 +1,15 @@
 //! What else the till's catalog names: categories and customers, with what was edited here laid
 //! over.
 
-use counterfoil_protocol::catalog::{Entity, EntityId, Kind};
-use counterfoil_protocol::label::Label;
+use counterfoil_protocol::catalog::{Entity, Kind};
 use counterfoil_protocol::terminal::edits::local_edits;
-use counterfoil_protocol::terminal::{Key, Record};
 use serde::Serialize;
 
+use crate::shelf::Walk;
 use crate::till::{Till, TillError, TillStore, storage_failed};
 
 /// The most entries of one answer.
 pub const NAMED_MAX: usize = 1_000;
-/// How many rows are looked at before whoever sells has the till again.
-const PAGE: usize = 256;
-
-const _: () = assert!(PAGE > 1, "each page begins with the last row of the one before");
 
 /// A category or a customer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,19 +35,11 @@ pub async fn named<S: TillStore>(
     assert!(limit <= NAMED_MAX, "an answer is bounded");
     let wanted = text.to_lowercase();
     let mut found = Vec::new();
-    let mut last = None;
-    let end = Key::Item(EntityId { kind, id: Label::LAST });
+    let mut walk = Walk::over(kind);
     loop {
-        let from = Key::Item(last.unwrap_or(EntityId { kind, id: Label::FIRST }));
         let reading = till.reading().await?;
         let edits = local_edits(&*reading).await.map_err(storage_failed)?;
-        let page = reading.scan(&from, &end, PAGE).await.map_err(storage_failed)?;
-        let whole = page.len() < PAGE;
-        for (key, record) in page {
-            let (Key::Item(id), Record::Item(item)) = (key, record) else { continue };
-            if last.replace(id) == Some(id) {
-                continue;
-            }
+        for (id, item) in walk.next(&*reading).await? {
             let Ok(mut entity) = Entity::from_canonical(id, &item.content) else { continue };
             edits.lay_over(&mut entity);
             let name = match entity {
@@ -66,7 +53,7 @@ pub async fn named<S: TillStore>(
                 found.push(Named { id, name });
             }
         }
-        if whole || found.len() == limit {
+        if walk.is_over || found.len() == limit {
             return Ok(found);
         }
     }

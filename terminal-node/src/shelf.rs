@@ -6,6 +6,7 @@ use counterfoil_protocol::identity::{CategoryId, LocalEventId, PosId, ProductId}
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::terminal::edits::{LocalEdits, Told, local_edits};
+use counterfoil_protocol::terminal::row::CatalogItem;
 use counterfoil_protocol::terminal::{Key, Record, Terminal, codes, migrate};
 use counterfoil_protocol::wire::message::EditOutcome;
 use serde::Serialize;
@@ -168,19 +169,11 @@ pub async fn products_of<S: TillStore>(
     let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let unindexed = digits && !is_indexed(till).await?;
     let mut found = Vec::new();
-    let mut last = None;
-    let end = Key::Item(EntityId { kind: Kind::Category, id: Label::FIRST });
+    let mut walk = Walk::over(Kind::Product);
     loop {
-        let from = Key::Item(last.unwrap_or(EntityId::FIRST));
         let reading = till.reading().await?;
         let edits = local_edits(&*reading).await.map_err(storage_failed)?;
-        let page = reading.scan(&from, &end, PAGE).await.map_err(storage_failed)?;
-        let whole = page.len() < PAGE;
-        for (key, record) in page {
-            let (Key::Item(id), Record::Item(item)) = (key, record) else { continue };
-            if last.replace(id) == Some(id) {
-                continue;
-            }
+        for (id, item) in walk.next(&*reading).await? {
             let Some((product, pending)) = active(&edits, id, &item.content) else { continue };
             if category.is_some() && product.category != category {
                 continue;
@@ -193,9 +186,47 @@ pub async fn products_of<S: TillStore>(
                 found.push(shown(product, own, pending));
             }
         }
-        if whole || (found.len() == limit && !unindexed) {
+        if walk.is_over || (found.len() == limit && !unindexed) {
             return Ok(found);
         }
+    }
+}
+
+/// A walk over all entities of a kind, in the order of their names, page by page.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    kind: Kind,
+    last: Option<EntityId>,
+    /// Whether the last page was the end.
+    pub(crate) is_over: bool,
+}
+
+impl Walk {
+    pub(crate) const fn over(kind: Kind) -> Self {
+        Self { kind, last: None, is_over: false }
+    }
+
+    /// Returns the next rows, each once.
+    pub(crate) async fn next<Q>(
+        &mut self,
+        store: &Q,
+    ) -> Result<Vec<(EntityId, CatalogItem)>, TillError>
+    where
+        Q: Query<Terminal, Error: std::fmt::Display>,
+    {
+        let Self { kind, last, .. } = *self;
+        let from = Key::Item(last.unwrap_or(EntityId { kind, id: Label::FIRST }));
+        let end = Key::Item(EntityId { kind, id: Label::LAST });
+        let page = store.scan(&from, &end, PAGE).await.map_err(storage_failed)?;
+        self.is_over = page.len() < PAGE;
+        let mut rows = Vec::with_capacity(page.len());
+        for (key, record) in page {
+            let (Key::Item(id), Record::Item(item)) = (key, record) else { continue };
+            if self.last.replace(id) != Some(id) {
+                rows.push((id, item));
+            }
+        }
+        Ok(rows)
     }
 }
 

@@ -148,12 +148,8 @@ impl World {
         settled: Option<Failure>,
     ) {
         let host = &mut self.tills[till];
-        let fault = match (crash, settled) {
-            (true, Some(Failure::Before)) => Some(Injected::TillCrashBefore),
-            (true, _) => Some(Injected::TillCrashAfter),
-            (false, _) => error.then_some(Injected::StorageError),
-        };
-        if let Some(fault) = fault {
+        let crashes = (Injected::TillCrashBefore, Injected::TillCrashAfter);
+        if let Some(fault) = planned((crash, error), settled, crashes) {
             host.coverage.injected(fault);
         }
         let down = match (crash, error) {
@@ -166,12 +162,8 @@ impl World {
 
     /// The same of the cloud.
     pub(super) fn cloud_failed(&mut self, (crash, error): (bool, bool), settled: Option<Failure>) {
-        let fault = match (crash, settled) {
-            (true, Some(Failure::Before)) => Some(Injected::CloudCrashBefore),
-            (true, _) => Some(Injected::CloudCrashAfter),
-            (false, _) => error.then_some(Injected::StorageError),
-        };
-        if let Some(fault) = fault {
+        let crashes = (Injected::CloudCrashBefore, Injected::CloudCrashAfter);
+        if let Some(fault) = planned((crash, error), settled, crashes) {
             self.coverage.injected(fault);
         }
         let down = match (crash, error) {
@@ -304,6 +296,20 @@ impl World {
             self.opened(Law::NeverForgotten, lane(till), opened)?;
         }
         Ok(())
+    }
+}
+
+/// Returns what a failed step is counted as: a crash `before` or `after` its commit, an error of the
+/// plan, or nothing, as the disk has failed by itself and counts that.
+fn planned(
+    (crash, error): (bool, bool),
+    settled: Option<Failure>,
+    (before, after): (Injected, Injected),
+) -> Option<Injected> {
+    match (crash, settled) {
+        (true, Some(Failure::Before)) => Some(before),
+        (true, _) => Some(after),
+        (false, _) => error.then_some(Injected::StorageError),
     }
 }
 

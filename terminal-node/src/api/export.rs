@@ -51,11 +51,11 @@ async fn pump<S: TillStore>(
 }
 
 /// A body whose pages come through a channel; `None` cuts it off.
-struct Pages(mpsc::Receiver<Option<Bytes>>);
+pub(super) struct Pages(pub(super) mpsc::Receiver<Option<Bytes>>);
 
 #[derive(Debug, thiserror::Error)]
 #[error("the till's database failed")]
-struct CutOff;
+pub(super) struct CutOff;
 
 impl hyper::body::Body for Pages {
     type Data = Bytes;

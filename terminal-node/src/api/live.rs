@@ -3,10 +3,7 @@
 //! Each event is called `status` and carries what `GET /status` answers. A listener that is slow
 //! misses what was in between, never the last word.
 
-use std::convert::Infallible;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -14,9 +11,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header;
-use hyper::body::Frame;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::export::Pages;
 use super::{Api, Problem};
 use crate::till::{TillError, TillStore};
 
@@ -51,6 +48,7 @@ pub(super) async fn listen<S: TillStore + 'static>(
     let seat = seat.map_err(full)?;
     let (events, received) = mpsc::channel(1);
     tokio::spawn(async move {
+        let _seat = seat; // until nobody listens any more
         let mut stopping = api.listeners.stopping.clone();
         tokio::select! {
             ended = tell(&api, &events) => if let Err(error) = ended {
@@ -61,11 +59,14 @@ pub(super) async fn listen<S: TillStore + 'static>(
         }
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream")];
-    Ok((headers, Body::new(Events { received, _seat: seat })).into_response())
+    Ok((headers, Body::new(Pages(received))).into_response())
 }
 
 /// Tells the state of the till until nobody listens.
-async fn tell<S: TillStore>(api: &Api<S>, events: &mpsc::Sender<Bytes>) -> Result<(), TillError> {
+async fn tell<S: TillStore>(
+    api: &Api<S>,
+    events: &mpsc::Sender<Option<Bytes>>,
+) -> Result<(), TillError> {
     let mut commits = api.till.commits();
     let mut link = api.link.clone();
     let mut told = String::new();
@@ -81,7 +82,7 @@ async fn tell<S: TillStore>(api: &Api<S>, events: &mpsc::Sender<Bytes>) -> Resul
             Bytes::from(format!("event: status\ndata: {status}\n\n"))
         };
         told = status;
-        if events.send(event).await.is_err() {
+        if events.send(Some(event)).await.is_err() {
             return Ok(());
         }
         tokio::time::sleep(GAP).await;
@@ -90,23 +91,5 @@ async fn tell<S: TillStore>(api: &Api<S>, events: &mpsc::Sender<Bytes>) -> Resul
             changed = link.changed() => if changed.is_err() { return Ok(()) },
             () = tokio::time::sleep(BEAT) => {}
         }
-    }
-}
-
-/// A body that ends when nothing more comes; whoever reads it has a seat.
-struct Events {
-    received: mpsc::Receiver<Bytes>,
-    _seat: OwnedSemaphorePermit,
-}
-
-impl hyper::body::Body for Events {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.received.poll_recv(context).map(|event| event.map(|bytes| Ok(Frame::data(bytes))))
     }
 }
