@@ -245,7 +245,7 @@ where
                 terminal::Input::Answered { epoch, answer }
             }
             Commit::Denied(denial) => terminal::Input::Denied(denial),
-            Commit::Adopt => match self.adoption().await? {
+            Commit::Adopt => match self.till.adoption().await? {
                 Ok(adoption) => terminal::Input::Adopt(adoption),
                 Err(backlog) => return Ok(backlog),
             },
@@ -276,15 +276,6 @@ where
                 unreachable!("an answer of the cloud is not answered by {output:?}")
             }
         }
-    }
-
-    /// Returns the next part to carry over, or the backlog if there is none after all.
-    async fn adoption(&self) -> Result<Result<terminal::Adoption, Backlog>, TillError> {
-        let reading = self.till.reading().await?;
-        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
-        let meta = meta.ok_or(TillError::NotInstalled(None))?;
-        let adoption = pull::adoption(&*reading, &meta).await.map_err(storage_failed)?;
-        Ok(adoption.ok_or_else(|| meta.backlog()))
     }
 
     /// After a partition a stream can be silently dead: whatever failed, the next request gets a

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | an edit is recorded | is there with it, in one commit; replaces an earlier one of the field |
 //! | the edit is carried over into another history | stays: it knows the event by its name |
+//! | another edit is made before that | is not recorded: it would come before the older one |
 //! | the edit is refused, and needs attention | stays, until a person has it answered |
 //! | the cloud has decided the edit | stays, and is asked for with each delta ([`asked`]) |
 //! | the catalog is *proven* by an answer that says that the cloud has the edit | goes |

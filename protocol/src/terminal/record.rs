@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 
 use super::row::{Entry, Known, Meta, Place, Queued, Seen, Series, State, Stock};
 use super::{Draft, Key, Output, Record, Terminal, edits, register};
+use crate::catalog::EditError;
 use crate::event::{Body, EVENT_BYTES_MAX, Event, EventError, Receipt};
 use crate::hash::{Hash, link, payload_hash};
 use crate::identity::SessionId;
@@ -44,6 +45,10 @@ pub(super) fn step(
     }
     if draft.body.is_of_session() {
         return Output::Invalid(EventError::Session);
+    }
+    if matches!(draft.body, Body::CatalogEdited(_)) && meta.backlog().adopting {
+        // An older edit that is carried over behind this one would be the last that was written.
+        return Output::Invalid(EventError::Edit(EditError::Behind));
     }
     let series = next_number(rows, &meta, draft);
     let receipt = series.map(|series| Receipt { series: series.epoch, number: series.last });

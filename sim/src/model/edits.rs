@@ -7,7 +7,7 @@ use counterfoil_protocol::event::Body;
 use counterfoil_protocol::identity::{CategoryId, LocalEventId, PosId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::money::Minor;
-use counterfoil_protocol::terminal::{Draft, Key, LocalEdits, Record};
+use counterfoil_protocol::terminal::{Draft, Input, Key, LocalEdits, Record, pull};
 use counterfoil_protocol::time::Millis;
 
 use super::catalog::ENTITIES;
@@ -16,6 +16,7 @@ use super::{Happening, World};
 use crate::checker::TillRows;
 use crate::coverage::Transition;
 use crate::law::Violation;
+use crate::observed::{answered, at_once};
 use crate::rng::Stream;
 
 /// Returns the edits that lie over a till's catalog.
@@ -108,7 +109,24 @@ impl World {
             return Ok(());
         };
         host.coverage.saw(Transition::EditAtTill);
-        self.record(till, draft)
+        let life = host.life;
+        self.carry_over(till)?;
+        let host = &self.tills[till];
+        if host.up && host.life == life { self.record(till, draft) } else { Ok(()) }
+    }
+
+    /// Carries over what closed histories left, as each driver does before it records an edit.
+    fn carry_over(&mut self, till: usize) -> Result<(), Violation> {
+        loop {
+            let host = &mut self.tills[till];
+            let Some(meta) = host.meta() else { return Ok(()) };
+            let part = answered(at_once(pull::adoption(&host.store, meta)));
+            let Some(part) = part else { return Ok(()) };
+            host.coverage.saw(Transition::TillAdopt);
+            if self.till_step(till, &Input::Adopt(part), true)?.is_none() {
+                return Ok(());
+            }
+        }
     }
 
     /// Counts what no longer lies over a till's catalog.
