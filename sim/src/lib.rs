@@ -7,6 +7,7 @@
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
 //! | [`coverage`], [`pairs`], [`asked`] | what really happened, after what, and what should have |
 //! | [`explore`] | every state of small configurations |
+//! | [`own`] | all of that for a protocol of your own |
 pub mod arbitrary;
 pub mod asked;
 pub mod checker;
@@ -17,6 +18,7 @@ pub mod law;
 pub mod model;
 pub mod network;
 pub mod observed;
+pub mod own;
 pub mod pairs;
 pub mod plan;
 pub mod profile;

@@ -15,21 +15,23 @@ const RUNS_MAX: usize = 400;
 /// Every draw comes from a stream of its own, so leaving a fault out shifts no other.
 #[must_use]
 pub fn shrink(level: Level, plan: &Plan, law: Law, sales: Option<&Arc<Sales>>) -> (Plan, usize) {
-    let mut best = plan.clone();
-    let mut runs = 0;
-    let mut breaks = |candidate: &Plan| {
-        runs += 1;
+    shrink_by(plan, |candidate| {
         let outcome = run_plan(level, candidate, sales, false);
         outcome.violation.is_some_and(|violation| violation.law == law)
-    };
-    let mut budget = RUNS_MAX;
+    })
+}
+
+/// Returns the smallest plan found that still `breaks`, and the runs it took.
+pub fn shrink_by(plan: &Plan, mut breaks: impl FnMut(&Plan) -> bool) -> (Plan, usize) {
+    let mut best = plan.clone();
+    let mut runs = 0;
     loop {
         let mut smaller = false;
         for candidate in candidates(&best) {
-            if budget == 0 {
+            if runs == RUNS_MAX {
                 return (best, runs);
             }
-            budget -= 1;
+            runs += 1;
             if breaks(&candidate) {
                 best = candidate;
                 smaller = true;

@@ -69,7 +69,9 @@ function takeMoney(due, currency) {
   const parts = [];
   let tender = 'cash';
   return dialog(t('pay.title'), 'pay', (close) => {
-    const amount = field(t('pay.given'), { inputmode: 'decimal', id: 'given' });
+    // Whoever types on at once must not find it emptied: it has the focus from the first moment.
+    const amount = field(t('pay.given'), { inputmode: 'decimal', id: 'given', autofocus: '' });
+    amount.input.addEventListener('focus', () => amount.input.select());
     const tenders = h('div', { class: 'tenders', role: 'group', 'aria-label': t('pay.tenders') });
     const quick = h('div', { class: 'quick' });
     const list = h('ul', { class: 'parts' });
@@ -134,7 +136,7 @@ function takeMoney(due, currency) {
       fill(done, t('pay.free'));
       return h('form', { onsubmit: (event) => { event.preventDefault(); close([]); } }, h('footer', {}, done));
     }
-    setTimeout(redraw);
+    redraw();
     return h('form', { onsubmit: submit }, tenders, amount.row, quick, list, sums, wrong,
       h('footer', {}, add, done));
   });
