@@ -1,7 +1,7 @@
 //! A protocol that is not ours under the simulator: seats, reserved in two phases.
 //!
-//! A till asks the cloud to hold a seat, takes the money, and asks it to confirm. A hold that nobody
-//! confirms ends by itself. `docs/simulate-your-own.md` walks through this file.
+//! A till asks the cloud to hold a seat, takes the money, and asks it to confirm. A hold that
+//! nobody confirms ends by itself. `docs/simulate-your-own.md` walks through this file.
 //!
 //! ```sh
 //! cargo run --release -p counterfoil-sim --example reservation
@@ -208,7 +208,7 @@ impl System for Reservation {
     }
 
     fn survives(&self, fault: Fault) -> bool {
-        // It has no answer to a disk that was replaced by its backup: see what happens without this.
+        // It has no answer to a disk that was replaced by its backup: see what happens without.
         !matches!(fault, Fault::RestoreCloud | Fault::RestoreTill { .. })
     }
 

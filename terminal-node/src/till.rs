@@ -8,6 +8,7 @@
 //! After a store error nobody knows what was written, so the till refuses from then on
 //! ([`TillError::StorageFailed`]) until it is made anew over a reopened store.
 
+mod carry;
 mod error;
 mod reading;
 
@@ -15,14 +16,12 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 
-use counterfoil_protocol::catalog::EditError;
-use counterfoil_protocol::event::EventError;
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
 use counterfoil_protocol::session::{Fault, Nudge};
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
 use counterfoil_protocol::terminal::{
-    Adoption, Backlog, Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
+    Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
 };
 use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
@@ -37,8 +36,6 @@ pub use reading::Reading;
 
 /// The most drafts in one transaction.
 pub const GROUP_MAX: usize = 128;
-/// How often a history is closed just before an edit is recorded until its caller is told.
-const CARRIES_MAX: u8 = 4;
 
 /// A database that a till can live on: any engine of the storage crate, or a test's own.
 pub trait TillStore:
@@ -178,27 +175,6 @@ impl<S: TillStore> Till<S> {
         Ok(Opened { witness, parted, found })
     }
 
-    /// Records what happened at a register: durable when this returns `Recorded`.
-    ///
-    /// A caller that gives up waiting may ask again with the same id, and learns what happened. An
-    /// edit waits until the edits of closed histories are carried over: it is later than they are.
-    ///
-    /// # Errors
-    /// [`TillError::StorageFailed`]: it may or may not have been recorded.
-    pub async fn record(&self, draft: Draft) -> Result<Output, TillError> {
-        let mut tries = 0..CARRIES_MAX;
-        loop {
-            let output = self.record_once(draft.clone()).await?;
-            let behind = output == Output::Invalid(EventError::Edit(EditError::Behind));
-            if !behind || tries.next().is_none() {
-                return Ok(output);
-            }
-            while let Ok(part) = self.adoption().await? {
-                self.apply(Input::Adopt(part)).await?;
-            }
-        }
-    }
-
     async fn record_once(&self, draft: Draft) -> Result<Output, TillError> {
         let (answer, mut answered) = oneshot::channel();
         lock(&self.shared.waiting).push_back(Waiting { draft, answer });
@@ -274,18 +250,6 @@ impl<S: TillStore> Till<S> {
         let reading = self.reading().await?;
         let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
         meta.ok_or(TillError::NotInstalled(None))
-    }
-
-    /// Returns the next part of a closed history to carry over, or what is left if there is none.
-    ///
-    /// # Errors
-    /// As [`Till::meta`].
-    pub async fn adoption(&self) -> Result<Result<Adoption, Backlog>, TillError> {
-        let reading = self.reading().await?;
-        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
-        let meta = meta.ok_or(TillError::NotInstalled(None))?;
-        let adoption = pull::adoption(&*reading, &meta).await.map_err(storage_failed)?;
-        Ok(adoption.ok_or_else(|| meta.backlog()))
     }
 
     /// Returns what is known of the event of this name.

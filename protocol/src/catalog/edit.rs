@@ -115,9 +115,9 @@ pub enum EditError {
     /// A till has as many edits as it keeps, all without an answer.
     #[error("too many edits wait for the cloud: connect this till, then edit on")]
     Waiting,
-    /// Earlier edits of a closed history are not carried over yet, and would come after this one. The
-    /// driver carries them over ([`pull::adoption`](crate::terminal::pull::adoption)), then asks
-    /// again.
+    /// Earlier edits of a closed history are not carried over yet, and would come after this one.
+    /// The driver carries them over ([`pull::adoption`](crate::terminal::pull::adoption)), then
+    /// asks again.
     #[error("this till's earlier edits have to be carried over first: try again in a moment")]
     Behind,
     /// A value that the field cannot have.

@@ -7,9 +7,10 @@
 //!
 //! | of a plan | here |
 //! |---|---|
-//! | `tills`, `chaos_ms`, `sale_every_ms` | how many tills, how long faults happen, how often each has [work](System::work) |
-//! | `link` | latency, jitter, slow messages, duplicates; whatever is lost, reset or refused is lost |
-//! | `crash_ppm`, `storage_error_ppm` | a commit after which the node starts anew, with or without it |
+//! | `tills`, `chaos_ms` | how many tills, how long faults happen |
+//! | `sale_every_ms` | how often each till has [work](System::work) |
+//! | `link` | latency, jitter, slow, duplicates; what is lost, reset or refused is lost |
+//! | `crash_ppm`, `storage_error_ppm` | a node starts anew after a commit, with or without it |
 //! | `partition`, `crash_till`, `crash_cloud`, `throttle`, `clock_jump` | as they say |
 //! | `backup_*`, `restore_*` | a node's rows are replaced by an earlier copy of them |
 //! | all else | has no meaning here, and is left out |
@@ -221,8 +222,8 @@ pub struct Outcome {
     pub story: Option<Story>,
 }
 
-/// Returns the plan of a seed, without the faults that have no meaning here, or that the system does
-/// not promise to survive.
+/// Returns the plan of a seed, without the faults that have no meaning here, or that the system
+/// does not promise to survive.
 #[must_use]
 pub fn plan<S: System + ?Sized>(system: &S, seed: u64, shape: Shape) -> Plan {
     let mut plan = Plan::draw(seed, shape);
