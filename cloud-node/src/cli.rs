@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -12,7 +12,7 @@ use counterfoil_cloud::node::{self, AnyReads, Local, Options};
 use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use counterfoil_cloud::{audit, compaction, export};
+use counterfoil_cloud::{audit, backup, compaction, export};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
 use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
@@ -81,6 +81,23 @@ enum Command {
         /// Whose catalog
         #[arg(long)]
         shop: ShopId,
+    },
+    /// Check the whole store, and copy it into one file
+    Backup {
+        #[command(flatten)]
+        at: At,
+        /// The file to make
+        out: PathBuf,
+    },
+    /// Make a new store, of any engine, of a backup
+    ///
+    /// What was sold since the backup, the tills offer again.
+    Restore {
+        /// Where the new store is to lie: sled:PATH or redb:PATH; nothing may stand there
+        #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
+        store: Location,
+        /// The backup
+        from: PathBuf,
     },
     /// Verify the whole database: every row, journals, ledger, stock, catalog, sums
     Check {
@@ -164,6 +181,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
         Command::Export { at, figures } => write_export(cli.json, &at, figures),
         Command::Compact { at, shop } => compact(cli.json, &at, shop),
+        Command::Backup { at, out } => back_up(cli.json, &at, &out),
+        Command::Restore { store, from } => {
+            copied(cli.json, "restored", backup::restore(&from, &store)?)
+        }
         Command::Check { at } => check(cli.json, &at),
     }
 }
@@ -373,6 +394,21 @@ fn exported(summary: &export::Summary) -> ExitCode {
     }
     eprintln!("cloud-node: {} payloads are no events: run the check", summary.unreadable);
     ExitCode::from(FAILED)
+}
+
+fn back_up(json: bool, at: &At, out: &Path) -> anyhow::Result<ExitCode> {
+    let (mut local, reads) = reads(at)?;
+    local.check()?;
+    copied(json, "backed up", backup::back_up(&reads, out)?)
+}
+
+fn copied(json: bool, done: &str, copied: backup::Copied) -> anyhow::Result<ExitCode> {
+    if json {
+        say(&serde_json::to_string(&copied)?);
+    } else {
+        say(&format!("{done}: {} rows, {} bytes", copied.rows, copied.bytes));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {

@@ -23,10 +23,12 @@
 //! | [`compaction`] | when do deletions leave the catalog's feed? |
 //! | [`credential`], [`rate`] | who may speak, and how often? |
 //! | [`problem`] | what does a refusal look like? |
+//! | [`backup`] | how is a whole store copied, and moved to another engine? |
 //! | [`audit`], [`export`] | does the database keep its laws, and what is in it? |
 //! | [`node`] | how is it put together on a real machine? |
 
 pub mod audit;
+pub mod backup;
 pub mod committer;
 pub mod compaction;
 pub mod credential;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use counterfoil_sim::accidents;
 use counterfoil_sim::law::Violation;
 use counterfoil_sim::plan::Shape;
 use counterfoil_sim::profile::Profile;
@@ -122,7 +123,7 @@ struct Size {
 
 #[derive(Args)]
 struct Replay {
-    /// A seed, or a file with a plan.
+    /// A seed, a file with a plan, or an accident that has happened to others (docs/accidents).
     what: String,
     #[command(flatten)]
     size: Size,
@@ -376,7 +377,10 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
             };
             runner::plan(&job, seed)
         }
-        Err(_) => read_plan(Path::new(&args.what))?,
+        Err(_) => match accidents::find(&args.what) {
+            Some(accident) => accident.plan,
+            None => read_plan(Path::new(&args.what))?,
+        },
     };
     let outcome = runner::run_plan(level, &plan, sales.as_ref(), true);
     if let Some(file) = &args.html {

@@ -7,7 +7,9 @@
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
 //! | [`coverage`], [`pairs`], [`asked`] | what really happened, after what, and what should have |
 //! | [`explore`] | every state of small configurations |
+//! | [`accidents`] | what has happened to others, as plans |
 //! | [`own`] | all of that for a protocol of your own |
+pub mod accidents;
 pub mod arbitrary;
 pub mod asked;
 pub mod checker;

@@ -5,6 +5,7 @@
 //! a copy of the tree, built, and handed to the simulator (or to a named test); one that is not
 //! noticed within its seeds fails the command, and so does one whose text is not there any more.
 
+mod accidents;
 mod keep;
 mod show;
 
@@ -44,6 +45,13 @@ pub(crate) struct Zoo {
     /// Write the table to this file too, as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// What has happened to others (the names are those of sim/accidents), each on the wrong
+    /// protocol that makes the same mistake
+    #[arg(long, conflicts_with_all = ["json", "markdown", "list"])]
+    accidents: bool,
+    /// Write a page for each accident into this folder
+    #[arg(long, value_name = "FOLDER", requires = "accidents")]
+    pages: Option<PathBuf>,
 }
 
 /// A mistake, as `sim/zoo/NAME.toml` describes it.
@@ -118,6 +126,9 @@ struct Found {
 
 /// Hunts; `false` if a mistake was not found.
 pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
+    if zoo.accidents {
+        return accidents::run(zoo);
+    }
     let all = load(&root().join(FOLDER))?;
     let chosen: Vec<&Wrong> = all
         .iter()
