@@ -11,13 +11,14 @@ use std::path::Path;
 use counterfoil_protocol::catalog::edit::CHANGES_MAX;
 use counterfoil_protocol::cloud::catalog::EDITS_MAX;
 use counterfoil_protocol::cloud::compaction::{
-    LEASE_LIFE, LEASES_MAX, RENEW_PART, RENEW_VERSIONS, TOMBSTONES_MAX,
+    BRANCHES_MAX, LEASE_LIFE, LEASES_MAX, RENEW_PART, RENEW_VERSIONS, TOMBSTONES_MAX,
 };
-use counterfoil_protocol::cloud::{self, Cloud, LANES_MAX, row::server_id};
+use counterfoil_protocol::cloud::{self, Cloud, LANES_MAX, UnknownProducts, row::server_id};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
 use counterfoil_protocol::event::{EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX};
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::Epoch;
+use counterfoil_protocol::journal::points;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::reconcile::plan::{ITEMS_MAX, REMOVALS_ONE_IN};
 use counterfoil_protocol::session::{Config, Session};
@@ -34,7 +35,8 @@ use counterfoil_protocol::wire::message::{
     PUSH_ITEMS_MAX, Standing, Stopped,
 };
 use counterfoil_protocol::wire::reconcile::ASKED_MAX;
-use support::{Node, Till, key_of, sale, site, terminal_id};
+use support::rows::{attention, entries, queued};
+use support::{Node, Pair, Till, key_of, sale, site, terminal_id};
 
 const PAGE: &str = include_str!("../../docs/protocol.md");
 const LAWS: &str = include_str!("../../sim/src/law.rs");
@@ -159,6 +161,7 @@ fn the_bounds_are_those_of_the_code() {
         ("TOLD_MAX", TOLD_MAX as u64),
         ("TOMBSTONES_MAX", TOMBSTONES_MAX as u64),
         ("LEASES_MAX", LEASES_MAX as u64),
+        ("BRANCHES_MAX", BRANCHES_MAX as u64),
         ("RENEW_VERSIONS", RENEW_VERSIONS),
         ("RENEW_PART", RENEW_PART),
         ("PENDING_EVENTS_MAX", PENDING_EVENTS_MAX as u64),
@@ -289,4 +292,59 @@ fn one_sale() -> BTreeMap<&'static str, String> {
 #[test]
 fn the_bytes_of_one_sale_are_those_that_travel() {
     assert_eq!(vectors(), one_sale());
+}
+
+/// The points of a chain, as the page tells to find them.
+fn points_as_told(head: u64, acked: u64) -> Vec<u64> {
+    let (mut seq, mut step) = (head, 1);
+    let mut shown = vec![seq];
+    while seq > step && shown.len() < 36 {
+        seq -= step;
+        step *= 2;
+        shown.push(seq);
+    }
+    shown.push(acked);
+    shown.sort_unstable_by(|a, b| b.cmp(a));
+    shown.dedup();
+    shown.retain(|seq| *seq > 0 || head == 0);
+    shown
+}
+
+#[test]
+fn the_points_of_a_chain_are_found_as_it_tells() {
+    for head in 0..200 {
+        for acked in 0..=head {
+            assert_eq!(points_as_told(head, acked), points(head, acked), "{head}, {acked}");
+        }
+    }
+    let far = u64::MAX - 1;
+    assert_eq!(points_as_told(far, 7), points(far, 7));
+    assert!(PAGE.contains("fewer than 36 are shown"));
+    let example: Vec<_> = points(100, 90).iter().map(u64::to_string).collect();
+    assert!(PAGE.contains(&format!("90 of them answered: {}.", example.join(", "))));
+}
+
+#[test]
+fn an_item_that_is_parked_waits_as_it_tells() {
+    let mut pair = Pair::new(Cloud { unknown_products: UnknownProducts::Park });
+    let place = pair.sell(sale("a", "tea"));
+    pair.greet();
+    let digest = payload_hash(&entries(&pair.till)[&place].payload);
+    let spread = u64::from(u16::from_le_bytes([digest.0[0], digest.0[1]]));
+    let mut told = Vec::new();
+    for failures in 1..ATTEMPTS_MAX {
+        pair.offer();
+        let due = queued(&pair.till, place).unwrap().due;
+        let whole = (RETRY_BASE.0 << (failures - 1)).min(RETRY_CAP.0);
+        let wait = due.since(pair.now).0;
+        assert_eq!(wait, whole / 2 + whole / 2 * spread / 65_536, "after {failures} failures");
+        let (least, most) = (whole / 2_000, whole / 1_000);
+        let unit = if told.is_empty() { " s" } else { "" };
+        told.push(format!("{least} to {most}{unit}"));
+        pair.now = due;
+    }
+    pair.offer();
+    assert!(attention(&pair.till, place).is_some(), "then a person");
+    let page: Vec<_> = PAGE.split_whitespace().collect();
+    assert!(page.join(" ").contains(&format!("{}, then a person.", told.join(", "))), "{told:?}");
 }
