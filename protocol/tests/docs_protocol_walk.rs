@@ -71,7 +71,8 @@ impl Device {
     /// Starts the program: `fresh` is what it draws.
     fn start(name: &'static str, mut till: Till, fresh: u64, world: &mut World) -> Self {
         let parted = till.open(world.now, fresh);
-        let doubt = parted.map_or("the same database".to_owned(), |parted| format!("{parted:?}"));
+        let doubt =
+            parted.map_or_else(|| "the same database".into(), |parted| format!("{parted:?}"));
         world.say(name, &format!("starts: {doubt}, in {}", till.meta().epoch));
         let session = Session::new(Config::default(), fresh, world.now);
         Self { name, till, session, nonce: fresh }
