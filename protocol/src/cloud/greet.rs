@@ -17,7 +17,7 @@ use crate::wire::message::{
 
 /// The most histories one terminal may begin. Each is a restore or a copy that a person should
 /// know of; beyond this the till keeps selling and the cloud answers without opening another.
-pub(super) const LANES_MAX: u32 = 10_000;
+pub const LANES_MAX: u32 = 10_000;
 
 const _: () = assert!(LANES_MAX < u32::MAX, "histories are counted beyond their bound");
 const _: () = assert!(

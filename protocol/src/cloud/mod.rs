@@ -47,6 +47,7 @@ use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, We
 pub use catalog::{Edit, Edits};
 pub use compaction::Compact;
 pub use edited::{EditNote, FieldNote};
+pub use greet::LANES_MAX;
 pub use inbox::{InboxKey, InboxRecord};
 pub use rollup::RollUp;
 pub use row::{Key, Record};

@@ -22,7 +22,7 @@ pub const ADOPTION_MAX: usize = 64;
 /// How many waiting entries are looked at for one push.
 const QUEUE_PAGE: usize = 256;
 /// How many of them one push takes along.
-pub(crate) const RETRIES_MAX: usize = 64;
+pub const RETRIES_MAX: usize = 64;
 
 /// How many entries are read at a time: each may have half a megabyte.
 const ENTRIES_PAGE: usize = 32;

@@ -30,7 +30,7 @@ pub const PUSH_ITEMS_MAX: usize = 500;
 /// The most payload bytes in one `Push`.
 pub const PUSH_BYTES_MAX: usize = 1024 * 1024;
 /// The most message versions that a till names.
-const HELLO_VERSIONS_MAX: usize = 16;
+pub const HELLO_VERSIONS_MAX: usize = 16;
 
 /// The most bytes of a number in a binary frame.
 const NUMBER_BYTES_MAX: usize = 9;
