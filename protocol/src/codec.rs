@@ -69,6 +69,7 @@ pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
 
 /// As [`encode`], for a value whose form has about so many bytes.
 pub(crate) fn encode_about<T: Serialize>(version: u8, value: &T, bytes: usize) -> Vec<u8> {
+    assert!(bytes > 0, "a message has a version");
     let mut out = Vec::with_capacity(bytes);
     encode_into(version, value, &mut out);
     debug_assert!(is_encoded(version, value, &out), "what is written is recognised");

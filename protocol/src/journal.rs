@@ -110,6 +110,7 @@ impl Segment {
             // Segments grow by pushes, and pushes bring several entries.
             let room = SEGMENT_ENTRIES as usize - self.payloads.len();
             self.payloads.reserve_exact(room);
+            assert!(room > 0, "a segment that is not full has room");
         }
         if self.chains.len() == self.payloads.len() {
             self.chains.reserve_exact(SEGMENT_ENTRIES as usize - self.chains.len());

@@ -66,6 +66,12 @@ const APPENDED_USUAL: usize = 2;
 /// How many bytes an allocator has at hand without a search.
 const AT_HAND_BYTES: usize = 1024;
 
+const _: () = assert!(READS_USUAL > 0, "a decision reads something");
+const _: () = assert!(APPENDED_USUAL <= READS_USUAL, "more is read than appended");
+const _: () = assert!(size_of::<Place>() == size_of::<usize>(), "a place is a number");
+const _: () = assert!(APPENDED_USUAL > 0, "room is made for a row");
+const _: () = assert!(AT_HAND_BYTES >= READS_USUAL, "there is room for short names");
+
 impl<K: Ord + Clone> ReadSet<K> {
     /// Returns an empty set.
     #[must_use]
@@ -77,6 +83,7 @@ impl<K: Ord + Clone> ReadSet<K> {
     /// Makes room for so many names more.
     pub fn reserve(&mut self, names: usize) {
         self.0.reserve(names);
+        assert!(self.0.capacity() - self.0.len() >= names, "there is room for each");
     }
 
     /// Adds a name.
@@ -197,6 +204,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         }
         let found = self.find(key);
         assert!(found.is_some(), "a step reads only what `reads` declared");
+        debug_assert!(found.is_some_and(|at| self.loaded[at].0 == *key), "a row has its key");
         Place(found.unwrap_or_default())
     }
 
@@ -204,6 +212,7 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     #[must_use]
     pub fn at(&self, place: Place) -> Option<&M::Record> {
         assert!(place.0 < self.loaded.len(), "a place is that of a declared row");
+        assert!(place.0 < self.written.len(), "what is declared can be written");
         let (_, loaded) = &self.loaded[place.0];
         self.written[place.0].as_ref().unwrap_or(loaded).as_deref()
     }
@@ -212,12 +221,14 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     pub fn put_at(&mut self, place: Place, record: M::Record) {
         assert!(place.0 < self.written.len(), "what is declared can be written");
         self.written[place.0] = Some(Some(Arc::new(record)));
+        debug_assert!(self.at(place).is_some(), "what is written is there");
     }
 
     /// Removes the row at a place; an absent row stays absent.
     pub fn remove_at(&mut self, place: Place) {
         assert!(place.0 < self.written.len(), "what is declared can be removed");
         self.written[place.0] = Some(None);
+        debug_assert!(self.at(place).is_none(), "what is removed is not there");
     }
 
     /// Writes a declared row.
@@ -425,7 +436,11 @@ pub trait Query<M: Machine> {
         async move {
             let page = page.await?;
             assert!(page.len() <= limit, "a scan keeps its limit");
-            Ok(page.iter().filter_map(|(key, record)| take(key, record)).collect())
+            let rows = page.len();
+            let taken = page.iter().filter_map(|(key, record)| take(key, record));
+            let taken: Vec<T> = taken.collect();
+            assert!(taken.len() <= rows, "each row is taken once");
+            Ok(taken)
         }
     }
 }

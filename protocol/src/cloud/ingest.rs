@@ -61,6 +61,7 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
     // Most sales move the same products: each is named once, in the order of the keys.
     moved.sort_unstable();
     moved.dedup();
+    debug_assert!(moved.is_sorted_by(|a, b| a < b), "each product is named once, in order");
     keys.extend(moved.iter().map(|product| Key::Product(site.shop, *product)));
     keys.extend(moved.iter().map(|product| listed(site.shop, *product)));
     keys.insert(InboxKey::Relay(site.shop, site.branch).into());

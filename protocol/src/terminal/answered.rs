@@ -94,11 +94,12 @@ struct Places {
 impl Places {
     /// Returns those of an entry that mostly follows the one whose places these are.
     fn after(self, rows: &Rows<'_, Terminal>, epoch: Epoch, seq: u64) -> Self {
-        Self {
-            entry: rows.place(&Key::Entry(epoch, seq), self.entry.next()),
-            queue: rows.place(&Key::Queue(epoch, seq), self.queue.next()),
-            attention: rows.place(&Key::Attention(epoch, seq), self.attention.next()),
-        }
+        let entry = rows.place(&Key::Entry(epoch, seq), self.entry.next());
+        let queue = rows.place(&Key::Queue(epoch, seq), self.queue.next());
+        let attention = rows.place(&Key::Attention(epoch, seq), self.attention.next());
+        assert_ne!(entry, queue, "an entry does not stand in its queue");
+        assert_ne!(queue, attention, "what waits does not stand where a person looks");
+        Self { entry, queue, attention }
     }
 }
 

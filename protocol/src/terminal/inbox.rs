@@ -291,6 +291,7 @@ fn apply(
         return false;
     }
     let stocked = rows.place(&Key::Stock(event.product), Place::default());
+    assert_ne!(applied, stocked, "a note of an event is no stock");
     let held = rows.stock_at(stocked).copied().unwrap_or_default();
     let quantity = Milli(held.quantity.0.saturating_add(event.delta.0));
     let stock = Stock { quantity, movements: held.movements.saturating_add(1) };

@@ -13,7 +13,9 @@ use super::event::{EventKeyV1, PaymentV1, ReceiptV1};
 use crate::codec;
 use crate::event::session::{CashMoved, SessionClosed, SessionOpened};
 use crate::event::{Adjustment, AdjustmentLine, Body, Event, Line, Payment, Trade};
+use crate::event::{LINES_MAX, PAYMENTS_MAX};
 use crate::identity::{LocalEventId, PosId, ProductId, SessionId};
+use crate::label::LABEL_BYTES_MAX;
 
 /// About how many bytes an event has beside its lines.
 const FRAME_BYTES: usize = 192;
@@ -21,6 +23,11 @@ const FRAME_BYTES: usize = 192;
 const LINE_BYTES: usize = 64;
 
 const _: () = assert!(FRAME_BYTES > LINE_BYTES, "an event has more names than a line");
+const _: () = assert!(LINES_MAX > 0, "a trade has lines");
+const _: () = assert!(PAYMENTS_MAX > 0, "a trade can be paid");
+const _: () = assert!(FRAME_BYTES > PAYMENTS_MAX * 10, "an event has payments beside its lines");
+const _: () = assert!(LINE_BYTES > LABEL_BYTES_MAX, "a line has the name of its product");
+const _: () = assert!(FRAME_BYTES > 4 * LABEL_BYTES_MAX, "an event has several names");
 
 /// Returns the canonical bytes of an event.
 pub(crate) fn encode(version: u8, event: &Event) -> Vec<u8> {
@@ -97,6 +104,7 @@ impl<'a> BodyRef<'a> {
                 trade: TradeRef::of(trade),
             }),
             Body::Adjustment(Adjustment { reason, lines }) => {
+                assert!(lines.len() <= LINES_MAX, "an adjustment has a bounded number of lines");
                 Self::Adjustment(AdjustmentRef { reason, lines: Each(lines) })
             }
             Body::SessionOpened(opened) => Self::SessionOpened(opened),
@@ -122,6 +130,8 @@ struct TradeRef<'a> {
 
 impl<'a> TradeRef<'a> {
     fn of(trade: &'a Trade) -> Self {
+        assert!(trade.lines.len() <= LINES_MAX, "a trade has a bounded number of lines");
+        assert!(trade.payments.len() <= PAYMENTS_MAX, "and of payments");
         let (lines, payments) = (Each(&trade.lines), Each(&trade.payments));
         Self { currency: trade.currency.as_str(), lines, payments }
     }
@@ -172,6 +182,8 @@ impl Travels for Line {
     type As<'a> = LineRef<'a>;
 
     fn borrowed(&self) -> LineRef<'_> {
+        assert!(self.quantity.0 > 0, "goods have a quantity");
+        assert!(self.discount.0 >= 0, "a discount is not negative");
         LineRef {
             product_id: self.product,
             name: &self.name,
@@ -187,6 +199,7 @@ impl Travels for AdjustmentLine {
     type As<'a> = AdjustmentLineRef<'a>;
 
     fn borrowed(&self) -> AdjustmentLineRef<'_> {
+        assert!(self.delta.0 != 0, "what is adjusted changes");
         AdjustmentLineRef { product_id: self.product, name: &self.name, delta_milli: self.delta.0 }
     }
 }
@@ -195,6 +208,7 @@ impl Travels for Payment {
     type As<'a> = PaymentV1;
 
     fn borrowed(&self) -> PaymentV1 {
+        assert!(self.amount.0 > 0, "a payment is above zero");
         PaymentV1 { tender: self.tender as u8, amount_minor: self.amount.0 }
     }
 }

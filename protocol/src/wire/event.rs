@@ -141,6 +141,8 @@ pub enum CurrencyV1 {
     Other(String),
 }
 
+const _: () = assert!(size_of::<CurrencyV1>() <= size_of::<String>(), "a code takes no more room");
+
 impl From<&str> for CurrencyV1 {
     fn from(text: &str) -> Self {
         Currency::parse(text).map_or_else(|_| Self::Other(text.to_string()), Self::Code)
@@ -158,6 +160,9 @@ impl CurrencyV1 {
 
 impl Serialize for CurrencyV1 {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Self::Other(text) = self {
+            debug_assert!(Currency::parse(text).is_err(), "a code is read as one");
+        }
         serializer.serialize_str(match self {
             Self::Code(code) => code.as_str(),
             Self::Other(text) => text,

@@ -37,7 +37,7 @@ use self::catalog::History;
 use self::fact::{Committed, Fact, Names, Table, moves};
 use self::inbox::Inbox;
 use self::sessions::{Name, Posted};
-use self::whole::States;
+use self::whole::{States, Wrote};
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -435,28 +435,6 @@ impl Checker {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.committed.len() as u64
-    }
-}
-
-/// What kinds of rows a till's commit has written: most have neither, and need not be looked
-/// through for them.
-#[derive(Clone, Copy, Debug, Default)]
-struct Wrote {
-    /// Of the catalog, and of what lies over it.
-    catalog: bool,
-    /// Of the inbox.
-    inbox: bool,
-}
-
-impl Wrote {
-    fn of(written: &TillWrites) -> Self {
-        let mut wrote = Self::default();
-        for (key, _) in written {
-            use terminal::Key::{Catalog, Inbox, Item, LocalEdits, Movement};
-            wrote.catalog |= matches!(key, Catalog | Item(_) | LocalEdits);
-            wrote.inbox |= matches!(key, Movement(_) | Inbox);
-        }
-        wrote
     }
 }
 

@@ -299,8 +299,8 @@ impl World {
     }
 }
 
-/// Returns what a failed step is counted as: a crash `before` or `after` its commit, an error of the
-/// plan, or nothing, as the disk has failed by itself and counts that.
+/// Returns what a failed step is counted as: a crash `before` or `after` its commit, an error of
+/// the plan, or nothing, as the disk has failed by itself and counts that.
 fn planned(
     (crash, error): (bool, bool),
     settled: Option<Failure>,

@@ -49,6 +49,7 @@ impl Index {
 
     fn grow(&mut self) {
         let cells = CELLS_MIN.max(2 * self.table.len());
+        assert!(cells > self.table.len(), "a table that is full grows");
         let before = std::mem::replace(&mut self.table, vec![0; cells]);
         assert!(self.table.len().is_power_of_two(), "a hash is a place after a mask");
         for held in before.into_iter().filter(|held| *held != 0) {
@@ -64,6 +65,7 @@ impl Index {
             cell = (cell + 1) & mask;
         }
         self.table[cell] = held;
+        assert!(cell <= mask, "a cell is in the table");
     }
 
     /// Takes away the place of a key, and moves up what had met its cell.
