@@ -155,6 +155,7 @@ impl<M: Machine> Memory<M> {
         assert_eq!(self.loaded.len(), asked, "each row is looked for");
         *written = decide(&self.loaded);
         self.loaded.clear();
+        assert!(!self.refuses, "a decision closes no store");
         assert!(written.len() <= BATCH_ROWS_MAX, "a transaction is one batch, as on a disk");
         debug_assert!(written.is_sorted_by(|(a, _), (b, _)| a < b), "a row is written once");
         self.commit(written)
@@ -241,6 +242,7 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
         take: impl FnOnce(&M::Record) -> Option<T> + Send,
     ) -> Result<Option<T>, StoreError> {
         self.readable()?;
+        assert!(!self.refuses, "only an open store is read");
         Ok(self.rows.get(key).and_then(|record| take(record)))
     }
 

@@ -131,6 +131,7 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
         });
         let before = self.entries[slot as usize].replace((key.clone(), value));
         assert!(before.is_none(), "a place without an entry is taken");
+        assert!((slot as usize) < self.entries.len(), "an entry has its place");
         let (run, at) = self.make_room(place);
         assert!(self.runs[run].len() < RUN_ENTRIES_MAX, "there is room for one entry more");
         self.runs[run].insert(at, slot);
@@ -231,6 +232,7 @@ impl<K: Ord + Hash + Clone, V> Ordered<K, V> {
                 (run, low + within)
             };
         }
+        assert!(low + step < slots.len(), "a key that is not before is in the run");
         let within = slots[low..low + step].partition_point(|slot| is_before(*slot));
         assert!(low + within < slots.len(), "the key's place is in the run");
         (run, low + within)

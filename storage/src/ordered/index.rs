@@ -23,6 +23,7 @@ impl Index {
     /// Returns the place of what has this hash and `is` what is looked for.
     pub(super) fn find(&self, hash: u32, is: impl Fn(u32) -> bool) -> Option<u32> {
         let mut cell = hash as usize;
+        debug_assert!(2 * self.held <= self.table.len(), "a search ends at a free cell");
         loop {
             let held = *self.table.get(cell & self.table.len().wrapping_sub(1))?;
             if held == 0 {
@@ -44,6 +45,7 @@ impl Index {
         assert!(slot < u32::MAX, "a place can be counted from 1");
         self.place(u64::from(hash) << 32 | u64::from(slot + 1));
         self.held += 1;
+        assert!(self.held > 0, "what was added is held");
         assert!(2 * self.held <= self.table.len(), "a search ends at a free cell");
     }
 
