@@ -64,7 +64,13 @@ pub fn encode_into<T: Serialize>(version: u8, value: &T, out: &mut Vec<u8>) {
 
 /// Returns `version` and the binary form of `value`.
 pub fn encode<T: Serialize>(version: u8, value: &T) -> Vec<u8> {
-    let mut out = Vec::with_capacity(512);
+    encode_about(version, value, 512)
+}
+
+/// As [`encode`], for a value whose form has about so many bytes.
+pub(crate) fn encode_about<T: Serialize>(version: u8, value: &T, bytes: usize) -> Vec<u8> {
+    assert!(bytes > 0, "a message has a version");
+    let mut out = Vec::with_capacity(bytes);
     encode_into(version, value, &mut out);
     debug_assert!(is_encoded(version, value, &out), "what is written is recognised");
     out

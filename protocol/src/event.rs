@@ -21,6 +21,7 @@ use crate::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId
 use crate::label::LABEL_BYTES_MAX;
 use crate::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
 use crate::time::Millis;
+use crate::wire::canonical;
 use crate::wire::event::{EventAny, EventV1, EventV2};
 
 pub use adjustment::{Adjustment, AdjustmentLine};
@@ -245,10 +246,14 @@ impl Event {
     /// of `EventV2` if it names a session.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        let bytes = match EventAny::from_event(self) {
-            EventAny::V1(wire) => codec::encode(EVENT_VERSION, &wire),
-            EventAny::V2(wire) => codec::encode(EVENT_VERSION_IN_SESSION, &wire),
-        };
+        let bytes = canonical::encode(self.version(), self);
+        debug_assert!(
+            match EventAny::from_event(self) {
+                EventAny::V1(wire) => codec::is_encoded(EVENT_VERSION, &wire, &bytes),
+                EventAny::V2(wire) => codec::is_encoded(EVENT_VERSION_IN_SESSION, &wire, &bytes),
+            },
+            "an event is written as its wire form is"
+        );
         assert_eq!(bytes.first(), Some(&self.version()), "the version comes first");
         bytes
     }

@@ -106,7 +106,14 @@ impl Segment {
         let held = self.payloads.len() as u64;
         assert!(held < SEGMENT_ENTRIES, "a segment is bounded");
         assert_eq!((seq - 1) % SEGMENT_ENTRIES, held, "entries are appended in order");
+        if self.payloads.len() == self.payloads.capacity() {
+            // Segments grow by pushes, and pushes bring several entries.
+            let room = SEGMENT_ENTRIES as usize - self.payloads.len();
+            self.payloads.reserve_exact(room);
+            assert!(room > 0, "a segment that is not full has room");
+        }
         if self.chains.len() == self.payloads.len() {
+            self.chains.reserve_exact(SEGMENT_ENTRIES as usize - self.chains.len());
             self.chains.push(chain);
         }
         self.payloads.push(payload);
@@ -146,7 +153,7 @@ impl Segment {
 #[must_use]
 pub fn points(head: u64, also: u64) -> Vec<u64> {
     assert!(also <= head, "only entries that exist can be shown");
-    let mut seqs = Vec::new();
+    let mut seqs = Vec::with_capacity(16);
     let mut step = 1;
     let mut seq = head;
     seqs.push(head);

@@ -73,12 +73,11 @@ impl Label {
         let mut bytes = [0; LABEL_BYTES_MAX];
         let at = source.len();
         bytes.split_at_mut(at).0.copy_from_slice(source);
-        // All are looked at, so that it is done many at a time.
-        let (mut next, mut printable) = (0, 0);
-        while next < LABEL_BYTES_MAX {
-            printable += (bytes[next] >= b' ' && bytes[next] <= b'~') as usize;
-            next += 1;
-        }
+        // Most are short, and all of a part are looked at, so that it is done many at a time.
+        let head = printable_in::<0, HEAD_BYTES>(&bytes);
+        let rest =
+            if at > HEAD_BYTES { printable_in::<HEAD_BYTES, LABEL_BYTES_MAX>(&bytes) } else { 0 };
+        let printable = head + rest;
         if printable != at || bytes[0] == b' ' || bytes[at - 1] == b' ' {
             return Err(LabelError::Character);
         }
@@ -125,6 +124,17 @@ impl Label {
     }
 }
 
+/// Returns how many of the bytes from one place to another are printable.
+const fn printable_in<const FROM: usize, const TO: usize>(bytes: &[u8; LABEL_BYTES_MAX]) -> usize {
+    let (mut next, mut printable) = (FROM, 0_u8);
+    while next < TO {
+        printable += (bytes[next] >= b' ' && bytes[next] <= b'~') as u8;
+        next += 1;
+    }
+    assert!(printable as usize <= TO - FROM, "no byte counts twice");
+    printable as usize
+}
+
 impl Ord for Label {
     fn cmp(&self, other: &Self) -> Ordering {
         // Zero fill sorts before every printable byte, so fixed-size order is text order.
@@ -146,7 +156,16 @@ impl Eq for Label {}
 
 impl Hash for Label {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write(&self.bytes); // all labels have the same length
+        // Unused bytes are zero, so that what two equal names have beyond the first is the same.
+        let head = self.head();
+        state.write_u64(head as u64);
+        state.write_u64((head >> 64) as u64);
+        if usize::from(self.len) > HEAD_BYTES {
+            let (second, last) = self.rest();
+            state.write_u64(second as u64);
+            state.write_u64((second >> 64) as u64);
+            state.write_u32(last);
+        }
     }
 }
 

@@ -61,12 +61,29 @@ pub struct ReadSet<K>(Vec<K>);
 
 /// Few decisions read more rows.
 const READS_USUAL: usize = 16;
+/// Most decisions append no more rows.
+const APPENDED_USUAL: usize = 2;
+/// How many bytes an allocator has at hand without a search.
+const AT_HAND_BYTES: usize = 1024;
+
+const _: () = assert!(READS_USUAL > 0, "a decision reads something");
+const _: () = assert!(APPENDED_USUAL <= READS_USUAL, "more is read than appended");
+const _: () = assert!(size_of::<Place>() == size_of::<usize>(), "a place is a number");
+const _: () = assert!(APPENDED_USUAL > 0, "room is made for a row");
+const _: () = assert!(AT_HAND_BYTES >= READS_USUAL, "there is room for short names");
 
 impl<K: Ord + Clone> ReadSet<K> {
     /// Returns an empty set.
     #[must_use]
     pub fn new() -> Self {
-        Self(Vec::with_capacity(READS_USUAL))
+        let at_hand = AT_HAND_BYTES / size_of::<K>().max(1);
+        Self(Vec::with_capacity(at_hand.clamp(1, READS_USUAL)))
+    }
+
+    /// Makes room for so many names more.
+    pub fn reserve(&mut self, names: usize) {
+        self.0.reserve(names);
+        assert!(self.0.capacity() - self.0.len() >= names, "there is room for each");
     }
 
     /// Adds a name.
@@ -126,6 +143,18 @@ pub type Loaded<M> = Vec<Slot<<M as Machine>::Key, <M as Machine>::Record>>;
 /// What a transaction changes, in the order of the keys, each once; `None` removes the row.
 pub type Writes<M> = Vec<Slot<<M as Machine>::Key, <M as Machine>::Record>>;
 
+/// Where a declared row is, in the transaction that has found it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place(usize);
+
+impl Place {
+    /// Returns the place of the row that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
 /// The declared slice of the database. Later steps of a batch see the writes of earlier ones.
 #[derive(Debug)]
 pub struct Rows<'a, M: Machine + ?Sized> {
@@ -140,7 +169,7 @@ pub struct Rows<'a, M: Machine + ?Sized> {
 
 impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     fn over(loaded: &'a [Slot<M::Key, M::Record>]) -> Self {
-        assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
+        debug_assert!(is_set(loaded, |(key, _)| key), "a store loads the keys in their order");
         let written: Vec<_> = core::iter::repeat_with(|| None).take(loaded.len()).collect();
         assert_eq!(written.len(), loaded.len(), "each loaded row can be written");
         Self { loaded, written, appended: Vec::new(), last: Cell::new(0) }
@@ -161,6 +190,45 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
         let place = self.find_appended(key);
         assert!(place.is_ok(), "a step reads only what `reads` declared");
         self.appended[place.ok()?].1.as_deref()
+    }
+
+    /// Returns where a declared row is, which mostly is at `likely`: who goes through rows that
+    /// follow each other looks each up by one comparison.
+    ///
+    /// # Panics
+    /// If `reads` did not declare the key.
+    #[must_use]
+    pub fn place(&self, key: &M::Key, likely: Place) -> Place {
+        if self.loaded.get(likely.0).is_some_and(|(held, _)| held == key) {
+            return likely;
+        }
+        let found = self.find(key);
+        assert!(found.is_some(), "a step reads only what `reads` declared");
+        debug_assert!(found.is_some_and(|at| self.loaded[at].0 == *key), "a row has its key");
+        Place(found.unwrap_or_default())
+    }
+
+    /// Returns the row at a place, if there is one.
+    #[must_use]
+    pub fn at(&self, place: Place) -> Option<&M::Record> {
+        assert!(place.0 < self.loaded.len(), "a place is that of a declared row");
+        assert!(place.0 < self.written.len(), "what is declared can be written");
+        let (_, loaded) = &self.loaded[place.0];
+        self.written[place.0].as_ref().unwrap_or(loaded).as_deref()
+    }
+
+    /// Writes the row at a place.
+    pub fn put_at(&mut self, place: Place, record: M::Record) {
+        assert!(place.0 < self.written.len(), "what is declared can be written");
+        self.written[place.0] = Some(Some(Arc::new(record)));
+        debug_assert!(self.at(place).is_some(), "what is written is there");
+    }
+
+    /// Removes the row at a place; an absent row stays absent.
+    pub fn remove_at(&mut self, place: Place) {
+        assert!(place.0 < self.written.len(), "what is declared can be removed");
+        self.written[place.0] = Some(None);
+        debug_assert!(self.at(place).is_none(), "what is removed is not there");
     }
 
     /// Writes a declared row.
@@ -231,6 +299,9 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
             Ok(place) => Some(core::mem::replace(&mut self.appended[place].1, record)),
             Err(place) => {
                 assert!(place <= self.appended.len(), "a row has its place among the others");
+                if self.appended.is_empty() {
+                    self.appended.reserve(APPENDED_USUAL); // an entry and its place in the queue
+                }
                 self.appended.insert(place, (key, record));
                 None
             }
@@ -340,6 +411,38 @@ pub trait Query<M: Machine> {
         until: &M::Key,
         limit: usize,
     ) -> impl Future<Output = Result<Page<M>, Self::Error>> + Send;
+
+    /// Returns what `take` makes of the committed row under `key`, if there is one.
+    fn look<T>(
+        &self,
+        key: &M::Key,
+        take: impl FnOnce(&M::Record) -> Option<T> + Send,
+    ) -> impl Future<Output = Result<Option<T>, Self::Error>> + Send {
+        let row = self.get(key);
+        async move { Ok(row.await?.as_ref().and_then(take)) }
+    }
+
+    /// Returns what `take` makes of the rows that [`Self::scan`] would return: a row is as large as
+    /// the largest of its kind, and mostly little of it is wanted. What it leaves out counts
+    /// towards the limit.
+    fn select<T>(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+        mut take: impl FnMut(&M::Key, &M::Record) -> Option<T> + Send,
+    ) -> impl Future<Output = Result<Vec<T>, Self::Error>> + Send {
+        let page = self.scan(from, until, limit);
+        async move {
+            let page = page.await?;
+            assert!(page.len() <= limit, "a scan keeps its limit");
+            let rows = page.len();
+            let taken = page.iter().filter_map(|(key, record)| take(key, record));
+            let taken: Vec<T> = taken.collect();
+            assert!(taken.len() <= rows, "each row is taken once");
+            Ok(taken)
+        }
+    }
 }
 
 /// Runs one batch of inputs as one transaction: group commit.

@@ -361,20 +361,18 @@ impl<M: Watchable> Store<M> for Observed<M> {
         keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), Self::Error> {
+        let Some(on) = &mut self.disk else {
+            return self.memory.transact_now(keys, decide, &mut self.written);
+        };
         let written = &mut self.written;
         let decide = |loaded: &Loaded<M>| {
             let writes = decide(loaded);
             written.clone_from(&writes);
             writes
         };
-        match &mut self.disk {
-            None => self.memory.transact(keys, decide).await,
-            Some(on) => {
-                on.transact(keys, decide).await?;
-                self.memory_takes_written();
-                Ok(())
-            }
-        }
+        on.transact(keys, decide).await?;
+        self.memory_takes_written();
+        Ok(())
     }
 }
 
@@ -406,6 +404,31 @@ impl<M: Watchable> Query<M> for Observed<M> {
             return Ok(page);
         }
         self.memory.scan(from, until, limit).await
+    }
+
+    async fn look<T>(
+        &self,
+        key: &M::Key,
+        take: impl FnOnce(&M::Record) -> Option<T> + Send,
+    ) -> Result<Option<T>, Self::Error> {
+        if self.disk.is_none() {
+            return self.memory.look(key, take).await;
+        }
+        Ok(self.get(key).await?.as_ref().and_then(take))
+    }
+
+    async fn select<T>(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+        mut take: impl FnMut(&M::Key, &M::Record) -> Option<T> + Send,
+    ) -> Result<Vec<T>, Self::Error> {
+        if self.disk.is_none() {
+            return self.memory.select(from, until, limit, take).await;
+        }
+        let page = self.scan(from, until, limit).await?;
+        Ok(page.iter().filter_map(|(key, record)| take(key, record)).collect())
     }
 }
 

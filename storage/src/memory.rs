@@ -16,6 +16,8 @@ use crate::ordered::Ordered;
 #[derive(Debug)]
 pub struct Memory<M: Machine> {
     rows: Ordered<M::Key, Arc<M::Record>>,
+    /// What the last transaction has loaded: its memory serves the next one.
+    loaded: Loaded<M>,
     next_failure: Option<Failure>,
     refuses: bool,
     counters: Counters,
@@ -68,7 +70,8 @@ impl<M: Machine> Memory<M> {
     #[must_use]
     pub const fn new() -> Self {
         let counters = Counters { commits: 0, rows_written: 0 };
-        Self { rows: Ordered::new(), next_failure: None, refuses: false, counters }
+        let rows = Ordered::new();
+        Self { rows, loaded: Vec::new(), next_failure: None, refuses: false, counters }
     }
 
     /// Lets the next transaction fail; after it the store refuses until [`Self::reopen`].
@@ -96,7 +99,7 @@ impl<M: Machine> Memory<M> {
     pub fn plant(&mut self, key: M::Key, record: Option<Arc<M::Record>>) {
         let (before, stays) = (self.rows.len(), record.is_some());
         match record {
-            Some(record) => self.rows.insert(key.clone(), record),
+            Some(record) => self.rows.put(&key, record),
             None => self.rows.remove(&key),
         };
         assert_eq!(self.rows.contains_key(&key), stays, "the row is as it was planted");
@@ -128,6 +131,36 @@ impl<M: Machine> Memory<M> {
         self.counters
     }
 
+    /// As [`Store::transact`], at once, and says what the transaction decided to write: nothing if
+    /// it was not begun, and all of it if its outcome is unknown.
+    ///
+    /// # Errors
+    /// The planned failure, or that an earlier one has left the store closed.
+    pub fn transact_now(
+        &mut self,
+        keys: Vec<M::Key>,
+        mut decide: impl FnMut(&Loaded<M>) -> Writes<M>,
+        written: &mut Writes<M>,
+    ) -> Result<(), StoreError> {
+        written.clear();
+        self.readable()?;
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "a row is asked for once, in order");
+        let asked = keys.len();
+        let rows = &self.rows;
+        self.loaded.clear(); // a decision that panicked has left it
+        self.loaded.extend(keys.into_iter().map(|key| {
+            let row = rows.get(&key).cloned();
+            (key, row)
+        }));
+        assert_eq!(self.loaded.len(), asked, "each row is looked for");
+        *written = decide(&self.loaded);
+        self.loaded.clear();
+        assert!(!self.refuses, "a decision closes no store");
+        assert!(written.len() <= BATCH_ROWS_MAX, "a transaction is one batch, as on a disk");
+        debug_assert!(written.is_sorted_by(|(a, _), (b, _)| a < b), "a row is written once");
+        self.commit(written)
+    }
+
     fn readable(&self) -> Result<(), StoreError> {
         if self.refuses {
             return Err(StoreError::unknown("an earlier commit failed; reopen the store"));
@@ -135,7 +168,7 @@ impl<M: Machine> Memory<M> {
         Ok(())
     }
 
-    fn commit(&mut self, writes: Writes<M>) -> Result<(), StoreError> {
+    fn commit(&mut self, writes: &Writes<M>) -> Result<(), StoreError> {
         assert!(!self.refuses, "a transaction begins on an open store");
         let commits_before = self.counters.commits;
         let failure = self.next_failure.take();
@@ -148,8 +181,8 @@ impl<M: Machine> Memory<M> {
         let (rows_before, changes) = (self.rows.len(), writes.len());
         for (key, record) in writes {
             match record {
-                Some(record) => self.rows.insert(key, record),
-                None => self.rows.remove(&key),
+                Some(record) => self.rows.put(key, Arc::clone(record)),
+                None => self.rows.remove(key),
             };
         }
         assert!(self.rows.len() <= rows_before + changes, "a write adds at most one row");
@@ -168,19 +201,9 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Store<M> for Memory<M> {
     async fn transact(
         &mut self,
         keys: Vec<M::Key>,
-        mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
+        decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
-        self.readable()?;
-        debug_assert!(keys.is_sorted_by(|a, b| a < b), "a row is asked for once, in order");
-        let load = |key| {
-            let row = self.rows.get(&key).cloned();
-            (key, row)
-        };
-        let loaded: Loaded<M> = keys.into_iter().map(load).collect();
-        let writes = decide(&loaded);
-        assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch, as on a disk");
-        debug_assert!(writes.is_sorted_by(|(a, _), (b, _)| a < b), "a row is written once");
-        self.commit(writes)
+        self.transact_now(keys, decide, &mut Writes::<M>::new())
     }
 }
 
@@ -211,5 +234,34 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
         assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
         assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");
         Ok(page)
+    }
+
+    async fn look<T>(
+        &self,
+        key: &M::Key,
+        take: impl FnOnce(&M::Record) -> Option<T> + Send,
+    ) -> Result<Option<T>, StoreError> {
+        self.readable()?;
+        assert!(!self.refuses, "only an open store is read");
+        Ok(self.rows.get(key).and_then(|record| take(record)))
+    }
+
+    async fn select<T>(
+        &self,
+        from: &M::Key,
+        until: &M::Key,
+        limit: usize,
+        mut take: impl FnMut(&M::Key, &M::Record) -> Option<T> + Send,
+    ) -> Result<Vec<T>, StoreError> {
+        self.readable()?;
+        if from >= until {
+            return Ok(Vec::new());
+        }
+        let range = self.rows.range((Bound::Included(from), Bound::Excluded(until))).take(limit);
+        assert!(range.len() <= limit, "a scan keeps its limit");
+        let mut taken = Vec::with_capacity(range.len());
+        taken.extend(range.filter_map(|(key, record)| take(key, record)));
+        assert!(taken.len() <= limit, "each row is taken once");
+        Ok(taken)
     }
 }

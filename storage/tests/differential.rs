@@ -73,7 +73,26 @@ where
         outputs.extend(now(run(&Ledger, store, Millis(0), group)).unwrap());
     }
     let end = Key::Entry(u32::MAX, u64::MAX);
+    // Whatever is selected is selected of the rows that a scan returns.
+    for limit in [0, 1, 3, usize::MAX] {
+        let page = now(store.scan(&Key::Balance(0), &end, limit)).unwrap();
+        let entries: Vec<Key> = page.iter().map(|(key, _)| *key).filter(is_entry).collect();
+        let take = |key: &Key, _: &Record| is_entry(key).then_some(*key);
+        let taken = now(store.select(&Key::Balance(0), &end, limit, take)).unwrap();
+        assert_eq!(taken, entries, "of the first {limit} rows");
+        let crossed = now(store.select(&end, &Key::Balance(0), limit, take)).unwrap();
+        assert!(crossed.is_empty(), "no row lies between crossed bounds");
+        for (key, record) in page {
+            let seen = now(store.look(&key, |held| (*held == record).then_some(()))).unwrap();
+            assert_eq!(seen, Some(()), "a row looks as a scan returns it");
+        }
+    }
+    assert_eq!(now(store.look(&end, |_| Some(()))).unwrap(), None, "there is no such row");
     (outputs, now(store.scan(&Key::Balance(0), &end, usize::MAX)).unwrap())
+}
+
+fn is_entry(key: &Key) -> bool {
+    matches!(key, Key::Entry(..))
 }
 
 fn keyvalue<E: Engine>(engine: E) -> KeyValue<Ledger, E>

@@ -31,6 +31,7 @@ use crate::wire::message::{ItemResult, PUSH_ITEMS_MAX, PushAnswer, ServerId, Sto
 pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut ReadSet<Key>) {
     let id = caller.terminal;
     assert!(!offer.is_empty() && offer.len() <= PUSH_ITEMS_MAX, "a checked push is bounded");
+    keys.reserve(2 * offer.len() + 8); // a ledger row, and mostly one of a session
     keys.insert(Key::Lane(id, offer.epoch));
     let segments = offer.items.iter().map(|item| Segment::number(item.seq));
     let mut before = None;
@@ -39,6 +40,7 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
             .filter(|number| before.replace(*number) != Some(*number))
             .map(|number| Key::Segment(id, offer.epoch, number)),
     );
+    let mut moved: Vec<ProductId> = Vec::new();
     for item in &offer.items {
         let Ok((event, _)) = &item.event else {
             keys.insert(Key::Opaque(id, offer.epoch, item.seq));
@@ -52,13 +54,16 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
             edited::reads(caller.site.shop, key, edit, keys);
         }
         if cloud.unknown_products == UnknownProducts::Park {
-            let shop = caller.site.shop;
-            for movement in event.movements() {
-                keys.extend([Key::Product(shop, movement.product), listed(shop, movement.product)]);
-            }
+            moved.extend(event.movements().map(|movement| movement.product));
         }
     }
     let site = caller.site;
+    // Most sales move the same products: each is named once, in the order of the keys.
+    moved.sort_unstable();
+    moved.dedup();
+    debug_assert!(moved.is_sorted_by(|a, b| a < b), "each product is named once, in order");
+    keys.extend(moved.iter().map(|product| Key::Product(site.shop, *product)));
+    keys.extend(moved.iter().map(|product| listed(site.shop, *product)));
     keys.insert(InboxKey::Relay(site.shop, site.branch).into());
     keys.insert(InboxKey::Head(site.shop, site.branch).into());
 }

@@ -11,7 +11,7 @@ use super::row::{Attention, Entry, Meta, Queued, State};
 use super::{Key, Output, Record, Terminal, settle};
 use crate::hash::Hash;
 use crate::identity::Epoch;
-use crate::machine::{ReadSet, Rows};
+use crate::machine::{Place, ReadSet, Rows};
 use crate::time::Millis;
 use crate::wire::message::{Edited, PushAnswer, Verdict};
 
@@ -42,6 +42,7 @@ const _: () = assert!(SPREAD - 1 == u16::MAX as u64, "two bytes of a digest spre
 
 pub(super) fn reads(epoch: Epoch, answer: &PushAnswer, keys: &mut ReadSet<Key>) {
     let answered = || answer.results.iter().map(|result| result.seq);
+    keys.reserve(3 * answer.results.len() + 1);
     // In the order of the keys, so that nothing is left to sort.
     keys.extend(answered().map(|seq| Key::Entry(epoch, seq)));
     keys.extend(answered().map(|seq| Key::Queue(epoch, seq)));
@@ -61,13 +62,16 @@ pub(super) fn step(
         return settle(rows, meta, None);
     }
     let before = meta.acked;
+    let mut places = Places::default();
     for result in &answer.results {
+        // The rows of an entry stand where those of the one before end, kind by kind.
+        places = places.after(rows, epoch, result.seq);
         // What the books do not know of has no answer, even if a row of it is there.
-        let known = rows.entry(epoch, result.seq).filter(|_| result.seq <= meta.head);
+        let known = rows.entry_at(places.entry).filter(|_| result.seq <= meta.head);
         let Some(entry) = known.cloned() else {
             continue;
         };
-        take(rows, now, epoch, result.seq, entry, result.verdict);
+        take(rows, now, places, entry, result.verdict);
         if result.seq == meta.acked + 1 {
             meta.acked = result.seq;
         }
@@ -79,27 +83,45 @@ pub(super) fn step(
     settle(rows, meta, None)
 }
 
+/// Where the rows of an answered entry are.
+#[derive(Clone, Copy, Default)]
+struct Places {
+    entry: Place,
+    queue: Place,
+    attention: Place,
+}
+
+impl Places {
+    /// Returns those of an entry that mostly follows the one whose places these are.
+    fn after(self, rows: &Rows<'_, Terminal>, epoch: Epoch, seq: u64) -> Self {
+        let entry = rows.place(&Key::Entry(epoch, seq), self.entry.next());
+        let queue = rows.place(&Key::Queue(epoch, seq), self.queue.next());
+        let attention = rows.place(&Key::Attention(epoch, seq), self.attention.next());
+        assert_ne!(entry, queue, "an entry does not stand in its queue");
+        assert_ne!(queue, attention, "what waits does not stand where a person looks");
+        Self { entry, queue, attention }
+    }
+}
+
 fn take(
     rows: &mut Rows<'_, Terminal>,
     now: Millis,
-    epoch: Epoch,
-    seq: u64,
+    Places { entry: place, queue, attention }: Places,
     entry: Entry,
     verdict: Verdict,
 ) {
-    let queue = Key::Queue(epoch, seq);
-    let attention = Key::Attention(epoch, seq);
-    let attempts = match (rows.queued(epoch, seq), rows.attention(epoch, seq)) {
-        (Some(queued), _) => queued.attempts,
-        (None, Some(attention)) => attention.attempts,
+    let attempts = match (rows.at(queue), rows.at(attention)) {
+        (Some(Record::Queue(queued)), _) => queued.attempts,
+        (None, Some(Record::Attention(attention))) => attention.attempts,
         (None, None) => 0,
+        _ => unreachable!("a store gives each key a record of its kind"),
     };
     let state = match verdict {
         Verdict::Created(id)
         | Verdict::Existing(id)
         | Verdict::Edited(Edited { server_id: id, .. }) => {
-            rows.remove(attention);
-            rows.remove(queue);
+            rows.remove_at(attention);
+            rows.remove_at(queue);
             edits::decided(rows, &entry, verdict);
             State::Synced(id)
         }
@@ -109,22 +131,22 @@ fn take(
             let due = now.after(retry_wait(attempts, entry.payload_hash));
             assert!(due >= now, "a retry is not due in the past");
             assert!(due.since(now) <= RETRY_CAP, "a retry is due within the longest wait");
-            rows.remove(attention);
-            rows.put(queue, Record::Queue(Queued { attempts, due, code: Some(code) }));
+            rows.remove_at(attention);
+            rows.put_at(queue, Record::Queue(Queued { attempts, due, code: Some(code) }));
             State::Open
         }
         Verdict::Parked(code) | Verdict::Refused(code) => {
             let attempts = attempts.saturating_add(1);
             assert!(attempts > 0, "nobody is asked to look at what never failed");
-            rows.remove(queue);
-            rows.put(attention, Record::Attention(Attention { attempts, code, since: now }));
+            rows.remove_at(queue);
+            rows.put_at(attention, Record::Attention(Attention { attempts, code, since: now }));
             edits::refused(rows, &entry);
             State::Open
         }
     };
     assert!(!matches!(state, State::Moved(_)), "an answer carries nothing over");
     if entry.state != state {
-        rows.put(Key::Entry(epoch, seq), Record::Entry(Entry { state, ..entry }));
+        rows.put_at(place, Record::Entry(Entry { state, ..entry }));
     }
 }
 

@@ -22,7 +22,7 @@ use super::row::{Meta, Stock};
 use super::{Key, Record, Terminal};
 use crate::identity::ProductId;
 use crate::inbox::{EventId, InboxEvent, Reference};
-use crate::machine::{Query, ReadSet, Rows};
+use crate::machine::{Place, Query, ReadSet, Rows};
 use crate::money::Milli;
 use crate::time::Millis;
 use crate::wire::inbox::{
@@ -179,16 +179,18 @@ pub async fn ack<Q: Query<Terminal>>(store: &Q) -> Result<Option<Ack>, Q::Error>
 /// # Errors
 /// The store's.
 pub async fn state<Q: Query<Terminal>>(store: &Q) -> Result<InboxState, Q::Error> {
-    Ok(match store.get(&Key::Inbox).await? {
-        Some(Record::Inbox(state)) => state,
-        Some(_) | None => InboxState::default(),
-    })
+    let held = |record: &Record| {
+        let Record::Inbox(state) = record else { return None };
+        Some(*state)
+    };
+    Ok(store.look(&Key::Inbox, held).await?.unwrap_or_default())
 }
 
 pub(super) fn reads(input: &Input, keys: &mut ReadSet<Key>) {
     match input {
         Input::Delivered(Delivered { page }) => {
             let events = || page.iter().flat_map(|page| &page.events);
+            keys.reserve(3 * events().count() + 1);
             keys.extend(events().map(|event| Key::Stock(event.product)));
             keys.extend(events().map(|event| Key::Applied(event.id)));
             keys.extend(events().map(|event| Key::Review(event.product)));
@@ -284,10 +286,13 @@ fn apply(
         Reference::Sale(key) => key.terminal == meta.identity.terminal,
         Reference::Order(_) => false,
     };
-    if own || rows.applied(event.id).is_some() {
+    let applied = rows.place(&Key::Applied(event.id), Place::default());
+    if own || rows.at(applied).is_some() {
         return false;
     }
-    let held = rows.stock(event.product).copied().unwrap_or_default();
+    let stocked = rows.place(&Key::Stock(event.product), Place::default());
+    assert_ne!(applied, stocked, "a note of an event is no stock");
+    let held = rows.stock_at(stocked).copied().unwrap_or_default();
     let quantity = Milli(held.quantity.0.saturating_add(event.delta.0));
     let stock = Stock { quantity, movements: held.movements.saturating_add(1) };
     assert!(stock.movements >= held.movements, "each movement is counted");
@@ -306,12 +311,12 @@ fn apply(
         review,
     };
     rows.append(Key::Movement(number), Record::Movement(movement));
-    rows.put(Key::Applied(event.id), Record::Applied(number));
-    rows.put(Key::Stock(event.product), Record::Stock(stock));
+    rows.put_at(applied, Record::Applied(number));
+    rows.put_at(stocked, Record::Stock(stock));
     if review {
         flag(rows, now, event.product, number, quantity);
     }
-    assert!(rows.applied(event.id) == Some(&number), "what is applied is known");
+    assert!(rows.at(applied) == Some(&Record::Applied(number)), "what is applied is known");
     assert!(!review || rows.review(event.product).is_some(), "a debt is looked at");
     true
 }
@@ -337,9 +342,9 @@ impl Rows<'_, Terminal> {
         }
     }
 
-    fn applied(&self, event: EventId) -> Option<&u64> {
-        match self.get(&Key::Applied(event)) {
-            Some(Record::Applied(number)) => Some(number),
+    fn stock_at(&self, place: Place) -> Option<&Stock> {
+        match self.at(place) {
+            Some(Record::Stock(stock)) => Some(stock),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

@@ -120,13 +120,16 @@ async fn lane<Q: Query<Terminal>>(
     hash: crate::hash::Hash,
     acked: u64,
 ) -> Result<HelloLane, Q::Error> {
-    let mut points = Vec::new();
-    for seq in journal::points(head, acked) {
+    let shown = journal::points(head, acked);
+    let mut points = Vec::with_capacity(shown.len());
+    for seq in shown {
         if seq == head {
             points.push(Point { seq, hash });
-        } else if let Some(Record::Entry(entry)) = store.get(&Key::Entry(epoch, seq)).await? {
-            points.push(Point { seq, hash: entry.chain });
+            continue;
         }
+        let chain = |row: &Record| entry_in(row).map(|entry| entry.chain);
+        let held = store.look(&Key::Entry(epoch, seq), chain).await?;
+        points.extend(held.map(|hash| Point { seq, hash }));
     }
     assert!(points.first().is_some_and(|first| first.seq == head), "the head is always shown");
     assert!(points.len() <= HELLO_POINTS_MAX, "a journal is shown by few points");
@@ -156,7 +159,8 @@ pub async fn batch<Q: Query<Terminal>>(
         if wait > Millis::ZERO && wait <= RETRY_CAP {
             next_due = Some(next_due.map_or(wait, |least: Millis| least.min(wait)));
         } else if items.len() < limits.items.min(RETRIES_MAX)
-            && let Some(Record::Entry(entry)) = store.get(&Key::Entry(meta.epoch, seq)).await?
+            && let Some(entry) =
+                store.look(&Key::Entry(meta.epoch, seq), |row| entry_in(row).cloned()).await?
         {
             add(&mut items, &mut bytes, limits, seq, entry);
         }
@@ -198,13 +202,13 @@ async fn entries<Q: Query<Terminal>>(
     assert!(most > 0 && most <= ENTRIES_PAGE, "entries are read a few at a time");
     assert!(first > 0 && first <= head, "a journal counts from 1, up to its head");
     let (first, end) = (Key::Entry(epoch, first), Key::Entry(epoch, head + 1));
-    let page = store.scan(&first, &end, most).await?;
-    assert!(page.len() <= most, "a scan keeps its limit");
-    let entries = page.into_iter().filter_map(|row| match row {
-        (Key::Entry(_, seq), Record::Entry(entry)) => Some((seq, entry)),
+    let entries = |key: &Key, record: &Record| match (key, record) {
+        (Key::Entry(_, seq), Record::Entry(entry)) => Some((*seq, entry.clone())),
         _ => None,
-    });
-    Ok(entries.collect())
+    };
+    let page = store.select(&first, &end, most, entries).await?;
+    assert!(page.len() <= most, "a scan keeps its limit");
+    Ok(page)
 }
 
 /// Returns the answered entries of the current history that wait for another try.
@@ -217,13 +221,18 @@ async fn waiting<Q: Query<Terminal>>(
     }
     let from = Key::Queue(meta.epoch, 0);
     let until = Key::Queue(meta.epoch, meta.acked + 1);
-    let page = store.scan(&from, &until, QUEUE_PAGE).await?;
-    assert!(page.len() <= QUEUE_PAGE, "a scan keeps its limit");
-    let queued = page.into_iter().filter_map(|(key, record)| match (key, record) {
-        (Key::Queue(_, seq), Record::Queue(queued)) => Some((seq, queued)),
+    let queued = |key: &Key, record: &Record| match (key, record) {
+        (Key::Queue(_, seq), Record::Queue(queued)) => Some((*seq, *queued)),
         _ => None,
-    });
-    Ok(queued.collect())
+    };
+    let page = store.select(&from, &until, QUEUE_PAGE, queued).await?;
+    assert!(page.len() <= QUEUE_PAGE, "a scan keeps its limit");
+    Ok(page)
+}
+
+fn entry_in(record: &Record) -> Option<&Entry> {
+    let Record::Entry(entry) = record else { return None };
+    Some(entry)
 }
 
 fn add(

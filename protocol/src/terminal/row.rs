@@ -18,7 +18,7 @@ use crate::hash::Hash;
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
 use crate::inbox::EventId;
 use crate::label::Label;
-use crate::machine::Rows;
+use crate::machine::{self, Rows};
 use crate::money::Milli;
 use crate::persist::{
     EPOCH_KEY_BYTES, KEY_BYTES_MAX, KIND_KEY_BYTES, LABEL_KEY_BYTES, NUMBER_KEY_BYTES,
@@ -445,6 +445,16 @@ impl Rows<'_, Terminal> {
     pub(super) fn local_edits(&self) -> Option<&LocalEdits> {
         match self.get(&Key::LocalEdits) {
             Some(Record::LocalEdits(edits)) => Some(edits),
+            Some(_) => unreachable!("a store gives each key a record of its kind"),
+            None => None,
+        }
+    }
+}
+
+impl Rows<'_, Terminal> {
+    pub(super) fn entry_at(&self, place: machine::Place) -> Option<&Entry> {
+        match self.at(place) {
+            Some(Record::Entry(entry)) => Some(entry),
             Some(_) => unreachable!("a store gives each key a record of its kind"),
             None => None,
         }

@@ -6,8 +6,9 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::edit::CatalogEditV1;
 use crate::catalog::CatalogEdit;
@@ -124,11 +125,69 @@ pub struct EventKeyV1 {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TradeV1 {
     /// ISO 4217.
-    pub currency: String,
+    pub currency: CurrencyV1,
     /// Its positions.
     pub lines: Vec<LineV1>,
     /// How it was paid.
     pub payments: Vec<PaymentV1>,
+}
+
+/// A currency as it travels: any text. One that is a code is read into no memory of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CurrencyV1 {
+    /// A code.
+    Code(Currency),
+    /// A text that is none; the event is refused.
+    Other(String),
+}
+
+const _: () = assert!(size_of::<CurrencyV1>() <= size_of::<String>(), "a code takes no more room");
+
+impl From<&str> for CurrencyV1 {
+    fn from(text: &str) -> Self {
+        Currency::parse(text).map_or_else(|_| Self::Other(text.to_string()), Self::Code)
+    }
+}
+
+impl CurrencyV1 {
+    fn parse(&self) -> Result<Currency, EventError> {
+        match self {
+            Self::Code(code) => Ok(*code),
+            Self::Other(_) => Err(EventError::Name),
+        }
+    }
+}
+
+impl Serialize for CurrencyV1 {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Self::Other(text) = self {
+            debug_assert!(Currency::parse(text).is_err(), "a code is read as one");
+        }
+        serializer.serialize_str(match self {
+            Self::Code(code) => code.as_str(),
+            Self::Other(text) => text,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for CurrencyV1 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(CurrencyVisitor)
+    }
+}
+
+struct CurrencyVisitor;
+
+impl de::Visitor<'_> for CurrencyVisitor {
+    type Value = CurrencyV1;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a currency code")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<CurrencyV1, E> {
+        Ok(text.into())
+    }
 }
 
 /// A line as it travels.
@@ -304,7 +363,7 @@ impl TradeV1 {
         }
         let (lines, payments) = (self.lines.len(), self.payments.len());
         let trade = Trade {
-            currency: Currency::parse(&self.currency).map_err(|_| EventError::Name)?,
+            currency: self.currency.parse()?,
             lines: self.lines.into_iter().map(LineV1::into_line).collect(),
             payments: self
                 .payments
@@ -319,7 +378,7 @@ impl TradeV1 {
 
     fn from_trade(trade: &Trade) -> Self {
         let wire = Self {
-            currency: trade.currency.to_string(),
+            currency: CurrencyV1::Code(trade.currency),
             lines: trade.lines.iter().map(LineV1::from_line).collect(),
             payments: trade
                 .payments

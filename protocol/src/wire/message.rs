@@ -348,7 +348,9 @@ impl Push {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let frame = codec::encode(WIRE_VERSION, self);
+        let of_item = |item: &PushItem| item.payload.len() + POINT_BYTES_MAX + NUMBER_BYTES_MAX;
+        let bytes = self.items.iter().map(of_item).sum::<usize>() + 3 * EPOCH_BYTES_MAX;
+        let frame = codec::encode_about(WIRE_VERSION, self, bytes);
         assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
         frame
     }
@@ -408,7 +410,8 @@ impl PushAnswer {
     /// Returns the binary frame.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let frame = codec::encode(WIRE_VERSION, self);
+        let bytes = (self.results.len() + 1) * (POINT_BYTES_MAX + NUMBER_BYTES_MAX);
+        let frame = codec::encode_about(WIRE_VERSION, self, bytes);
         assert_eq!(frame.first(), Some(&WIRE_VERSION), "the version comes first");
         frame
     }

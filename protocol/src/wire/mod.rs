@@ -1,6 +1,7 @@
 //! What travels between a till and the cloud. Wire types are not domain types: they are plain,
 //! versioned, and checked when they become domain types.
 
+pub(crate) mod canonical;
 pub mod catalog;
 pub mod edit;
 pub mod event;

@@ -25,7 +25,7 @@ pub(super) struct Fact(u128);
 impl Fact {
     pub(super) fn new(terminal: TerminalId, payload: Hash) -> Self {
         let mut name = [0; 16];
-        let bytes = terminal.as_str().as_bytes();
+        let bytes = terminal.0.as_bytes();
         let length = bytes.len().min(16);
         name[..length].copy_from_slice(&bytes[..length]);
         let mut content = [0; 16];

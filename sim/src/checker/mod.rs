@@ -37,7 +37,7 @@ use self::catalog::History;
 use self::fact::{Committed, Fact, Names, Table, moves};
 use self::inbox::Inbox;
 use self::sessions::{Name, Posted};
-use self::whole::States;
+use self::whole::{States, Wrote};
 use crate::law::{Law, Tally, Violation};
 
 /// What a till's commit writes.
@@ -329,10 +329,15 @@ impl Checker {
         rows: &TillRows,
         written: &TillWrites,
     ) -> Result<(), Violation> {
-        self.rewritten(device, written);
-        self.till_catalog(at_ms, device, rows, written)?;
-        self.till_edits(at_ms, device, rows, written)?;
-        self.till_inbox(at_ms, device, written)?;
+        let wrote = Wrote::of(written);
+        if wrote.catalog {
+            self.rewritten(device, written);
+            self.till_catalog(at_ms, device, rows, written)?;
+            self.till_edits(at_ms, device, rows, written)?;
+        }
+        if wrote.inbox {
+            self.till_inbox(at_ms, device, written)?;
+        }
         let Some(terminal::Record::Meta(meta)) = rows.get(&terminal::Key::Meta).map(Arc::as_ref)
         else {
             return Ok(());

@@ -13,7 +13,7 @@ use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::row::{Entry, Meta, Seen};
 
 use super::fact::{Fact, Table};
-use super::{Checker, CloudRows, Mirror, TillRows, states};
+use super::{Checker, CloudRows, Mirror, TillRows, TillWrites, states};
 use crate::law::{Law, Violation};
 
 impl Checker {
@@ -211,6 +211,28 @@ fn journaled(segment: &Segment, row: &Ledger) -> bool {
 /// Sorts before or with every name of an event.
 const FIRST_LOCAL: terminal::Key =
     terminal::Key::Local(PosId(Label::FIRST), LocalEventId(Label::FIRST));
+
+/// What kinds of rows a till's commit has written: most have neither, and need not be looked
+/// through for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Wrote {
+    /// Of the catalog, and of what lies over it.
+    pub(super) catalog: bool,
+    /// Of the inbox.
+    pub(super) inbox: bool,
+}
+
+impl Wrote {
+    pub(super) fn of(written: &TillWrites) -> Self {
+        let mut wrote = Self::default();
+        for (key, _) in written {
+            use terminal::Key::{Catalog, Inbox, Item, LocalEdits, Movement};
+            wrote.catalog |= matches!(key, Catalog | Item(_) | LocalEdits);
+            wrote.inbox |= matches!(key, Movement(_) | Inbox);
+        }
+        wrote
+    }
+}
 
 /// A till's journals as they stand, each place looked up often.
 pub(super) struct States<'a> {

@@ -102,12 +102,11 @@ impl World {
         }
         let pos = *rng.pick(&host.registers);
         // Callers that number their events themselves give a copy of a till the same numbers.
-        let text = if rng.happens(20_000) {
-            format!("own-{}", rng.below(12))
+        let local_id = if rng.happens(20_000) {
+            LocalEventId::parse(&format!("own-{}", rng.below(12))).expect("a short name")
         } else {
-            format!("{:016x}{:016x}", rng.draw(), rng.draw())
+            drawn_name(rng)
         };
-        let local_id = LocalEventId::parse(&text).expect("a short name");
         let body = match rng.below(20) {
             0 => Body::Adjustment(adjustment(rng)),
             1 | 2 => Body::Refund { original, trade: trade(rng) },
@@ -130,6 +129,17 @@ impl World {
             local_id: draft.local_id,
         })
     }
+}
+
+/// Draws a name of 32 hexadecimal digits.
+fn drawn_name(rng: &mut Stream) -> LocalEventId {
+    let drawn = u128::from(rng.draw()) << 64 | u128::from(rng.draw());
+    let mut digits = [0; 32];
+    for (place, digit) in (0..).zip(&mut digits) {
+        *digit = b"0123456789abcdef"[(drawn >> (124 - 4 * place)) as usize & 15];
+    }
+    let text = std::str::from_utf8(&digits).expect("digits are text");
+    LocalEventId::parse(text).expect("a short name")
 }
 
 pub(crate) fn trade(rng: &mut Stream) -> Trade {
