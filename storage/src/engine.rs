@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::pin::Pin;
 
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
 
@@ -15,6 +16,12 @@ pub type LoadVisit<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), StoreErro
 
 /// Takes a key and its value.
 pub type ScanVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
+/// Gives the values under the keys of a transaction to a visitor.
+pub type Loads<'a> = dyn FnMut(&mut LoadVisit<'_>) -> Result<(), StoreError> + 'a;
+
+/// Looks at the values of a transaction, and begins its batch anew: pure, as it may be called again.
+pub type Decide<'a> = dyn FnMut(&mut Loads<'_>, &mut Batch) -> Result<(), StoreError> + 'a;
 
 /// The most bytes one value may have: a limit against a runaway role, not a target.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
@@ -60,6 +67,11 @@ pub trait Read: Send + Sync {
         visit: &mut ScanVisit<'_>,
     ) -> Result<(), StoreError>;
 
+    /// Returns the way to read without holding a thread, if what is read lies behind a network.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
+
     /// Returns a copy of the value under `key`.
     ///
     /// # Errors
@@ -104,16 +116,56 @@ pub trait Read: Send + Sync {
     }
 }
 
+/// The values of asked keys, in the order of the keys; `None` is an absent row.
+pub type Values = Vec<Option<Vec<u8>>>;
+
+/// An answer that is waited for.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Reads what lies behind a network, as [`Read`] does.
+pub trait Remote: Send + Sync {
+    /// Returns the value of each key, in their order, as of one moment.
+    fn load_later(&self, keys: KeyList) -> Later<'_, Values>;
+
+    /// Returns the first `limit` rows with `from <= key < until`, as of one moment.
+    fn scan_later(&self, from: Vec<u8>, until: Vec<u8>, limit: usize) -> Later<'_, RawPage>;
+}
+
 /// A page of keys and values, in the order of the keys.
 pub type RawPage = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A store with one writer, which is whoever holds it.
+/// A store with one writer, which is whoever holds it; or with several, if the engine says so.
 pub trait Engine: Read + 'static {
     /// A handle for readers in other threads. It refuses once the engine is closed.
     type Reader: Read + Clone + 'static;
 
     /// Returns a handle that reads beside the writer.
     fn reader(&self) -> Self::Reader;
+
+    /// Returns a reader that sees the store as it is now, whatever is committed later: a check of
+    /// a store that others write to. Where there is one writer, it is the reader.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn reader_of_one_moment(&self) -> Result<Self::Reader, StoreError> {
+        Ok(self.reader())
+    }
+
+    /// Loads `keys`, lets `decide` fill `batch`, and makes that durable: atomic, and isolated from
+    /// every other writer. It may decide again after a conflict.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; or the first of `decide`, and nothing is written.
+    fn transact(
+        &mut self,
+        keys: &KeyList,
+        batch: &mut Batch,
+        decide: &mut Decide<'_>,
+    ) -> Result<(), StoreError> {
+        let reads = &*self;
+        decide(&mut |visit| reads.load(keys, visit), batch)?;
+        self.commit(batch)
+    }
 
     /// Makes all of `batch` durable, or none of it.
     ///

@@ -5,6 +5,8 @@
 
 pub mod child;
 pub mod ledger;
+#[path = "../../../tests/src/postgres.rs"]
+pub mod postgres;
 pub mod random;
 
 use std::future::Future;
