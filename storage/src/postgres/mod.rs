@@ -101,6 +101,7 @@ impl Postgres {
                 return Err(absent);
             }
             migrate::migrate(&link.client).await?;
+            work::settle(&link).await?;
             Ok(link)
         })??;
         assert!(tables.len() > 0, "every row has a table");
@@ -295,9 +296,12 @@ impl Engine for Postgres {
 
     fn check(&mut self) -> Result<Integrity, StoreError> {
         self.reads.usable()?;
-        self.with_link(|link, _| async move {
-            let durable = link.expect_durable().await;
-            (link, durable)
+        self.with_link(|mut link, tables| async move {
+            let sound = match link.expect_durable().await {
+                Ok(()) => work::expect_schema(&mut link, tables).await,
+                Err(error) => Err(error),
+            };
+            (link, sound)
         })??;
         Ok(Integrity::Sound)
     }

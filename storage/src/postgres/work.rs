@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio_postgres::{Error, Row, Statement};
 
-use super::link::{Link, Says, Step, get, in_order, judge};
+use super::link::{Link, Says, Step, cannot, get, in_order, judge, said};
 use super::table::{AFTER_NAMES, Act, Sheet, Value};
 use super::tables::{Span, Tables};
 use crate::StoreError;
@@ -57,6 +57,29 @@ pub(super) async fn begin_moment(link: &Link) -> Result<(), Says> {
 /// Ends a transaction that wrote nothing.
 pub(super) async fn roll_back(link: &Link) -> Result<(), Says> {
     link.say("ROLLBACK").await.map(drop).map_err(|error| judge(&error))
+}
+
+/// Waits until every commit that is under way has ended: who opens a store after an unknown outcome
+/// reads what became of it. What was sent and not begun may still come later; it finds its rows
+/// changed, or changes them first, as that of any other node.
+pub(super) async fn settle(link: &Link) -> Result<(), StoreError> {
+    const PASS: &str = "BEGIN; LOCK TABLE turnstile IN EXCLUSIVE MODE; COMMIT";
+    assert!(!link.client.is_closed(), "it was just opened");
+    link.say(PASS).await.map(drop).map_err(|error| cannot(&error))
+}
+
+/// Prepares every statement there is: the schema is the one that this program knows.
+pub(super) async fn expect_schema(link: &mut Link, tables: Tables) -> Result<(), StoreError> {
+    for table in 0..tables.len() {
+        for act in Act::ALL {
+            link.prepare(tables, table, act).await.map_err(|error| {
+                let name = format!("table {}", tables.table(table).name);
+                StoreError::damaged_part(&name, said(&error))
+            })?;
+        }
+    }
+    assert!(tables.len() > 0, "every row has a table");
+    Ok(())
 }
 
 /// Reads the rows under `keys`.

@@ -12,12 +12,12 @@ CREATE TABLE turnstile ();
 
 -- Ends a transaction whose rows are not as they were read. The code is that of a conflict between
 -- serializable transactions: decide again.
-CREATE FUNCTION expect(found bigint, expected bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+CREATE FUNCTION expect(there bigint, expected bigint) RETURNS bigint LANGUAGE plpgsql AS $$
 BEGIN
-    IF found <> expected THEN
+    IF there <> expected THEN
         RAISE EXCEPTION 'a row is not as it was read' USING ERRCODE = 'serialization_failure';
     END IF;
-    RETURN found;
+    RETURN there;
 END
 $$;
 
