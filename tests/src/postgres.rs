@@ -27,8 +27,10 @@ const USER: &str = "counterfoil";
 /// Shown nowhere: a test sees to it.
 pub const PASSWORD: &str = "b3tter-kept-secret";
 
-const WATCH: &str = "\"$@\" & server=$!; read -r word; [ \"$word\" = leave ] && exit 0; \
-    kill -QUIT $server; wait $server; rm -rf \"$CLUSTER\"";
+/// Runs a server until it is told, or until whoever could tell it is gone.
+const WATCH: &str = "{ \"$@\"; : >\"$CLUSTER/gone\"; } & read -r word; \
+    [ \"$word\" = leave ] && exit 0; \
+    kill -QUIT \"$(head -n 1 \"$CLUSTER/data/postmaster.pid\")\"; wait; rm -rf \"$CLUSTER\"";
 
 /// A server with a cluster of its own.
 #[derive(Debug)]
@@ -120,6 +122,7 @@ impl Cluster {
     fn run(&mut self) -> io::Result<()> {
         let end = Instant::now() + READY;
         loop {
+            let _absent = fs::remove_file(self.gone());
             let log = File::options().create(true).append(true).open(self.directory.join("log"))?;
             let mut watch = Command::new("sh");
             self.as_owner(&mut watch);
@@ -131,7 +134,7 @@ impl Cluster {
             let child = watch.stdout(log.try_clone()?).stderr(log).spawn()?;
             self.watch = Some(child);
             // After a kill the memory of the server before may be in use for a moment.
-            if self.ready(Instant::now() + Duration::from_secs(10))? {
+            if self.ready(end)? {
                 return Ok(());
             }
             self.leave()?;
@@ -149,9 +152,17 @@ impl Cluster {
             if asks.status()?.success() {
                 return Ok(true);
             }
+            if self.gone().exists() {
+                return Ok(false);
+            }
             sleep(Duration::from_millis(20));
         }
         Ok(false)
+    }
+
+    /// Is there once the server has ended.
+    fn gone(&self) -> PathBuf {
+        self.directory.join("gone")
     }
 
     /// Kills the server with SIGKILL: no goodbye, no checkpoint.
@@ -164,6 +175,9 @@ impl Cluster {
         let mut kill = Command::new("kill");
         kill.args(["-KILL", &id]);
         ran(kill)?;
+        while !self.gone().exists() {
+            sleep(Duration::from_millis(5));
+        }
         self.leave()
     }
 

@@ -286,7 +286,7 @@ mod tests {
         assert_eq!(spans.first().map(|span| span.from.len()), Some(0));
         assert_eq!(spans.last().map(|span| &span.until[..]), Some(&AFTER_LAST_KEY[..]));
         assert!(spans.windows(2).all(|pair| pair[0].until == pair[1].from), "no gap between");
-        assert_eq!(spans.len(), 25, "each kind, and what lies between");
+        assert_eq!(spans.len(), 19, "each kind, and what lies between");
     }
 
     #[test]
