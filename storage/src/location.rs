@@ -49,7 +49,7 @@ pub enum Location {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
     /// It begins with none of the engines. What comes after may be a secret, and is not shown.
-    #[error("a store is sled:PATH, redb:PATH, postgres://... or memory:, and begins with no {0:?}")]
+    #[error("a store is sled:PATH, redb:PATH, postgres://... or memory:, not {0}")]
     Engine(String),
     /// It is no address of a database.
     #[error(
@@ -82,7 +82,7 @@ impl FromStr for Location {
                 Self::Postgres(Url::parse(text).ok_or(LocationError::Address)?)
             }
             Some((engine, _)) => return Err(LocationError::Engine(beginning(engine))),
-            None => return Err(LocationError::Engine(beginning(text))),
+            None => return Err(LocationError::Engine("a text without a colon".to_owned())),
         };
         let kept = !text.starts_with("memory");
         assert_eq!(location != Self::Memory, kept, "files are kept if, and only if, so named");
@@ -92,11 +92,12 @@ impl FromStr for Location {
     }
 }
 
-/// Returns so much of a text as names an engine.
-fn beginning(text: &str) -> String {
-    let shown: String = text.chars().take(10).collect();
-    assert!(text.starts_with(&shown), "a beginning is one");
-    shown
+/// Returns so much of a name as tells which engine was meant.
+fn beginning(engine: &str) -> String {
+    const SHOWN_CHARS: usize = 12;
+    let shown: String = engine.chars().take(SHOWN_CHARS).collect();
+    assert!(engine.starts_with(&shown), "what is shown was given");
+    format!("{shown:?}")
 }
 
 impl fmt::Display for Location {

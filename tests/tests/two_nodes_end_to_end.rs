@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use counterfoil_protocol::wire::message::{
 use counterfoil_tests::binaries::{self, Profile};
 use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::http;
-use counterfoil_tests::postgres::Cluster;
+use counterfoil_tests::postgres::{Cluster, PASSWORD};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -35,7 +36,7 @@ struct Pair {
     cluster: Cluster,
     store: String,
     nodes: [Cloud; 2],
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Pair {
@@ -46,11 +47,15 @@ impl Pair {
         let directory = tempfile::tempdir().expect("a directory");
         let token = directory.path().join("token");
         std::fs::write(&token, OPERATOR).expect("a file");
-        let nodes = [0, 1].map(|number| {
-            let log = directory.path().join(format!("node-{number}.log"));
-            Cloud::new(&programs.cloud, store.clone(), log).with_operator(token.clone())
+        let name = store.rsplit_once('/').expect("an address").1;
+        // One comes by the socket, the other over TCP with a password.
+        let stores = [store.clone(), cluster.over_tcp(name, PASSWORD)];
+        let mut logs = ["one.log", "two.log"].map(|name| directory.path().join(name)).into_iter();
+        let nodes = stores.map(|store| {
+            let log = logs.next().expect("two nodes have two logs");
+            Cloud::new(&programs.cloud, store, log).with_operator(token.clone())
         });
-        Self { cluster, store, nodes, _directory: directory }
+        Self { cluster, store, nodes, directory }
     }
 }
 
@@ -159,7 +164,7 @@ async fn unrest(node: &mut Cloud, address: &str, over: &AtomicBool) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres_what_two_nodes_are_sent_counts_once_though_one_is_killed() {
-    let Pair { cluster, store, nodes: [mut first, mut second], _directory } = Pair::new();
+    let Pair { cluster, store, nodes: [mut first, mut second], directory } = Pair::new();
     let mut senders = Vec::new();
     for number in 0..TERMINALS {
         let (branch, terminal) = (format!("B-{}", number % 2), format!("T-{number}"));
@@ -231,6 +236,15 @@ async fn on_postgres_what_two_nodes_are_sent_counts_once_though_one_is_killed() 
     back_office(&cluster, &store);
     first.stop().await.expect("it ends in peace");
     second.stop().await.expect("it ends in peace");
+    nobody_says_the_password(directory.path());
+}
+
+fn nobody_says_the_password(directory: &Path) {
+    for name in ["one.log", "two.log"] {
+        let log = std::fs::read_to_string(directory.join(name)).expect("a log");
+        assert!(!log.contains(PASSWORD), "{name} has the password of the database");
+        assert!(!log.contains("ERROR"), "{name}: {log}");
+    }
 }
 
 /// Asks what a back office asks.
@@ -262,7 +276,7 @@ const COMMITS: usize = 25;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_postgres_who_follows_the_feed_at_either_node_misses_nothing() {
-    let Pair { cluster: _cluster, nodes: [mut first, mut second], _directory, .. } = Pair::new();
+    let Pair { cluster: _cluster, nodes: [mut first, mut second], directory, .. } = Pair::new();
     let mut tokens = Vec::new();
     for number in 0..4 {
         let name = format!("T-{number}");
@@ -300,6 +314,7 @@ async fn on_postgres_who_follows_the_feed_at_either_node_misses_nothing() {
     }
     first.stop().await.expect("it ends in peace");
     second.stop().await.expect("it ends in peace");
+    nobody_says_the_password(directory.path());
 }
 
 /// Puts a product into the catalog, and returns the version of the commit.
