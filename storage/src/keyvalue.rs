@@ -110,6 +110,7 @@ where
             let again = || std::mem::take(&mut loaded).into_iter().map(|(key, _)| key).collect();
             let typed = keys.take().unwrap_or_else(again);
             loaded = open::<M>(loads, &asked, typed)?;
+            assert_eq!(loaded.len(), asked.len(), "each key is loaded, absent or not");
             let writes = decide(&loaded);
             assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch");
             encode::<M>(&writes, batch);
@@ -313,6 +314,7 @@ async fn get_later<M: Persist>(
     key: &M::Key,
 ) -> Result<Option<M::Record>, StoreError> {
     let list = listed::<M>(std::slice::from_ref(key));
+    assert_eq!(list.len(), 1, "one key is asked for");
     let bytes = list.key(0).to_vec();
     let values = remote.load_later(list).await?;
     assert_eq!(values.len(), 1, "each key has its answer, absent or not");
@@ -330,6 +332,9 @@ async fn scan_later<M: Persist>(
     M::key_bytes(from, &mut first);
     M::key_bytes(until, &mut end);
     assert_eq!(from < until, first < end, "the order of the bytes is the order of the keys");
+    assert!(!first.is_empty() && !end.is_empty(), "a key says its kind");
+    assert!(first.len() <= KEY_BYTES_MAX, "a scan begins at a key");
+    assert!(end.len() <= KEY_BYTES_MAX, "a scan ends before a key");
     let raw = remote.scan_later(first, end, limit).await?;
     let rows = raw.iter().map(|(bytes, framed)| open_row::<M>(bytes, framed));
     let page: Page<M> = rows.collect::<Result<_, _>>()?;

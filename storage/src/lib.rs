@@ -40,6 +40,7 @@ mod contain;
 mod error;
 mod frame;
 mod fsync;
+mod keys;
 mod ordered;
 mod url;
 

@@ -8,10 +8,10 @@ use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud::row::{Fate, Item, Ledger, Moved, Terminal};
 use counterfoil_protocol::cloud::sessions::Session;
 use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record};
-use counterfoil_protocol::event::{Body, Event, Tender, Trade};
+use counterfoil_protocol::event::{Body, Event, PAYMENTS_MAX, Tender, Trade};
 use counterfoil_protocol::identity::{Epoch, EventKey};
 use counterfoil_protocol::inbox::InboxEvent;
-use counterfoil_protocol::persist::Persist as _;
+use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist as _};
 use counterfoil_protocol::time::Millis;
 use serde_json::{Value, json};
 
@@ -21,7 +21,11 @@ use crate::frame;
 /// Returns the cells of a row, in the order of the table's columns.
 pub(super) fn of(table: &Table, key: &[u8], framed: &[u8]) -> Vec<Cell> {
     assert!(!table.columns.is_empty(), "a table without columns is not asked for them");
+    assert!(key.len() <= KEY_BYTES_MAX, "a batch bounds its keys");
     let mut cells = said(key, framed).unwrap_or_default();
+    assert!(cells.len() <= table.columns.len(), "no cell is beyond the last column");
+    let unread = cells.is_empty() || table.name == "events";
+    assert!(unread || cells.len() == table.columns.len(), "what can be read fills its columns");
     cells.resize(table.columns.len(), Cell::Null);
     assert_eq!(cells.len(), table.columns.len(), "each column has its cell");
     cells
@@ -29,6 +33,7 @@ pub(super) fn of(table: &Table, key: &[u8], framed: &[u8]) -> Vec<Cell> {
 
 fn said(key: &[u8], framed: &[u8]) -> Option<Vec<Cell>> {
     let body = frame::unseal(key, framed).ok()?;
+    assert!(body.len() < framed.len(), "a frame is around something");
     let key = Cloud::key_from_bytes(key).ok()?;
     let record = Cloud::record_from_bytes(&key, body).ok()?;
     match (key, record) {
@@ -71,13 +76,16 @@ fn said(key: &[u8], framed: &[u8]) -> Option<Vec<Cell>> {
 }
 
 fn of_terminal(terminal: &Terminal) -> Vec<Cell> {
-    vec![
+    let cells = vec![
         text(terminal.site.shop),
         text(terminal.site.branch),
         Cell::Flag(terminal.revoked),
         terminal.expires_at.map_or(Cell::Null, time),
         time(terminal.since),
-    ]
+    ];
+    assert_ne!(cells[0], Cell::Null, "a till stands somewhere");
+    assert_ne!(cells[1], Cell::Null, "a till stands somewhere");
+    cells
 }
 
 fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
@@ -86,6 +94,7 @@ fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
         Fate::Posted => "posted",
         Fate::Parked(code) => code.as_str(),
     };
+    assert!(!entry.payload.is_empty() || event.is_none(), "an event has bytes");
     let mut cells = vec![
         text(key.pos),
         text(key.local_id),
@@ -100,6 +109,8 @@ fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
     assert_eq!(cells.len(), 9, "what is in the ledger comes first");
     let Some(event) = event else { return cells };
     let (lines, payments) = of_body(event.body());
+    let moves = event.body().moves_goods();
+    assert_eq!(moves, lines != Cell::Null, "an event that moves goods has lines, and no other");
     cells.extend([
         time(event.at()),
         time(entry.at),
@@ -126,6 +137,9 @@ fn of_body(body: &Body) -> (Cell, Cell) {
         return (document(&lines.collect()), Cell::Null);
     }
     let Some((trade, sign)) = trade(body) else { return (Cell::Null, Cell::Null) };
+    assert!(sign == 1 || sign == -1, "a trade goes one way");
+    assert!(!trade.lines.is_empty(), "a trade has lines");
+    assert!(trade.payments.len() <= PAYMENTS_MAX, "a trade has so many payments");
     let lines = trade.lines.iter().map(|line| {
         json!({
             "product": line.product,
@@ -168,24 +182,31 @@ fn of_moved(moved: &[Moved]) -> Cell {
             "movements": moved.by.movements,
         })
     });
-    document(&moved.collect())
+    let said: Value = moved.collect();
+    assert!(said.is_array(), "a push moves a list of products");
+    document(&said)
 }
 
 fn of_item(id: EntityId, item: &Item) -> Vec<Cell> {
     let content = item.content.as_ref();
     let entity = content.and_then(|content| Entity::from_canonical(id, content).ok());
     let content = entity.and_then(|entity| serde_json::to_value(entity.to_wire()).ok());
-    vec![
+    let cells = vec![
         text(id.kind.word()),
         text(id.id),
         count(item.version),
         Cell::Flag(item.content.is_none()),
         time(item.at),
         content.map_or(Cell::Null, |content| document(&content)),
-    ]
+    ];
+    assert!(item.content.is_some() || cells[5] == Cell::Null, "what is deleted has no content");
+    assert_ne!(cells[1], Cell::Null, "an entity has a name");
+    cells
 }
 
 fn of_session(pos: &Cell, id: &Cell, session: &Session) -> Vec<Cell> {
+    assert_ne!(*pos, Cell::Null, "a session is one of a register");
+    assert_ne!(*id, Cell::Null, "a session has a name");
     vec![
         pos.clone(),
         id.clone(),
@@ -236,24 +257,38 @@ fn of_inbox(key: &InboxKey, record: &InboxRecord) -> Option<Vec<Cell>> {
 
 /// No text and no document of PostgreSQL has a zero character; ours may come from anywhere.
 fn text(shown: impl ToString) -> Cell {
-    let text = shown.to_string();
-    Cell::Text(if text.contains('\0') { text.replace('\0', "\u{fffd}") } else { text })
+    let mut text = shown.to_string();
+    if text.contains('\0') {
+        text = text.replace('\0', "\u{fffd}");
+    }
+    assert!(!text.contains('\0'), "what is shown can be stored");
+    Cell::Text(text)
 }
 
 fn document(value: &Value) -> Cell {
     // A zero character is written as an escape here, which no document takes either.
-    let text = value.to_string();
-    Cell::Text(if text.contains("\\u0000") { text.replace("\\u0000", "\\ufffd") } else { text })
+    assert!(value.is_array() || value.is_object(), "a document has parts");
+    let mut text = value.to_string();
+    if text.contains("\\u0000") {
+        text = text.replace("\\u0000", "\\ufffd");
+    }
+    assert!(!text.contains("\\u0000"), "what is shown can be stored");
+    Cell::Text(text)
 }
 
 fn count(number: u64) -> Cell {
     i64::try_from(number).map_or(Cell::Null, Cell::Int)
 }
 
+/// The last millisecond of the year 9999.
+const LAST_MS: u64 = 253_402_300_799_999;
+
+const _: () = assert!(LAST_MS < i64::MAX as u64, "a time that is shown is a bigint");
+const _: () = assert!(LAST_MS > 4_102_444_800_000, "the year 2100 is shown");
+
 /// A till may say any time. One that no `timestamptz` holds is left out.
 fn time(at: Millis) -> Cell {
-    const YEAR_9999_MS: u64 = 253_402_300_799_999;
-    if at.0 <= YEAR_9999_MS { count(at.0) } else { Cell::Null }
+    if at.0 <= LAST_MS { count(at.0) } else { Cell::Null }
 }
 
 /// A nonce has 64 bits and means nothing: it is shown, not counted with.

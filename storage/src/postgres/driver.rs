@@ -15,6 +15,12 @@ use tokio::sync::oneshot;
 
 use crate::StoreError;
 
+/// The name of the thread.
+const THREAD: &str = "postgres";
+
+const _: () = assert!(!THREAD.is_empty(), "a thread is told by its name");
+const _: () = assert!(THREAD.len() < 16, "as long as Linux shows a name");
+
 /// Drives every connection of one store. It ends when it is told to, or dropped.
 #[derive(Debug)]
 pub(super) struct Driver {
@@ -37,7 +43,7 @@ impl Driver {
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = thread::Builder::new()
-            .name("postgres".to_owned())
+            .name(THREAD.to_owned())
             .spawn(move || {
                 // Whether it is told to, or whoever could tell it is gone: it ends.
                 let _told = runtime.block_on(stopped);
@@ -59,6 +65,8 @@ impl Driver {
         T: Send + 'static,
         F: Future<Output = T> + Send + 'static,
     {
+        let here = thread::current();
+        assert_ne!(here.name(), Some(THREAD), "who waits for the driver is not the driver");
         let (done, result) = mpsc::sync_channel(1);
         self.handle.spawn(async move {
             // Whoever waited may be gone; nobody misses the result then.

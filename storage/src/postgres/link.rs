@@ -25,6 +25,10 @@ const _: () = assert!(VERSION_MIN >= 130_000, "what is used is there");
 /// The schema that everything lies in.
 pub(super) const SCHEMA: &str = "counterfoil";
 
+const _: () = assert!(!SCHEMA.is_empty(), "everything lies somewhere");
+const _: () = assert!(SCHEMA.is_ascii(), "a schema is named without quotes");
+const _: () = assert!(SILENT_SECS < 60, "others do not wait for long");
+
 /// A connection that nobody else uses.
 pub(super) struct Link {
     pub(super) client: Client,
@@ -106,6 +110,7 @@ impl Link {
         table: usize,
         act: Act,
     ) -> Result<Statement, Error> {
+        assert!(self.prepared.len() <= tables.len() * Act::ALL.len(), "statements are few");
         if let Some(statement) = self.prepared.get(&(table, act)) {
             return Ok(statement.clone());
         }
@@ -142,7 +147,9 @@ pub(super) type Step<'a> =
 /// Sends all steps in their order without waiting in between, and returns what became of each.
 pub(super) async fn in_order(mut steps: Vec<Step<'_>>) -> Vec<Result<Vec<Row>, Error>> {
     use std::task::Poll;
+    assert!(u32::try_from(steps.len()).is_ok(), "the steps of a transaction are few");
     let mut results: Vec<Option<_>> = steps.iter().map(|_| None).collect();
+    assert_eq!(results.len(), steps.len(), "each step has its result");
     std::future::poll_fn(|context| {
         let mut waits = false;
         // A step sends what it has when it is first looked at.

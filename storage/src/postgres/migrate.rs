@@ -18,6 +18,8 @@ const MIGRATIONS: [(&str, &str); 2] = [
 const LOCK: i64 = 0x0063_6f75_6e74_6572;
 
 const _: () = assert!(!MIGRATIONS.is_empty(), "a new database is given something");
+const _: () = assert!(LOCK > 0, "a lock has a number");
+const _: () = assert!(!MIGRATIONS[0].1.is_empty(), "a migration does something");
 const _: () = assert!(MIGRATIONS.len() < 10_000, "a migration has a number of four digits");
 
 /// Returns whether the schema is there.
@@ -33,6 +35,7 @@ pub(super) async fn exists(client: &Client) -> Result<bool, StoreError> {
 /// # Errors
 /// [`StoreError::Unsupported`] if the database was made by a newer version.
 pub(super) async fn migrate(client: &Client) -> Result<(), StoreError> {
+    assert!(!SCHEMA.contains('\''), "the schema is a plain name");
     let begin = format!(
         "BEGIN; SELECT pg_advisory_xact_lock({LOCK}); CREATE SCHEMA IF NOT EXISTS {SCHEMA}; \
          CREATE TABLE IF NOT EXISTS {SCHEMA}.migrations (number int PRIMARY KEY, \

@@ -119,6 +119,7 @@ impl Postgres {
         F: Future<Output = (Link, T)> + Send + 'static,
         J: FnOnce(Link, Tables) -> F,
     {
+        assert!(self.shared().tables.len() > 0, "every row has a table");
         let link = self.connected()?;
         let (link, result) = self.shared().driver.wait(job(link, self.shared().tables))?;
         self.link = (!link.client.is_closed()).then_some(link);
@@ -129,6 +130,7 @@ impl Postgres {
         if let Some(link) = self.link.take().filter(|link| !link.client.is_closed()) {
             return Ok(link);
         }
+        assert!(self.link.is_none(), "a connection that is there is taken");
         let config = self.shared().config.clone();
         self.shared().driver.wait(async move { Link::open(&config).await })?
     }
@@ -140,6 +142,7 @@ impl Postgres {
         frame: Frame,
     ) -> Result<Result<Found, String>, StoreError> {
         let end = Instant::now() + PATIENCE;
+        assert!(end > Instant::now(), "there is time to try");
         assert_ne!(frame, Frame::Within, "a transaction begins with what it reads");
         loop {
             let asked = Arc::clone(keys);
@@ -179,15 +182,18 @@ impl Postgres {
             let ended = work::roll_back(&link).await;
             (link, ended)
         });
-        if !matches!(ended, Ok(Ok(()))) {
+        let done = matches!(ended, Ok(Ok(())));
+        if !done {
             self.link = None;
         }
+        assert!(done || self.link.is_none(), "no transaction stays open");
     }
 
     /// Writes and commits, in the transaction that was `begun` or in one of its own; `Ok(false)` if
     /// another was faster.
     fn write(&mut self, sheets: work::Sheets, begun: bool) -> Result<bool, StoreError> {
         assert!(!sheets.is_empty(), "a commit writes something");
+        assert!(sheets.values().all(|sheet| !sheet.keys.is_empty()), "each statement has rows");
         let ended = self.with_link(|mut link, tables| async move {
             let ended = work::commit(&mut link, tables, sheets, begun).await;
             (link, ended)
@@ -247,6 +253,7 @@ impl Engine for Postgres {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
+        assert_within_limits(batch);
         let mut copy = Batch::new();
         self.transact(&KeyList::default(), &mut copy, &mut |_, written| {
             written.clone_from(batch);
@@ -262,6 +269,7 @@ impl Engine for Postgres {
     ) -> Result<(), StoreError> {
         self.reads.usable()?;
         let asked: Keys = Arc::new(keys.clone());
+        assert_eq!(asked.len(), keys.len(), "each key is asked for");
         let mut last = String::new();
         for decision in 0..DECISIONS_MAX {
             let alone = decision > 0;
@@ -273,6 +281,7 @@ impl Engine for Postgres {
                     continue;
                 }
             };
+            assert_eq!(found.values.len(), keys.len(), "each key has its answer");
             let decided = decide(&mut |visit| found.visit(visit), batch);
             if decided.is_err() || batch.is_empty() {
                 if alone {
@@ -281,6 +290,7 @@ impl Engine for Postgres {
                 return decided;
             }
             assert_within_limits(batch);
+            assert!(!batch.is_empty(), "what writes nothing has ended above");
             let sheets = work::sheets(self.shared().tables, keys, &found.stamps, batch);
             if sheets.is_err() && alone {
                 self.roll_back();

@@ -24,6 +24,7 @@ const PAGE_ROWS: usize = 512;
 
 const _: () = assert!(LINKS_MAX > 0, "somebody can read");
 const _: () = assert!(PAGE_ROWS > 1, "a page gets on");
+const _: () = assert!(PAGE_ROWS <= 4_096, "a page is held in memory");
 
 /// What the writer of a store and its readers share.
 #[derive(Debug)]
@@ -40,6 +41,7 @@ impl Shared {
     pub(super) fn start(config: Config, tables: Tables) -> Result<Self, StoreError> {
         let driver = Driver::start()?;
         assert!(tables.len() > 0, "every row has a table");
+        const { assert!(LINKS_MAX < 100, "a server has room for several nodes") };
         let (idle, refusal) = (Mutex::new(Vec::new()), Mutex::new(None));
         let places = Semaphore::new(LINKS_MAX);
         Ok(Self { driver, config, tables, idle, places, refusal })
@@ -62,11 +64,13 @@ impl Shared {
 
     fn usable(&self) -> Result<(), StoreError> {
         let refusal = self.refusal.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(self.tables.len() > 0, "every row has a table");
         refusal.clone().map_or(Ok(()), Err)
     }
 
     fn take(&self) -> Option<Link> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        assert!(idle.len() <= LINKS_MAX, "no more connections are kept than are taken");
         while let Some(link) = idle.pop() {
             if !link.client.is_closed() {
                 return Some(link);
@@ -85,8 +89,10 @@ impl Shared {
 
     /// Does something with a connection; once more if the one that lay here was dead.
     async fn read<T: Send>(&self, job: &dyn Job<T>) -> Result<T, StoreError> {
+        assert!(self.tables.len() > 0, "every row has a table");
         let _place = self.places.acquire().await.map_err(|_| StoreError::closed())?;
         let mut again = true;
+        assert!(self.places.available_permits() < LINKS_MAX, "who reads has a place");
         loop {
             let kept = self.take();
             let fresh = kept.is_none();
@@ -142,6 +148,7 @@ impl Job<RawPage> for ScanSpans {
                 work::begin_moment(link).await?;
             }
             let mut page = RawPage::new();
+            assert!(self.spans.is_sorted_by(|a, b| a.until <= b.from), "spans rise");
             for span in &self.spans {
                 let left = self.limit - page.len();
                 if left == 0 {
@@ -191,6 +198,7 @@ impl PostgresReader {
             work::begin_moment(&link).await.map_err(error_of)?;
             Ok(link)
         })?;
+        assert!(self.still.is_none(), "a moment is not one of another");
         let still = Some(Arc::new(Turn::new(begun?)));
         assert!(still.is_some(), "its transaction stays open as long as it is there");
         Ok(Self { shared: Arc::clone(&self.shared), still })
@@ -198,6 +206,7 @@ impl PostgresReader {
 
     async fn read<T: Send>(self, job: impl Job<T>) -> Result<T, StoreError> {
         self.usable()?;
+        assert!(self.shared.tables.len() > 0, "every row has a table");
         let Some(still) = &self.still else { return self.shared.read(&job).await };
         let mut link = still.lock().await;
         let read = job.run(&mut link, self.shared.tables).await;
@@ -217,6 +226,7 @@ impl PostgresReader {
 
     fn load_now(&self, keys: &KeyList, visit: &mut LoadVisit<'_>) -> Result<(), StoreError> {
         let job = LoadKeys(Arc::new(keys.clone()), self.frame());
+        assert_eq!(job.0.len(), keys.len(), "each key is asked for");
         let found = self.shared.driver.wait(self.clone().read(job))??;
         assert_eq!(found.values.len(), keys.len(), "each key has its answer");
         found.visit(visit)
@@ -246,6 +256,7 @@ impl PostgresReader {
     ) -> Result<(), StoreError> {
         let (mut next, mut left) = (from.to_vec(), limit);
         loop {
+            assert!(left <= limit, "what is left gets less");
             let rows = left.min(PAGE_ROWS);
             let job = self.scan_job(&next, until, rows);
             let page = self.shared.driver.wait(self.clone().read(job))??;
@@ -259,6 +270,7 @@ impl PostgresReader {
             };
             next.clone_from(last);
             next.push(0); // the smallest key above the last
+            assert!(next.as_slice() > from, "a walk gets on");
         }
     }
 }
@@ -304,10 +316,12 @@ impl Read for PostgresReader {
 
 impl Remote for PostgresReader {
     fn load_later(&self, keys: KeyList) -> Later<'_, Values> {
+        let asked = keys.len();
         let job = LoadKeys(Arc::new(keys), self.frame());
         let read = self.clone().read(job);
         Box::pin(async move {
             let found = self.shared.driver.later(read).await??;
+            assert_eq!(found.values.len(), asked, "each key has its answer");
             assert_eq!(found.values.len(), found.stamps.len(), "what is there has a stamp");
             Ok(found.values)
         })

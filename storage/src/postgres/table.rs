@@ -107,6 +107,15 @@ impl Act {
 /// Sorts after every name that a key has.
 pub(super) const AFTER_NAMES: &str = "\x7f";
 
+const _: () = assert!(AFTER_NAMES.as_bytes()[0] > b'~', "a name has printable characters only");
+const _: () = assert!(Act::ALL.len() == 9, "each statement is prepared");
+const _: () = assert!(Act::Update.compares() && Act::Delete.compares(), "no update is lost");
+const _: () = assert!(Act::Hold.compares() && !Act::Hold.writes(), "what is held is looked at");
+const _: () = assert!(!Act::Put.compares() && Act::Put.writes(), "what nobody read is put");
+const _: () = assert!(!Act::Remove.compares() && !Act::Remove.writes(), "or removed");
+const _: () = assert!(Act::Insert.writes() && !Act::Insert.compares(), "what was absent is new");
+const _: () = assert!(Act::Update.counts() && Act::Delete.counts(), "each is to be found");
+
 impl Table {
     /// Returns the statement.
     pub(super) fn sql(&self, act: Act) -> String {
@@ -183,19 +192,21 @@ impl Table {
             write!(arrays, "{comma}${number}::{of}[]").expect("a string takes every write");
             write!(names, "{comma}{name}").expect("a string takes every write");
         }
-        match act {
-            Act::Load => format!("unnest({arrays}) WITH ORDINALITY AS v({names}, n)"),
-            _ => format!("unnest({arrays}) AS v({names})"),
+        if act == Act::Load {
+            return format!("unnest({arrays}) WITH ORDINALITY AS v({names}, n)");
         }
+        format!("unnest({arrays}) AS v({names})")
     }
 
     fn joined(&self) -> String {
+        assert!(self.place.len() <= 2, "a row belongs to a branch at most");
         let same: Vec<_> = self.names().iter().map(|name| format!("t.{name} = v.{name}")).collect();
         assert!(!same.is_empty(), "a row is found by its key");
         same.join(" AND ")
     }
 
     fn insert(&self, rows: &str) -> String {
+        assert!(rows.starts_with("unnest("), "rows are given side by side");
         let (mut into, mut from) = (self.names().join(", "), String::new());
         for (at, name) in self.names().iter().enumerate() {
             let comma = if at == 0 { "" } else { ", " };
@@ -217,6 +228,7 @@ impl Table {
     }
 
     fn assigned(&self, from: &str, cast: bool) -> String {
+        assert!(from == "v" || from == "excluded", "what is written was given");
         let mut set = format!("record = {from}.record");
         for column in self.columns {
             let (name, cast) = (column.name, if cast { column.of.cast() } else { "" });
@@ -256,6 +268,7 @@ impl Table {
             write!(there, "{place} = ${number}::text AND ").expect("a string takes every write");
         }
         let next = self.place.len() + 1;
+        assert_eq!(there.matches('$').count() + 1, next, "each place has its parameter");
         let (from, until, limit) = (next, next + 1, next + 2);
         assert_eq!(there.is_empty(), self.place.is_empty(), "each place is named");
         format!(
@@ -267,6 +280,7 @@ impl Table {
 
     /// Returns the first names of a key, if it has as many as the table has places.
     pub(super) fn places<'k>(&self, key: &'k [u8]) -> Option<Vec<&'k str>> {
+        assert!(self.kind.is_some() || self.place.is_empty(), "any key may lie in the first table");
         let mut rest = if self.kind.is_some() { key.get(1..)? } else { key };
         let mut places = Vec::with_capacity(self.place.len());
         for _ in self.place {
@@ -345,6 +359,7 @@ impl Sheet {
 impl Of {
     /// A cell of another kind than its column is none: the record says what is so.
     fn array(self, cells: Vec<Cell>) -> Value {
+        assert!(!cells.is_empty(), "a statement has rows");
         match self {
             Self::Text | Self::Json => {
                 let text = |cell| if let Cell::Text(text) = cell { Some(text) } else { None };

@@ -45,6 +45,7 @@ impl Tables {
     /// Returns the table of a key: a function of its first byte alone.
     fn of(self, key: &[u8]) -> usize {
         let kind = key.first().copied();
+        assert!(key.len() <= KEY_BYTES_MAX + 1, "a key is bounded, and so is what lies behind it");
         let own = self.0.iter().position(|table| table.kind.is_some() && table.kind == kind);
         let table = own.unwrap_or(0);
         assert!(table < self.len(), "a row has a table");
@@ -102,6 +103,7 @@ impl Tables {
         for (column, place) in sheet.places.iter_mut().zip(places) {
             column.push(place.to_owned());
         }
+        assert_eq!(sheet.places.len(), table.place.len(), "each place has its column");
         sheet.keys.push(key.to_vec());
         sheet.stamps.push(stamp);
         if let Some(value) = value {
@@ -265,10 +267,25 @@ const ORDERS: &[Column] = &[
     json("lines"),
 ];
 
+// What `cells` says of a row fills its columns.
+const _: () = assert!(TERMINALS.len() == 5, "of a till");
+const _: () = assert!(JOURNALS.len() == 9, "of a history");
+const _: () = assert!(SEGMENTS.len() == 4, "of a run of it");
+const _: () = assert!(EVENTS.len() == 9 + 10, "of a ledger's row, and of the event in it");
+const _: () = assert!(STOCK.len() == 3, "of a stock");
+const _: () = assert!(CATALOG.len() == 6, "of an entity");
+const _: () = assert!(FEED.len() == 4, "of a place of the feed");
+const _: () = assert!(SESSIONS.len() == 7, "of a register's session");
+const _: () = assert!(INVENTORY.len() == 9, "of an inventory event");
+const _: () = assert!(ACKNOWLEDGEMENTS.len() == 3, "of an acknowledgement");
+const _: () = assert!(ORDERS.len() == 6, "of an order");
+const _: () = assert!(CLOUD.len() < 64, "the tables are few");
+
 const _: () = {
     let mut at = 1;
     while at < CLOUD.len() {
         assert!(CLOUD[at].kind.is_some(), "only the first takes every kind");
+        assert!(!CLOUD[at].columns.is_empty(), "a table of its own says something");
         at += 1;
     }
     assert!(CLOUD[0].kind.is_none() && ROWS[0].kind.is_none(), "the first takes every kind");

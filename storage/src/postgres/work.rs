@@ -51,6 +51,7 @@ impl Frame {
 
 /// Begins the transaction in which pages are read as of one moment.
 pub(super) async fn begin_moment(link: &Link) -> Result<(), Says> {
+    const { assert!(!MOMENT.is_empty(), "a transaction is begun") };
     link.say(MOMENT).await.map(drop).map_err(|error| judge(&error))
 }
 
@@ -91,13 +92,16 @@ pub(super) async fn load(
 ) -> Result<Found, Says> {
     let asked = tables.sorted_out(keys);
     let mut prepared = Vec::with_capacity(asked.len());
+    assert!(asked.len() <= tables.len(), "each table is asked once");
     for (table, (places, numbers)) in asked {
+        assert!(!numbers.is_empty(), "a table is asked for something");
         let statement = link.prepare(tables, table, Act::Load).await.map_err(|e| judge(&e))?;
         let names = numbers.iter().map(|number| keys.key(*number).to_vec()).collect();
         let sheet = Sheet { places, keys: names, ..Sheet::default() };
         prepared.push((statement, sheet.values(tables.table(table), Act::Load), numbers));
     }
     // One statement is of one moment by itself.
+    assert!(prepared.len() <= keys.len(), "no more is asked than keys");
     let framed = frame == Frame::Alone || (frame == Frame::Moment && prepared.len() > 1);
     let begin = frame.begin().filter(|_| framed);
     let mut steps: Vec<Step<'_>> = begin.map(|begin| link.say(begin)).into_iter().collect();
@@ -131,7 +135,8 @@ impl Found {
             let wrong = || StoreError::damaged_part("an answer of PostgreSQL", "a foreign row");
             let at = *at.ok_or_else(wrong)?;
             let (key, value): (&[u8], Vec<u8>) = (get(row, 2)?, get(row, 3)?);
-            if key != keys.key(at) {
+            // A broken index finds a row where it is not, or twice.
+            if key != keys.key(at) || self.values[at].is_some() {
                 return Err(wrong());
             }
             expect_within_limits(key, &value)?;
@@ -139,7 +144,7 @@ impl Found {
             self.values[at] = Some(value);
         }
         assert_eq!(self.values.len(), self.stamps.len(), "what is there has a stamp");
-        assert!(rows.len() <= numbers.len(), "a key names one row");
+        assert!(numbers.len() <= self.values.len(), "what is found was asked for");
         Ok(())
     }
 }
@@ -213,6 +218,7 @@ pub(super) async fn commit(link: &mut Link, tables: Tables, sheets: Sheets, begu
         steps.push(link.run(statement, values));
     }
     steps.push(link.say("COMMIT"));
+    assert!(steps.len() > 1, "a commit has something before it");
     let mut results = in_order(steps).await;
     let committed = results.pop().map(|result| result.map(drop));
     // The first error decides: after it, COMMIT is a roll-back, and says nothing of it.
@@ -272,6 +278,8 @@ pub(super) async fn page(
         values.push(Box::new(span.until.clone()));
     }
     values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
+    assert!(span.from < span.until, "a span has room for a key");
+    assert!(values.len() >= 3, "two bounds and a limit");
     let statement = link.prepare(tables, span.table, act).await.map_err(|e| judge(&e))?;
     let rows = link.run(statement, values).await.map_err(|error| judge(&error))?;
     assert!(rows.len() <= limit, "a scan keeps its limit");
