@@ -122,8 +122,7 @@ impl Remote {
     fn commit(&self, batch: &[Rows]) -> anyhow::Result<u64> {
         let (keys, payloads): (Vec<&[u8]>, Vec<&[u8]>) =
             batch.iter().flatten().map(|(key, value)| (key.as_slice(), &**value)).unzip();
-        let inserted = self.client.execute(&self.insert, &[&keys, &payloads]);
-        Ok(self.runtime.block_on(inserted)?)
+        Ok(self.runtime.block_on(self.client.execute(&self.insert, &[&keys, &payloads]))?)
     }
 }
 
