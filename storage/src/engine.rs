@@ -22,7 +22,7 @@ pub type ScanVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
 /// Gives the values under the keys of a transaction to a visitor.
 pub type Loads<'a> = dyn FnMut(&mut LoadVisit<'_>) -> Result<(), StoreError> + 'a;
 
-/// Looks at the values of a transaction, and begins its batch anew: pure, as it may be called again.
+/// Looks at the values of a transaction, and makes its batch anew: pure, it may be called again.
 pub type Decide<'a> = dyn FnMut(&mut Loads<'_>, &mut Batch) -> Result<(), StoreError> + 'a;
 
 /// The most bytes one value may have: a limit against a runaway role, not a target.

@@ -18,7 +18,9 @@ const _: () = assert!(!HIDDEN.is_empty(), "that there is a password is no secret
 /// address, in a log or an error, has no password; whoever connects asks for all of it.
 ///
 /// ```
-/// let url = counterfoil_storage::Url::parse("postgres://till:secret@db/shop").expect("an address");
+/// use counterfoil_storage::Url;
+///
+/// let url = Url::parse("postgres://till:secret@db/shop").expect("an address");
 /// assert_eq!(url.to_string(), "postgres://till:***@db/shop");
 /// ```
 #[derive(Clone, PartialEq, Eq)]

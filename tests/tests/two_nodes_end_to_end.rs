@@ -67,11 +67,11 @@ struct Sender {
     pushes: Vec<Vec<u8>>,
 }
 
-fn sale(seq: u64) -> Event {
+fn sale(terminal: TerminalId, seq: u64) -> Event {
     let event: EventV1 = serde_json::from_value(json!({
         "posId": "P-1", "localEventId": format!("sale-{seq}"), "atMs": 1_760_000_000_000_u64 + seq,
         "receipt": { "series": { "number": 1, "nonce": 77 }, "number": seq },
-        "reference": format!("INV-{seq}"),
+        "reference": format!("{terminal}-{seq}"),
         "body": { "sale": {
             "currency": "GBP",
             "lines": [{
@@ -90,7 +90,7 @@ fn sender(terminal: &str, token: String) -> Sender {
     let mut chain = genesis(terminal, EPOCH);
     let items: Vec<PushItem> = (1..=SALES)
         .map(|seq| {
-            let payload = sale(seq).canonical();
+            let payload = sale(terminal, seq).canonical();
             chain = link(chain, seq, payload_hash(&payload));
             PushItem { seq, chain_hash: chain, payload: payload.into() }
         })
