@@ -218,7 +218,9 @@ async fn on_postgres_what_two_nodes_are_sent_counts_once_though_one_is_killed() 
                 Verdict::Existing(name) => {
                     names.insert(name.0);
                 }
-                other => panic!("{sale:?}: {other:?}"),
+                Verdict::Parked(_) | Verdict::Refused(_) | Verdict::Edited(_) => {
+                    panic!("{sale:?}: {verdict:?}")
+                }
             }
         }
         assert!(new <= 1, "{sale:?} was new {new} times");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
 
 use super::cells;
-use super::table::{Act, Column, Of, Sheet, Table};
+use super::table::{Act, Column, Of, Table};
 use super::work::Sheets;
 use crate::StoreError;
 use crate::engine::{AFTER_LAST_KEY, KeyList};
@@ -98,7 +98,7 @@ impl Tables {
             }
             return Err(StoreError::damaged_row(key, "the key is none of its kind"));
         };
-        let sheet = sheets.entry((number, act)).or_insert_with(Sheet::default);
+        let sheet = sheets.entry((number, act)).or_default();
         sheet.places.resize_with(places.len(), Vec::new);
         for (column, place) in sheet.places.iter_mut().zip(places) {
             column.push(place.to_owned());
