@@ -12,15 +12,16 @@
 //! | 32 | the BLAKE3 digest of all bytes before it |
 //!
 //! A backup is read to its end and proven before the first row is written, and a store that is
-//! restored has its name only once it is whole and checked: nothing half-done is ever served. What
-//! the cloud lost since its backup, the tills offer again (B.4).
+//! restored has its name only once it is whole and checked: nothing half-done is ever served. In
+//! PostgreSQL, where it has its name before, one transaction brings all of it. What the cloud lost
+//! since its backup, the tills offer again (B.4).
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
-use counterfoil_storage::engine::{AFTER_LAST_KEY, VALUE_BYTES_MAX};
+use counterfoil_storage::engine::{AFTER_LAST_KEY, BATCH_ROWS_MAX, VALUE_BYTES_MAX};
 use counterfoil_storage::{Batch, Engine as _, Location, Read as _, StoreError};
 
 use crate::node::{AnyReads, Local};
@@ -69,6 +70,15 @@ pub enum BackupError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// There are more rows than one transaction may have.
+    #[error(
+        "{rows} rows are more than one transaction may write ({BATCH_ROWS_MAX}): copy a PostgreSQL \
+         database of that size with pg_dump and pg_restore"
+    )]
+    TooLarge {
+        /// How many.
+        rows: u64,
+    },
     /// Such a store cannot be restored into.
     #[error("memory: ends with this command: name sled:PATH or redb:PATH")]
     Memory,
@@ -78,7 +88,7 @@ fn file(path: &Path) -> impl Fn(io::Error) -> BackupError {
     move |error| BackupError::File { path: path.to_owned(), error }
 }
 
-/// Copies a store that no other process may have open into a new file.
+/// Copies a store into a new file; `reads` are of one moment.
 ///
 /// # Errors
 /// [`BackupError`]; there is no new file then.
@@ -107,6 +117,7 @@ pub fn back_up(reads: &AnyReads, to: &Path) -> Result<Copied, BackupError> {
 pub fn restore(from: &Path, to: &Location) -> Result<Copied, BackupError> {
     let place = match to {
         Location::Sled(path) | Location::Redb(path) => path,
+        Location::Postgres(_) => return restore_at_once(from, to),
         Location::Memory => return Err(BackupError::Memory),
     };
     if place.exists() {
@@ -118,7 +129,9 @@ pub fn restore(from: &Path, to: &Location) -> Result<Copied, BackupError> {
     clear(&partial)?;
     let located = match to {
         Location::Sled(_) => Location::Sled(partial.clone()),
-        Location::Redb(_) | Location::Memory => Location::Redb(partial.clone()),
+        Location::Redb(_) | Location::Postgres(_) | Location::Memory => {
+            Location::Redb(partial.clone())
+        }
     };
     let written = write_store(from, &located).and_then(|written| {
         let checked = Local::open_existing(&located)?.check()?;
@@ -133,6 +146,28 @@ pub fn restore(from: &Path, to: &Location) -> Result<Copied, BackupError> {
         clear(&partial)?;
     }
     written
+}
+
+/// A database has its name already: all rows become visible in one transaction, or none.
+fn restore_at_once(from: &Path, to: &Location) -> Result<Copied, BackupError> {
+    let proven = read_rows(from, |_, _| Ok(()))?;
+    if proven.rows > BATCH_ROWS_MAX as u64 {
+        return Err(BackupError::TooLarge { rows: proven.rows });
+    }
+    let mut engine = to.open()?;
+    if !engine.scan(&[], &AFTER_LAST_KEY, 1)?.is_empty() {
+        return Err(BackupError::Exists(to.to_string()));
+    }
+    let mut batch = Batch::new();
+    let written = read_rows(from, |key, row| {
+        batch.put_with(|out| out.extend_from_slice(key), |out, _| out.extend_from_slice(row));
+        Ok(())
+    })?;
+    if written != proven {
+        return Err(broken(from, "it has changed while it was read"));
+    }
+    engine.commit(&batch)?;
+    Ok(written)
 }
 
 fn write_rows(

@@ -86,7 +86,7 @@ enum Command {
         #[arg(long)]
         shop: ShopId,
     },
-    /// Check the whole store, and copy it into one file
+    /// Check the whole store, and copy it into one file; PostgreSQL also while nodes serve
     Backup {
         #[command(flatten)]
         at: At,
@@ -97,7 +97,8 @@ enum Command {
     ///
     /// What was sold since the backup, the tills offer again.
     Restore {
-        /// Where the new store is to lie: sled:PATH or redb:PATH; nothing may stand there
+        /// Where the new store is to lie: sled:PATH or redb:PATH, where nothing may stand, or an
+        /// empty database
         #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
         store: Location,
         /// The backup
@@ -430,8 +431,9 @@ fn exported(summary: &export::Summary) -> ExitCode {
 }
 
 fn back_up(json: bool, at: &At, out: &Path) -> anyhow::Result<ExitCode> {
-    let (mut local, reads) = reads(at)?;
+    let (mut local, _) = reads(at)?;
     local.check()?;
+    let reads = local.reads_of_one_moment()?;
     copied(json, "backed up", backup::back_up(&reads, out)?)
 }
 
