@@ -99,8 +99,8 @@ enum Command {
     Restore {
         /// Where the new store is to lie: sled:PATH or redb:PATH, where nothing may stand, or an
         /// empty database
-        #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
-        store: Location,
+        #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
+        store: Named,
         /// The backup
         from: PathBuf,
     },
@@ -216,7 +216,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Compact { at, shop } => compact(cli.json, &at, shop),
         Command::Backup { at, out } => back_up(cli.json, &at, &out),
         Command::Restore { store, from } => {
-            copied(cli.json, "restored", backup::restore(&from, &store)?)
+            copied(cli.json, "restored", backup::restore(&from, store.place())?)
         }
         Command::Check { at } => check(cli.json, &at),
     }
