@@ -5,16 +5,25 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::pin::Pin;
 
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
 
 use crate::StoreError;
+
+pub use crate::keys::KeyList;
 
 /// Takes the value under the n-th asked key, if there is one.
 pub type LoadVisit<'a> = dyn FnMut(usize, Option<&[u8]>) -> Result<(), StoreError> + 'a;
 
 /// Takes a key and its value.
 pub type ScanVisit<'a> = dyn FnMut(&[u8], &[u8]) -> Result<(), StoreError> + 'a;
+
+/// Gives the values under the keys of a transaction to a visitor.
+pub type Loads<'a> = dyn FnMut(&mut LoadVisit<'_>) -> Result<(), StoreError> + 'a;
+
+/// Looks at the values of a transaction, and makes its batch anew: pure, it may be called again.
+pub type Decide<'a> = dyn FnMut(&mut Loads<'_>, &mut Batch) -> Result<(), StoreError> + 'a;
 
 /// The most bytes one value may have: a limit against a runaway role, not a target.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
@@ -33,11 +42,6 @@ const _: () = assert!(BATCH_ROWS_MAX < u32::MAX as usize, "the rows of a batch c
 const _: () = assert!(
     KEY_BYTES_MAX as u64 * (BATCH_ROWS_MAX as u64) < u32::MAX as u64,
     "the keys of a full batch fit into memory"
-);
-
-const _: () = assert!(
-    size_of::<usize>() * BATCH_ROWS_MAX <= 8 << 20,
-    "the ends of a full list take little memory"
 );
 
 /// Reads committed state, and only that: what is returned here survives a power cut.
@@ -59,6 +63,11 @@ pub trait Read: Send + Sync {
         limit: usize,
         visit: &mut ScanVisit<'_>,
     ) -> Result<(), StoreError>;
+
+    /// Returns the way to read without holding a thread, if what is read lies behind a network.
+    fn remote(&self) -> Option<&dyn Remote> {
+        None
+    }
 
     /// Returns a copy of the value under `key`.
     ///
@@ -104,16 +113,57 @@ pub trait Read: Send + Sync {
     }
 }
 
+/// The values of asked keys, in the order of the keys; `None` is an absent row.
+pub type Values = Vec<Option<Vec<u8>>>;
+
+/// An answer that is waited for.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Reads what lies behind a network, as [`Read`] does.
+pub trait Remote: Send + Sync {
+    /// Returns the value of each key, in their order, as of one moment.
+    fn load_later(&self, keys: KeyList) -> Later<'_, Values>;
+
+    /// Returns the first `limit` rows with `from <= key < until`, as of one moment.
+    fn scan_later(&self, from: Vec<u8>, until: Vec<u8>, limit: usize) -> Later<'_, RawPage>;
+}
+
 /// A page of keys and values, in the order of the keys.
 pub type RawPage = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// A store with one writer, which is whoever holds it.
+/// A store with one writer, which is whoever holds it; or with several, if the engine says so.
 pub trait Engine: Read + 'static {
     /// A handle for readers in other threads. It refuses once the engine is closed.
     type Reader: Read + Clone + 'static;
 
     /// Returns a handle that reads beside the writer.
     fn reader(&self) -> Self::Reader;
+
+    /// Returns a reader that sees the store as it is now, whatever is committed later: a check of
+    /// a store that others write to. Where there is one writer, it is the reader.
+    ///
+    /// # Errors
+    /// The engine's.
+    fn reader_of_one_moment(&self) -> Result<Self::Reader, StoreError> {
+        Ok(self.reader())
+    }
+
+    /// Loads `keys`, lets `decide` fill `batch`, and makes that durable: atomic, and isolated from
+    /// every other writer. It may decide again after a conflict.
+    ///
+    /// # Errors
+    /// As [`Self::commit`]; or the first of `decide`, and nothing is written.
+    fn transact(
+        &mut self,
+        keys: &KeyList,
+        batch: &mut Batch,
+        decide: &mut Decide<'_>,
+    ) -> Result<(), StoreError> {
+        assert!(u32::try_from(keys.len()).is_ok(), "a batch reads fewer rows than that");
+        let reads = &*self;
+        decide(&mut |visit| reads.load(keys, visit), batch)?;
+        self.commit(batch)
+    }
 
     /// Makes all of `batch` durable, or none of it.
     ///
@@ -294,73 +344,6 @@ impl FromIterator<(Vec<u8>, Option<Vec<u8>>)> for Batch {
 impl<const N: usize> From<[(Vec<u8>, Option<Vec<u8>>); N]> for Batch {
     fn from(changes: [(Vec<u8>, Option<Vec<u8>>); N]) -> Self {
         changes.into_iter().collect()
-    }
-}
-
-/// Sorted keys in one allocation: what a group commit of a thousand sales looks at.
-#[derive(Clone, Debug, Default)]
-pub struct KeyList {
-    bytes: Vec<u8>,
-    ends: Vec<usize>,
-}
-
-impl KeyList {
-    /// Returns an empty list with room for `keys`.
-    #[must_use]
-    pub fn with_capacity(keys: usize) -> Self {
-        Self { bytes: Vec::with_capacity(keys.saturating_mul(24)), ends: Vec::with_capacity(keys) }
-    }
-
-    /// Appends the key that `write` appends to the bytes.
-    ///
-    /// # Panics
-    /// If the key is too long, or not above the one before: engines read in order.
-    pub fn push_with(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        assert!(self.bytes.len() >= start, "a key is appended");
-        let key = &self.bytes[start..];
-        assert!(key.len() <= KEY_BYTES_MAX, "a key has at most {KEY_BYTES_MAX} bytes");
-        if let Some(last) = self.ends.len().checked_sub(1) {
-            assert!(self.key(last) < key, "keys ascend, in bytes as in their type");
-        }
-        self.ends.push(self.bytes.len());
-        let bytes_max = self.ends.len().saturating_mul(KEY_BYTES_MAX);
-        assert!(self.bytes.len() <= bytes_max, "every byte of the list belongs to a key");
-        let bytes = self.bytes.len();
-        assert_eq!(start + self.key(self.len() - 1).len(), bytes, "the key is the last one");
-        assert!(self.ends.len() <= bytes + 1, "only the first of ascending keys can be empty");
-    }
-
-    /// Returns how many keys there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Returns whether there is no key.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// Returns the key at `index`.
-    ///
-    /// # Panics
-    /// If there is none.
-    #[must_use]
-    pub fn key(&self, index: usize) -> &[u8] {
-        assert!(index < self.ends.len(), "a key is asked for by its place");
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before]);
-        let end = self.ends[index];
-        assert!(start <= end && end <= self.bytes.len(), "a key lies within the list");
-        assert!(end - start <= KEY_BYTES_MAX, "no longer key was let in");
-        &self.bytes[start..end]
-    }
-
-    /// Visits the keys in order.
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        (0..self.len()).map(|index| self.key(index))
     }
 }
 

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use counterfoil_protocol::machine::{Loaded, Machine, Page, Query, Store, Writes};
 use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist};
 
-use crate::engine::{AFTER_LAST_KEY, BATCH_ROWS_MAX, Batch, Engine, Integrity, KeyList, Read};
+use crate::engine::{
+    AFTER_LAST_KEY, BATCH_ROWS_MAX, Batch, Engine, Integrity, KeyList, Loads, Read, Remote,
+};
 use crate::{StoreError, frame};
 
 /// A role's database: its rows, framed, in an engine.
 ///
-/// It is the only writer, so a transaction is load, decide, commit, and never meets a conflict.
+/// How a transaction is isolated is the engine's: the only writer of a file meets no conflict.
 /// Its futures are ready at once: whoever drives them owns the thread that waits for the disk.
 #[derive(Debug)]
 pub struct KeyValue<M, E> {
@@ -34,6 +36,14 @@ where
     /// Returns a handle that reads committed rows from any thread.
     pub fn reader(&self) -> Reader<M, E> {
         Reader { reads: self.engine.reader(), role: PhantomData }
+    }
+
+    /// Returns a handle that reads the rows as they are now, whatever is committed later.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub fn reader_of_one_moment(&self) -> Result<Reader<M, E>, StoreError> {
+        Ok(Reader { reads: self.engine.reader_of_one_moment()?, role: PhantomData })
     }
 
     /// Returns the engine.
@@ -92,11 +102,20 @@ where
         keys: Vec<M::Key>,
         mut decide: impl FnMut(&Loaded<M>) -> Writes<M> + Send,
     ) -> Result<(), StoreError> {
-        let loaded = load::<M>(&self.engine, keys)?;
-        let writes = decide(&loaded);
-        assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch");
-        encode::<M>(&writes, &mut self.batch);
-        let outcome = self.engine.commit(&self.batch);
+        let asked = listed::<M>(&keys);
+        // The keys go into what is loaded; who decides again takes them back from there.
+        let mut keys = Some(keys);
+        let mut loaded = Loaded::<M>::new();
+        let outcome = self.engine.transact(&asked, &mut self.batch, &mut |loads, batch| {
+            let again = || std::mem::take(&mut loaded).into_iter().map(|(key, _)| key).collect();
+            let typed = keys.take().unwrap_or_else(again);
+            loaded = open::<M>(loads, &asked, typed)?;
+            assert_eq!(loaded.len(), asked.len(), "each key is loaded, absent or not");
+            let writes = decide(&loaded);
+            assert!(writes.len() <= BATCH_ROWS_MAX, "a transaction is one batch");
+            encode::<M>(&writes, batch);
+            Ok(())
+        });
         let locked = matches!(outcome, Err(StoreError::Locked { .. }));
         assert!(!locked, "an open store is this process's alone");
         outcome
@@ -188,7 +207,10 @@ where
     type Error = StoreError;
 
     async fn get(&self, key: &M::Key) -> Result<Option<M::Record>, StoreError> {
-        self.get_now(key)
+        match self.reads.remote() {
+            Some(remote) => get_later::<M>(remote, key).await,
+            None => self.get_now(key),
+        }
     }
 
     async fn scan(
@@ -197,20 +219,33 @@ where
         until: &M::Key,
         limit: usize,
     ) -> Result<Page<M>, StoreError> {
-        self.scan_now(from, until, limit)
+        match self.reads.remote() {
+            Some(remote) => scan_later::<M>(remote, from, until, limit).await,
+            None => self.scan_now(from, until, limit),
+        }
     }
 }
 
-fn load<M: Persist>(reads: &impl Read, keys: Vec<M::Key>) -> Result<Loaded<M>, StoreError> {
-    let asked = keys.len();
-    let mut list = KeyList::with_capacity(asked);
-    for key in &keys {
+fn listed<M: Persist>(keys: &[M::Key]) -> KeyList {
+    let mut list = KeyList::with_capacity(keys.len());
+    for key in keys {
         list.push_with(|out| M::key_bytes(key, out));
     }
     debug_assert!(list.iter().all(|key| !key.is_empty()), "a key says its kind");
+    assert_eq!(list.len(), keys.len(), "different keys have different bytes");
+    list
+}
+
+fn open<M: Persist>(
+    loads: &mut Loads<'_>,
+    list: &KeyList,
+    keys: Vec<M::Key>,
+) -> Result<Loaded<M>, StoreError> {
+    let asked = keys.len();
+    assert_eq!(asked, list.len(), "each key is in the list");
     let mut typed = keys.into_iter();
     let mut rows = Loaded::<M>::with_capacity(asked);
-    reads.load(&list, &mut |index, framed| {
+    loads(&mut |index, framed| {
         assert_eq!(index, rows.len(), "an engine visits the keys in their order");
         let key = typed.next().expect("an engine visits no more keys than it was asked for");
         let record = match framed {
@@ -272,6 +307,41 @@ fn get<M: Persist>(reads: &impl Read, key: &M::Key) -> Result<Option<M::Record>,
     })?;
     assert_eq!(visits, 1, "an engine visits each key once, absent or not");
     Ok(found)
+}
+
+async fn get_later<M: Persist>(
+    remote: &dyn Remote,
+    key: &M::Key,
+) -> Result<Option<M::Record>, StoreError> {
+    let list = listed::<M>(std::slice::from_ref(key));
+    assert_eq!(list.len(), 1, "one key is asked for");
+    let bytes = list.key(0).to_vec();
+    let values = remote.load_later(list).await?;
+    assert_eq!(values.len(), 1, "each key has its answer, absent or not");
+    let framed = values.into_iter().next().flatten();
+    framed.map(|framed| open_record::<M>(key, &bytes, &framed)).transpose()
+}
+
+async fn scan_later<M: Persist>(
+    remote: &dyn Remote,
+    from: &M::Key,
+    until: &M::Key,
+    limit: usize,
+) -> Result<Page<M>, StoreError> {
+    let (mut first, mut end) = (Vec::with_capacity(32), Vec::with_capacity(32));
+    M::key_bytes(from, &mut first);
+    M::key_bytes(until, &mut end);
+    assert_eq!(from < until, first < end, "the order of the bytes is the order of the keys");
+    assert!(!first.is_empty() && !end.is_empty(), "a key says its kind");
+    assert!(first.len() <= KEY_BYTES_MAX, "a scan begins at a key");
+    assert!(end.len() <= KEY_BYTES_MAX, "a scan ends before a key");
+    let raw = remote.scan_later(first, end, limit).await?;
+    let rows = raw.iter().map(|(bytes, framed)| open_row::<M>(bytes, framed));
+    let page: Page<M> = rows.collect::<Result<_, _>>()?;
+    assert!(page.first().is_none_or(|(key, _)| from <= key), "a scan begins within its bounds");
+    assert!(page.last().is_none_or(|(key, _)| key < until), "a scan ends within its bounds");
+    assert!(page.len() <= limit, "a scan keeps its limit");
+    Ok(page)
 }
 
 fn scan<M: Persist>(

@@ -1,4 +1,4 @@
-//! The engines behind the Store port: memory, redb, sled.
+//! The engines behind the Store port: memory, redb, sled, PostgreSQL.
 //!
 //! A role declares rows, decides over them and writes them
 //! ([`counterfoil_protocol::machine`]); this crate keeps those rows. Two layers do it:
@@ -7,7 +7,7 @@
 //! Store<M>, Query<M>         the ports of the protocol: typed rows
 //!   KeyValue<M, E>           encodes rows, frames them, verifies every frame that is read
 //!     E: Engine              ordered bytes, atomic durable commits
-//!       Redb  Sled  MemoryEngine  AnyEngine
+//!       Redb  Sled  Postgres  MemoryEngine  AnyEngine
 //!   Memory<M>                typed rows in a map, no bytes: simulation
 //! ```
 //!
@@ -19,6 +19,7 @@
 //! | [`KeyValue`], [`Reader`] | a role's database, and its readers in other threads |
 //! | [`Redb`] | tills, and clouds that choose it |
 //! | [`Sled`] | the embedded default of the cloud, with a sync that reaches the disk |
+//! | `Postgres` (feature `postgres`) | several clouds on one database |
 //! | [`MemoryEngine`] | a write-ahead log in memory that can be cut at any byte |
 //! | [`Memory`] | a typed store for simulation, with failures on demand |
 //! | [`Location`], [`AnyEngine`] | the engine as an operator names it |
@@ -30,6 +31,8 @@ pub mod keyvalue;
 pub mod location;
 pub mod memory;
 pub mod memory_engine;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod redb;
 pub mod sled;
 
@@ -37,9 +40,11 @@ mod contain;
 mod error;
 mod frame;
 mod fsync;
+mod keys;
 mod ordered;
+mod url;
 
-pub use engine::{Batch, Engine, Integrity, Read};
+pub use engine::{Batch, Engine, Integrity, Read, Remote};
 pub use error::StoreError;
 pub use fsync::create_directory;
 pub use keyvalue::{Checked, KeyValue, Reader};
@@ -47,5 +52,8 @@ pub use location::{AnyEngine, AnyReader, Location};
 pub use memory::{Counters, Failure, Image, Memory};
 pub use memory_engine::{MemoryEngine, MemoryReader};
 pub use ordered::Ordered;
+#[cfg(feature = "postgres")]
+pub use postgres::{Postgres, PostgresReader};
 pub use redb::{Redb, RedbReader};
 pub use sled::{Compacted, Sled, SledReader};
+pub use url::Url;

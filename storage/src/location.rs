@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use crate::engine::{
-    Batch, Engine, Integrity, KeyList, LoadVisit, Read, ScanVisit, VALUE_BYTES_MAX,
+    Batch, Decide, Engine, Integrity, KeyList, LoadVisit, Read, Remote, ScanVisit, VALUE_BYTES_MAX,
 };
+#[cfg(feature = "postgres")]
+use crate::postgres::{Postgres, PostgresReader};
 use crate::redb::CACHE_BYTES_DEFAULT;
+use crate::url::Url;
 use crate::{MemoryEngine, MemoryReader, Redb, RedbReader, Sled, SledReader, StoreError};
 
 /// The bytes of cache of a redb store that is opened by its location: those who choose their
@@ -21,7 +24,7 @@ const _: () = assert!(
     "a cache is a part of a small server's memory, not all of it"
 );
 
-/// `sled:PATH`, `redb:PATH` or `memory:`.
+/// `sled:PATH`, `redb:PATH`, `postgres://...` or `memory:`. It is shown without a password.
 ///
 /// ```
 /// use counterfoil_storage::Location;
@@ -36,6 +39,8 @@ pub enum Location {
     Sled(PathBuf),
     /// A file that redb keeps.
     Redb(PathBuf),
+    /// A database that a PostgreSQL server keeps, for as many nodes as like.
+    Postgres(Url),
     /// Nothing survives the process: trials and tests.
     Memory,
 }
@@ -43,9 +48,15 @@ pub enum Location {
 /// Why a text names no store. The caller shows it beside the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LocationError {
-    /// It begins with none of the three engines.
-    #[error("a store is sled:PATH, redb:PATH or memory:, not {0:?}")]
+    /// It begins with none of the engines. What comes after may be a secret, and is not shown.
+    #[error("a store is sled:PATH, redb:PATH, postgres://... or memory:, not {0}")]
     Engine(String),
+    /// It is no address of a database.
+    #[error(
+        "a database is postgres://USER[:PASSWORD]@HOST[:PORT]/DATABASE, or the same with the \
+         directory of a Unix socket for HOST, each / of it written as %2F"
+    )]
+    Address,
     /// The engine keeps files, but no path says where.
     #[error("{0}: needs a path, as in {0}:/var/lib/counterfoil/store")]
     NoPath(&'static str),
@@ -67,13 +78,26 @@ impl FromStr for Location {
             Some(("redb", path)) => path_of("redb", path).map(Self::Redb)?,
             Some(("memory", "")) => Self::Memory,
             Some(("memory", path)) => return Err(LocationError::Path(path.to_owned())),
-            Some(_) | None => return Err(LocationError::Engine(text.to_owned())),
+            Some(("postgres" | "postgresql", _)) => {
+                Self::Postgres(Url::parse(text).ok_or(LocationError::Address)?)
+            }
+            Some((engine, _)) => return Err(LocationError::Engine(beginning(engine))),
+            None => return Err(LocationError::Engine("a text without a colon".to_owned())),
         };
         let kept = !text.starts_with("memory");
         assert_eq!(location != Self::Memory, kept, "files are kept if, and only if, so named");
-        assert_eq!(location.to_string(), text, "a location is shown as it was written");
+        let secret = matches!(location, Self::Postgres(_));
+        assert!(secret || location.to_string() == text, "a path is shown as it was written");
         Ok(location)
     }
+}
+
+/// Returns so much of a name as tells which engine was meant.
+fn beginning(engine: &str) -> String {
+    const SHOWN_CHARS: usize = 12;
+    let shown: String = engine.chars().take(SHOWN_CHARS).collect();
+    assert!(engine.starts_with(&shown), "what is shown was given");
+    format!("{shown:?}")
 }
 
 impl fmt::Display for Location {
@@ -81,6 +105,7 @@ impl fmt::Display for Location {
         match self {
             Self::Sled(path) => write!(f, "sled:{}", path.display()),
             Self::Redb(path) => write!(f, "redb:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
             Self::Memory => f.write_str("memory:"),
         }
     }
@@ -96,6 +121,7 @@ impl Location {
         let exists = match self {
             Self::Sled(path) => Sled::exists(path),
             Self::Redb(path) => path.exists(),
+            Self::Postgres(url) => return postgres(url, false),
             Self::Memory => {
                 let why = "memory: begins empty and ends with its process; name sled:PATH or \
                            redb:PATH";
@@ -113,12 +139,27 @@ impl Location {
         let engine = match self {
             Self::Sled(path) => AnyEngine::Sled(Sled::open(path)?),
             Self::Redb(path) => AnyEngine::Redb(Redb::open_with_cache(path, SERVER_CACHE_BYTES)?),
+            Self::Postgres(url) => postgres(url, true)?,
             Self::Memory => AnyEngine::Memory(MemoryEngine::new()),
         };
         let in_memory = matches!(engine, AnyEngine::Memory(_));
         assert_eq!(in_memory, *self == Self::Memory, "files are kept if, and only if, so named");
         Ok(engine)
     }
+}
+
+#[cfg(feature = "postgres")]
+fn postgres(url: &Url, make: bool) -> Result<AnyEngine, StoreError> {
+    let engine = if make { Postgres::open(url)? } else { Postgres::open_existing(url)? };
+    assert!(engine.remote().is_some(), "a server lies behind a network");
+    Ok(AnyEngine::Postgres(Box::new(engine)))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn postgres(url: &Url, make: bool) -> Result<AnyEngine, StoreError> {
+    assert!(!url.to_string().is_empty(), "an address says where");
+    let wish = if make { "make" } else { "open" };
+    Err(StoreError::unsupported(format!("this program was built without PostgreSQL to {wish} it")))
 }
 
 /// An engine that was chosen at run time.
@@ -130,6 +171,9 @@ pub enum AnyEngine {
     Redb(Redb),
     /// In a sled directory.
     Sled(Sled),
+    /// In a PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    Postgres(Box<Postgres>),
 }
 
 /// Reads an [`AnyEngine`] from another thread.
@@ -141,6 +185,9 @@ pub enum AnyReader {
     Redb(RedbReader),
     /// In a sled directory.
     Sled(SledReader),
+    /// In a PostgreSQL database.
+    #[cfg(feature = "postgres")]
+    Postgres(PostgresReader),
 }
 
 impl Engine for AnyEngine {
@@ -151,6 +198,31 @@ impl Engine for AnyEngine {
             Self::Memory(engine) => AnyReader::Memory(engine.reader()),
             Self::Redb(engine) => AnyReader::Redb(engine.reader()),
             Self::Sled(engine) => AnyReader::Sled(engine.reader()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => AnyReader::Postgres(engine.reader()),
+        }
+    }
+
+    fn reader_of_one_moment(&self) -> Result<AnyReader, StoreError> {
+        match self {
+            Self::Memory(_) | Self::Redb(_) | Self::Sled(_) => Ok(self.reader()),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => Ok(AnyReader::Postgres(engine.reader_of_one_moment()?)),
+        }
+    }
+
+    fn transact(
+        &mut self,
+        keys: &KeyList,
+        batch: &mut Batch,
+        decide: &mut Decide<'_>,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Memory(engine) => engine.transact(keys, batch, decide),
+            Self::Redb(engine) => engine.transact(keys, batch, decide),
+            Self::Sled(engine) => engine.transact(keys, batch, decide),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.transact(keys, batch, decide),
         }
     }
 
@@ -159,6 +231,8 @@ impl Engine for AnyEngine {
             Self::Memory(engine) => engine.commit(batch),
             Self::Redb(engine) => engine.commit(batch),
             Self::Sled(engine) => engine.commit(batch),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.commit(batch),
         }
     }
 
@@ -167,6 +241,8 @@ impl Engine for AnyEngine {
             Self::Memory(engine) => engine.check(),
             Self::Redb(engine) => engine.check(),
             Self::Sled(engine) => engine.check(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.check(),
         }
     }
 }
@@ -179,6 +255,8 @@ macro_rules! read_the_chosen {
                     Self::Memory(reads) => reads.load(keys, visit),
                     Self::Redb(reads) => reads.load(keys, visit),
                     Self::Sled(reads) => reads.load(keys, visit),
+                    #[cfg(feature = "postgres")]
+                    Self::Postgres(reads) => reads.load(keys, visit),
                 }
             }
 
@@ -193,6 +271,16 @@ macro_rules! read_the_chosen {
                     Self::Memory(reads) => reads.visit(from, until, limit, visit),
                     Self::Redb(reads) => reads.visit(from, until, limit, visit),
                     Self::Sled(reads) => reads.visit(from, until, limit, visit),
+                    #[cfg(feature = "postgres")]
+                    Self::Postgres(reads) => reads.visit(from, until, limit, visit),
+                }
+            }
+
+            fn remote(&self) -> Option<&dyn Remote> {
+                match self {
+                    Self::Memory(_) | Self::Redb(_) | Self::Sled(_) => None,
+                    #[cfg(feature = "postgres")]
+                    Self::Postgres(reads) => reads.remote(),
                 }
             }
         }

@@ -64,6 +64,7 @@ fn a_location_opens_the_engine_that_it_names() {
             AnyEngine::Memory(_) => "memory",
             AnyEngine::Redb(_) => "redb",
             AnyEngine::Sled(_) => "sled",
+            AnyEngine::Postgres(_) => "postgres",
         };
         assert_eq!(named, text);
         engine.commit(&Batch::from([(vec![1], Some(vec![1]))])).unwrap();

@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use counterfoil_protocol::machine::{Query as _, Store as _, run};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::engine::{AFTER_LAST_KEY, copy_rows};
-use counterfoil_storage::{Batch, Engine, KeyValue, MemoryEngine, Read, Redb, Sled, StoreError};
+use counterfoil_storage::{
+    Batch, Engine, KeyValue, MemoryEngine, Postgres, Read, Redb, Sled, StoreError, Url,
+};
 use support::ledger::{Input, Key, Ledger, Output, Record};
 use support::now;
+use support::postgres::Cluster;
 use support::random::Random;
 
 /// A way to have an engine, and to have it again after it was dropped.
@@ -67,11 +70,32 @@ fn sled() -> OnDisk<Sled> {
     OnDisk::new(|path| Sled::open(&path).unwrap())
 }
 
+/// A database on the server of this process. Nothing but the database survives a reopening.
+struct OnPostgres(Url);
+
+impl Bench for OnPostgres {
+    type Engine = Postgres;
+
+    fn open(&mut self) -> Postgres {
+        Postgres::open_plain(&self.0).unwrap()
+    }
+
+    fn reopen(&mut self, engine: Postgres) -> Postgres {
+        drop(engine);
+        self.open()
+    }
+}
+
+fn postgres() -> OnPostgres {
+    OnPostgres(Url::parse(&Cluster::shared().database().unwrap()).unwrap())
+}
+
 /// Makes a test of each claim for each engine.
 macro_rules! each_engine {
     ($($claim:ident)*) => {
         mod memory { $(#[test] fn $claim() { super::$claim(super::InMemory); })* }
         mod redb { $(#[test] fn $claim() { super::$claim(super::redb()); })* }
+        mod on_postgres { $(#[test] fn $claim() { super::$claim(super::postgres()); })* }
         mod sled { $(#[test] fn $claim() { super::$claim(super::sled()); })* }
     };
 }

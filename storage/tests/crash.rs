@@ -13,9 +13,10 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use counterfoil_storage::{Engine, KeyValue, Redb, Sled};
+use counterfoil_storage::{Engine, KeyValue, Postgres, Redb, Sled, Url};
 use support::child;
 use support::ledger::{Input, Key, Ledger, Record, audit};
+use support::postgres::Cluster;
 use support::random::Random;
 
 /// The rounds after which a new file is begun: the books are read in full each round.
@@ -29,22 +30,81 @@ fn child() {
 
 #[test]
 fn redb_loses_nothing_to_a_kill() {
-    rounds("redb", 11, |path| Redb::open(path).unwrap());
+    rounds("redb", 11, 1, in_a_directory, |place| Redb::open(Path::new(place)).unwrap());
 }
 
 #[test]
 fn sled_loses_nothing_to_a_kill() {
-    rounds("sled", 13, |path| Sled::open(path).unwrap());
+    rounds("sled", 13, 1, in_a_directory, |place| Sled::open(Path::new(place)).unwrap());
 }
 
-fn rounds<E: Engine>(name: &str, seed: u64, open: impl Fn(&Path) -> E) {
-    let rounds = std::env::var("COUNTERFOIL_CRASH_ROUNDS").map_or(200, |n| n.parse().unwrap());
+/// The kill leaves a session behind, which may still commit what it was sent.
+#[test]
+fn on_postgres_nothing_is_lost_to_a_kill_of_the_node() {
+    let database = || (Cluster::shared().database().unwrap(), None);
+    rounds("postgres", 17, 4, database, postgres);
+}
+
+#[test]
+fn on_postgres_nothing_is_lost_to_a_kill_of_the_server() {
+    let mut cluster = Cluster::start().unwrap();
+    let place = cluster.database().unwrap();
+    let mut random = Random::new(19);
+    let mut done = 0;
+    let mut acked_total = 0;
+    for round in 0..crash_rounds().div_ceil(20) {
+        let orders = format!("postgres {place} {} {}", done + 1, done + 1_000_000);
+        let mut child = child::command(&[], &orders).spawn().unwrap();
+        let stop_at = done + 1 + random.below(20);
+        let (seen, mut lines) = child::acks(&mut child, |acked| acked >= stop_at);
+        assert!(seen > done, "the child ended by itself: {:?}", child.wait_with_output());
+        std::thread::sleep(Duration::from_micros(random.below(3000)));
+        cluster.kill().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let mut acked = seen;
+        while let Some(said) = child::next_ack(&mut lines) {
+            acked = said; // said before the server was killed
+        }
+        cluster.restart().unwrap();
+        let kept = books(postgres(&place), acked);
+        let kept = kept.unwrap_or_else(|wrong| panic!("round {round}, acked {acked}: {wrong}"));
+        acked_total += acked - done;
+        done = kept;
+    }
+    println!("the server was killed: {acked_total} groups acked");
+    assert!(acked_total > 0, "the children committed too little to show anything");
+}
+
+fn postgres(place: &str) -> Postgres {
+    Postgres::open_plain(&Url::parse(place).unwrap()).unwrap()
+}
+
+/// Where a store lies, and what has to be kept for that.
+type Place = (String, Option<tempfile::TempDir>);
+
+fn in_a_directory() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    (directory.path().join("store").display().to_string(), Some(directory))
+}
+
+fn crash_rounds() -> u64 {
+    std::env::var("COUNTERFOIL_CRASH_ROUNDS").map_or(200, |n| n.parse().unwrap())
+}
+
+fn rounds<E: Engine>(
+    name: &str,
+    seed: u64,
+    fewer: u64,
+    new: impl Fn() -> Place,
+    open: impl Fn(&str) -> E,
+) {
+    let rounds = crash_rounds().div_ceil(fewer);
     let mut random = Random::new(seed);
     let (mut acked_total, mut unacked_kept) = (0, 0);
     let mut round = 0;
     while round < rounds {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("store");
+        let (path, _kept) = new();
         let mut done = 0; // the last group that is known to be in the books
         for _ in 0..ROUNDS_PER_FILE.min(rounds - round) {
             let acked = kill_one(name, &path, done + 1, &mut random).max(done);
@@ -73,8 +133,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Runs one child until a random moment, and returns the last group that it acknowledged.
-fn kill_one(name: &str, path: &Path, first: u64, random: &mut Random) -> u64 {
-    let orders = format!("{name} {} {first} {}", path.display(), first + 1_000_000);
+fn kill_one(name: &str, path: &str, first: u64, random: &mut Random) -> u64 {
+    let orders = format!("{name} {path} {first} {}", first + 1_000_000);
     let mut child = {
         let _alone = alone();
         child::command(&[], &orders).spawn().unwrap()

@@ -8,12 +8,15 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::machine::{Machine, Query, Store, run};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::engine::AFTER_LAST_KEY;
-use counterfoil_storage::{Batch, Engine, KeyValue, Memory, MemoryEngine, Redb, Sled, StoreError};
+use counterfoil_storage::{
+    Batch, Engine, KeyValue, Memory, MemoryEngine, Postgres, Read as _, Redb, Sled, StoreError, Url,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
+use proptest::test_runner::{FileFailurePersistence, TestRunner};
 use support::ledger::{Input, Key, Ledger, Output, Record};
 use support::now;
+use support::postgres::Cluster;
 
 fn values() -> impl Strategy<Value = Option<Vec<u8>>> {
     prop_oneof![
@@ -83,19 +86,60 @@ where
     KeyValue::new(engine)
 }
 
+/// Returns an empty store: what the case before has left is removed.
+fn emptied(url: &Url) -> Postgres {
+    let mut engine = Postgres::open_plain(url).unwrap();
+    let left = engine.scan(&[], &AFTER_LAST_KEY, usize::MAX).unwrap();
+    engine.commit(&left.into_iter().map(|(key, _)| (key, None)).collect()).unwrap();
+    engine
+}
+
+fn database() -> Url {
+    Url::parse(&Cluster::shared().database().unwrap()).unwrap()
+}
+
+fn folded(batches: &[(Batch, bool)]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut expected = BTreeMap::new();
+    for (key, value) in batches.iter().flat_map(|(batch, _)| batch.iter()) {
+        match value {
+            Some(value) => expected.insert(key.to_vec(), value.to_vec()),
+            None => expected.remove(key),
+        };
+    }
+    expected.into_iter().collect()
+}
+
+#[test]
+fn on_postgres_the_same_batches_end_in_the_same_bytes() {
+    let url = database();
+    let law = |batches: Vec<(Batch, bool)>| {
+        let stored = feed(&batches, emptied(&url), |engine| {
+            drop(engine);
+            Postgres::open_plain(&url).unwrap()
+        });
+        prop_assert_eq!(stored, folded(&batches));
+        Ok(())
+    };
+    TestRunner::new(config()).run(&batches(), law).unwrap();
+}
+
+#[test]
+fn on_postgres_the_same_postings_have_the_same_outputs_and_rows() {
+    let url = database();
+    let law = |groups: Vec<Vec<Input>>| {
+        let expected = play(&groups, &mut Memory::<Ledger>::new());
+        prop_assert_eq!(play(&groups, &mut keyvalue(emptied(&url))), expected);
+        Ok(())
+    };
+    TestRunner::new(config()).run(&inputs(), law).unwrap();
+}
+
 proptest! {
     #![proptest_config(config())]
 
     #[test]
     fn the_same_batches_end_in_the_same_bytes(batches in batches()) {
-        let mut expected = BTreeMap::new();
-        for (key, value) in batches.iter().flat_map(|(batch, _)| batch.iter()) {
-            match value {
-                Some(value) => expected.insert(key.to_vec(), value.to_vec()),
-                None => expected.remove(key),
-            };
-        }
-        let expected: Vec<_> = expected.into_iter().collect();
+        let expected = folded(&batches);
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let memory = feed(&batches, MemoryEngine::new(), |engine| {

@@ -9,6 +9,7 @@
 //! | [`proxy`] | how is a link broken, and what passed it? |
 //! | [`random`] | how is chance repeated? |
 //! | [`browser`] | what does a cashier see, and what do clicks do? |
+//! | [`postgres`] | how is a database server had for a while? |
 //! | [`disk`] | what has a till on its disk? |
 //! | [`http`] | how is a local API asked? |
 //! | [`figures`] | what must both sides agree on? |
@@ -21,6 +22,7 @@ pub mod cloud;
 pub mod disk;
 pub mod figures;
 pub mod http;
+pub mod postgres;
 pub mod process;
 pub mod proxy;
 pub mod random;

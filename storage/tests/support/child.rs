@@ -36,6 +36,13 @@ pub fn obey() {
     let groups = first.parse().unwrap()..=last.parse().unwrap();
     match engine {
         "redb" => post(counterfoil_storage::Redb::open(Path::new(path)).unwrap(), groups),
+        "postgres" => post(
+            counterfoil_storage::Postgres::open_plain(
+                &counterfoil_storage::Url::parse(path).unwrap(),
+            )
+            .unwrap(),
+            groups,
+        ),
         "sled" => post(counterfoil_storage::Sled::open(Path::new(path)).unwrap(), groups),
         other => panic!("no engine {other}"),
     }
