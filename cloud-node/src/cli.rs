@@ -1,12 +1,15 @@
 //! The commands of `cloud-node`.
 
+use std::convert::Infallible;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use counterfoil_cloud::credential::{Token, operator_digest};
 use counterfoil_cloud::node::{self, AnyReads, Local, Options};
 use counterfoil_cloud::rate::Rate;
@@ -18,6 +21,7 @@ use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
 use counterfoil_protocol::time::Millis;
+use counterfoil_storage::location::LocationError;
 use counterfoil_storage::{Integrity, Location, StoreError};
 use serde_json::json;
 
@@ -89,18 +93,46 @@ enum Command {
     },
 }
 
+/// A store by its name, which may hold a password: what is wrong with it is said without the text,
+/// and clap would show the text.
+#[derive(Clone, Debug)]
+struct Named(Result<Location, LocationError>);
+
+impl FromStr for Named {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.parse()))
+    }
+}
+
+impl Named {
+    /// Returns the place, or ends the program: it was used wrongly.
+    fn place(&self) -> &Location {
+        match &self.0 {
+            Ok(place) => place,
+            Err(error) => {
+                let what = format!("invalid value for '--store <LOCATION>': {error}");
+                Cli::command().error(ErrorKind::ValueValidation, what).exit()
+            }
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct At {
-    /// Where the database lies: sled:PATH or redb:PATH; no server may have it open
-    #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
-    store: Location,
+    /// Where the database lies: sled:PATH or redb:PATH, which no server may have open, or
+    /// postgres://USER[:PASSWORD]@HOST/DATABASE
+    #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
+    store: Named,
 }
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Where the database lies: sled:PATH, redb:PATH, or memory: for trials
-    #[arg(long, env = "COUNTERFOIL_STORE", value_name = "LOCATION")]
-    store: Location,
+    /// Where the database lies: sled:PATH, redb:PATH, postgres://USER[:PASSWORD]@HOST/DATABASE, or
+    /// memory: for trials
+    #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
+    store: Named,
     /// Where to listen; port 0 chooses a free one
     #[arg(long, env = "COUNTERFOIL_CLOUD_LISTEN", default_value = "127.0.0.1:8700")]
     listen: SocketAddr,
@@ -173,9 +205,9 @@ fn serve(json: bool, wish: Serve) -> anyhow::Result<ExitCode> {
     let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
     let unlimited = wish.rate == 0;
     let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
-    let store = wish.store.to_string();
+    let store = wish.store.place().to_string();
     let options = Options {
-        store: wish.store,
+        store: wish.store.place().clone(),
         listen: wish.listen,
         operator,
         unknown_products: match wish.unknown_products {
@@ -232,10 +264,10 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
         secret: token.digest(),
         expires_at,
     };
-    if wish.at.store == Location::Memory {
+    if *wish.at.store.place() == Location::Memory {
         bail!("memory: ends with this command, and the credential with it: name a store on a disk");
     }
-    let opened = Local::open(&wish.at.store);
+    let opened = Local::open(wish.at.store.place());
     match ask(opened, input, "POST /v1/admin/terminals")? {
         Some(Output::Enrolled) => {}
         Some(Output::OtherSite(site)) => bail!(
@@ -264,7 +296,7 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
 
 fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode> {
     let route = format!("POST /v1/admin/terminals/{terminal}/revoke");
-    match ask(Local::open_existing(&at.store), Input::Revoke { terminal }, &route)? {
+    match ask(Local::open_existing(at.store.place()), Input::Revoke { terminal }, &route)? {
         Some(Output::Revoked) => {}
         Some(Output::NoSuchTerminal) => bail!("there is no terminal {terminal}: check its name"),
         other => return Err(unexpected(other)),
@@ -278,7 +310,7 @@ fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode>
 }
 
 fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Result<ExitCode> {
-    let opened = Local::open_existing(&at.store);
+    let opened = Local::open_existing(at.store.place());
     match ask(opened, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
         Some(Output::Defined) => {}
         other => return Err(unexpected(other)),
@@ -293,7 +325,7 @@ fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Resu
 
 fn compact(json: bool, at: &At, shop: ShopId) -> anyhow::Result<ExitCode> {
     let route = "POST /v1/admin/catalog/compact";
-    let mut local = Local::open(&at.store).map_err(|error| held(error, route))?;
+    let mut local = Local::open(at.store.place()).map_err(|error| held(error, route))?;
     let reads = local.reads();
     let done = compaction::compact(&reads, &SystemClock, shop, LEASE_LIFE, &mut local);
     let done = runtime()?.block_on(done)?;
@@ -327,8 +359,9 @@ fn held(error: StoreError, route: &str) -> anyhow::Error {
 
 fn reads(at: &At) -> anyhow::Result<(Local, AnyReads)> {
     let advice = "(stop it, or work on a copy of its store)";
-    let local = Local::open_existing(&at.store).map_err(|error| held(error, advice))?;
-    let reads = local.reads();
+    let local = Local::open_existing(at.store.place()).map_err(|error| held(error, advice))?;
+    // Other nodes may go on with a database that is theirs too.
+    let reads = local.reads_of_one_moment()?;
     Ok((local, reads))
 }
 

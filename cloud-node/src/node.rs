@@ -71,7 +71,7 @@ fn system(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
 pub struct Local(KeyValue<Cloud, AnyEngine>);
 
 impl Local {
-    /// Opens the store, which must be there, and which no other process may have open.
+    /// Opens the store, which must be there. No other process may have it open if it is a file.
     ///
     /// # Errors
     /// The store's.
@@ -79,7 +79,7 @@ impl Local {
         location.open_existing().map(|engine| Self(KeyValue::new(engine)))
     }
 
-    /// Opens the store, or creates it; no other process may have it open.
+    /// Opens the store, or creates it. No other process may have it open if it is a file.
     ///
     /// # Errors
     /// The store's.
@@ -91,6 +91,14 @@ impl Local {
     #[must_use]
     pub fn reads(&self) -> AnyReads {
         self.0.reader()
+    }
+
+    /// Returns a reader of its rows as they are now, whatever other nodes commit meanwhile.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn reads_of_one_moment(&self) -> Result<AnyReads, StoreError> {
+        self.0.reader_of_one_moment()
     }
 
     /// Examines the engine's structure, and reads every row there is.

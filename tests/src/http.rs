@@ -42,30 +42,39 @@ pub async fn ask(
     token: &str,
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
-    tokio::time::timeout(LIMIT, exchange(address, method, path, token, body))
-        .await
-        .with_context(|| format!("{method} {path}: no answer in time"))?
+    ask_as(address, method, path, token, "application/json", body).await
 }
 
-async fn exchange(
+/// Asks the server at `address` with a body of this media type.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_as(
     address: &str,
     method: &str,
     path: &str,
     token: &str,
+    media: &str,
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-    let connection = tokio::spawn(connection);
     let request = http::Request::builder()
         .method(method)
         .uri(path)
         .header("host", address)
         .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
+        .header("content-type", media)
         .body(Full::new(Bytes::from(body)))?;
+    tokio::time::timeout(LIMIT, exchange(address, request))
+        .await
+        .with_context(|| format!("{method} {path}: no answer in time"))?
+}
+
+async fn exchange(address: &str, request: http::Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();
