@@ -53,6 +53,9 @@ pub(crate) struct Audit {
     /// Let those that need a browser be missing in it, and say which
     #[arg(long)]
     no_browser: bool,
+    /// Let those that need a PostgreSQL server be missing in it, and say which
+    #[arg(long)]
+    no_postgres: bool,
 }
 
 /// A requirement and what is claimed of it.
@@ -89,7 +92,11 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
         bail!("there is no record of a test run: `cargo xtask test` makes one");
     }
     let exist = record::exist()?;
-    let left_out = if audit.no_browser { without(&mut ran, &exist) } else { Vec::new() };
+    let left_out = without(&mut ran, &exist, |test| {
+        let name = test.rsplit("::").next().unwrap_or(test);
+        (audit.no_browser && record::needs_browser(name))
+            || (audit.no_postgres && record::needs_postgres(test))
+    });
     let problems = problems(&claims, &exist, ran.as_ref());
     let sorted = sorted(&claims);
     if audit.json {
@@ -105,16 +112,16 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
     } else {
         print(&sorted, &exist, ran.as_ref());
         problems.iter().for_each(|problem| println!("FAILS: {problem}"));
-        left_out.iter().for_each(|test| println!("NOT RUN, no browser here: {test}"));
+        left_out.iter().for_each(|test| println!("NOT RUN, what it needs is not here: {test}"));
     }
     Ok(problems.is_empty())
 }
 
-/// Takes the tests that need a browser for passed, and returns those that were not run.
-fn without(ran: &mut Option<Names>, exist: &Names) -> Vec<String> {
+/// Takes the tests that need what is not here for passed, and returns those that were not run.
+fn without(ran: &mut Option<Names>, exist: &Names, needs: impl Fn(&str) -> bool) -> Vec<String> {
     let Some(ran) = ran else { return Vec::new() };
-    let needs = |test: &&String| test.rsplit("::").next().is_some_and(record::needs_browser);
-    let left_out: Vec<String> = exist.difference(ran).filter(needs).cloned().collect();
+    let left_out: Vec<String> =
+        exist.difference(ran).filter(|test| needs(test.as_str())).cloned().collect();
     ran.extend(left_out.iter().cloned());
     left_out
 }

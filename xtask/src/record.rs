@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use counterfoil_tests::binaries::{cargo, target_directory};
-use counterfoil_tests::browser;
+use counterfoil_tests::{browser, postgres};
 use serde_json::Value;
 
 /// Run the whole suite.
@@ -32,6 +32,14 @@ const IN_A_BROWSER: &str = "in_a_browser_";
 /// Returns whether a test of this name is left out where there is no browser.
 pub(crate) fn needs_browser(name: &str) -> bool {
     name.starts_with(IN_A_BROWSER)
+}
+
+/// What the names of tests, or of their modules, begin with if they need a PostgreSQL server.
+const ON_POSTGRES: &str = "on_postgres";
+
+/// Returns whether a test of this name is left out where there is no PostgreSQL server.
+pub(crate) fn needs_postgres(path: &str) -> bool {
+    path.split("::").any(|part| part.starts_with(ON_POSTGRES))
 }
 
 /// The names of tests.
@@ -55,6 +63,10 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     if no_browser.is_some() {
         run.args(["--skip", IN_A_BROWSER]);
     }
+    let no_postgres = postgres::programs().err();
+    if no_postgres.is_some() {
+        run.args(["--skip", ON_POSTGRES]);
+    }
     let mut reader = Reader::new(programs);
     let passed = each_line(run, |line| {
         println!("{line}");
@@ -67,6 +79,9 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     println!("{} tests passed; the record is {}", names.len(), file.display());
     if let Some(why) = no_browser {
         println!("NOT RUN: the tests of the till page ({IN_A_BROWSER}*). {why}");
+    }
+    if let Some(why) = no_postgres {
+        println!("NOT RUN: the tests on PostgreSQL ({ON_POSTGRES}*). {why}");
     }
     Ok(passed)
 }

@@ -3,7 +3,8 @@
 //! One route that decodes the frame, one committer thread, and one table from `(terminal, epoch,
 //! seq)` to the payload, in which a key that is there is not written again. No credential, no
 //! hash, no chain, no event, no stock, no stored answer. The commit is as durable as the node's:
-//! redb in two phases with quick repair, sled with its log synced by fsync.
+//! redb in two phases with quick repair, sled with its log synced by fsync, PostgreSQL with one
+//! prepared `unnest` insert for each group, on the same server.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,6 +18,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use counterfoil_protocol::wire::message::Push;
 use counterfoil_storage::sled::hard_sync;
+use counterfoil_tests::postgres::Cluster;
 use http::StatusCode;
 use redb::{Database, Durability, ReadableTable as _, TableDefinition};
 use tokio::runtime::Runtime;
@@ -89,6 +91,39 @@ async fn take(State(jobs): State<mpsc::Sender<Job>>, body: Bytes) -> Result<Vec<
 enum Table {
     Redb(Database),
     Sled(sled::Db),
+    Postgres(Remote),
+}
+
+/// A connection, its one statement, and the runtime that drives both.
+struct Remote {
+    runtime: Runtime,
+    client: tokio_postgres::Client,
+    insert: tokio_postgres::Statement,
+}
+
+impl Remote {
+    fn create() -> anyhow::Result<Self> {
+        let address = Cluster::shared().database()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (client, insert) = runtime.block_on(async {
+            let (client, connection) =
+                tokio_postgres::connect(&address, tokio_postgres::NoTls).await?;
+            tokio::spawn(connection);
+            let table = "CREATE TABLE sales (key bytea PRIMARY KEY, payload bytea NOT NULL)";
+            client.batch_execute(table).await?;
+            let insert = "INSERT INTO sales SELECT * FROM unnest($1::bytea[], $2::bytea[]) \
+                          ON CONFLICT DO NOTHING";
+            let insert = client.prepare(insert).await?;
+            anyhow::Ok((client, insert))
+        })?;
+        Ok(Self { runtime, client, insert })
+    }
+
+    fn commit(&self, batch: &[Rows]) -> anyhow::Result<u64> {
+        let (keys, payloads): (Vec<&[u8]>, Vec<&[u8]>) =
+            batch.iter().flatten().map(|(key, value)| (key.as_slice(), &**value)).unzip();
+        Ok(self.runtime.block_on(self.client.execute(&self.insert, &[&keys, &payloads]))?)
+    }
 }
 
 impl Table {
@@ -100,6 +135,7 @@ impl Table {
                 hard_sync::install()?;
                 Self::Sled(sled::Config::new().path(directory.join("ceiling")).open()?)
             }
+            Engine::Postgres => Self::Postgres(Remote::create()?),
         })
     }
 
@@ -135,6 +171,7 @@ impl Table {
                     tree.flush()?;
                 }
             }
+            Self::Postgres(remote) => new = remote.commit(batch)?,
         }
         Ok(new)
     }
