@@ -1,6 +1,5 @@
 //! What is to be noted in the diary, until a commit takes it along.
 
-use counterfoil_protocol::machine::Query as _;
 use counterfoil_protocol::terminal::diary::{NOTES_AT_ONCE_MAX, Note, Noted, notes};
 use counterfoil_protocol::terminal::{Input, Key, Record};
 
