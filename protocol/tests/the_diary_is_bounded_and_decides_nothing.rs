@@ -1,5 +1,5 @@
-//! The diary: its bytes never change, it keeps the newest notes, what contradicts itself is refused,
-//! and no decision depends on it.
+//! The diary: its bytes never change, it keeps the newest notes, what contradicts itself is
+//! refused, and no decision depends on it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;

@@ -1,5 +1,5 @@
-//! What a till hands to whoever looks into an incident: its books, its queue, the end of its journal
-//! and its diary, in one JSON document without a secret.
+//! What a till hands to whoever looks into an incident: its books, its queue, the end of its
+//! journal and its diary, in one JSON document without a secret.
 //!
 //! Unless contents are asked for, every name (shop, till, register, event, product, reference) is
 //! replaced by a mask: the same name has the same mask within one bundle, and no two bundles have

@@ -205,8 +205,8 @@ impl<S: TillStore> Till<S> {
         }))
     }
 
-    /// Returns where an event stood before it was carried over to `place`, oldest first, and whether
-    /// all of the journal was looked at that the question is about.
+    /// Returns where an event stood before it was carried over to `place`, oldest first, and
+    /// whether all of the journal was looked at that the question is about.
     async fn places_before(
         &self,
         meta: &Meta,
