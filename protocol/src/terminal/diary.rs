@@ -32,6 +32,16 @@ pub const RUNS_MAX: usize = PUSH_ITEMS_MAX;
 const _: () = assert!(NOTES_MAX > NOTES_AT_ONCE_MAX as u64, "a commit drops none of its own notes");
 const _: () = assert!(NOTES_MAX < COUNT_MAX, "the oldest note has a number");
 const _: () = assert!(super::pull::ADOPTION_MAX <= RUNS_MAX, "any adoption is one note");
+const _: () = assert!(NOTES_AT_ONCE_MAX > 1, "there is room beside what a commit itself is");
+const _: () = {
+    let run = Run { first: 2, count: 2, outcome: Outcome::NotLookedAt };
+    assert!(!run.covers(1) && run.covers(2), "a stretch begins with its first entry");
+    assert!(run.covers(3) && !run.covers(4), "and has so many");
+    assert!(!run.outcome.settles(), "what was not looked at is settled by nothing");
+    assert!(Outcome::Created.settles() && Outcome::Existing.settles(), "what is posted is settled");
+    let unheard = Outcome::Unheard(Silence::NoAnswer);
+    assert!(!unheard.settles(), "nobody concludes from silence");
+};
 
 /// How far the diary has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -198,6 +208,7 @@ impl Noted {
             }
         }
         assert!(runs.len() <= push.items.len(), "each item is in one stretch");
+        debug_assert!(runs.is_sorted_by(|a, b| a.first < b.first), "in the order of the journal");
         Self::Offered { epoch: push.epoch, times: 1, last: at, runs }
     }
 
@@ -258,6 +269,7 @@ pub(super) fn step(rows: &mut Rows<'_, Terminal>, meta: &Meta, notes: &[Note]) -
         }
     }
     assert_eq!(diary.written - before, notes.len() as u64, "each note has its number");
+    assert!(notes.is_empty() || diary.written > before, "a diary only grows");
     if !notes.is_empty() {
         rows.put(Key::Diary, Record::Diary(diary));
     }
@@ -304,6 +316,7 @@ pub async fn notes<Q: Query<Terminal>>(
     from: u64,
     limit: usize,
 ) -> Result<Vec<(u64, Note)>, Q::Error> {
+    assert!(from > 0, "notes count from 1");
     let page = store.scan(&Key::Note(from), &Key::Note(u64::MAX), limit).await?;
     assert!(page.len() <= limit, "a scan keeps its limit");
     let notes = page.into_iter().filter_map(|row| match row {
