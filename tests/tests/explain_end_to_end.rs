@@ -62,10 +62,12 @@ async fn story_with(door: &Door, id: &str, holds: impl Fn(&Value) -> bool) -> Va
 fn way(story: &Value) -> Vec<String> {
     let steps = story["steps"].as_array().expect("steps");
     let name = |step: &Value| match step["what"]["kind"].as_str() {
-        Some("offered") => match &step["what"]["outcome"] {
-            Value::String(word) => word.clone(),
-            other => other.as_object().and_then(|o| o.keys().next().cloned()).unwrap_or_default(),
-        },
+        Some("offered") => {
+            let outcome = &step["what"]["outcome"];
+            let coded = outcome.as_object().and_then(|outcome| outcome.keys().next());
+            let word = outcome.as_str().or_else(|| coded.map(String::as_str));
+            word.unwrap_or("nothing").to_owned()
+        }
         Some(other) => other.to_owned(),
         None => "nothing".to_owned(),
     };

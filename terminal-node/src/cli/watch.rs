@@ -123,10 +123,11 @@ fn note_line(note: &Value) -> String {
         let (first, count) = (run["first"].as_u64(), run["count"].as_u64());
         let (first, count) = (first.unwrap_or_default(), count.unwrap_or_default());
         let last = first.saturating_add(count.saturating_sub(1));
-        let outcome = match &run["outcome"] {
-            Value::Null => String::new(),
-            Value::String(word) => format!(" {word}"),
-            other => format!(" {}", other.to_string().replace(['{', '}', '"'], "")),
+        let outcome = &run["outcome"];
+        let outcome = if outcome.is_null() {
+            String::new()
+        } else {
+            format!(" {}", outcome.to_string().replace(['{', '}', '"'], ""))
         };
         said += &if count == 1 {
             format!(" {first}{outcome}")

@@ -84,6 +84,6 @@ impl<S: TillStore> Till<S> {
         };
         let mut taken = std::mem::take(&mut *lock(&self.shared.notes));
         taken.extend(own.map(|what| Note { at: self.clock().now(), what }));
-        (!taken.is_empty()).then(|| Input::Note(taken))
+        if taken.is_empty() { None } else { Some(Input::Note(taken)) }
     }
 }
