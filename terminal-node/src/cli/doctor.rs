@@ -1,8 +1,12 @@
 //! `doctor`: is this till in order?
 
+use std::time::Duration;
+
 use comfy_table::{Cell, Color};
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::terminal::pull;
+use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::inbox::Cursor;
 use serde_json::{Value, json};
 
 use super::Failure;
@@ -13,12 +17,12 @@ use crate::client::Client;
 use crate::config::{Config, Home};
 use crate::daemon::{self, Disk};
 use crate::doctor::{Finding, Level, cloud, place};
-use crate::ports::{Clock as _, SystemClock};
+use crate::ports::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::{APP, cloud_ahead};
 use crate::till::{Till, TillError, storage_failed};
 
-/// How long the daemon may take to hear from the cloud.
-const WAIT_MS: u64 = 15_000;
+/// How long the cloud may take to answer.
+const WAIT: Duration = Duration::from_secs(15);
 
 pub(super) async fn doctor(show: Show, at: At) -> Result<(), Failure> {
     let home = at.home();
@@ -58,7 +62,7 @@ async fn inside(home: &Home, config: &Config, access: &Access) -> Vec<Finding> {
                 Ok(found) => findings.extend(found),
                 Err(error) => findings.push(unreadable(&error.to_string())),
             }
-            findings.extend(asked(client).await);
+            findings.extend(asked(home, config, client).await);
         }
         Way::Direct(till) => {
             findings.push(Finding::warn(
@@ -77,20 +81,21 @@ async fn inside(home: &Home, config: &Config, access: &Access) -> Vec<Finding> {
     findings
 }
 
-/// Lets the daemon speak to the cloud now, and asks what came of it.
-async fn asked(client: &Client) -> Vec<Finding> {
-    let status: Value = match client.post(&format!("/sync?waitMs={WAIT_MS}"), "").await {
-        Ok(status) => status,
-        Err(error) => return vec![cloud::refused(&error.to_string()), cloud::clock(None)],
-    };
-    let link = &status["link"];
-    let clock = cloud::clock(link["cloudAheadMs"].as_i64());
-    let why = link["lastFault"].as_str().or_else(|| status["quarantineReason"].as_str());
-    match (why, link["lastSuccessMs"].as_u64()) {
-        (Some(why), _) => vec![cloud::refused(why), clock],
-        (None, Some(_)) => vec![cloud::greeting(None), clock],
-        (None, None) => vec![cloud::refused("nothing was heard yet: ask again"), clock],
+/// Asks the cloud for something that needs the credential and changes nothing: a daemon that has
+/// nothing to send says nothing, so what it heard last may be long ago.
+async fn asked(home: &Home, config: &Config, client: &Client) -> Vec<Finding> {
+    let status: Value = client.get("/status").await.unwrap_or_default();
+    let clock = cloud::clock(status["link"]["cloudAheadMs"].as_i64());
+    if let Some(why) = status["quarantineReason"].as_str() {
+        return vec![cloud::refused(why), clock];
     }
+    let mut transport = match daemon::transport(home, config) {
+        Ok(transport) => transport,
+        Err(error) => return vec![cloud::refused(&error.to_string()), clock],
+    };
+    let asking = transport.pending(Cursor::default(), 1, 1, SystemEntropy.draw());
+    let answer = tokio::time::timeout(WAIT, asking).await.unwrap_or(Err(Fault::Transport));
+    vec![cloud::greeting(answer.err()), clock]
 }
 
 /// Greets the cloud without a daemon. What it answers is looked at, and changes nothing here.
@@ -115,11 +120,10 @@ async fn greet(
         pull::hello(&*reading, &meta, SystemClock.now(), APP).await.map_err(storage_failed)?
     };
     let (sent, begun) = (SystemClock.now(), tokio::time::Instant::now());
-    let limit = std::time::Duration::from_millis(WAIT_MS);
-    let answer = tokio::time::timeout(limit, transport.greet(&hello, 1, till.draw())).await;
+    let answer = tokio::time::timeout(WAIT, transport.greet(&hello, 1, till.draw())).await;
     Ok(answer.unwrap_or(Err(Fault::Transport)).map(|welcome| {
         let way = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let way = counterfoil_protocol::time::Millis(way);
+        let way = Millis(way);
         cloud_ahead(sent, way, welcome.server_time_ms)
     }))
 }

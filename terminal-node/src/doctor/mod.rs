@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`database`] | journal, chain, names, stock, queue | whoever has the database open |
 //! | [`place`] | disk, witness, credential, versions | anybody on this machine |
-//! | [`cloud`] | name, connection, greeting, clock | anybody; beside a daemon, the daemon greets |
+//! | [`cloud`] | name, connection, greeting, clock | anybody; the clock, who has greeted |
 //!
 //! Nothing is mended here, and nothing is written but a probe beside the database.
 

@@ -68,6 +68,13 @@ impl Way<'_> {
         if self.settled && !answered {
             unknown.push("when it was posted: no note of that answer is left".to_owned());
         }
+        let parted = steps.iter().any(|step| matches!(step.what, What::Parted { .. }));
+        if self.places.len() > 1 && !parted {
+            unknown.push(
+                "why it was carried over: no note is left of why a new history was opened"
+                    .to_owned(),
+            );
+        }
         unknown.extend(steps.iter().filter_map(parting));
         let restarted = steps.iter().any(|step| matches!(step.what, What::Started));
         if restarted {
