@@ -37,7 +37,12 @@ impl Story {
         if let Some(id) = self.server_id {
             line("posted as", &id.0.to_string());
         }
-        line("offered", &format!("{} times that are known", self.offers));
+        let offered = match self.offers {
+            0 => "never, as far as is known".to_owned(),
+            1 => "once, as far as is known".to_owned(),
+            times => format!("{times} times, as far as is known"),
+        };
+        line("offered", &offered);
         line("next", &self.next.text);
         text.push('\n');
         for (index, step) in self.steps.iter().enumerate() {
