@@ -11,6 +11,7 @@ use counterfoil_protocol::codec::{DecodeError, MESSAGE_BYTES_MAX};
 use counterfoil_protocol::event::{Body, Event, EventError};
 use counterfoil_protocol::money::{Currency, Minor};
 use counterfoil_protocol::persist::Persist;
+use counterfoil_protocol::terminal::diary::{Note, Noted};
 use counterfoil_protocol::terminal::pull::Batch;
 use counterfoil_protocol::terminal::{self, SessionAct, SessionDraft, Terminal};
 use counterfoil_protocol::wire::message::{Hello, MessageError, Push, PushAnswer, Welcome};
@@ -81,6 +82,9 @@ fn day() -> Day {
     let report = session_report(&pair.node.store, site().shop, terminal_id(), pos("1"), local("d"));
     let report = block_on(report).unwrap().unwrap();
     pair.till.run(pair.now, terminal::Input::SessionVerdict(report.clone()));
+    let what = Noted::offered(pair.now, &push, Ok(&answer));
+    let note = Note { at: pair.now, what };
+    pair.till.run(pair.now, terminal::Input::Note(vec![note]));
     let till = &pair.till.store.rows;
     Day {
         report: report.encode(),

@@ -38,6 +38,8 @@ fn keys() -> Vec<Key> {
         Key::Inbox,
         Key::Code(label, product),
         Key::Schema,
+        Key::Diary,
+        Key::Note(1),
     ]
 }
 

@@ -61,6 +61,8 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         Just(Key::Inbox),
         (label(), label()).prop_map(|(code, id)| Key::Code(code, ProductId(id))),
         Just(Key::Schema),
+        Just(Key::Diary),
+        number().prop_map(Key::Note),
     ]
 }
 

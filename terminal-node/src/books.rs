@@ -359,7 +359,10 @@ impl<S: TillStore> Till<S> {
     }
 
     /// Returns the next page of the whole journal, all histories, in their order.
-    async fn journal(&self, after: Option<Place>) -> Result<Vec<(Place, Entry)>, TillError> {
+    pub(crate) async fn journal(
+        &self,
+        after: Option<Place>,
+    ) -> Result<Vec<(Place, Entry)>, TillError> {
         let from = match after {
             None => Key::Entry(Epoch::default(), 0),
             Some(Place { epoch, seq }) => Key::Entry(epoch, seq + 1),

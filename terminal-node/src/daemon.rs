@@ -180,7 +180,11 @@ pub fn verifier(
     Ok(Verifier::new(till, transport(home, config)?, session::Config::default()))
 }
 
-fn transport(home: &Home, config: &Config) -> Result<Transport<HttpConnector>, DaemonError> {
+/// Returns a way to the cloud for one loop.
+pub(crate) fn transport(
+    home: &Home,
+    config: &Config,
+) -> Result<Transport<HttpConnector>, DaemonError> {
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let transport = Transport::new(connector, config.endpoint()?, &home.cloud_token()?)?;

@@ -16,6 +16,9 @@
 //! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
 //! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
+//! | [`bundle`] | what does whoever looks into an incident need? |
+//! | [`doctor`] | is this till in order? |
+//! | [`story`] | what became of one sale? |
 //! | [`migrate`] | how does the database of an older program become this one's? |
 //! | [`witness`] | how does a till notice that its database was exchanged? |
 //! | [`import`], [`sample`] | how does a published file of sales become events? |
@@ -28,11 +31,13 @@
 
 pub mod api;
 pub mod books;
+pub mod bundle;
 pub mod cli;
 pub mod collect;
 pub mod config;
 pub mod daemon;
 pub mod directory;
+pub mod doctor;
 pub mod drawer;
 pub mod edit;
 pub mod follow;
@@ -45,6 +50,7 @@ pub mod receipts;
 pub mod sample;
 pub mod shelf;
 pub mod stock;
+pub mod story;
 pub mod sync;
 pub mod till;
 pub mod transport;

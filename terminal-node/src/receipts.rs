@@ -234,7 +234,7 @@ impl<S: TillStore> Till<S> {
 }
 
 /// A walk through the journal from its end: the current history first, then those before.
-struct Backwards {
+pub(crate) struct Backwards {
     /// The last entry of the next page.
     next: Option<Place>,
     /// The histories before, newest last.
@@ -243,11 +243,21 @@ struct Backwards {
 }
 
 impl Backwards {
-    fn of(meta: &Meta) -> Self {
+    pub(crate) fn of(meta: &Meta) -> Self {
         let before = meta.closed.iter().map(|closed| (closed.epoch, closed.head)).collect();
         let mut back =
             Self { next: Some(Place { epoch: meta.epoch, seq: meta.head }), before, looked: 0 };
         back.skip_empty();
+        back
+    }
+
+    /// The same without the current history.
+    pub(crate) fn of_closed(meta: &Meta) -> Self {
+        let mut back = Self::of(meta);
+        if back.next.is_some_and(|place| place.epoch == meta.epoch) {
+            back.next = back.before.pop().map(|(epoch, seq)| Place { epoch, seq });
+            back.skip_empty();
+        }
         back
     }
 
@@ -258,12 +268,12 @@ impl Backwards {
         }
     }
 
-    const fn is_through(&self) -> bool {
+    pub(crate) const fn is_through(&self) -> bool {
         self.next.is_none()
     }
 
     /// Returns the next page, in the order of the journal.
-    async fn next<S: TillStore>(
+    pub(crate) async fn next<S: TillStore>(
         &mut self,
         till: &Till<S>,
     ) -> Result<Option<Vec<(Place, Entry)>>, TillError> {

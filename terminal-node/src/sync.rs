@@ -8,6 +8,7 @@ use std::time::Duration;
 use counterfoil_protocol::session::{
     Answer, Commit, Config, Fault, Input, Nudge, Output, Reason, Session,
 };
+use counterfoil_protocol::terminal::diary::Noted;
 use counterfoil_protocol::terminal::{self, Backlog, pull};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{
@@ -39,6 +40,11 @@ pub struct Link {
     pub drained: bool,
     /// How often the loop has come to rest: whoever waits for a result compares.
     pub rests: u64,
+    /// When the till speaks next by itself; any sale, and any wish, makes it sooner.
+    pub next_ms: Option<Millis>,
+    /// By how much the cloud's clock was ahead of this machine's at the last greeting, half of the
+    /// way there and back allowed for; below zero if it was behind.
+    pub cloud_ahead_ms: Option<i64>,
 }
 
 /// Drives one till's session with the cloud.
@@ -152,9 +158,12 @@ where
         if rests && std::mem::take(&mut self.asks) {
             self.ask_for_sessions().await?;
         }
+        let wait = self.session.wake_at().at.since(self.now());
+        let next = self.till.clock().now().after(wait);
         self.link.send_modify(|link| {
             link.rests += u64::from(reason != Reason::Start);
             link.drained = reason == Reason::Idle;
+            link.next_ms = Some(next);
         });
         Ok(())
     }
@@ -185,6 +194,7 @@ where
         let hello = self.hello().await?;
         let attempt = self.session.attempt();
         let request_id = self.till.draw();
+        let (asked, sent) = (self.now(), self.till.clock().now());
         let greeting = self.transport.greet(&hello, attempt, request_id);
         let welcome = match within(self.config.request_timeout, greeting).await {
             Ok(welcome) if answers_hello(&hello, &welcome) => Ok(welcome),
@@ -194,6 +204,8 @@ where
         self.heard(welcome.as_ref().err().copied());
         Ok(welcome.map(|welcome| {
             self.limits = limits_of(&welcome);
+            let ahead = cloud_ahead(sent, self.now().since(asked), welcome.server_time_ms);
+            self.link.send_modify(|link| link.cloud_ahead_ms = Some(ahead));
             Answer::Welcome(welcome)
         }))
     }
@@ -222,6 +234,12 @@ where
             Err(fault) => Err(fault),
         };
         self.heard(answer.as_ref().err().copied());
+        let heard = match &answer {
+            Ok(Answer::Pushed(_, answer)) => Ok(answer),
+            Ok(Answer::Welcome(_)) => unreachable!("a push is answered by an answer to a push"),
+            Err(fault) => Err(*fault),
+        };
+        self.till.jot(Noted::offered(self.till.clock().now(), &push, heard));
         Ok(Input::Answered(request, answer))
     }
 
@@ -258,6 +276,8 @@ where
                 }
                 if let Some(parted) = backlog.parted {
                     tracing::warn!(?parted, "a new epoch was opened");
+                    let epoch = self.till.meta().await?.epoch;
+                    self.till.jot(Noted::Parted { why: parted, epoch });
                 }
                 Ok(backlog)
             }
@@ -319,6 +339,13 @@ async fn within<T>(
 ) -> Result<T, Fault> {
     let timeout = Duration::from_millis(timeout.0);
     tokio::time::timeout(timeout, request).await.unwrap_or(Err(Fault::Transport))
+}
+
+/// Returns by how much the cloud's clock is ahead: it was read half way between there and back.
+pub(crate) fn cloud_ahead(sent: Millis, way: Millis, server_time_ms: u64) -> i64 {
+    let own = sent.0.saturating_add(way.0 / 2);
+    let ahead = i128::from(server_time_ms) - i128::from(own);
+    i64::try_from(ahead).unwrap_or(if ahead < 0 { i64::MIN } else { i64::MAX })
 }
 
 /// An answer to another question is an unreadable answer.

@@ -10,6 +10,7 @@
 
 mod carry;
 mod error;
+mod notes;
 mod reading;
 
 use std::collections::VecDeque;
@@ -19,10 +20,8 @@ use std::sync::{Arc, Mutex as StdMutex, MutexGuard as StdGuard, PoisonError};
 use counterfoil_protocol::identity::{LocalEventId, PosId, Witness};
 use counterfoil_protocol::machine::{Query, Store, run};
 use counterfoil_protocol::session::{Fault, Nudge};
-use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
-use counterfoil_protocol::terminal::{
-    Draft, Identity, Input, Key, Output, Parted, Place, Record, Terminal, pull,
-};
+use counterfoil_protocol::terminal::diary::{Note, Noted};
+use counterfoil_protocol::terminal::{Draft, Identity, Input, Output, Parted, Terminal, pull};
 use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
 use crate::migrate::check_version;
@@ -97,6 +96,8 @@ struct Shared<S> {
     /// Counts commits, for whoever shows the till.
     commits: watch::Sender<u64>,
     failure: watch::Sender<Option<String>>,
+    /// What is to be noted with the next commit that is about the cloud.
+    notes: StdMutex<Vec<Note>>,
 }
 
 pub(crate) struct Slot<S> {
@@ -130,6 +131,7 @@ impl<S: TillStore> Till<S> {
             reach: Reach::default(),
             commits: watch::Sender::new(0),
             failure: watch::Sender::new(None),
+            notes: StdMutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -169,8 +171,15 @@ impl<S: TillStore> Till<S> {
         let found = keeper.read().map_err(witness_failed)?;
         let (fresh, nonce) = (self.fresh_witness(), self.draw());
         let open = Input::Open { witness: found.witness(), fresh, nonce };
-        let (witness, parted) = opened(self.commit_one(&mut slot, open).await?)?;
+        let started = Note { at: self.shared.clock.now(), what: Noted::Started };
+        let outputs = self.commit(&mut slot, &[open, Input::Note(vec![started])]).await?;
+        let (witness, parted) = opened(first(outputs))?;
         keeper.write(witness).map_err(witness_failed)?;
+        if let Some(why) = parted {
+            let meta = pull::meta(&slot.store).await.map_err(storage_failed)?;
+            let meta = meta.ok_or(TillError::NotInstalled(None))?;
+            self.jot(Noted::Parted { why, epoch: meta.epoch });
+        }
         slot.stage = Stage::Open;
         Ok(Opened { witness, parted, found })
     }
@@ -231,7 +240,9 @@ impl<S: TillStore> Till<S> {
     pub async fn apply(&self, input: Input) -> Result<Output, TillError> {
         let mut slot = self.locked().await?;
         self.may_decide(&slot)?;
-        self.commit_one(&mut slot, input).await
+        let mut inputs = vec![input];
+        inputs.extend(self.notes_beside(&inputs[0]));
+        Ok(first(self.commit(&mut slot, &inputs).await?))
     }
 
     /// Returns committed rows to look at. Selling waits until the guard is dropped.
@@ -240,44 +251,6 @@ impl<S: TillStore> Till<S> {
     /// [`TillError::StorageFailed`] after a store error.
     pub async fn reading(&self) -> Result<Reading<'_, S>, TillError> {
         Ok(Reading(self.locked().await?))
-    }
-
-    /// Returns the till's books.
-    ///
-    /// # Errors
-    /// The store's, or [`TillError::NotInstalled`].
-    pub async fn meta(&self) -> Result<Meta, TillError> {
-        let reading = self.reading().await?;
-        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
-        meta.ok_or(TillError::NotInstalled(None))
-    }
-
-    /// Returns what is known of the event of this name.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn known(
-        &self,
-        pos: PosId,
-        local_id: LocalEventId,
-    ) -> Result<Option<Known>, TillError> {
-        let reading = self.reading().await?;
-        let row = Query::get(&*reading, &Key::Local(pos, local_id)).await;
-        let row = row.map_err(storage_failed)?;
-        Ok(row.as_ref().and_then(Seen::of).map(|seen| seen.known))
-    }
-
-    /// Returns the journal entry at `place`.
-    ///
-    /// # Errors
-    /// The store's.
-    pub async fn entry(&self, place: Place) -> Result<Option<Entry>, TillError> {
-        let reading = self.reading().await?;
-        let row = Query::get(&*reading, &Key::Entry(place.epoch, place.seq)).await;
-        match row.map_err(storage_failed)? {
-            Some(Record::Entry(entry)) => Ok(Some(entry)),
-            Some(_) | None => Ok(None),
-        }
     }
 
     /// Tells the loops that talk to the cloud that there may be something to do.
@@ -407,8 +380,7 @@ impl<S: TillStore> Till<S> {
         slot: &mut Slot<S>,
         input: Input,
     ) -> Result<Output, TillError> {
-        let mut outputs = self.commit(slot, &[input]).await?;
-        Ok(outputs.remove(0))
+        Ok(first(self.commit(slot, &[input]).await?))
     }
 
     /// The one way into the database: one transaction, then the nudge.
@@ -450,6 +422,11 @@ impl Drop for Alarm<'_> {
             failure.send_replace(Some(ABANDONED.to_owned()));
         }
     }
+}
+
+/// Returns the answer to the input that the others of its commit stand beside.
+fn first(outputs: Vec<Output>) -> Output {
+    outputs.into_iter().next().expect("one output for each input")
 }
 
 fn opened(output: Output) -> Result<(Witness, Option<Parted>), TillError> {

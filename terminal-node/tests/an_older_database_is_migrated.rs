@@ -61,7 +61,8 @@ async fn opened(path: &Path) -> Till<Disk> {
 /// All that is not new, and does not change with each start.
 fn lasting(rows: &Rows) -> Rows {
     let mut rows = rows.clone();
-    rows.retain(|key, _| !matches!(key, Key::Schema | Key::Code(..)));
+    let added = |key: &Key| matches!(key, Key::Schema | Key::Code(..) | Key::Diary | Key::Note(_));
+    rows.retain(|key, _| !added(key));
     let Some(Record::Meta(meta)) = rows.get_mut(&Key::Meta) else { panic!("books") };
     (meta.boot, meta.boot_before) = (0, 0);
     rows

@@ -43,6 +43,8 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         }
         Record::Register(register) => of_register(register),
         Record::Schema(schema) => of_schema(schema),
+        Record::Diary(diary) if diary.written > COUNT_MAX => Some("nothing is noted so often"),
+        Record::Note(note) => note.contradiction(),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)
@@ -54,6 +56,7 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         | Record::Review(_)
         | Record::Inbox(_)
         | Record::Code
+        | Record::Diary(_)
         | Record::Series(_)
         | Record::Stock(_) => None,
     }

@@ -31,12 +31,19 @@ impl Key {
             Self::Inbox => to.kind(16),
             Self::Code(code, product) => to.kind(17).label(*code).label(product.0),
             Self::Schema => to.kind(18),
+            Self::Diary => to.kind(19),
+            Self::Note(number) => to.kind(20).number(*number),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
         let alone = matches!(
             self,
-            Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox | Self::Schema
+            Self::Meta
+                | Self::Catalog
+                | Self::LocalEdits
+                | Self::Inbox
+                | Self::Schema
+                | Self::Diary
         );
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
@@ -66,13 +73,20 @@ impl Key {
             16 => Self::Inbox,
             17 => Self::Code(from.label()?, ProductId(from.label()?)),
             18 => Self::Schema,
+            19 => Self::Diary,
+            20 => Self::Note(from.number()?),
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
         let alone = matches!(
             key,
-            Self::Meta | Self::Catalog | Self::LocalEdits | Self::Inbox | Self::Schema
+            Self::Meta
+                | Self::Catalog
+                | Self::LocalEdits
+                | Self::Inbox
+                | Self::Schema
+                | Self::Diary
         );
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)

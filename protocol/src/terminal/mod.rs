@@ -12,6 +12,7 @@
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
 //! | [`migrate`] | [`Input::Open`], [`Input::Migrate`] | an older database, step by step |
+//! | [`diary`] | [`Input::Note`] | what a person may ask about later; decides nothing |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
 //! > **`NeverForgotten`**: at every instant each local sale is in exactly one of: queued, in
@@ -22,6 +23,7 @@ mod answered;
 pub mod catalog;
 pub mod codes;
 mod damage;
+pub mod diary;
 pub mod edits;
 mod greeted;
 pub mod inbox;
@@ -138,6 +140,9 @@ pub enum Input {
     ApplyPlan(alloc::boxed::Box<reconcile::Application>),
     /// Takes a step of a migration; [`migrate::next`] makes it. The books are its answer.
     Migrate(migrate::Step),
+    /// Writes notes into the diary, beside another input of the same commit. The books are its
+    /// answer.
+    Note(Vec<diary::Note>),
 }
 
 /// Something to record, before it has a receipt number and a place in the journal.
@@ -210,8 +215,11 @@ pub enum Output {
     PlanRefused(PlanRefusal),
 }
 
-/// Why a till has opened a new epoch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Why a till has opened a new epoch. Variants are stored: append only.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "camelCase")]
 pub enum Parted {
     /// The file outside names another installation: the database was copied.
     Copied,
@@ -258,6 +266,7 @@ impl Machine for Terminal {
             Input::Inbox(input) => inbox::reads(input, keys),
             Input::ApplyPlan(application) => reconcile::reads(application, keys),
             Input::Migrate(step) => migrate::reads(step, keys),
+            Input::Note(_) => diary::reads(keys),
             Input::Retry { place, .. } => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
@@ -290,6 +299,7 @@ impl Machine for Terminal {
             Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
             Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
             Input::Migrate(step) => migrate::step(rows, &meta, step),
+            Input::Note(notes) => diary::step(rows, &meta, notes),
         }
     }
 }

@@ -331,7 +331,9 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Review(_)
                 | Key::Inbox
                 | Key::Code(..)
-                | Key::Schema => {}
+                | Key::Schema
+                | Key::Diary
+                | Key::Note(_) => {}
             }
         }
     }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::diary::{Diary, Note};
 use super::edits::LocalEdits;
 use super::inbox::{InboxState, Movement, Review};
 use super::register::{ClosedSession, Register};
@@ -90,6 +91,10 @@ pub enum Key {
     Code(Label, ProductId),
     /// Which version of the tables this is. One row; a database without it is of version 1.
     Schema,
+    /// How far the diary has come. One row, from the first note on.
+    Diary,
+    /// A note of the diary, by its number, from 1. Until so many newer ones are written.
+    Note(u64),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -133,6 +138,10 @@ pub enum Record {
     Code,
     /// Of [`Key::Schema`].
     Schema(Schema),
+    /// Of [`Key::Diary`].
+    Diary(Diary),
+    /// Of [`Key::Note`].
+    Note(Note),
 }
 
 /// Which version of the tables a database has. Programs of other versions read it before anything
@@ -409,6 +418,8 @@ impl Record {
                 | (Self::Inbox(_), Key::Inbox)
                 | (Self::Code, Key::Code(..))
                 | (Self::Schema(_), Key::Schema)
+                | (Self::Diary(_), Key::Diary)
+                | (Self::Note(_), Key::Note(_))
         )
     }
 }

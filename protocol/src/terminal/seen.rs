@@ -55,7 +55,9 @@ impl Seen {
             | Record::Review(_)
             | Record::Inbox(_)
             | Record::Code
-            | Record::Schema(_) => None,
+            | Record::Schema(_)
+            | Record::Diary(_)
+            | Record::Note(_) => None,
         }
     }
 

@@ -50,6 +50,7 @@ impl World {
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
+            | Input::Note(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -62,7 +63,8 @@ pub(super) const fn kind(input: &Input) -> Transition {
         Input::Open { .. } | Input::Migrate(_) => Transition::TillOpen,
         Input::Record(_) => Transition::TillRecord,
         Input::Welcomed { .. } => Transition::TillWelcomed,
-        Input::Answered { .. } => Transition::TillAnswered,
+        // Written beside answers, and decides nothing.
+        Input::Answered { .. } | Input::Note(_) => Transition::TillAnswered,
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,

@@ -243,7 +243,9 @@ impl World {
                 | Key::Review(_)
                 | Key::Inbox
                 | Key::Code(..)
-                | Key::Schema => None,
+                | Key::Schema
+                | Key::Diary
+                | Key::Note(_) => None,
             })
             .collect()
     }

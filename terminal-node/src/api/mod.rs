@@ -22,6 +22,10 @@
 //! | `GET /receipts/{posId}/{localEventId}` | one as it is printed, and where it stands |
 //! | `GET /queue?limit=&attention=` | what is not synced, and why |
 //! | `GET /queue/records`, `/queue/{posId}/{localEventId}` | the same with the events; one of it |
+//! | `GET /sales/{posId}/{localEventId}/explain` | the way of one event, see [`crate::story`] |
+//! | `GET /doctor` | the database looked at row by row, see [`crate::doctor`] |
+//! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
+//! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
@@ -31,6 +35,9 @@
 //! (RFC 9457) with the stable code.
 
 pub mod body;
+mod bundle;
+mod diary;
+mod doctor;
 mod export;
 mod guard;
 pub mod live;
@@ -41,6 +48,7 @@ mod queue;
 mod receipts;
 pub(crate) mod sessions;
 mod stock;
+mod story;
 mod sync;
 mod verify;
 
@@ -147,6 +155,10 @@ pub fn router<S: TillStore + 'static>(
         .route("/queue/{pos}/{id}", get(queue::show::<S>))
         .route("/receipts", get(receipts::list::<S>))
         .route("/receipts/{pos}/{id}", get(receipts::show::<S>))
+        .route("/sales/{pos}/{id}/explain", get(story::explain::<S>))
+        .route("/doctor", get(doctor::doctor::<S>))
+        .route("/bundle", get(bundle::bundle::<S>))
+        .route("/diary", get(diary::list::<S>))
         .route("/figures", get(figures::<S>))
         .route("/categories", get(product::categories::<S>))
         .route("/customers", get(product::customers::<S>))

@@ -33,7 +33,7 @@ pub(super) struct Access {
     way: Way,
 }
 
-enum Way {
+pub(super) enum Way {
     Daemon(Box<Client>),
     Direct(Till<Disk>),
 }
@@ -57,6 +57,10 @@ impl Access {
             None => Way::Direct(daemon::open(&home, &config).await?),
         };
         Ok(Self { home, config, way })
+    }
+
+    pub(super) const fn way(&self) -> &Way {
+        &self.way
     }
 
     async fn daemon(home: &Home) -> Option<Client> {
@@ -382,17 +386,8 @@ impl Access {
     }
 }
 
-/// Returns the address of a product: whatever is special in an address is written as its bytes.
 fn product_path(product: ProductId) -> String {
-    let mut path = String::from("/products/");
-    for byte in product.as_str().bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path += &format!("%{byte:02X}");
-        }
-    }
-    path
+    format!("/products/{}", super::ask::segment(product.as_str()))
 }
 
 /// Ends the migration of an older database. Shown on standard error, if that is a terminal.

@@ -55,6 +55,17 @@ pub(super) enum Command {
     Status(At),
     /// Lists events that are not synced.
     Queue(Queue),
+    /// Tells the way of one sale: recorded, offered, answered, posted, with times; and what is not
+    /// known of it.
+    Explain(super::explain::Explain),
+    /// Looks whether everything is in order: disk, database, witness, clock, cloud.
+    ///
+    /// Exit codes: 0 it is, warnings aside; 1 something does not work.
+    Doctor(At),
+    /// Writes one file for whoever looks into an incident: names masked, no credential.
+    Bundle(super::bundle::Bundle),
+    /// Shows a till that runs as it changes: a screen on a terminal, else a line for each change.
+    Watch(At),
     /// Lets an event that needs attention be tried again.
     Retry(Retry),
     /// Shows or corrects a product.

@@ -5,13 +5,18 @@
 
 mod access;
 mod args;
+mod ask;
+mod bundle;
 mod commands;
+mod doctor;
+mod explain;
 mod page;
 mod product;
 mod sessions;
 mod show;
 mod stock;
 mod verify;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -178,6 +183,10 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Import(import) => commands::import(output, import).await,
         Command::Status(at) => commands::status(output, at).await,
         Command::Queue(queue) => commands::queue(output, queue).await,
+        Command::Explain(wish) => explain::explain(output, wish).await,
+        Command::Doctor(at) => doctor::doctor(output, at).await,
+        Command::Bundle(wish) => bundle::bundle(output, wish).await,
+        Command::Watch(at) => watch::watch(output, at).await,
         Command::Retry(retry) => commands::retry(retry).await,
         Command::Product(product) => product::product(output, product).await,
         Command::Sync(sync) => commands::sync(output, sync).await,

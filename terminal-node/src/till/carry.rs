@@ -2,9 +2,9 @@
 
 use counterfoil_protocol::catalog::EditError;
 use counterfoil_protocol::event::EventError;
-use counterfoil_protocol::terminal::{Adoption, Backlog, Draft, Input, Output, pull};
+use counterfoil_protocol::terminal::{Draft, Input, Output};
 
-use super::{Till, TillError, TillStore, storage_failed};
+use super::{Till, TillError, TillStore};
 
 /// How often a history is closed just before an edit is recorded until its caller is told.
 const CARRIES_MAX: u8 = 4;
@@ -29,17 +29,5 @@ impl<S: TillStore> Till<S> {
                 self.apply(Input::Adopt(part)).await?;
             }
         }
-    }
-
-    /// Returns the next part of a closed history to carry over, or what is left if there is none.
-    ///
-    /// # Errors
-    /// As [`Till::meta`].
-    pub async fn adoption(&self) -> Result<Result<Adoption, Backlog>, TillError> {
-        let reading = self.reading().await?;
-        let meta = pull::meta(&*reading).await.map_err(storage_failed)?;
-        let meta = meta.ok_or(TillError::NotInstalled(None))?;
-        let adoption = pull::adoption(&*reading, &meta).await.map_err(storage_failed)?;
-        Ok(adoption.ok_or_else(|| meta.backlog()))
     }
 }
