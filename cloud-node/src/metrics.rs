@@ -3,6 +3,7 @@
 use std::fmt;
 
 use counterfoil_protocol::cloud::Output;
+use counterfoil_protocol::cloud::direct::Outcome;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::wire::message::{Standing, Verdict};
 use counterfoil_protocol::wire::reconcile::ReconcileAnswer;
@@ -193,7 +194,20 @@ impl Metrics {
                     self.compactions.inc();
                     self.compacted.inc_by(u64::from(*removed));
                 }
+                Output::Brought(outcomes) => {
+                    for outcome in outcomes {
+                        verdicts[outcome_index(*outcome)] += 1;
+                    }
+                }
                 Output::Enrolled
+                | Output::NameReserved
+                | Output::UserAdded
+                | Output::NoSuchUser
+                | Output::Forbidden(_)
+                | Output::HeadMoved
+                | Output::Decided(_)
+                | Output::NoSuchEvent
+                | Output::Settled
                 | Output::OtherSite(_)
                 | Output::Revoked
                 | Output::NoSuchTerminal
@@ -247,6 +261,15 @@ const fn verdict_index(verdict: Verdict) -> usize {
         Verdict::Parked(_) => 2,
         Verdict::Refused(_) => 3,
         Verdict::Edited(_) => 4,
+    }
+}
+
+const fn outcome_index(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Created(_) => 0,
+        Outcome::Existing(_) => 1,
+        Outcome::ProductUnknown(_) | Outcome::OtherBranch => 2,
+        Outcome::NameTaken | Outcome::CommandTaken | Outcome::Rejected => 3,
     }
 }
 

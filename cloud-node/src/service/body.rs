@@ -160,6 +160,13 @@ pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     serde_json::from_slice(bytes).map_err(|error| bad_json(&error))
 }
 
+/// The same for a shape that borrows from the bytes.
+pub(super) fn from_json_borrowed<'a, T: serde::Deserialize<'a>>(
+    bytes: &'a [u8],
+) -> Result<T, Problem> {
+    serde_json::from_slice(bytes).map_err(|error| bad_json(&error))
+}
+
 pub(super) fn bad_json(error: &serde_json::Error) -> Problem {
     let mut what = error.to_string();
     if let Some((end, _)) = what.char_indices().nth(200) {

@@ -27,6 +27,7 @@
 mod admin;
 mod auth;
 mod body;
+mod bring;
 mod catalog;
 mod edits;
 mod frame;
@@ -37,11 +38,14 @@ mod json;
 mod lease;
 mod orders;
 mod packed;
+mod pos_sync;
 mod reconcile;
 mod rollup;
+mod sale;
 mod sales_events;
 mod sessions;
 mod stocks;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,10 +54,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post, put};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
+use counterfoil_protocol::cloud::log::{Logged, Note};
 use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
 use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::ShopId;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::time::Millis;
@@ -136,6 +142,7 @@ struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
     limiter: Option<Limiter>,
+    user_limiter: Option<Limiter>,
     pending: rollup::Pending,
     packed: packed::Packed,
     mirrors: reconcile::Mirrors,
@@ -158,6 +165,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
         limiter: parts.limits.rate.map(Limiter::new),
+        user_limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
         packed: packed::Packed::default(),
         mirrors: reconcile::Mirrors::default(),
@@ -166,6 +174,9 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         parts,
     });
     let bounded = Router::new()
+        .route("/api/pos/sync", post(pos_sync::answer::<Q>))
+        .route("/v1/admin/users", get(users::list::<Q>).post(users::add::<Q>))
+        .route("/v1/admin/users/{id}/revoke", post(users::revoke::<Q>))
         .route("/v1/handshake", post(handshake::answer::<Q>))
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
@@ -212,6 +223,20 @@ impl<Q> Node<Q> {
                 "the commit takes too long and may still happen: send the same again",
             )),
         }
+    }
+
+    /// Asks for an operator, and notes what was done in the transaction that does it.
+    async fn ask_logged(
+        &self,
+        action: &'static str,
+        shop: Option<ShopId>,
+        target: impl ToString,
+        input: Input,
+        bytes: usize,
+    ) -> Result<Output, Problem> {
+        let (actor, target) = ("operator".to_owned(), target.to_string());
+        let note = Note { actor, action: action.to_owned(), shop, target };
+        self.ask(Input::Logged(Logged::new(note, input)), bytes).await
     }
 
     /// Asks for a till. What the transaction says against the till is a problem for it, and what
