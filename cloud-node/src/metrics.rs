@@ -43,6 +43,7 @@ pub struct Metrics {
     compactions: Counter,
     compacted: Counter,
     resyncs: Counter,
+    delta_syncs: Counter,
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
@@ -102,6 +103,7 @@ impl Metrics {
             compactions: Counter::default(),
             compacted: Counter::default(),
             resyncs: Counter::default(),
+            delta_syncs: Counter::default(),
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
@@ -140,6 +142,11 @@ impl Metrics {
             "catalog_resyncs",
             "Tills that were told to compare their catalog by snapshot",
             self.resyncs.clone(),
+        );
+        to.register(
+            "delta_sync_runs",
+            "Downstream syncs of the catalog by time",
+            self.delta_syncs.clone(),
         );
         to.register("commits", "Durable commits", self.commits.clone());
         to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
@@ -242,6 +249,11 @@ impl Metrics {
     /// Counts a till that has to compare by snapshot.
     pub(crate) fn resync(&self) {
         self.resyncs.inc();
+    }
+
+    /// Counts a downstream sync by time.
+    pub(crate) fn delta_sync(&self) {
+        self.delta_syncs.inc();
     }
 
     /// Counts a problem document.

@@ -55,9 +55,8 @@ fn read(text: &[u8]) -> Option<Timestamp> {
 
 fn number(text: &[u8], at: usize, digits: usize) -> Option<i64> {
     let part = text.get(at..at + digits)?;
-    part.iter().try_fold(0, |sum, byte| {
-        byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0'))
-    })
+    part.iter()
+        .try_fold(0, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + i64::from(byte - b'0')))
 }
 
 /// Returns the milliseconds of a fraction, whether they are all of it, and what comes after.
@@ -158,7 +157,10 @@ mod tests {
             ("2024-01-15T10:30:00Z", exact(1_705_314_600_000)),
             ("2024-01-15t10:30:00.250z", exact(1_705_314_600_250)),
             ("2024-01-15T11:30:00+01:00", exact(1_705_314_600_000)),
-            ("2024-01-15T10:30:00.2500001Z", Ok(Timestamp { at: Millis(1_705_314_600_250), exact: false })),
+            (
+                "2024-01-15T10:30:00.2500001Z",
+                Ok(Timestamp { at: Millis(1_705_314_600_250), exact: false }),
+            ),
             ("2024-02-29T00:00:00Z", exact(1_709_164_800_000)),
             ("2023-02-29T00:00:00Z", Err(TimestampError)),
             ("2024-13-01T00:00:00Z", Err(TimestampError)),

@@ -1,8 +1,9 @@
 //! Brings events of a user to the committer, and names what became of them for the contracts.
 
 use counterfoil_protocol::cloud::direct::{Brought, Direct, Outcome, head};
-use counterfoil_protocol::cloud::users::Scope;
-use counterfoil_protocol::cloud::{Input, Output};
+use counterfoil_protocol::cloud::users::{Scope, UserCaller};
+use counterfoil_protocol::cloud::{Input, Output, Site};
+use counterfoil_protocol::identity::UserId;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::wire::message::ServerId;
 
@@ -25,22 +26,32 @@ pub(super) struct Taken {
 pub(super) async fn bring<Q: Reads>(
     node: &Shared<Q>,
     known: &Known,
-    scope: Scope,
     events: Vec<Direct>,
 ) -> Result<Vec<Result<Taken, Bad>>, Problem> {
-    let site = known.caller.site;
+    let UserCaller { user, site, .. } = known.caller;
+    let brought = |head, events| Input::Bring(Brought::new(known.caller, head, events));
+    post(node, site, user, events, brought).await
+}
+
+/// Posts events of whoever `wrap` names, and returns what became of each, in their order.
+pub(super) async fn post<Q: Reads>(
+    node: &Shared<Q>,
+    site: Site,
+    user: UserId,
+    events: Vec<Direct>,
+    wrap: impl Fn(u64, Vec<Direct>) -> Input,
+) -> Result<Vec<Result<Taken, Bad>>, Problem> {
     if events.is_empty() {
         return Ok(Vec::new());
     }
     let weight = events.iter().map(Direct::weight).sum();
     for _ in 0..TRIES {
-        let head = head(&node.parts.reads, site.shop, known.caller.user).await;
+        let head = head(&node.parts.reads, site.shop, user).await;
         let head = head.map_err(|error| {
             tracing::error!(%error, "a committed row cannot be read");
             Problem::storage_failed()
         })?;
-        let brought = Brought::new(known.caller, scope, head, events.clone());
-        match node.ask(Input::Bring(brought), weight).await? {
+        match node.ask(wrap(head, events.clone()), weight).await? {
             Output::Brought(outcomes) => {
                 if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created(_))) {
                     rollup::soon(node, site);

@@ -24,27 +24,35 @@
 //! 6. Decoding and hashing, outside of any transaction: 415, 422.
 //! 7. The committer: it decides again who may speak, in the transaction.
 
+mod adjust;
 mod admin;
 mod auth;
 mod body;
 mod bring;
 mod catalog;
+mod downstream;
 mod edits;
 mod frame;
 mod handshake;
 mod health;
+mod import;
 mod inbox;
 mod json;
 mod lease;
+mod notices;
 mod orders;
 mod packed;
+mod parked;
 mod pos_sync;
 mod reconcile;
+mod reports;
 mod rollup;
 mod sale;
 mod sales_events;
 mod sessions;
 mod stocks;
+mod terminals;
+mod upstream;
 mod users;
 
 use std::sync::Arc;
@@ -175,6 +183,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     });
     let bounded = Router::new()
         .route("/api/pos/sync", post(pos_sync::answer::<Q>))
+        .route("/api/v1/sync/downstream", get(downstream::answer::<Q>))
+        .route("/api/v1/sync/upstream", post(upstream::answer::<Q>))
         .route("/v1/admin/users", get(users::list::<Q>).post(users::add::<Q>))
         .route("/v1/admin/users/{id}/revoke", post(users::revoke::<Q>))
         .route("/v1/handshake", post(handshake::answer::<Q>))
@@ -196,7 +206,17 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
-        .route("/v1/admin/terminals", post(admin::enrol::<Q>))
+        .route("/v1/admin/terminals", get(terminals::list::<Q>).post(admin::enrol::<Q>))
+        .route("/v1/admin/terminals/{id}/credential", put(terminals::rotate::<Q>))
+        .route("/v1/admin/forks", get(terminals::forks::<Q>))
+        .route("/v1/admin/parked", get(parked::list::<Q>))
+        .route("/v1/admin/parked/decide", post(parked::decide::<Q>))
+        .route("/v1/admin/notifications", get(notices::list::<Q>))
+        .route("/v1/admin/notifications/settle", post(notices::settle::<Q>))
+        .route("/v1/admin/log", get(notices::log::<Q>))
+        .route("/v1/admin/adjustments", post(adjust::answer::<Q>))
+        .route("/v1/admin/catalog/import", post(import::answer::<Q>))
+        .route("/v1/admin/reports/sales", get(reports::sales::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::place::<Q>));
@@ -262,6 +282,12 @@ impl<Q> Node<Q> {
     fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Says that committed rows cannot be read.
+fn unreadable(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "committed rows cannot be read");
+    Problem::storage_failed()
 }
 
 /// What stands for an output that cannot belong to the input.

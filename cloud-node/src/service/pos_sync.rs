@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::body::{Manner, from_json_borrowed, json};
+use super::body::{Manner, json, object_from_json};
 use super::bring::{bring, order_id, uuid};
 use super::sale::{Bad, Envelope, name_of, sale};
 use super::{Reads, Shared, users};
@@ -56,19 +56,20 @@ pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Req
 
 async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let known = users::user(node, &head.headers, Scope::SalesCreate).await?;
+    let known = users::user(node, &head.headers, Some(Scope::SalesCreate)).await?;
     users::shop_agrees(&known, &head.headers)?;
     let manner = Manner::json(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Wish<'_> = from_json_borrowed(&bytes)?;
+    let wish: Wish<'_> = object_from_json(&bytes)?;
     if wish.sales.len() > EVENTS_MAX {
         let detail = format!("a request has at most {EVENTS_MAX} sales: send fewer at once");
         return Err(Problem::new(ErrorCode::TooLarge, detail));
     }
     let site = known.caller.site;
-    let read = wish.sales.iter().map(|raw| {
-        (name_of(raw), sale(raw, site.shop, known.currency, Envelope::default()))
-    });
+    let read = wish
+        .sales
+        .iter()
+        .map(|raw| (name_of(raw), sale(raw, site.shop, known.currency, Envelope::default())));
     let mut answer = Answer { synced: Vec::new(), errors: Vec::new() };
     let (mut names, mut sales) = (Vec::new(), Vec::new());
     for (name, sale) in read {
@@ -81,7 +82,7 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
         }
     }
     drop(bytes);
-    let outcomes = bring(node, &known, Scope::SalesCreate, sales).await?;
+    let outcomes = bring(node, &known, sales).await?;
     for (name, outcome) in names.into_iter().zip(outcomes) {
         match outcome {
             Ok(taken) => answer.synced.push(Synced {

@@ -8,6 +8,8 @@
 //! between two cents, its discount is taken up or down by one until the sum is that total. Any
 //! other difference is an error of that sale.
 
+use std::cmp::Ordering;
+
 use counterfoil_protocol::cloud::direct::Direct;
 use counterfoil_protocol::event::{
     Adjustment, AdjustmentLine, EventError, LINES_MAX, Line, Tender, Trade,
@@ -58,7 +60,7 @@ struct Sale<'a> {
     #[serde(rename = "clientTempId", alias = "uuid")]
     id: Option<String>,
     #[serde(borrow)]
-    items: Vec<Item<'a>>,
+    items: Vec<&'a RawValue>,
     #[serde(borrow, rename = "totalAmount", alias = "total_amount")]
     total: &'a RawValue,
     #[serde(default, rename = "customerId", alias = "customer_id")]
@@ -104,7 +106,7 @@ pub(super) struct Envelope<'a> {
 
 /// Returns the name of a sale as far as one can be read.
 pub(super) fn name_of(raw: &RawValue) -> serde_json::Value {
-    let named: Option<Named> = serde_json::from_str(raw.get()).ok();
+    let named: Option<Named> = object(raw).ok();
     let id = named.and_then(|named| named.id);
     // An answer repeats a name, not a body.
     id.filter(|id| id.as_str().is_some_and(|id| id.len() <= 200)).unwrap_or_default()
@@ -117,15 +119,15 @@ pub(super) fn sale(
     currency: Currency,
     around: Envelope<'_>,
 ) -> Result<Direct, Bad> {
-    let sale: Sale<'_> = serde_json::from_str(raw.get()).map_err(|error| unreadable(&error))?;
+    let sale: Sale<'_> = object(raw)?;
     let id = id_of(sale.id.as_deref(), around.id, "clientTempId")?;
     let at = time_of(sale.created_at.as_deref(), around.created_at)?;
     if sale.items.is_empty() || sale.items.len() > LINES_MAX {
         return Err(Bad::new(format!("a sale has 1 to {LINES_MAX} items")));
     }
     let total = amount(sale.total, "totalAmount", currency)?;
-    let lines = sale.items.iter().map(|item| line(item, currency));
-    let mut lines: Vec<(Line, bool)> = lines.collect::<Result<_, _>>()?;
+    let lines = sale.items.iter().map(|raw| line(&object(raw)?, currency));
+    let mut lines: Vec<(Line, Rounded)> = lines.collect::<Result<_, _>>()?;
     settle(&mut lines, total)?;
     let lines = lines.into_iter().map(|(line, _)| line).collect();
     // How it was paid is not said.
@@ -141,8 +143,7 @@ pub(super) fn adjustment(
     shop: ShopId,
     around: Envelope<'_>,
 ) -> Result<Direct, Bad> {
-    let adjusted: Adjusted<'_> =
-        serde_json::from_str(raw.get()).map_err(|error| unreadable(&error))?;
+    let adjusted: Adjusted<'_> = object(raw)?;
     let id = id_of(adjusted.uuid.as_deref(), around.id, "uuid")?;
     let at = time_of(adjusted.created_at.as_deref(), around.created_at)?;
     let product = product_of(&adjusted.product)?;
@@ -152,8 +153,18 @@ pub(super) fn adjustment(
     Ok(Direct::adjustment(shop, id, at, Adjustment { reason, lines })?)
 }
 
-/// Reads a line; the other value says whether its exact price lies between two minor units.
-fn line(item: &Item<'_>, currency: Currency) -> Result<(Line, bool), Bad> {
+/// Where the exact price of a line lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rounded {
+    Exact,
+    /// Between this amount and the one below it.
+    Up,
+    /// Between this amount and the one above it.
+    Down,
+}
+
+/// Reads a line, and says how its price was rounded.
+fn line(item: &Item<'_>, currency: Currency) -> Result<(Line, Rounded), Bad> {
     let product = product_of(&item.product)?;
     let quantity = Milli(number(item.quantity, "quantity", 3)?);
     let unit_price = amount(item.price, "price", currency)?;
@@ -174,21 +185,29 @@ fn line(item: &Item<'_>, currency: Currency) -> Result<(Line, bool), Bad> {
     let discount = Minor((gross.0 - net).max(0));
     let name = String::new();
     let line = Line { product, name, quantity, unit_price, discount, tax_ppm: 0 };
-    Ok((line, exact % EXACT != 0))
+    let rounded = match (i128::from(net) * EXACT).cmp(&exact) {
+        Ordering::Equal => Rounded::Exact,
+        Ordering::Greater => Rounded::Up,
+        Ordering::Less => Rounded::Down,
+    };
+    Ok((line, rounded))
 }
 
 /// Lets the sum of the lines be what was paid, where only rounding stands between them.
-fn settle(lines: &mut [(Line, bool)], total: Minor) -> Result<(), Bad> {
+fn settle(lines: &mut [(Line, Rounded)], total: Minor) -> Result<(), Bad> {
     let sum = lines.iter().fold(0_i64, |sum, (line, _)| sum.saturating_add(line.amount().0));
     let mut over = sum.saturating_sub(total.0);
-    for (line, between) in lines.iter_mut().filter(|(_, between)| *between) {
-        debug_assert!(*between, "only what was rounded is rounded otherwise");
-        if over > 0 && line.amount().0 > 0 {
-            line.discount.0 += 1;
-            over -= 1;
-        } else if over < 0 && line.discount.0 > 0 {
-            line.discount.0 -= 1;
-            over += 1;
+    for (line, rounded) in lines.iter_mut() {
+        match rounded {
+            Rounded::Up if over > 0 && line.amount().0 > 0 => {
+                line.discount.0 += 1;
+                over -= 1;
+            }
+            Rounded::Down if over < 0 && line.discount.0 > 0 => {
+                line.discount.0 -= 1;
+                over += 1;
+            }
+            Rounded::Exact | Rounded::Up | Rounded::Down => {}
         }
     }
     if over == 0 {
@@ -237,7 +256,13 @@ fn number(raw: &RawValue, name: &str, scale: u32) -> Result<i64, Bad> {
     decimal::parse(raw.get(), scale).map_err(|error| Bad::new(format!("{name}: {error}")))
 }
 
-pub(super) fn unreadable(error: &serde_json::Error) -> Bad {
-    let what: String = error.to_string().chars().take(200).collect();
-    Bad::new(format!("it cannot be read: {what}"))
+/// Reads an object; a list in its place, which a reader would take for its fields, is none.
+pub(super) fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Bad> {
+    if !raw.get().starts_with('{') {
+        return Err(Bad::new("it is no JSON object"));
+    }
+    serde_json::from_str(raw.get()).map_err(|error| {
+        let what: String = error.to_string().chars().take(200).collect();
+        Bad::new(format!("it cannot be read: {what}"))
+    })
 }

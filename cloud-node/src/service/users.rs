@@ -37,13 +37,14 @@ pub(super) struct Known {
 pub(super) async fn user<Q: Reads>(
     node: &Node<Q>,
     headers: &HeaderMap,
-    scope: Scope,
+    scope: Option<Scope>,
 ) -> Result<Known, Problem> {
     let presented = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| PresentedUser::parse(value.as_bytes()))
         .ok_or_else(|| {
-            let detail = "no readable credential: send `Authorization: Bearer cu_<userId>_<secret>`";
+            let detail =
+                "no readable credential: send `Authorization: Bearer cu_<userId>_<secret>`";
             Problem::new(ErrorCode::Unauthorized, detail)
         })?;
     let PresentedUser { user: id, secret } = presented;
@@ -60,7 +61,7 @@ pub(super) async fn user<Q: Reads>(
             Problem::new(ErrorCode::RateLimited, detail).retry_after(secs)
         })?;
     }
-    if !row.may(scope) {
+    if let Some(scope) = scope.filter(|scope| !row.may(*scope)) {
         return Err(forbidden(scope));
     }
     let span = tracing::Span::current();
@@ -114,10 +115,7 @@ pub(super) async fn add<Q: Reads>(State(node): State<Shared<Q>>, request: Reques
     add_user(&node, request).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-pub(super) async fn list<Q: Reads>(
-    State(node): State<Shared<Q>>,
-    headers: HeaderMap,
-) -> Response {
+pub(super) async fn list<Q: Reads>(State(node): State<Shared<Q>>, headers: HeaderMap) -> Response {
     list_users(&node, &headers).await.unwrap_or_else(IntoResponse::into_response)
 }
 

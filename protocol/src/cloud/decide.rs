@@ -109,6 +109,14 @@ pub async fn plan<Q: Query<Cloud>>(
     Ok(Some(Decide { site, key, epoch, payload_hash, event, verb }))
 }
 
+impl Decide {
+    /// Returns where it happened.
+    #[must_use]
+    pub const fn site(&self) -> Site {
+        self.site
+    }
+}
+
 /// Returns a shop's waiting events after `after`, a page of [`LIST_MAX`] at most.
 ///
 /// # Errors
@@ -204,8 +212,8 @@ fn waits_for(rows: &Rows<'_, Cloud>, decide: &Decide) -> Option<ErrorCode> {
     if decide.event.edit().is_some() {
         return Some(ErrorCode::EventInvalid);
     }
-    let unknown = decide.event.body().moves_goods()
-        && posting::unknown(rows, shop, &decide.event).is_some();
+    let unknown =
+        decide.event.body().moves_goods() && posting::unknown(rows, shop, &decide.event).is_some();
     unknown.then_some(ErrorCode::ProductUnknown)
 }
 

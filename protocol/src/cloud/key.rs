@@ -5,7 +5,9 @@ use alloc::vec::Vec;
 use super::inbox::InboxKey;
 use super::row::Key;
 use crate::catalog::{EntityId, Kind};
-use crate::identity::{BranchId, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId, UserId};
+use crate::identity::{
+    BranchId, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId, UserId,
+};
 use crate::persist::{Damaged, KEY_BYTES_MAX, KeyReader, KeyWriter};
 use crate::time::Millis;
 use crate::wire::message::ServerId;

@@ -40,6 +40,7 @@ pub mod sessions;
 pub mod stocks;
 pub mod users;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -172,7 +173,7 @@ pub enum Input {
     /// A user brings events that are in no journal yet.
     Bring(direct::Brought),
     /// A person has decided about an event that waits.
-    Decide(decide::Decide),
+    Decide(Box<decide::Decide>),
     /// Somebody has settled what a stock below zero was about.
     Settle {
         /// Whose stock.

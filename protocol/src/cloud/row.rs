@@ -9,18 +9,19 @@ use serde::{Deserialize, Serialize};
 pub use super::compaction::{Floor, Lease};
 pub use super::decide::{Decision, Waiting};
 use super::edited::EditNote;
+use super::inbox::{InboxKey, InboxRecord};
 pub use super::log::LogEntry;
 pub use super::rollup::Notice;
-pub use super::users::User;
-use super::inbox::{InboxKey, InboxRecord};
 use super::sessions::Session;
+pub use super::users::User;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
 use crate::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, ShopId, TerminalId, UserId,
+    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, ShopId, TerminalId,
+    UserId,
 };
 use crate::journal::Segment;
 use crate::label::Label;

@@ -170,13 +170,13 @@ pub(super) fn admit(
     rows: &Rows<'_, Cloud>,
     now: Millis,
     caller: &UserCaller,
-    scope: Option<Scope>,
+    mut scopes: impl Iterator<Item = Scope>,
 ) -> Result<(), Output> {
     let Some(user) = rows.user(caller.user) else {
         return Err(Output::Denied(Denial::UnknownTerminal));
     };
     user.admits(now, caller.secret).map_err(Output::Denied)?;
-    if let Some(scope) = scope.filter(|scope| !user.may(*scope)) {
+    if let Some(scope) = scopes.find(|scope| !user.may(*scope)) {
         return Err(Output::Forbidden(scope));
     }
     if user.site != caller.site {
