@@ -11,7 +11,10 @@
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
-//! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
+//! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
+//! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
+//! | `/v1/admin/...` | operator: see [`openapi`], or `docs/api.md` |
+//! | `GET /openapi.json`, `/docs` | every route |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
 //! A request of a till goes through these steps, and stops at the first that fails:
@@ -40,6 +43,7 @@ mod inbox;
 mod json;
 mod lease;
 mod notices;
+mod openapi;
 mod orders;
 mod packed;
 mod parked;
@@ -224,6 +228,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz::<Q>))
         .route("/metrics", get(health::metrics::<Q>))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
         .merge(bounded)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
