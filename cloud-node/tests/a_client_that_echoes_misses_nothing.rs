@@ -254,7 +254,7 @@ async fn a_large_catalog_comes_whole_in_one_answer() {
         (Key::Stamped(_, at), Record::Stamped(3)) => Some(*at),
         _ => None,
     });
-    let third = counterfoil_cloud::timestamp::Written(third.last().expect("a commit")).to_string();
+    let third = counterfoil_cloud::timestamp::Written(third.max().expect("a commit")).to_string();
     let rest = since(&node, &token, &json!(third)).await;
     assert_eq!((rest["full"].clone(), uuids(&rest, "products").len()), (json!(false), 3_500));
 }

@@ -51,22 +51,25 @@ pub(super) async fn post<Q: Reads>(
             tracing::error!(%error, "a committed row cannot be read");
             Problem::storage_failed()
         })?;
-        match node.ask(wrap(head, events.clone()), weight).await? {
-            Output::Brought(outcomes) => {
-                if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created(_))) {
-                    rollup::soon(node, site);
-                }
-                return Ok(outcomes.into_iter().map(taken).collect());
-            }
-            Output::HeadMoved => {}
-            Output::Denied(denial) => return Err(denied(denial)),
-            Output::Forbidden(scope) => return Err(forbidden(scope)),
-            Output::Moved => {
-                let detail = "the user was moved while it asked: send the same again";
-                return Err(Problem::unavailable(detail));
-            }
-            _ => return Err(wrong_output()),
+        let output = node.ask(wrap(head, events.clone()), weight).await?;
+        if let Output::HeadMoved = output {
+            continue;
         }
+        if let Output::Denied(denial) = output {
+            return Err(denied(denial));
+        }
+        if let Output::Forbidden(scope) = output {
+            return Err(forbidden(scope));
+        }
+        if let Output::Moved = output {
+            let detail = "the user was moved while it asked: send the same again";
+            return Err(Problem::unavailable(detail));
+        }
+        let Output::Brought(outcomes) = output else { return Err(wrong_output()) };
+        if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Created(_))) {
+            rollup::soon(node, site);
+        }
+        return Ok(outcomes.into_iter().map(taken).collect());
     }
     Err(Problem::unavailable("too many requests of this user at once: send the same again"))
 }

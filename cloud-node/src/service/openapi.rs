@@ -75,7 +75,7 @@ const ROUTES: &[Route] = &[
     route("post", "/v1/admin/catalog", Operator, JSON, &[200, 413, 415, 422], "Changes the catalog"),
     route("post", "/v1/admin/catalog/import", Operator, Some("text/csv"), &[200, 413, 415, 422], "Products as CSV"),
     route("post", "/v1/admin/catalog/compact", Operator, JSON, &[200, 413, 415, 422], "Takes old deletions out of the feed"),
-    route("get", "/v1/admin/edits", Operator, None, &[200, 415, 422], "What tills have edited"),
+    route("get", "/v1/admin/edits", Operator, None, &[200, 422], "What tills have edited"),
     route("get", "/v1/admin/parked", Operator, None, &[200, 422], "Events that wait"),
     route("post", "/v1/admin/parked/decide", Operator, JSON, &[200, 404, 413, 415, 422], "Accepts, rejects or retries one"),
     route("get", "/v1/admin/notifications", Operator, None, &[200, 422], "Stocks that fell below zero"),

@@ -125,12 +125,9 @@ async fn give<Q: Reads>(node: &Node<Q>, id: &str, request: Request) -> Result<Re
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct the terminal's name"))
     })?;
     let row = node.parts.reads.get(&Key::Terminal(terminal)).await;
-    let row = match row.map_err(|error| unreadable(&error))? {
-        Some(Record::Terminal(row)) => row,
-        Some(_) | None => {
-            let detail = "there is no such terminal: enrol it";
-            return Err(Problem::new(ErrorCode::NotFound, detail));
-        }
+    let Some(Record::Terminal(row)) = row.map_err(|error| unreadable(&error))? else {
+        let detail = "there is no such terminal: enrol it";
+        return Err(Problem::new(ErrorCode::NotFound, detail));
     };
     if row.revoked {
         let detail = "the terminal was revoked: enrol it again to let it in";

@@ -148,17 +148,15 @@ async fn add_user<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response
         currency: wish.currency,
     });
     let shop = Some(wish.shop_id);
-    match node.ask_logged("user.add", shop, wish.user_id, input, 0).await? {
-        Output::UserAdded => {}
-        Output::OtherSite(site) => {
-            let detail = format!(
-                "the user speaks for shop {}, branch {}, and keeps site and currency: add another",
-                site.shop, site.branch
-            );
-            return Err(Problem::new(ErrorCode::EventInvalid, detail));
-        }
-        _ => return Err(wrong_output()),
+    let output = node.ask_logged("user.add", shop, wish.user_id, input, 0).await?;
+    if let Output::OtherSite(site) = output {
+        let detail = format!(
+            "the user speaks for shop {}, branch {}, and keeps site and currency: add another",
+            site.shop, site.branch
+        );
+        return Err(Problem::new(ErrorCode::EventInvalid, detail));
     }
+    let Output::UserAdded = output else { return Err(wrong_output()) };
     tracing::info!(userId = %wish.user_id, branchId = %wish.branch_id, "a user was added");
     let told = Told {
         user_id: wish.user_id,
@@ -207,14 +205,12 @@ async fn revoke_user<Q: Reads>(
     let user = UserId::parse(id).map_err(|error| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct the user's name"))
     })?;
-    match node.ask_logged("user.revoke", None, user, Input::RevokeUser(user), 0).await? {
-        Output::Revoked => {}
-        Output::NoSuchUser => {
-            let detail = "there is no such user: check the name";
-            return Err(Problem::new(ErrorCode::NotFound, detail));
-        }
-        _ => return Err(wrong_output()),
+    let output = node.ask_logged("user.revoke", None, user, Input::RevokeUser(user), 0).await?;
+    if let Output::NoSuchUser = output {
+        let detail = "there is no such user: check the name";
+        return Err(Problem::new(ErrorCode::NotFound, detail));
     }
+    let Output::Revoked = output else { return Err(wrong_output()) };
     tracing::info!(userId = %user, "revoked");
     let body = serde_json::json!({ "userId": user, "revoked": true });
     Ok(json(Manner::plain_json(), StatusCode::OK, &body))
