@@ -12,7 +12,11 @@ use support::{JSON, start};
 /// How many requests one node gets.
 const REQUESTS: usize = 60;
 
-const SALE: &str = r#"{"clientTempId":"a","uuid_":"b","items":[{"productId":"tea","quantity":2,"price":15.99,"discountPercent":12.5}],"totalAmount":27.98,"customerId":"c","createdAt":"2024-01-15T10:30:00Z"}"#;
+const SALE: &str = concat!(
+    r#"{"clientTempId":"a","uuid_":"b","items":[{"productId":"tea","quantity":2,"#,
+    r#""price":15.99,"discountPercent":12.5}],"totalAmount":27.98,"customerId":"c","#,
+    r#""createdAt":"2024-01-15T10:30:00Z"}"#
+);
 
 /// A body of the contracts, and where it is sent.
 fn good() -> impl Strategy<Value = (&'static str, String)> {
@@ -23,7 +27,8 @@ fn good() -> impl Strategy<Value = (&'static str, String)> {
     let adjusted =
         r#"{"uuid":"j","productId":"tea","quantity":-1.5,"createdAt":"2024-01-15T10:30:00Z"}"#;
     let all = format!(
-        r#"{{"sync_id":"r","changes":{{"sales":[{SALE}],"adjustments":[{adjusted}],"commands":[{command}],"products":[{{"uuid":"tea","price":1.0}}]}}}}"#
+        r#"{{"sync_id":"r","changes":{{"sales":[{SALE}],"adjustments":[{adjusted}],
+            "commands":[{command}],"products":[{{"uuid":"tea","price":1.0}}]}}}}"#
     );
     prop_oneof![
         Just(("/api/pos/sync", format!(r#"{{"sales":[{SALE},{SALE}]}}"#))),

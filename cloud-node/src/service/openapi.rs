@@ -1,7 +1,9 @@
 //! `GET /openapi.json`, and `GET /docs` to read it: every route, who may ask, and what is answered.
 //!
-//! Both are made from [`ROUTES`], the codes from [`ErrorCode`], the scopes from [`Scope`]. A test
-//! compares the table with the router, route by route and method by method.
+//! Both are made from [`table::ROUTES`], the codes from [`ErrorCode`], the scopes from [`Scope`]. A
+//! test compares the table with the router, route by route and method by method.
+
+mod table;
 
 use std::fmt::Write as _;
 
@@ -33,69 +35,8 @@ struct Route {
     answers: &'static [u16],
 }
 
-const JSON: Option<&str> = Some("application/json");
-
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    who: Who,
-    body: Option<&'static str>,
-    answers: &'static [u16],
-    what: &'static str,
-) -> Route {
-    Route { method, path, who, what, body, answers }
-}
-
 use Who::{Anybody, Operator, Till, User};
-
-#[rustfmt::skip]
-const ROUTES: &[Route] = &[
-    route("post", "/api/pos/sync", User, JSON, &[200, 400, 413, 415, 422], "Brings sales that were made offline (S2)"),
-    route("get", "/api/v1/sync/downstream", User, None, &[200, 422, 500], "What has changed in the catalog (S1)"),
-    route("post", "/api/v1/sync/upstream", User, JSON, &[200, 413, 415, 422], "Brings what a client has queued (S1, S3)"),
-    route("post", "/v1/handshake", Till, JSON, &[200, 413, 415, 422], "Where a till's journals stand"),
-    route("post", "/v1/sales-events", Till, JSON, &[200, 413, 415, 422], "Offers journal entries"),
-    route("get", "/v1/catalog/delta", Till, None, &[200, 422, 500], "What has changed after a version"),
-    route("get", "/v1/catalog/snapshot", Till, None, &[200, 422, 500], "The whole catalog, run by run"),
-    route("post", "/v1/catalog/reconcile", Till, JSON, &[200, 413, 415, 422, 500], "Which rows have drifted"),
-    route("post", "/v1/catalog/reconcile/entities", Till, JSON, &[200, 413, 415, 422, 500], "The rows that differ"),
-    route("get", "/v1/sessions/{pos}/{session}", Till, None, &[200, 404, 422], "Whether the cloud has what a till states of its day"),
-    route("get", "/v1/inventory-events/pending", Till, None, &[200, 422], "What moved the branch's stock elsewhere"),
-    route("post", "/v1/inventory-events/ack", Till, JSON, &[200, 413, 415, 422], "How far a till has applied it"),
-    route("get", "/v1/storefront/stock", Operator, None, &[200, 422], "What the online store may show"),
-    route("get", "/v1/admin/users", Operator, None, &[200], "Users and their scopes"),
-    route("post", "/v1/admin/users", Operator, JSON, &[201, 413, 415, 422], "Adds a user, or gives one a new token"),
-    route("post", "/v1/admin/users/{id}/revoke", Operator, None, &[200, 404, 422], "Turns a user away"),
-    route("get", "/v1/admin/terminals", Operator, None, &[200, 422], "Enrolled terminals"),
-    route("post", "/v1/admin/terminals", Operator, JSON, &[201, 413, 415, 422], "Enrols a terminal"),
-    route("put", "/v1/admin/terminals/{id}/credential", Operator, JSON, &[200, 404, 413, 415, 422], "Rotates a credential, by its digest"),
-    route("post", "/v1/admin/terminals/{id}/revoke", Operator, None, &[200, 404, 422], "Turns a terminal away"),
-    route("get", "/v1/admin/forks", Operator, None, &[200, 422], "Partings of histories"),
-    route("post", "/v1/admin/products", Operator, JSON, &[201, 413, 415, 422], "Makes a product known"),
-    route("post", "/v1/admin/catalog", Operator, JSON, &[200, 413, 415, 422], "Changes the catalog"),
-    route("post", "/v1/admin/catalog/import", Operator, Some("text/csv"), &[200, 413, 415, 422], "Products as CSV"),
-    route("post", "/v1/admin/catalog/compact", Operator, JSON, &[200, 413, 415, 422], "Takes old deletions out of the feed"),
-    route("get", "/v1/admin/edits", Operator, None, &[200, 422], "What tills have edited"),
-    route("get", "/v1/admin/parked", Operator, None, &[200, 422], "Events that wait"),
-    route("post", "/v1/admin/parked/decide", Operator, JSON, &[200, 404, 413, 415, 422], "Accepts, rejects or retries one"),
-    route("get", "/v1/admin/notifications", Operator, None, &[200, 422], "Stocks that fell below zero"),
-    route("post", "/v1/admin/notifications/settle", Operator, JSON, &[200, 413, 415, 422], "Takes one off the list"),
-    route("post", "/v1/admin/adjustments", Operator, JSON, &[200, 201, 413, 415, 422], "Corrects a stock"),
-    route("get", "/v1/admin/stock", Operator, None, &[200, 422], "What a branch has"),
-    route("get", "/v1/admin/buffer", Operator, None, &[200, 422], "What the store front holds back"),
-    route("put", "/v1/admin/buffer", Operator, JSON, &[200, 413, 415, 422], "Sets it"),
-    route("put", "/v1/admin/relay", Operator, JSON, &[200, 413, 415, 422], "Whether tills of a branch hear of each other"),
-    route("post", "/v1/admin/orders", Operator, JSON, &[200, 201, 409, 413, 415, 422], "Enters an online order"),
-    route("post", "/v1/admin/orders/{id}/cancel", Operator, JSON, &[200, 404, 413, 415, 422], "Cancels one"),
-    route("get", "/v1/admin/sessions", Operator, None, &[200, 422], "Days of registers"),
-    route("get", "/v1/admin/reports/sales", Operator, None, &[200, 413, 422], "What was sold, per day, branch, product"),
-    route("get", "/v1/admin/log", Operator, None, &[200, 422], "What operators did"),
-    route("get", "/healthz", Anybody, None, &[200], "The process answers"),
-    route("get", "/readyz", Anybody, None, &[200], "The node can be asked"),
-    route("get", "/metrics", Anybody, None, &[200], "Counters"),
-    route("get", "/openapi.json", Anybody, None, &[200], "This document"),
-    route("get", "/docs", Anybody, None, &[200], "This document, to read"),
-];
+use table::ROUTES;
 
 /// The document.
 pub(super) async fn document() -> Response {

@@ -99,6 +99,7 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
 }
 
 fn failed(client_temp_id: Value, bad: Bad) -> Failed {
-    tracing::info!(eventId = %client_temp_id, errorCode = bad.code.as_str(), "a sale was not taken");
+    let code = bad.code.as_str();
+    tracing::info!(eventId = %client_temp_id, errorCode = code, "a sale was not taken");
     Failed { client_temp_id, error: bad.what, code: bad.code }
 }

@@ -191,6 +191,7 @@ impl Commit {
         if self.changed > 0 {
             self.feed.version += 1;
             rows.put(Key::Feed(self.shop), Record::Feed(self.feed));
+            assert!(self.feed.version > 0, "versions count from 1");
             rows.put(Key::Stamp(self.shop), Record::Stamp(self.now));
             rows.keep(Key::Stamped(self.shop, self.now), Record::Stamped(self.feed.version));
         }

@@ -131,6 +131,7 @@ pub async fn waiting<Q: Query<Cloud>>(
         pos: PosId(label),
         local_id: LocalEventId(label),
     };
+    assert!(after.is_none_or(|after| after <= end(Label::LAST)), "a list has its end");
     let from = Key::Waiting(shop, after.unwrap_or_else(|| end(Label::FIRST)));
     let until = Key::Waiting(shop, end(Label::LAST));
     let page = query.scan(&from, &until, LIST_MAX + 1).await?;
@@ -166,6 +167,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, decide: &Decide) -> 
             && held.payload_hash == decide.payload_hash
     });
     let Some(held) = held.cloned() else { return Output::NoSuchEvent };
+    assert_eq!(held.site, decide.site, "a decision is about what was read");
     let code = match held.fate {
         Fate::Posted => return Output::Decided(Decided::Posted),
         Fate::Rejected => return Output::Decided(Decided::Rejected),
@@ -201,6 +203,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, decide: &Decide) -> 
 /// Returns what the event still waits for.
 fn waits_for(rows: &Rows<'_, Cloud>, decide: &Decide) -> Option<ErrorCode> {
     let shop = decide.site.shop;
+    assert!(!shop.as_str().is_empty(), "a shop has a name");
     if let Some(original) = decide.event.original() {
         let posted = rows
             .ledger(original)
@@ -221,7 +224,9 @@ fn waits_for(rows: &Rows<'_, Cloud>, decide: &Decide) -> Option<ErrorCode> {
 fn post(rows: &mut Rows<'_, Cloud>, now: Millis, decide: &Decide) -> bool {
     let Decide { site, key, epoch, event, .. } = decide;
     let Some(mut lane) = rows.lane(key.terminal, *epoch).cloned() else { return false };
+    let before = lane.posted.events;
     lane.posted = lane.posted.plus(event.figures());
+    assert!(lane.posted.events >= before, "nothing is taken out of the books");
     if lane.posted.events > lane.head {
         return false; // the rows are damaged: the check says more
     }
@@ -233,6 +238,7 @@ fn post(rows: &mut Rows<'_, Cloud>, now: Millis, decide: &Decide) -> bool {
         let row = Key::Session(site.shop, key.terminal, key.pos, session);
         rows.put(row, Record::Session(Box::new(counted)));
     }
+    assert!(event.edit().is_none(), "an edit is decided by its push");
     let mut posting = Posting::begin(rows, *site);
     posting.add(*key, decide.payload_hash, event, server_id(site.shop, key));
     posting.end(rows, now, Some(key.terminal));

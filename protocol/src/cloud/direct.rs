@@ -20,13 +20,15 @@
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::book::receipt_of;
+pub use super::book::{book, history, is_book};
 use super::posting::{self, Posting};
 use super::row::{self, Fate, Kept, Lane, Ledger};
 use super::users::{self, Scope, UserCaller};
 use super::{Cloud, Key, Output, Record, Site};
 use crate::catalog::{EntityId, Kind};
-use crate::event::{Adjustment, Body, Event, EventError, Figures, Receipt, Trade};
-use crate::hash::{Hash, book_name, book_part, genesis, link, payload_hash};
+use crate::event::{Adjustment, Body, Event, EventError, Figures, Trade};
+use crate::hash::{Hash, genesis, link, payload_hash};
 use crate::identity::{
     Epoch, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId, UserId,
 };
@@ -51,14 +53,9 @@ pub const OPERATOR: UserId = match UserId::parse("operator") {
     Err(_) => panic!("a short word is a name"),
 };
 
-/// How the name of a book begins; no till is enrolled under such a name.
-const BOOK: &str = "book:";
-/// How many digits of a digest follow.
-const BOOK_DIGITS: usize = 31;
 /// By how many segments a journal may have grown since its head was read.
 const SLACK: u64 = 4;
 
-const _: () = assert!(BOOK.len() + BOOK_DIGITS == crate::label::LABEL_BYTES_MAX, "a book is named");
 const _: () = assert!(EVENTS_MAX > 0, "a request brings something");
 const _: () = assert!(EVENTS_MAX as u64 / SEGMENT_ENTRIES < 64, "a request reads few segments");
 
@@ -118,10 +115,14 @@ impl Direct {
         let reference = alloc::string::String::new();
         let event = Event { pos: POS, local_id: id, at, receipt, reference, session: None, body };
         let (event, bytes) = event.seal()?;
+        assert!(event.session().is_none(), "a book has no register sessions");
+        assert!(event.original().is_none(), "a refund does not come without a journal");
         assert!(event.body().moves_goods(), "only goods come without a journal");
         let name = row::server_id(shop, &event.key(book(shop)));
+        assert!(!bytes.is_empty(), "an event has bytes");
         let (payload_hash, payload) = (payload_hash(&bytes), Arc::from(bytes));
         let (customer, command) = (None, None);
+        assert_eq!(event.pos(), POS, "every event of a book is of its register");
         Ok(Self { shop, event, payload, payload_hash, name, customer, command })
     }
 
@@ -140,46 +141,6 @@ impl Direct {
     fn key(&self) -> EventKey {
         self.event.key(book(self.shop))
     }
-}
-
-/// Nobody prints a receipt of ours for such a sale: each is a series of its own, so that the
-/// number says nothing, and the bytes depend on nothing but what the client has said.
-fn receipt_of(id: LocalEventId) -> Receipt {
-    let digest = payload_hash(id.as_str().as_bytes());
-    let mut nonce = [0; 8];
-    nonce.copy_from_slice(&digest.0[..8]);
-    let series = Epoch { number: 0, nonce: u64::from_le_bytes(nonce) };
-    assert!(series.number == 0, "histories of tills count from 1");
-    Receipt { series, number: 1 }
-}
-
-/// Returns the name of a shop's book, as that of a till in keys.
-#[must_use]
-pub fn book(shop: ShopId) -> TerminalId {
-    let digits = alloc::string::ToString::to_string(&book_name(shop));
-    let name = alloc::format!("{BOOK}{}", &digits[..BOOK_DIGITS]);
-    let book = TerminalId::parse(&name).expect("letters and digits, as long as a name may be");
-    assert!(is_book(book), "a book is told by its name");
-    book
-}
-
-/// Returns whether this is the name of a book, and so that of no till.
-#[must_use]
-pub fn is_book(terminal: TerminalId) -> bool {
-    let is = terminal.as_str().starts_with(BOOK);
-    assert!(!is || terminal.as_str().len() >= BOOK.len(), "a book has the name of one");
-    is
-}
-
-/// Returns the history of a user in the book of its shop.
-#[must_use]
-pub fn history(user: UserId) -> Epoch {
-    let digest = book_part(user);
-    let mut nonce = [0; 8];
-    nonce.copy_from_slice(&digest.0[..8]);
-    let epoch = Epoch { number: 1, nonce: u64::from_le_bytes(nonce) };
-    assert!(epoch.number > 0, "histories count from 1");
-    epoch
 }
 
 /// Events that one user brings: each has its own fate, all have one commit.
@@ -234,6 +195,7 @@ impl Brought {
         let caller = UserCaller { user: OPERATOR, secret: Hash::default(), site };
         let brought = Self::new(caller, head, events);
         assert_eq!(brought.caller.user, OPERATOR, "an operator has a history of its own");
+        assert!(!brought.trusted, "only this makes an operator's");
         Self { trusted: true, ..brought }
     }
 
@@ -259,6 +221,7 @@ impl Brought {
         let first = Segment::number(self.head.saturating_add(1));
         let last = Segment::number(self.head.saturating_add(self.events.len() as u64));
         assert!(first <= last, "a journal grows");
+        assert!(last - first <= EVENTS_MAX as u64 / SEGMENT_ENTRIES + 1, "few segments are read");
         (first, last.saturating_add(SLACK))
     }
 }
@@ -281,6 +244,7 @@ pub(super) fn reads(brought: &Brought, keys: &mut ReadSet<Key>) {
     keys.insert(Key::User(user));
     keys.insert(Key::Lane(book, epoch));
     let (first, last) = brought.segments();
+    assert!(last >= first + SLACK, "a journal may grow before this is decided");
     keys.extend((first..=last).map(|number| Key::Segment(book, epoch, number)));
     for direct in &brought.events {
         let key = direct.key();
@@ -320,6 +284,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, brought: &Brought) -
         return Output::HeadMoved;
     }
     let before = lane.clone();
+    assert!(!brought.events.is_empty(), "a request brings something");
     let posting = Posting::begin(rows, brought.caller.site);
     let mut booking = Booking { rows, now, brought, book, lane, open: None, posting };
     let outcomes: Vec<Outcome> = brought.events.iter().map(|event| booking.take(event)).collect();
@@ -329,6 +294,10 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, brought: &Brought) -
     assert!(lane.head >= before.head && lane.head <= most, "each event has one entry at most");
     assert!(lane.head > before.head || lane.hash == before.hash, "no entry is exchanged");
     assert_eq!(outcomes.len(), brought.events.len(), "each event has its answer");
+    let posted = lane.posted.events - before.posted.events;
+    let created = outcomes.iter().filter(|what| matches!(what, Outcome::Created(_))).count();
+    assert_eq!(posted, created as u64, "what is created is posted, and nothing else");
+    assert!(lane.parent == before.parent && lane.since == before.since, "a beginning stays");
     if lane != before {
         rows.put(Key::Lane(book, epoch), Record::Lane(Lane { seen: now, ..lane }));
     }
@@ -369,6 +338,8 @@ impl Booking<'_, '_> {
     fn first(&mut self, direct: &Direct) -> Outcome {
         let (key, site) = (direct.key(), self.brought.caller.site);
         let seq = self.enter(direct.payload_hash);
+        assert!(self.rows.ledger(key).is_none(), "a name is taken once");
+        assert_eq!(seq, self.lane.head, "an entry is the last one");
         let missing = posting::unknown(self.rows, site.shop, &direct.event);
         let fate = match missing {
             Some(_) => Fate::Parked(ErrorCode::ProductUnknown),
@@ -417,6 +388,8 @@ impl Booking<'_, '_> {
             self.enter(direct.payload_hash);
         }
         let key = direct.key();
+        assert_ne!(known.fate, Fate::Posted, "what is posted is not posted again");
+        assert_ne!(known.fate, Fate::Rejected, "a decision is final");
         self.rows.put(Key::Ledger(key), Record::Ledger(Ledger { fate: Fate::Posted, ..known }));
         self.rows.retract(Key::Waiting(site.shop, key));
         self.apply(direct)
@@ -427,6 +400,7 @@ impl Booking<'_, '_> {
         let key = Key::Conflict(direct.key(), direct.payload_hash);
         if self.rows.get(&key).is_none() {
             let seq = self.enter(direct.payload_hash);
+            assert_eq!(seq, self.lane.head, "an entry is the last one");
             let (epoch, payload) = (self.brought.epoch(), direct.payload.to_vec());
             let kept = Kept { epoch, seq, at: self.now, payload };
             self.rows.put(key, Record::Conflict(kept));
@@ -466,6 +440,8 @@ impl Booking<'_, '_> {
         // Otherwise the row is damaged, which the check finds: the sale is taken all the same.
         self.lane.head = seq;
         self.lane.hash = chain;
+        assert!(seq > 0, "a journal counts from 1");
+        assert_eq!(Segment::number(seq), number, "an entry belongs to one segment");
         seq
     }
 

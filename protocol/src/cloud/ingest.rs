@@ -301,6 +301,7 @@ impl Ingest<'_, '_> {
     /// Puts the event on the list of those that wait, or takes it off.
     fn list(&mut self, key: EventKey, fate: Fate, since: Millis) {
         let row = Key::Waiting(self.caller.site.shop, key);
+        assert_eq!(key.terminal, self.caller.terminal, "a till's events are its own");
         match fate {
             Fate::Parked(code) => self.rows.keep(row, Record::Waiting(Waiting { code, since })),
             Fate::Posted | Fate::Rejected => self.rows.retract(row),

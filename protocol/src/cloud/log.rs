@@ -66,6 +66,7 @@ impl Logged {
         let Note { actor, action, shop, target } = note;
         let note = Note { actor: cut(actor), action: cut(action), shop, target: cut(target) };
         assert!(note.target.len() <= TEXT_MAX, "an entry is bounded");
+        assert!(!note.action.is_empty(), "an entry says what was done");
         Self { note, input: Box::new(input) }
     }
 }
@@ -93,6 +94,8 @@ pub(super) fn step(
     };
     let Note { actor, action, shop, target } = logged.note.clone();
     let entry = LogEntry { at: now, actor, action, shop, target, done: done(&output) };
+    assert!(entry.target.len() <= TEXT_MAX, "an entry is bounded");
+    assert!(entry.action.len() <= TEXT_MAX && entry.actor.len() <= TEXT_MAX, "all of it is");
     let number = last.saturating_add(1);
     assert!(number > last, "entries are numbered in order");
     rows.append(Key::Log(number), Record::Log(entry));
@@ -141,5 +144,6 @@ pub async fn entries<Q: Query<Cloud>>(
     let entries: Vec<_> = entries.collect();
     assert!(entries.len() <= LIST_MAX, "a page is bounded");
     assert!(entries.is_sorted_by(|a, b| a.0 > b.0), "the newest come first");
+    assert!(entries.iter().all(|(number, _)| *number <= end), "a page ends where it was asked");
     Ok(entries)
 }

@@ -23,6 +23,7 @@
 //! shop's feed, as an operator does.
 
 mod admit;
+mod book;
 pub mod catalog;
 pub mod compaction;
 mod damage;

@@ -48,6 +48,8 @@ const fn listed(shop: ShopId, product: ProductId) -> Key {
 /// Returns the first product of an event that was never defined, and is not in the catalog.
 pub(super) fn unknown(rows: &Rows<'_, Cloud>, shop: ShopId, event: &Event) -> Option<ProductId> {
     assert!(event.body().moves_goods(), "only goods can be unknown");
+    let moved = event.movements().count();
+    assert!(moved > 0, "what moves goods has movements");
     let mut products = event.movements().map(|movement| movement.product);
     products.find(|product| {
         let known = rows.get(&Key::Product(shop, *product)).is_some()
@@ -61,6 +63,8 @@ pub(super) fn unknown(rows: &Rows<'_, Cloud>, shop: ShopId, event: &Event) -> Op
 impl Posting {
     pub(super) fn begin(rows: &Rows<'_, Cloud>, site: Site) -> Self {
         let relayed = rows.relays(site).then(Vec::new);
+        assert!(relayed.as_ref().is_none_or(Vec::is_empty), "nothing is relayed yet");
+        assert!(!site.branch.as_str().is_empty(), "goods are somewhere");
         Self { site, first: None, moved: BTreeMap::new(), relayed }
     }
 
@@ -68,6 +72,7 @@ impl Posting {
     pub(super) fn add(&mut self, key: EventKey, payload: Hash, event: &Event, name: ServerId) {
         assert!(event.body().moves_goods() || event.edit().is_none(), "an edit moves nothing");
         self.first.get_or_insert(name);
+        assert!(self.first.is_some(), "what is posted has a name");
         for (number, movement) in (0..).zip(event.movements()) {
             if let Some(relayed) = &mut self.relayed {
                 relayed.push(InboxEvent {
@@ -80,6 +85,7 @@ impl Posting {
             }
             let sum = self.moved.entry(movement.product).or_default();
             *sum = sum.plus(Stock { quantity: movement.delta, movements: 1 });
+            assert!(movement.delta.0 != 0, "a movement moves something");
             assert!(sum.movements > 0, "what moves is counted");
         }
     }
@@ -89,11 +95,15 @@ impl Posting {
         let Site { shop, branch } = self.site;
         assert!(self.first.is_some() || self.moved.is_empty(), "what moves something was posted");
         if let Some(first) = self.first.filter(|_| !self.moved.is_empty()) {
-            let moved = self.moved.into_iter().map(|(product, by)| Moved { product, by }).collect();
+            let moved = self.moved.into_iter().map(|(product, by)| Moved { product, by });
+            let moved: Vec<Moved> = moved.collect();
+            assert!(moved.is_sorted_by(|a, b| a.product < b.product), "each product once");
+            assert!(moved.iter().all(|moved| moved.by.movements > 0), "each has moved");
             rows.append(Key::Movements(shop, branch, first), Record::Movements(moved));
         }
         if let Some(events) = self.relayed.filter(|events| !events.is_empty()) {
             assert!(self.first.is_some(), "only what is posted is relayed");
+            assert!(events.iter().all(|event| event.delta.0 != 0), "each event moves something");
             feed::append(rows, now, self.site, from, &events);
         }
     }

@@ -146,6 +146,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> 
         let stock = held.plus(by);
         if held.quantity.0 >= 0 && stock.quantity.0 < 0 {
             // Named by its movement, of which there is one: nothing need be read before.
+            assert!(stock.movements >= held.movements, "movements are not taken back");
             let notice = Notice { quantity: stock.quantity, at: now };
             let key = Key::Notice(shop, branch, product, stock.movements);
             rows.keep(key, Record::Notice(notice));

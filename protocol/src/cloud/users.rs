@@ -61,6 +61,15 @@ const _: () = {
         at += 1;
     }
     assert!(Scope::ALL.len() < 64, "scopes are few");
+    assert!(matches!(Scope::ALL[0], Scope::SalesCreate), "a number is never given away");
+    assert!(matches!(Scope::ALL[1], Scope::StockAdjust), "a number is never given away");
+    assert!(matches!(Scope::ALL[2], Scope::CatalogRead), "a number is never given away");
+    let mut at = 0;
+    while at < Scope::ALL.len() {
+        assert!(Scope::ALL[at].as_str().len() <= 32, "a scope is a short word");
+        assert!(!Scope::ALL[at].as_str().is_empty(), "a scope has a word");
+        at += 1;
+    }
 };
 
 /// A user of a shop. From its first token, for ever.
@@ -98,6 +107,7 @@ impl User {
             return Err(Denial::Expired);
         }
         assert!(!self.revoked, "whoever was turned away is not admitted");
+        assert!(self.expires_at.is_none_or(|end| now < end), "an old secret opens nothing");
         Ok(())
     }
 
@@ -149,6 +159,7 @@ pub(super) fn add(rows: &mut Rows<'_, Cloud>, now: Millis, wish: &AddUser) -> Ou
     scopes.dedup();
     assert!(scopes.len() <= Scope::ALL.len(), "each scope is given once");
     assert!(scopes.is_sorted(), "scopes have an order");
+    assert!(since <= now || known.is_some(), "who is new is added now");
     let AddUser { user, site, secret, expires_at, currency, .. } = *wish;
     let row = User { site, secret, expires_at, revoked: false, scopes, currency, since };
     rows.put(Key::User(user), Record::User(row));
@@ -182,6 +193,7 @@ pub(super) fn admit(
     if user.site != caller.site {
         return Err(Output::Moved);
     }
+    assert!(user.secret.same_secret(&caller.secret), "who is admitted has shown its secret");
     assert!(!user.revoked, "whoever was turned away is not admitted");
     assert!(user.expires_at.is_none_or(|end| now < end), "an old secret opens nothing");
     Ok(())
