@@ -1,5 +1,7 @@
 //! The commands of `cloud-node`.
 
+mod users;
+
 use std::convert::Infallible;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
@@ -57,6 +59,9 @@ enum Command {
         #[arg(long)]
         terminal: TerminalId,
     },
+    /// Who may speak for a shop over HTTP, without a till
+    #[command(subcommand)]
+    User(users::UserCommand),
     /// Add a product to a shop's catalog (matters with --unknown-products park)
     Product {
         #[command(flatten)]
@@ -211,6 +216,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Serve(wish) => serve(cli.json, wish),
         Command::Enroll(wish) => enroll(cli.json, &wish),
         Command::Revoke { at, terminal } => revoke(cli.json, &at, terminal),
+        Command::User(command) => users::run(cli.json, command),
         Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
         Command::Export { at, figures } => write_export(cli.json, &at, figures),
         Command::Compact { at, shop } => compact(cli.json, &at, shop),

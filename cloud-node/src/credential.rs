@@ -1,4 +1,5 @@
-//! Bearer tokens: `cf_<terminalId>_<secret>`, the secret 64 lower-case hexadecimal digits.
+//! Bearer tokens: `cf_<terminalId>_<secret>` of a till, `cu_<userId>_<secret>` of a user; the
+//! secret has 64 lower-case hexadecimal digits.
 //!
 //! A secret has 256 random bits, so a plain digest of it is enough: nobody can try them all. Only
 //! the digest is stored.
@@ -6,7 +7,7 @@
 use std::fmt;
 
 use counterfoil_protocol::hash::{Hash, secret_hash};
-use counterfoil_protocol::identity::TerminalId;
+use counterfoil_protocol::identity::{TerminalId, UserId};
 
 /// The most bytes in an `Authorization` header that is looked at.
 const HEADER_BYTES_MAX: usize = 256;
@@ -25,6 +26,66 @@ pub struct Presented {
     pub terminal: TerminalId,
     /// The digest to compare.
     pub secret: Hash,
+}
+
+/// A user's token. It is shown once; its `Debug` form hides the secret.
+#[derive(Clone)]
+pub struct UserToken {
+    user: UserId,
+    secret: String,
+}
+
+/// What a user's request presents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PresentedUser {
+    /// Whom the token names.
+    pub user: UserId,
+    /// The digest to compare.
+    pub secret: Hash,
+}
+
+impl UserToken {
+    /// Makes the token of `user` from 32 random bytes.
+    #[must_use]
+    pub fn new(user: UserId, random: [u8; 32]) -> Self {
+        Self { user, secret: Hash(random).to_string() }
+    }
+
+    /// Returns what is stored in place of the secret.
+    #[must_use]
+    pub fn digest(&self) -> Hash {
+        secret_hash(self.secret.as_bytes())
+    }
+
+    /// Returns the text that the user presents. It is a secret.
+    #[must_use]
+    pub fn reveal(&self) -> String {
+        format!("cu_{}_{}", self.user, self.secret)
+    }
+}
+
+impl fmt::Debug for UserToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cu_{}_(hidden)", self.user)
+    }
+}
+
+impl PresentedUser {
+    /// Reads the value of an `Authorization` header; `None` if it is no token of this form.
+    #[must_use]
+    pub fn parse(header: &[u8]) -> Option<Self> {
+        let (user, secret) = parts(header, "cu_")?;
+        Some(Self { user: UserId::parse(user).ok()?, secret })
+    }
+}
+
+/// Returns the name in a token, and the digest of its secret.
+fn parts<'a>(header: &'a [u8], prefix: &str) -> Option<(&'a str, Hash)> {
+    let token = bearer(header)?.strip_prefix(prefix)?;
+    // The name may have underscores, the secret has none.
+    let (name, secret) = token.rsplit_once('_')?;
+    let digits = secret.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+    (secret.len() == 64 && digits).then(|| (name, secret_hash(secret.as_bytes())))
 }
 
 impl Token {
@@ -57,15 +118,8 @@ impl Presented {
     /// Reads the value of an `Authorization` header; `None` if it is no token of this form.
     #[must_use]
     pub fn parse(header: &[u8]) -> Option<Self> {
-        let token = bearer(header)?.strip_prefix("cf_")?;
-        // The name may have underscores, the secret has none.
-        let (terminal, secret) = token.rsplit_once('_')?;
-        let digits = secret.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        if secret.len() != 64 || !digits {
-            return None;
-        }
-        let terminal = TerminalId::parse(terminal).ok()?;
-        Some(Self { terminal, secret: secret_hash(secret.as_bytes()) })
+        let (terminal, secret) = parts(header, "cf_")?;
+        Some(Self { terminal: TerminalId::parse(terminal).ok()?, secret })
     }
 }
 
@@ -113,5 +167,12 @@ mod tests {
         ] {
             assert_eq!(Presented::parse(text.as_bytes()), None, "{text}");
         }
+
+        let user = UserToken::new(UserId::parse("anna").unwrap(), [0xab; 32]);
+        let header = format!("bearer {}", user.reveal());
+        let presented = PresentedUser::parse(header.as_bytes()).unwrap();
+        assert_eq!(presented.secret, user.digest());
+        assert_eq!(Presented::parse(header.as_bytes()), None, "a user is no till");
+        assert!(!format!("{user:?}").contains("abab"));
     }
 }

@@ -85,6 +85,7 @@ impl UnreadableLine {
 enum FateJson {
     Posted { server_id: ServerId },
     Parked { error_code: ErrorCode },
+    Rejected,
 }
 
 /// The sums of the posted events: what the books of both sides must agree on.
@@ -133,6 +134,7 @@ pub async fn export<Q: Query<Cloud>>(
             fate: match ledger.fate {
                 Fate::Posted => FateJson::Posted { server_id: server_id(ledger.site.shop, key) },
                 Fate::Parked(error_code) => FateJson::Parked { error_code },
+                Fate::Rejected => FateJson::Rejected,
             },
             event: EventAny::from_event(event),
         };
@@ -234,6 +236,7 @@ async fn walk<Q: Query<Cloud>>(
                     }
                 }
                 Fate::Parked(_) => parked += 1,
+                Fate::Rejected => {}
             }
             each(&key, &ledger, Ok(&event))?;
         }

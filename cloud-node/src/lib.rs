@@ -22,6 +22,7 @@
 //! | [`server`] | how do connections begin and end? |
 //! | [`compaction`] | when do deletions leave the catalog's feed? |
 //! | [`credential`], [`rate`] | who may speak, and how often? |
+//! | [`decimal`], [`timestamp`] | how do the contracts write amounts and times? |
 //! | [`problem`] | what does a refusal look like? |
 //! | [`backup`] | how is a whole store copied, and moved to another engine? |
 //! | [`audit`], [`export`] | does the database keep its laws, and what is in it? |
@@ -32,6 +33,7 @@ pub mod backup;
 pub mod committer;
 pub mod compaction;
 pub mod credential;
+pub mod decimal;
 pub mod export;
 pub mod metrics;
 pub mod node;
@@ -39,6 +41,7 @@ pub mod problem;
 pub mod rate;
 pub mod server;
 pub mod service;
+pub mod timestamp;
 pub mod world;
 
 mod ordered;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use counterfoil_protocol::cloud::Output;
+use counterfoil_protocol::cloud::direct::Outcome;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::wire::message::{Standing, Verdict};
 use counterfoil_protocol::wire::reconcile::ReconcileAnswer;
@@ -42,6 +43,7 @@ pub struct Metrics {
     compactions: Counter,
     compacted: Counter,
     resyncs: Counter,
+    delta_syncs: Counter,
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
@@ -101,6 +103,7 @@ impl Metrics {
             compactions: Counter::default(),
             compacted: Counter::default(),
             resyncs: Counter::default(),
+            delta_syncs: Counter::default(),
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
@@ -139,6 +142,11 @@ impl Metrics {
             "catalog_resyncs",
             "Tills that were told to compare their catalog by snapshot",
             self.resyncs.clone(),
+        );
+        to.register(
+            "delta_sync_runs",
+            "Downstream syncs of the catalog by time",
+            self.delta_syncs.clone(),
         );
         to.register("commits", "Durable commits", self.commits.clone());
         to.register("commit_batch_size", "Requests in one commit", self.batch_size.clone());
@@ -193,7 +201,20 @@ impl Metrics {
                     self.compactions.inc();
                     self.compacted.inc_by(u64::from(*removed));
                 }
+                Output::Brought(outcomes) => {
+                    for outcome in outcomes {
+                        verdicts[outcome_index(*outcome)] += 1;
+                    }
+                }
                 Output::Enrolled
+                | Output::NameReserved
+                | Output::UserAdded
+                | Output::NoSuchUser
+                | Output::Forbidden(_)
+                | Output::HeadMoved
+                | Output::Decided(_)
+                | Output::NoSuchEvent
+                | Output::Settled
                 | Output::OtherSite(_)
                 | Output::Revoked
                 | Output::NoSuchTerminal
@@ -230,6 +251,11 @@ impl Metrics {
         self.resyncs.inc();
     }
 
+    /// Counts a downstream sync by time.
+    pub(crate) fn delta_sync(&self) {
+        self.delta_syncs.inc();
+    }
+
     /// Counts a problem document.
     pub(crate) fn refused(&self, code: ErrorCode, reason: Option<Denial>) {
         let index = ErrorCode::ALL.iter().position(|known| *known == code);
@@ -247,6 +273,15 @@ const fn verdict_index(verdict: Verdict) -> usize {
         Verdict::Parked(_) => 2,
         Verdict::Refused(_) => 3,
         Verdict::Edited(_) => 4,
+    }
+}
+
+const fn outcome_index(outcome: Outcome) -> usize {
+    match outcome {
+        Outcome::Created(_) => 0,
+        Outcome::Existing(_) => 1,
+        Outcome::ProductUnknown(_) | Outcome::OtherBranch => 2,
+        Outcome::NameTaken | Outcome::CommandTaken | Outcome::Rejected => 3,
     }
 }
 

@@ -211,6 +211,16 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::SketchSecret(_)
         | Key::Lease(..)
         | Key::Floor(_)
+        | Key::User(_)
+        | Key::Buyer(..)
+        | Key::Command(..)
+        | Key::Stamp(_)
+        | Key::Stamped(..)
+        | Key::Notice(..)
+        | Key::Waiting(..)
+        | Key::Decision(..)
+        | Key::LogHead
+        | Key::Log(_)
         | Key::Inbox(_) => None,
     }
 }

@@ -38,6 +38,8 @@ struct Document<'a> {
     code: ErrorCode,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<Denial>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    more: Option<serde_json::Value>,
 }
 
 impl Problem {
@@ -117,8 +119,13 @@ impl Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// Answers with further members beside those of every problem.
+    pub(crate) fn response_with(self, more: serde_json::Value) -> Response {
+        self.respond(Some(more))
+    }
+
+    fn respond(self, more: Option<serde_json::Value>) -> Response {
         let document = Document {
             r#type: format!("urn:counterfoil:problem:{}", self.code),
             title: title(self.code),
@@ -126,6 +133,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             code: self.code,
             reason: self.reason,
+            more,
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = Response::new(body.into());
@@ -142,6 +150,12 @@ impl IntoResponse for Problem {
         let refusal = Refusal { code: self.code, reason: self.reason };
         response.extensions_mut().insert(refusal);
         response
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        self.respond(None)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use counterfoil_protocol::identity::TerminalId;
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::time::Millis;
 
 /// The most buckets that are remembered. Only enrolled terminals have one.
@@ -31,7 +31,7 @@ impl Default for Rate {
 #[derive(Debug)]
 pub(crate) struct Limiter {
     rate: Rate,
-    buckets: Mutex<BTreeMap<TerminalId, Bucket>>,
+    buckets: Mutex<BTreeMap<Label, Bucket>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,14 +46,14 @@ impl Limiter {
         Self { rate, buckets: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Takes one request of `terminal`, or says in how many seconds it may come back.
-    pub(crate) fn admit(&self, terminal: TerminalId, now: Millis) -> Result<(), u64> {
+    /// Takes one request of whoever has this name, or says in how many seconds it may come back.
+    pub(crate) fn admit(&self, name: Label, now: Millis) -> Result<(), u64> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(&terminal) {
+        if buckets.len() >= BUCKETS_MAX && !buckets.contains_key(&name) {
             self.forget(&mut buckets, now);
         }
         let full = Bucket { left: self.full(), at: now };
-        let bucket = buckets.entry(terminal).or_insert(full);
+        let bucket = buckets.entry(name).or_insert(full);
         bucket.left = self.refilled(*bucket, now);
         // Also when the clock was set back: otherwise nothing refills until it has caught up.
         bucket.at = now;
@@ -77,7 +77,7 @@ impl Limiter {
     }
 
     /// Forgets whom a full bucket would change nothing for; if that is nobody, everybody.
-    fn forget(&self, buckets: &mut BTreeMap<TerminalId, Bucket>, now: Millis) {
+    fn forget(&self, buckets: &mut BTreeMap<Label, Bucket>, now: Millis) {
         buckets.retain(|_, bucket| self.refilled(*bucket, now) < self.full());
         if buckets.len() >= BUCKETS_MAX {
             buckets.clear();
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_bucket_empties_and_refills_by_the_clock_it_is_given() {
         let limiter = Limiter::new(Rate { per_second: 2, burst: 3 });
-        let [a, b] = ["A", "B"].map(|name| TerminalId::parse(name).unwrap());
+        let [a, b] = ["A", "B"].map(|name| Label::parse(name).unwrap());
         for (terminal, at, expected) in [
             (a, 1_000, Ok(())),
             (a, 1_000, Ok(())),

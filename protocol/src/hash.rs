@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::cloud::row::SERVER_NAME_BYTES_MAX;
 use crate::codec::DIGEST;
-use crate::identity::{BranchId, Epoch, ShopId, TerminalId};
+use crate::identity::{BranchId, Epoch, ShopId, TerminalId, UserId};
 use crate::label::LABEL_BYTES_MAX;
 
 /// The most bytes, tag included, that are hashed in one piece.
@@ -81,6 +81,22 @@ pub(crate) fn server_name([shop, terminal, pos, local_id]: [&[u8]; 4]) -> Hash {
     assert!(names + 4 <= SERVER_NAME_BYTES_MAX, "a key is short");
     let end = &[0][..]; // a name is text, so a zero ends it
     digest(b'N', &[shop, end, terminal, end, pos, end, local_id, end])
+}
+
+/// Returns the digest behind the name of a shop's book: of the shop.
+pub(crate) fn book_name(shop: ShopId) -> Hash {
+    let shop = shop.0.as_bytes();
+    assert!(!shop.is_empty(), "a book belongs to a shop with a name");
+    assert!(shop.len() < TINY_BYTES, "a name is hashed in one piece");
+    digest(b'K', &[shop])
+}
+
+/// Returns the digest behind a user's part of a shop's book: of the user.
+pub(crate) fn book_part(user: UserId) -> Hash {
+    let user = user.0.as_bytes();
+    assert!(!user.is_empty(), "a part belongs to a user with a name");
+    assert!(user.len() < TINY_BYTES, "a name is hashed in one piece");
+    digest(b'U', &[user])
 }
 
 /// Returns the digest of an online order's canonical bytes: what "the same order" means.

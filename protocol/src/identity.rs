@@ -72,6 +72,8 @@ ids! {
     CategoryId;
     /// An online order as the shop's store front names it.
     OrderId;
+    /// A person or program that speaks for a shop without a journal of its own.
+    UserId;
 }
 
 /// The name of a register session: that of the event that opened it, on its register.

@@ -11,12 +11,13 @@ use counterfoil_protocol::cloud::inbox::InboxKey;
 use counterfoil_protocol::cloud::{self, Cloud};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{
-    BranchId, Epoch, EventKey, LocalEventId, OrderId, PosId, ProductId, ShopId, TerminalId,
+    BranchId, Epoch, EventKey, LocalEventId, OrderId, PosId, ProductId, ShopId, TerminalId, UserId,
 };
 use counterfoil_protocol::inbox::EventId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist};
 use counterfoil_protocol::terminal::{self, Terminal};
+use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::ServerId;
 use proptest::prelude::*;
 use support::{Pair, refund, sale};
@@ -138,6 +139,29 @@ fn cloud_key() -> impl Strategy<Value = cloud::Key> {
         label().prop_map(|shop| Key::SketchSecret(ShopId(shop))),
         (label(), label(), till()).prop_map(|(s, b, t)| Key::Lease(ShopId(s), BranchId(b), t)),
         label().prop_map(|shop| Key::Floor(ShopId(shop))),
+        later_key(),
+    ]
+}
+
+/// The kinds that came with the contracts of others.
+fn later_key() -> impl Strategy<Value = cloud::Key> {
+    use cloud::Key;
+    prop_oneof![
+        label().prop_map(|user| Key::User(UserId(user))),
+        (label(), label()).prop_map(|(s, id)| Key::Buyer(ShopId(s), LocalEventId(id))),
+        (label(), label()).prop_map(|(s, id)| Key::Command(ShopId(s), id)),
+        label().prop_map(|shop| Key::Stamp(ShopId(shop))),
+        (label(), number()).prop_map(|(s, at)| Key::Stamped(ShopId(s), Millis(at))),
+        (label(), label(), label(), number()).prop_map(|(s, b, p, movement)| Key::Notice(
+            ShopId(s),
+            BranchId(b),
+            ProductId(p),
+            movement
+        )),
+        (label(), event_key()).prop_map(|(s, key)| Key::Waiting(ShopId(s), key)),
+        (label(), event_key()).prop_map(|(s, key)| Key::Decision(ShopId(s), key)),
+        Just(Key::LogHead),
+        number().prop_map(Key::Log),
     ]
 }
 
@@ -234,10 +258,10 @@ fn records_read_back_under_their_own_kind_of_key_only() {
     let kinds = check_rows::<Terminal>(&pair.till.store.rows);
     assert!(kinds.contains(&4), "an item needs attention");
     let kinds = check_rows::<Cloud>(&pair.node.store.rows);
-    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 8, 9, 10]));
+    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 8, 9, 10, 32]));
     assert!(pair.node.roll_up() > 0, "something was moved");
     let kinds = check_rows::<Cloud>(&pair.node.store.rows);
-    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 7, 8, 9]));
+    assert_eq!(kinds, BTreeSet::from([1, 2, 3, 4, 7, 8, 9, 31, 32]));
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub struct Cloud {
     store: String,
     log: PathBuf,
     operator: Option<PathBuf>,
+    more: Vec<String>,
     running: Option<Running>,
 }
 
@@ -41,13 +42,45 @@ impl Cloud {
     /// Names a node; `store` is as on the command line (`sled:` or `redb:` and a path).
     #[must_use]
     pub fn new(program: &Path, store: String, log: PathBuf) -> Self {
-        Self { program: program.to_owned(), store, log, operator: None, running: None }
+        Self {
+            program: program.to_owned(),
+            store,
+            log,
+            operator: None,
+            more: Vec::new(),
+            running: None,
+        }
     }
 
     /// Lets whoever has the token in this file administer the node.
     #[must_use]
     pub fn with_operator(self, token_file: PathBuf) -> Self {
         Self { operator: Some(token_file), ..self }
+    }
+
+    /// Adds arguments to `serve`.
+    #[must_use]
+    pub fn with_arguments(self, more: &[&str]) -> Self {
+        Self { more: more.iter().map(ToString::to_string).collect(), ..self }
+    }
+
+    /// Adds a user, and returns its token. The node must not run.
+    ///
+    /// # Errors
+    /// The command's.
+    pub async fn add_user(
+        &self,
+        shop: &str,
+        branch: &str,
+        user: &str,
+        scopes: &[&str],
+    ) -> anyhow::Result<String> {
+        let mut names = vec!["add", "--shop", shop, "--branch", branch, "--user", user, "--json"];
+        names.extend(["--currency", "GBP", "--store", &self.store]);
+        scopes.iter().for_each(|scope| names.extend(["--scope", scope]));
+        let all: Vec<String> = std::iter::once("user").chain(names).map(str::to_owned).collect();
+        let told: Enrolled = serde_json::from_slice(&output(&self.program, &all).await?)?;
+        Ok(told.token)
     }
 
     /// Enrols a terminal, and returns its credential. The node must not run.
@@ -79,6 +112,7 @@ impl Cloud {
         if let Some(file) = &self.operator {
             arguments.push(format!("--operator-token-file={}", file.display()));
         }
+        arguments.extend(self.more.iter().cloned());
         let mut running = Running::start(&self.program, &arguments, &self.log)?;
         let address = running.listening().await?;
         self.running = Some(running);

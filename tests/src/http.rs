@@ -31,6 +31,22 @@ impl Answer {
     }
 }
 
+/// Asks with these headers and no others.
+///
+/// # Errors
+/// If there is no whole answer in time: nobody knows whether the request was served.
+pub async fn ask_with(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
+    tokio::time::timeout(LIMIT, exchange(address, method, path, headers, body))
+        .await
+        .with_context(|| format!("{method} {path}: no answer in time"))?
+}
+
 /// Asks the server at `address`.
 ///
 /// # Errors
@@ -57,24 +73,28 @@ pub async fn ask_as(
     media: &str,
     body: Vec<u8>,
 ) -> anyhow::Result<Answer> {
-    let request = http::Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", address)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", media)
-        .body(Full::new(Bytes::from(body)))?;
-    tokio::time::timeout(LIMIT, exchange(address, request))
-        .await
-        .with_context(|| format!("{method} {path}: no answer in time"))?
+    let token = format!("Bearer {token}");
+    let headers = [("authorization", token.as_str()), ("content-type", media)];
+    ask_with(address, method, path, &headers, body).await
 }
 
-async fn exchange(address: &str, request: http::Request<Full<Bytes>>) -> anyhow::Result<Answer> {
+async fn exchange(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> anyhow::Result<Answer> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
+    let mut request = http::Request::builder().method(method).uri(path).header("host", address);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::from(body)))?;
     let response = sender.send_request(request).await?;
     let status = response.status().as_u16();
     let body = response.into_body().collect().await?.to_bytes();

@@ -83,12 +83,17 @@ async fn enrol_terminal<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Re
         secret: token.digest(),
         expires_at: wish.expires_at_ms.map(Millis),
     };
-    let output = node.ask(input, 0).await?;
+    let shop = Some(wish.shop_id);
+    let output = node.ask_logged("terminal.enrol", shop, wish.terminal_id, input, 0).await?;
     if let Output::OtherSite(site) = output {
         let detail = format!(
             "the terminal stands at shop {}, branch {}, and keeps its site: enrol another name",
             site.shop, site.branch
         );
+        return Err(Problem::new(ErrorCode::EventInvalid, detail));
+    }
+    if let Output::NameReserved = output {
+        let detail = "names that begin with `book:` are the cloud's own: choose another";
         return Err(Problem::new(ErrorCode::EventInvalid, detail));
     }
     let Output::Enrolled = output else { return Err(wrong_output()) };
@@ -112,7 +117,8 @@ async fn revoke_terminal<Q: Reads>(
     let terminal = TerminalId::parse(id).map_err(|error| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct the terminal's name"))
     })?;
-    let output = node.ask(Input::Revoke { terminal }, 0).await?;
+    let input = Input::Revoke { terminal };
+    let output = node.ask_logged("terminal.revoke", None, terminal, input, 0).await?;
     if let Output::NoSuchTerminal = output {
         let detail = "there is no such terminal: check its name";
         return Err(Problem::new(ErrorCode::NotFound, detail));
@@ -126,7 +132,9 @@ async fn revoke_terminal<Q: Reads>(
 async fn define<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
     let (manner, product) = read::<Q, Product>(node, request).await?;
     let input = Input::DefineProduct { shop: product.shop_id, product: product.product_id };
-    let Output::Defined = node.ask(input, 0).await? else { return Err(wrong_output()) };
+    let (shop, target) = (Some(product.shop_id), product.product_id);
+    let output = node.ask_logged("product.define", shop, target, input, 0).await?;
+    let Output::Defined = output else { return Err(wrong_output()) };
     Ok(json(manner, StatusCode::CREATED, &product))
 }
 

@@ -100,7 +100,7 @@ fn caller<Q>(
     span.record("terminalId", terminal.as_str());
     span.record("branchId", site.branch.as_str());
     if let Some(limiter) = &node.limiter {
-        limiter.admit(terminal, now).map_err(|secs| {
+        limiter.admit(terminal.0, now).map_err(|secs| {
             Problem::new(
                 ErrorCode::RateLimited,
                 "this terminal asks too often: wait as `Retry-After` says, then go on",

@@ -160,6 +160,17 @@ pub(super) fn from_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem>
     serde_json::from_slice(bytes).map_err(|error| bad_json(&error))
 }
 
+/// Reads an object that may have fields nobody here knows; a list in its place is no object.
+pub(super) fn object_from_json<'a, T: serde::Deserialize<'a>>(
+    bytes: &'a [u8],
+) -> Result<T, Problem> {
+    if !bytes.trim_ascii_start().starts_with(b"{") {
+        let detail = "the body is one JSON object: correct it";
+        return Err(Problem::new(ErrorCode::EventInvalid, detail));
+    }
+    serde_json::from_slice(bytes).map_err(|error| bad_json(&error))
+}
+
 pub(super) fn bad_json(error: &serde_json::Error) -> Problem {
     let mut what = error.to_string();
     if let Some((end, _)) = what.char_indices().nth(200) {

@@ -260,7 +260,8 @@ async fn edit_catalog<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Re
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct it, nothing was changed"))
     };
     let edits = Edits::new(shop, edits?).map_err(|error| invalid(&error))?;
-    let output = node.ask(Input::EditCatalog(edits), EDIT_WEIGHT).await?;
+    let input = Input::EditCatalog(edits);
+    let output = node.ask_logged("catalog.edit", Some(shop), "", input, EDIT_WEIGHT).await?;
     let Output::Edited { version, changed } = output else { return Err(wrong_output()) };
     tracing::info!(version, changed, "the catalog was edited");
     if changed > 0 {

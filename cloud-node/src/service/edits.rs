@@ -79,7 +79,8 @@ async fn answer<Q: Reads>(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     auth::operator(node, headers)?;
-    let manner = Manner::json(headers)?;
+    // A question without a body has no form of its own.
+    let manner = Manner::plain_json();
     let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
     let Query(wish) = wish.map_err(|_| asked("say whose edits: `?shopId=acme`"))?;
     let after = match (wish.terminal_id, wish.pos_id, wish.local_event_id) {

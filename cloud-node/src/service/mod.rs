@@ -11,7 +11,10 @@
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
-//! | `POST /v1/admin/...` | operator: enrol, revoke, define a product, edit the catalog |
+//! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
+//! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
+//! | `/v1/admin/...` | operator: see [`openapi`], or `docs/api.md` |
+//! | `GET /openapi.json`, `/docs` | every route |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
 //! A request of a till goes through these steps, and stops at the first that fails:
@@ -24,24 +27,37 @@
 //! 6. Decoding and hashing, outside of any transaction: 415, 422.
 //! 7. The committer: it decides again who may speak, in the transaction.
 
+mod adjust;
 mod admin;
 mod auth;
 mod body;
+mod bring;
 mod catalog;
+mod downstream;
 mod edits;
 mod frame;
 mod handshake;
 mod health;
+mod import;
 mod inbox;
 mod json;
 mod lease;
+mod notices;
+mod openapi;
 mod orders;
 mod packed;
+mod parked;
+mod pos_sync;
 mod reconcile;
+mod reports;
 mod rollup;
+mod sale;
 mod sales_events;
 mod sessions;
 mod stocks;
+mod terminals;
+mod upstream;
+mod users;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,10 +66,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::routing::{get, post, put};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
+use counterfoil_protocol::cloud::log::{Logged, Note};
 use counterfoil_protocol::cloud::rollup::PUSHES_MAX;
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
 use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::identity::ShopId;
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::time::Millis;
@@ -136,6 +154,7 @@ struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
     limiter: Option<Limiter>,
+    user_limiter: Option<Limiter>,
     pending: rollup::Pending,
     packed: packed::Packed,
     mirrors: reconcile::Mirrors,
@@ -158,6 +177,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
         limiter: parts.limits.rate.map(Limiter::new),
+        user_limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
         packed: packed::Packed::default(),
         mirrors: reconcile::Mirrors::default(),
@@ -166,6 +186,11 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         parts,
     });
     let bounded = Router::new()
+        .route("/api/pos/sync", post(pos_sync::answer::<Q>))
+        .route("/api/v1/sync/downstream", get(downstream::answer::<Q>))
+        .route("/api/v1/sync/upstream", post(upstream::answer::<Q>))
+        .route("/v1/admin/users", get(users::list::<Q>).post(users::add::<Q>))
+        .route("/v1/admin/users/{id}/revoke", post(users::revoke::<Q>))
         .route("/v1/handshake", post(handshake::answer::<Q>))
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
@@ -185,7 +210,17 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/catalog", post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
-        .route("/v1/admin/terminals", post(admin::enrol::<Q>))
+        .route("/v1/admin/terminals", get(terminals::list::<Q>).post(admin::enrol::<Q>))
+        .route("/v1/admin/terminals/{id}/credential", put(terminals::rotate::<Q>))
+        .route("/v1/admin/forks", get(terminals::forks::<Q>))
+        .route("/v1/admin/parked", get(parked::list::<Q>))
+        .route("/v1/admin/parked/decide", post(parked::decide::<Q>))
+        .route("/v1/admin/notifications", get(notices::list::<Q>))
+        .route("/v1/admin/notifications/settle", post(notices::settle::<Q>))
+        .route("/v1/admin/log", get(notices::log::<Q>))
+        .route("/v1/admin/adjustments", post(adjust::answer::<Q>))
+        .route("/v1/admin/catalog/import", post(import::answer::<Q>))
+        .route("/v1/admin/reports/sales", get(reports::sales::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::place::<Q>));
@@ -193,6 +228,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz::<Q>))
         .route("/metrics", get(health::metrics::<Q>))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
         .merge(bounded)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -212,6 +249,20 @@ impl<Q> Node<Q> {
                 "the commit takes too long and may still happen: send the same again",
             )),
         }
+    }
+
+    /// Asks for an operator, and notes what was done in the transaction that does it.
+    async fn ask_logged(
+        &self,
+        action: &'static str,
+        shop: Option<ShopId>,
+        target: impl ToString,
+        input: Input,
+        bytes: usize,
+    ) -> Result<Output, Problem> {
+        let (actor, target) = ("operator".to_owned(), target.to_string());
+        let note = Note { actor, action: action.to_owned(), shop, target };
+        self.ask(Input::Logged(Logged::new(note, input)), bytes).await
     }
 
     /// Asks for a till. What the transaction says against the till is a problem for it, and what
@@ -237,6 +288,12 @@ impl<Q> Node<Q> {
     fn next_request(&self) -> u64 {
         self.requests.fetch_add(1, Ordering::Relaxed)
     }
+}
+
+/// Says that committed rows cannot be read.
+fn unreadable(error: &dyn std::fmt::Display) -> Problem {
+    tracing::error!(%error, "committed rows cannot be read");
+    Problem::storage_failed()
 }
 
 /// What stands for an output that cannot belong to the input.

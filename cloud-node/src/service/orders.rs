@@ -139,7 +139,7 @@ async fn enter<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response,
     let id = wish.order_id;
     let order = Order::new(site, id, Millis(wish.created_at_ms), wish.lines);
     let order = order.map_err(|error| invalid(&error))?;
-    match ask(node, inbox::Input::Place(order)).await? {
+    match ask(node, "order.place", site, id, inbox::Input::Place(order)).await? {
         inbox::Output::Placed { again, cancelled } => {
             tracing::info!(orderId = %id, branchId = %site.branch, again, "an order was entered");
             if !again {
@@ -172,7 +172,8 @@ async fn take_back<Q: Reads>(
     let order = OrderId::parse(id).map_err(|error| invalid(&error))?;
     let site = Site { shop: wish.shop_id, branch: wish.branch_id };
     let created_at = Millis(wish.created_at_ms);
-    match ask(node, inbox::Input::Cancel { site, order, created_at }).await? {
+    let input = inbox::Input::Cancel { site, order, created_at };
+    match ask(node, "order.cancel", site, order, input).await? {
         inbox::Output::Cancelled { again } => {
             let branch = site.branch;
             tracing::info!(orderId = %order, branchId = %branch, again, "an order is cancelled");
@@ -232,7 +233,9 @@ async fn hold_back<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Respons
     let checked = body.buffer.map(|buffer| buffer.check(product)).transpose();
     let buffer = checked.map_err(|error| invalid(&error))?;
     let site = Site { shop: body.shop_id, branch: body.branch_id };
-    let set = ask(node, inbox::Input::Buffer { site, product, buffer }).await?;
+    let of = product.map_or_else(|| "all others".to_owned(), |product| product.to_string());
+    let input = inbox::Input::Buffer { site, product, buffer };
+    let set = ask(node, "buffer.set", site, of, input).await?;
     let inbox::Output::Set = set else { return Err(wrong_output()) };
     Ok(json(manner, StatusCode::OK, &body))
 }
@@ -240,14 +243,22 @@ async fn hold_back<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Respons
 async fn relay<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
     let (manner, body) = read::<Q, RelayBody>(node, request).await?;
     let site = Site { shop: body.shop_id, branch: body.branch_id };
-    let set = ask(node, inbox::Input::Relay { site, on: body.on }).await?;
+    let input = inbox::Input::Relay { site, on: body.on };
+    let set = ask(node, "relay.set", site, site.branch, input).await?;
     let inbox::Output::Set = set else { return Err(wrong_output()) };
     tracing::info!(branchId = %site.branch, on = body.on, "relay of sibling tills");
     Ok(json(manner, StatusCode::OK, &body))
 }
 
-async fn ask<Q: Reads>(node: &Node<Q>, input: inbox::Input) -> Result<inbox::Output, Problem> {
-    let output = node.ask(Input::Inbox(input), ORDER_WEIGHT).await?;
+async fn ask<Q: Reads>(
+    node: &Node<Q>,
+    action: &'static str,
+    site: Site,
+    target: impl ToString,
+    input: inbox::Input,
+) -> Result<inbox::Output, Problem> {
+    let (shop, input) = (Some(site.shop), Input::Inbox(input));
+    let output = node.ask_logged(action, shop, target, input, ORDER_WEIGHT).await?;
     let Output::Inbox(output) = output else { return Err(wrong_output()) };
     Ok(output)
 }

@@ -107,6 +107,7 @@ pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {
     assert!(edits.edits.len() <= EDITS_MAX, "a commit is bounded");
     assert!(!edits.edits.is_empty(), "a commit changes something");
     keys.insert(Key::Feed(shop));
+    keys.insert(Key::Stamp(shop));
     for Edit { branch, id, .. } in &edits.edits {
         keys.extend(branch.map(|branch| Key::BranchDigest(shop, branch)));
         keys.insert(Key::Item(shop, *branch, *id));
@@ -136,6 +137,14 @@ pub(super) struct Commit {
 impl Commit {
     pub(super) fn begin(rows: &Rows<'_, Cloud>, now: Millis, shop: ShopId) -> Self {
         let feed = rows.feed(shop).copied().unwrap_or_default();
+        let last = match rows.get(&Key::Stamp(shop)) {
+            Some(Record::Stamp(last)) => Some(*last),
+            Some(_) | None => None,
+        };
+        // Each commit has a time of its own, in the order of the commits: a clock that was set
+        // back, or two commits in one millisecond, change nothing of that (B.8).
+        let now = last.map_or(now, |last| now.max(last.after(Millis(1))));
+        assert!(last.is_none_or(|last| now > last || last.0 == u64::MAX), "times of commits rise");
         Self { shop, now, feed, changed: 0 }
     }
 
@@ -182,6 +191,9 @@ impl Commit {
         if self.changed > 0 {
             self.feed.version += 1;
             rows.put(Key::Feed(self.shop), Record::Feed(self.feed));
+            assert!(self.feed.version > 0, "versions count from 1");
+            rows.put(Key::Stamp(self.shop), Record::Stamp(self.now));
+            rows.keep(Key::Stamped(self.shop, self.now), Record::Stamped(self.feed.version));
         }
         let feed = rows.feed(self.shop).copied().unwrap_or_default();
         assert_eq!(feed, self.feed, "what changes something has a version");

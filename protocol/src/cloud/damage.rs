@@ -5,6 +5,7 @@
 //! for here; the steps take it as it is.
 
 use super::catalog::EDITS_MAX;
+use super::decide::REASON_BYTES_MAX;
 use super::row::{Item, Kept, Key, Lane, Moved, Record};
 use crate::catalog::ENTITY_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
@@ -41,6 +42,13 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         (_, Record::Movements(moved)) => of_movements(moved),
         (_, Record::Feed(feed)) if !is_place(feed.version) => {
             Some("commits count from 1, and not so far")
+        }
+        (_, Record::Stamped(version)) if !is_place(*version) => {
+            Some("commits count from 1, and not so far")
+        }
+        (_, Record::LogHead(last)) if !is_place(*last) => Some("no log has so many entries"),
+        (_, Record::Decision(decision)) if decision.reason.len() > REASON_BYTES_MAX => {
+            Some("no reason is so long")
         }
         (Key::Item(_, scope, id), Record::Item(item)) => {
             let ours = scope.is_some() == id.kind.of_branch();

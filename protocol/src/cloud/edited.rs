@@ -77,6 +77,7 @@ pub(super) fn reads(shop: ShopId, key: EventKey, edit: &CatalogEdit, keys: &mut 
     assert!(!edit.changes().is_empty(), "a checked edit changes something");
     keys.insert(Key::EditNote(shop, key));
     keys.insert(Key::Feed(shop));
+    keys.insert(Key::Stamp(shop));
     // An edit names no branch: what is one branch's own is out of its reach.
     keys.insert(Key::Item(shop, None, edit.entity()));
 }

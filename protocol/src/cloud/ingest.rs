@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 
 use super::edited;
 use super::inbox::{InboxKey, feed};
-use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock};
+use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock, Waiting};
 use super::sessions::Session;
 use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
 use crate::catalog::EntityId;
@@ -269,6 +269,9 @@ impl Ingest<'_, '_> {
             if known.fate == Fate::Posted {
                 return self.posted(event, name).unwrap_or(Verdict::Existing(name));
             }
+            if known.fate == Fate::Rejected {
+                return Verdict::Refused(ErrorCode::EventInvalid);
+            }
         }
         let first = known.map(|known| (known.epoch, known.seq, known.at));
         let (epoch, seq, at) = first.unwrap_or((self.offer.epoch, item.seq, self.now));
@@ -286,6 +289,9 @@ impl Ingest<'_, '_> {
                 fate,
             };
             self.rows.put(Key::Ledger(key), Record::Ledger(entry));
+            if before.is_some() || fate != Fate::Posted {
+                self.list(key, fate, at);
+            }
         }
         match fate {
             Fate::Posted => {
@@ -293,6 +299,17 @@ impl Ingest<'_, '_> {
                 self.posted(event, name).unwrap_or(Verdict::Created(name))
             }
             Fate::Parked(code) => Verdict::Parked(code),
+            Fate::Rejected => Verdict::Refused(ErrorCode::EventInvalid),
+        }
+    }
+
+    /// Puts the event on the list of those that wait, or takes it off.
+    fn list(&mut self, key: EventKey, fate: Fate, since: Millis) {
+        let row = Key::Waiting(self.caller.site.shop, key);
+        assert_eq!(key.terminal, self.caller.terminal, "a till's events are its own");
+        match fate {
+            Fate::Parked(code) => self.rows.keep(row, Record::Waiting(Waiting { code, since })),
+            Fate::Posted | Fate::Rejected => self.rows.retract(row),
         }
     }
 

@@ -5,8 +5,11 @@ use alloc::vec::Vec;
 use super::inbox::InboxKey;
 use super::row::Key;
 use crate::catalog::{EntityId, Kind};
-use crate::identity::{BranchId, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId};
+use crate::identity::{
+    BranchId, EventKey, LocalEventId, PosId, ProductId, ShopId, TerminalId, UserId,
+};
 use crate::persist::{Damaged, KEY_BYTES_MAX, KeyReader, KeyWriter};
+use crate::time::Millis;
 use crate::wire::message::ServerId;
 
 impl Key {
@@ -58,6 +61,18 @@ impl Key {
                 to.kind(24).label(shop.0).label(branch.0).label(terminal.0)
             }
             Self::Floor(shop) => to.kind(25).label(shop.0),
+            Self::User(user) => to.kind(26).label(user.0),
+            Self::Buyer(shop, sale) => to.kind(27).label(shop.0).label(sale.0),
+            Self::Command(shop, id) => to.kind(28).label(shop.0).label(*id),
+            Self::Stamp(shop) => to.kind(29).label(shop.0),
+            Self::Stamped(shop, at) => to.kind(30).label(shop.0).number(at.0),
+            Self::Notice(shop, branch, product, movement) => {
+                to.kind(31).label(shop.0).label(branch.0).label(product.0).number(*movement)
+            }
+            Self::Waiting(shop, key) => event_key(to.kind(32).label(shop.0), key),
+            Self::Decision(shop, key) => event_key(to.kind(33).label(shop.0), key),
+            Self::LogHead => to.kind(34).byte(0),
+            Self::Log(number) => to.kind(35).number(*number),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -114,12 +129,39 @@ impl Key {
                 TerminalId(from.label()?),
             ),
             25 => Self::Floor(ShopId(from.label()?)),
+            26..=35 => Self::read_later(kind, &mut from)?,
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
         assert!(bytes.len() > 1, "every row of the cloud has a name beside its kind");
         assert!(bytes.len() <= KEY_BYTES_MAX, "what is read as a key has its bounds");
         Ok(key)
+    }
+}
+
+impl Key {
+    /// Reads the kinds that came with the contracts of others.
+    fn read_later(kind: u8, from: &mut KeyReader<'_>) -> Result<Self, Damaged> {
+        assert!((26..=35).contains(&kind), "only its own kinds are read here");
+        assert!(!InboxKey::KINDS.contains(&kind), "each kind has one reader");
+        Ok(match kind {
+            26 => Self::User(UserId(from.label()?)),
+            27 => Self::Buyer(ShopId(from.label()?), LocalEventId(from.label()?)),
+            28 => Self::Command(ShopId(from.label()?), from.label()?),
+            29 => Self::Stamp(ShopId(from.label()?)),
+            30 => Self::Stamped(ShopId(from.label()?), Millis(from.number()?)),
+            31 => Self::Notice(
+                ShopId(from.label()?),
+                BranchId(from.label()?),
+                ProductId(from.label()?),
+                from.number()?,
+            ),
+            32 => Self::Waiting(ShopId(from.label()?), read_event_key(from)?),
+            33 => Self::Decision(ShopId(from.label()?), read_event_key(from)?),
+            34 if from.byte()? == 0 => Self::LogHead,
+            35 => Self::Log(from.number()?),
+            _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
+        })
     }
 }
 

@@ -10,6 +10,10 @@
 //! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
 //! | [`Input::DrawSketchSecret`] | under which key catalogs are compared | here |
 //! | [`Input::Lease`], [`Input::Compact`] | which deletions may leave | [`compaction`] |
+//! | [`Input::AddUser`], [`Input::RevokeUser`] | who may speak without a journal | [`users`] |
+//! | [`Input::Bring`] | sales and adjustments without a journal | [`direct`] |
+//! | [`Input::Decide`] | what becomes of events that wait | [`decide`] |
+//! | [`Input::Logged`] | any of these, with an entry in the operators' log | [`log`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! What was posted of a register's session is kept by [`sessions`].
@@ -18,32 +22,41 @@
 //! till writes: tills never wait for each other. Only a push that edits the catalog takes the
 //! shop's feed, as an operator does.
 
+mod admit;
+mod book;
 pub mod catalog;
 pub mod compaction;
 mod damage;
+pub mod decide;
+pub mod direct;
 pub mod edited;
 mod greet;
 pub mod inbox;
 mod ingest;
 mod key;
+pub mod log;
+mod posting;
 pub mod rollup;
 pub mod row;
 pub mod sessions;
 pub mod stocks;
+pub mod users;
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::event::{EVENT_BYTES_MAX, Event, EventError};
 use crate::hash::{Hash, link, payload_hash};
-use crate::identity::{BranchId, EventKey, ProductId, ShopId, TerminalId};
+use crate::identity::{BranchId, EventKey, ProductId, ShopId, TerminalId, UserId};
 use crate::machine::{Machine, ReadSet, Rows};
 use crate::persist::{Damaged, Persist};
 use crate::problem::Denial;
 use crate::time::Millis;
 use crate::wire::message::{Hello, PUSH_ITEMS_MAX, Push, PushAnswer, ServerId, Welcome};
 
+use admit::{admit, enrol, revoke, sketch_secret};
 pub use catalog::{Edit, Edits};
 pub use compaction::Compact;
 pub use edited::{EditNote, FieldNote};
@@ -157,6 +170,25 @@ pub enum Input {
     },
     /// Takes deletions out of the feed that no till needs any more.
     Compact(Compact),
+    /// Adds a user, or gives one a new credential and other scopes.
+    AddUser(users::AddUser),
+    /// Revokes a user.
+    RevokeUser(UserId),
+    /// A user brings events that are in no journal yet.
+    Bring(direct::Brought),
+    /// A person has decided about an event that waits.
+    Decide(Box<decide::Decide>),
+    /// Somebody has settled what a stock below zero was about.
+    Settle {
+        /// Whose stock.
+        site: Site,
+        /// Which product.
+        product: ProductId,
+        /// By which movement it fell below zero.
+        movement: u64,
+    },
+    /// Does something as an operator, and notes it.
+    Logged(log::Logged),
 }
 
 /// A push whose payloads have been read, and all that can be said of them without a database.
@@ -282,6 +314,24 @@ pub enum Output {
     Moved,
     /// What became of something about a branch's inbox.
     Inbox(inbox::Output),
+    /// The name is that of a shop's book: no till can have it.
+    NameReserved,
+    /// The user may speak.
+    UserAdded,
+    /// There is no such user.
+    NoSuchUser,
+    /// The user lacks this scope.
+    Forbidden(users::Scope),
+    /// What became of each event that a user brought.
+    Brought(Vec<direct::Outcome>),
+    /// The user's history has grown too far meanwhile: read its head again, nothing was written.
+    HeadMoved,
+    /// What became of an event that waited.
+    Decided(decide::Decided),
+    /// There is no such event, or no longer as it was read.
+    NoSuchEvent,
+    /// The notice is gone.
+    Settled,
 }
 
 impl Machine for Cloud {
@@ -312,6 +362,18 @@ impl Machine for Cloud {
                 ingest::reads(*self, caller, offer, keys);
             }
             Input::Inbox(input) => inbox::reads(input, keys),
+            Input::AddUser(users::AddUser { user, .. }) | Input::RevokeUser(user) => {
+                keys.insert(Key::User(*user));
+            }
+            Input::Bring(brought) => direct::reads(brought, keys),
+            Input::Decide(decide) => decide::reads(decide, keys),
+            Input::Settle { site, product, movement } => {
+                keys.insert(Key::Notice(site.shop, site.branch, *product, *movement));
+            }
+            Input::Logged(logged) => {
+                keys.insert(Key::LogHead);
+                self.reads(&logged.input, keys);
+            }
         }
     }
 
@@ -325,7 +387,7 @@ impl Machine for Cloud {
                 rows.put(Key::Product(*shop, *product), Record::Product);
                 Output::Defined
             }
-            Input::RollUp(rolled) => rollup::step(rows, rolled),
+            Input::RollUp(rolled) => rollup::step(rows, now, rolled),
             Input::EditCatalog(edits) => catalog::step(rows, now, edits),
             Input::DrawSketchSecret { shop, fresh } => sketch_secret(rows, *shop, *fresh),
             Input::Lease { site, terminal, version } => {
@@ -341,70 +403,17 @@ impl Machine for Cloud {
                 Err(refusal) => refusal,
             },
             Input::Inbox(input) => inbox::step(rows, now, input),
+            Input::AddUser(wish) => users::add(rows, now, wish),
+            Input::RevokeUser(user) => users::revoke(rows, *user),
+            Input::Bring(brought) => direct::step(rows, now, brought),
+            Input::Decide(decide) => decide::step(rows, now, decide),
+            Input::Settle { site, product, movement } => {
+                rows.remove(Key::Notice(site.shop, site.branch, *product, *movement));
+                Output::Settled
+            }
+            Input::Logged(logged) => log::step(*self, rows, now, logged),
         }
     }
-}
-
-/// Decides whether the caller is listened to: in the same transaction as what it asks for, so that
-/// a revocation takes effect with its commit.
-fn admit(
-    rows: &Rows<'_, Cloud>,
-    now: Millis,
-    caller: &Caller,
-    claimed: TerminalId,
-) -> Result<(), Output> {
-    let Some(terminal) = rows.terminal(caller.terminal) else {
-        return Err(Output::Denied(Denial::UnknownTerminal));
-    };
-    terminal.admits(now, caller.secret).map_err(Output::Denied)?;
-    if claimed != caller.terminal {
-        return Err(Output::Denied(Denial::WrongCredential));
-    }
-    if terminal.site != caller.site {
-        return Err(Output::Moved);
-    }
-    assert!(!terminal.revoked, "whoever was turned away is not admitted");
-    assert!(terminal.expires_at.is_none_or(|end| now < end), "an old secret opens nothing");
-    Ok(())
-}
-
-fn enrol(
-    rows: &mut Rows<'_, Cloud>,
-    now: Millis,
-    terminal: TerminalId,
-    site: Site,
-    secret: Hash,
-    expires_at: Option<Millis>,
-) -> Output {
-    let fresh = row::Terminal { site, secret, expires_at, revoked: false, lanes: 0, since: now };
-    let record = match rows.terminal(terminal) {
-        Some(known) if known.site != site => return Output::OtherSite(known.site),
-        Some(known) => row::Terminal { lanes: known.lanes, since: known.since, ..fresh },
-        None => fresh,
-    };
-    assert_eq!(record.site, site, "enrolment moves no terminal");
-    assert!(!record.revoked, "whoever is enrolled may speak");
-    rows.put(Key::Terminal(terminal), Record::Terminal(record));
-    Output::Enrolled
-}
-
-fn revoke(rows: &mut Rows<'_, Cloud>, terminal: TerminalId) -> Output {
-    let Some(known) = rows.terminal(terminal).cloned() else {
-        return Output::NoSuchTerminal;
-    };
-    rows.put(Key::Terminal(terminal), Record::Terminal(row::Terminal { revoked: true, ..known }));
-    Output::Revoked
-}
-
-/// The first key that was drawn stays: sketches of two keys say nothing of each other.
-fn sketch_secret(rows: &mut Rows<'_, Cloud>, shop: ShopId, fresh: [u8; 16]) -> Output {
-    let key = Key::SketchSecret(shop);
-    if let Some(Record::SketchSecret(held)) = rows.get(&key) {
-        return Output::SketchSecret(*held);
-    }
-    assert!(rows.get(&key).is_none(), "a key is drawn once");
-    rows.put(key, Record::SketchSecret(fresh));
-    Output::SketchSecret(fresh)
 }
 
 impl Persist for Cloud {

@@ -11,13 +11,26 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::row::{Moved, Stock};
 use super::{Cloud, Key, Output, Record, Site};
 use crate::event::LINES_MAX;
 use crate::hash::Hash;
 use crate::identity::ProductId;
 use crate::machine::{Query, ReadSet, Rows};
+use crate::money::Milli;
+use crate::time::Millis;
 use crate::wire::message::ServerId;
+
+/// A stock that fell below zero (S2.5): somebody is to look at the shelf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The stock that it fell to.
+    pub quantity: Milli,
+    /// When that was added up.
+    pub at: Millis,
+}
 
 /// The most pushes that one roll-up takes.
 pub const PUSHES_MAX: usize = 1_024;
@@ -107,7 +120,7 @@ pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {
     keys.extend(rolled.products.iter().map(|product| Key::Stock(shop, branch, *product)));
 }
 
-pub(super) fn step(rows: &mut Rows<'_, Cloud>, rolled: &RollUp) -> Output {
+pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> Output {
     let Site { shop, branch } = rolled.site;
     let mut sums: BTreeMap<ProductId, Stock> = BTreeMap::new();
     let mut pushes = 0;
@@ -130,7 +143,15 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, rolled: &RollUp) -> Output {
     assert!(sums.len() <= rolled.products.len(), "only declared products are moved");
     for (product, by) in sums {
         let held = rows.stock(shop, branch, product).copied().unwrap_or_default();
-        rows.put(Key::Stock(shop, branch, product), Record::Stock(held.plus(by)));
+        let stock = held.plus(by);
+        if held.quantity.0 >= 0 && stock.quantity.0 < 0 {
+            // Named by its movement, of which there is one: nothing need be read before.
+            assert!(stock.movements >= held.movements, "movements are not taken back");
+            let notice = Notice { quantity: stock.quantity, at: now };
+            let key = Key::Notice(shop, branch, product, stock.movements);
+            rows.keep(key, Record::Notice(notice));
+        }
+        rows.put(Key::Stock(shop, branch, product), Record::Stock(stock));
     }
     Output::RolledUp(pushes)
 }

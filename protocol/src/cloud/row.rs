@@ -7,15 +7,22 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 pub use super::compaction::{Floor, Lease};
+pub use super::decide::{Decision, Waiting};
 use super::edited::EditNote;
 use super::inbox::{InboxKey, InboxRecord};
+pub use super::log::LogEntry;
+pub use super::rollup::Notice;
 use super::sessions::Session;
+pub use super::users::User;
 use super::{Cloud, Site};
 use crate::catalog::{Digest, EntityId, Kind};
 use crate::codec::MESSAGE_BYTES_MAX;
 use crate::event::{EVENT_BYTES_MAX, Figures};
 use crate::hash::Hash;
-use crate::identity::{BranchId, Epoch, EventKey, PosId, ProductId, SessionId, ShopId, TerminalId};
+use crate::identity::{
+    BranchId, Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId, ShopId, TerminalId,
+    UserId,
+};
 use crate::journal::Segment;
 use crate::label::Label;
 use crate::machine::Rows;
@@ -119,6 +126,26 @@ pub enum Key {
     Lease(ShopId, BranchId, TerminalId),
     /// How far a shop's feed is compacted. From its first lease or compaction, for ever.
     Floor(ShopId),
+    /// Somebody who speaks for a shop without a journal of its own. For ever.
+    User(UserId),
+    /// The customer of a sale that came without a journal, if the shop knew the customer.
+    Buyer(ShopId, LocalEventId),
+    /// A command that was taken, and what it was about: its id must not stand for anything else.
+    Command(ShopId, Label),
+    /// The time of the last commit of a shop's catalog, as it is told.
+    Stamp(ShopId),
+    /// Which commit of a shop's catalog has this time. For ever.
+    Stamped(ShopId, Millis),
+    /// A stock that fell below zero, and by which of its movements. Until it is settled.
+    Notice(ShopId, BranchId, ProductId, u64),
+    /// An event that waits for a person, or for what it needs. Until it is posted or rejected.
+    Waiting(ShopId, EventKey),
+    /// What a person decided of an event. For ever.
+    Decision(ShopId, EventKey),
+    /// Where the log of what operators did ends.
+    LogHead,
+    /// What an operator did. For ever.
+    Log(u64),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -164,6 +191,26 @@ pub enum Record {
     Lease(Lease),
     /// Of [`Key::Floor`].
     Floor(Floor),
+    /// Of [`Key::User`].
+    User(User),
+    /// Of [`Key::Buyer`]: the customer.
+    Buyer(Label),
+    /// Of [`Key::Command`]: the event that it brought.
+    Command(LocalEventId),
+    /// Of [`Key::Stamp`].
+    Stamp(Millis),
+    /// Of [`Key::Stamped`]: the version.
+    Stamped(u64),
+    /// Of [`Key::Notice`].
+    Notice(Notice),
+    /// Of [`Key::Waiting`].
+    Waiting(Waiting),
+    /// Of [`Key::Decision`].
+    Decision(Decision),
+    /// Of [`Key::LogHead`]: the number of the last entry.
+    LogHead(u64),
+    /// Of [`Key::Log`].
+    Log(LogEntry),
 }
 
 /// An enrolled till.
@@ -246,6 +293,8 @@ pub enum Fate {
     Posted,
     /// It has none yet.
     Parked(ErrorCode),
+    /// A person decided that it never has any.
+    Rejected,
 }
 
 /// Bytes kept for a person.
@@ -367,6 +416,16 @@ impl Record {
                 | (Self::SketchSecret(_), Key::SketchSecret(..))
                 | (Self::Lease(_), Key::Lease(..))
                 | (Self::Floor(_), Key::Floor(..))
+                | (Self::User(_), Key::User(..))
+                | (Self::Buyer(_), Key::Buyer(..))
+                | (Self::Command(_), Key::Command(..))
+                | (Self::Stamp(_), Key::Stamp(..))
+                | (Self::Stamped(_), Key::Stamped(..))
+                | (Self::Notice(_), Key::Notice(..))
+                | (Self::Waiting(_), Key::Waiting(..))
+                | (Self::Decision(_), Key::Decision(..))
+                | (Self::LogHead(_), Key::LogHead)
+                | (Self::Log(_), Key::Log(..))
         )
     }
 }
@@ -397,6 +456,7 @@ typed! {
     item(shop: ShopId, branch: Option<BranchId>, id: EntityId) -> Item;
     lease(shop: ShopId, branch: BranchId, terminal: TerminalId) -> Lease;
     floor(shop: ShopId) -> Floor;
+    user(user: UserId) -> User;
 }
 
 impl Rows<'_, Cloud> {

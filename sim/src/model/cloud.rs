@@ -331,6 +331,15 @@ impl World {
             | Output::SketchSecret(_)
             | Output::Leased(_)
             | Output::Compacted { .. }
+            | Output::NameReserved
+            | Output::UserAdded
+            | Output::NoSuchUser
+            | Output::Forbidden(_)
+            | Output::Brought(_)
+            | Output::HeadMoved
+            | Output::Decided(_)
+            | Output::NoSuchEvent
+            | Output::Settled
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

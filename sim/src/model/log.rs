@@ -97,6 +97,11 @@ pub(super) fn committed(inputs: &[Input]) -> String {
         Input::Lease { .. } => "lease",
         Input::Compact(_) => "compaction",
         Input::DrawSketchSecret { .. } => "sketch secret",
+        Input::AddUser(_) | Input::RevokeUser(_) => "user",
+        Input::Bring(_) => "sales without a journal",
+        Input::Decide(_) => "decision",
+        Input::Settle { .. } => "settled notice",
+        Input::Logged(_) => "operator",
     };
     inputs.iter().map(named).collect::<Vec<_>>().join(", ")
 }

@@ -158,6 +158,12 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         | Input::RollUp(_)
         | Input::Lease { .. }
         | Input::Compact(_)
+        | Input::AddUser(_)
+        | Input::RevokeUser(_)
+        | Input::Bring(_)
+        | Input::Decide(_)
+        | Input::Settle { .. }
+        | Input::Logged(_)
         | Input::DrawSketchSecret { .. } => {
             unreachable!("an operator does not sell")
         }

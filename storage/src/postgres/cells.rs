@@ -93,6 +93,7 @@ fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
     let state = match entry.fate {
         Fate::Posted => "posted",
         Fate::Parked(code) => code.as_str(),
+        Fate::Rejected => "rejected",
     };
     assert!(!entry.payload.is_empty() || event.is_none(), "an event has bytes");
     let mut cells = vec![

@@ -188,6 +188,15 @@ impl FakeCloud {
             | Output::SketchSecret(_)
             | Output::Leased(_)
             | Output::Compacted { .. }
+            | Output::NameReserved
+            | Output::UserAdded
+            | Output::NoSuchUser
+            | Output::Forbidden(_)
+            | Output::Brought(_)
+            | Output::HeadMoved
+            | Output::Decided(_)
+            | Output::NoSuchEvent
+            | Output::Settled
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }
