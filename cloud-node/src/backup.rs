@@ -295,9 +295,9 @@ struct Input<'a> {
 
 impl Input<'_> {
     fn take(&mut self, to: &mut [u8]) -> Result<(), BackupError> {
-        self.input.read_exact(to).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => broken(self.path, "it ends too early"),
-            _ => file(self.path)(error),
+        self.input.read_exact(to).map_err(|error| {
+            let cut = error.kind() == io::ErrorKind::UnexpectedEof;
+            if cut { broken(self.path, "it ends too early") } else { file(self.path)(error) }
         })?;
         self.digest.update(to);
         self.bytes += to.len() as u64;
@@ -333,6 +333,6 @@ fn clear(path: &Path) -> Result<(), BackupError> {
 
 fn sync_parent(path: &Path) -> Result<(), BackupError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent.unwrap_or_else(|| Path::new("."));
     File::open(parent).and_then(|directory| directory.sync_all()).map_err(file(parent))
 }

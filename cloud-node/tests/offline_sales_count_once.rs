@@ -321,9 +321,10 @@ async fn the_shop_is_that_of_the_token_and_nothing_else_names_one() {
 async fn no_till_is_enrolled_under_the_name_of_a_book() {
     let (node, token) = shop().await;
     sync(&node, &token, &[sale("a", "tea", 1)]).await;
-    let book = node.rows().into_iter().find_map(|(key, _)| match key {
-        Key::Ledger(key) => Some(key.terminal),
-        _ => None,
+    let rows = node.rows();
+    let book = rows.iter().find_map(|(key, _)| {
+        let Key::Ledger(key) = key else { return None };
+        Some(key.terminal)
     });
     let book = book.expect("a sale");
     let wish = json!({"terminalId": book, "shopId": "shop", "branchId": "north"});

@@ -252,7 +252,7 @@ fn records_read_back_under_their_own_kind_of_key_only() {
     let kinds = check_rows::<Terminal>(&pair.till.store.rows);
     assert_eq!(kinds, BTreeSet::from([1, 2, 3, 5, 6, 7, 18]));
     for _ in 0..6 {
-        pair.now = pair.now.after(counterfoil_protocol::time::Millis::from_secs(600));
+        pair.now = pair.now.after(Millis::from_secs(600));
         pair.sync();
     }
     let kinds = check_rows::<Terminal>(&pair.till.store.rows);
