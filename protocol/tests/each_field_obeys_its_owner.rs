@@ -351,6 +351,7 @@ fn a_name_that_is_used_again_is_refused() {
     other.open(NOW, 9); // a copy with a history of its own
     other.witness = None;
     other.open(NOW, 10);
+    support::adopt(&mut other, NOW);
     other.sell(NOW, edited("e", edit("Coffee")));
     greet(&mut other, &mut node, NOW);
     support::adopt(&mut other, NOW);

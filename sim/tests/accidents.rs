@@ -29,7 +29,7 @@ fn each_accident_is_survived_at_every_level() {
 fn in_each_accident_what_went_wrong_goes_wrong() {
     for (name, fault) in [
         ("cht-core-8093", Injected::CloudRestored),
-        ("erpnext-11000", Injected::MachineCloned),
+        ("erpnext-11000", Injected::MachineRestored),
         ("firebase-android-8440", Injected::AnswerLost),
         ("odoo-125037", Injected::MachineRestored),
         ("powersync-kotlin-340", Injected::Loss),
