@@ -13,7 +13,7 @@
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
 //! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
-//! | `/v1/admin/...` | operator: see [`openapi`], or `docs/api.md` |
+//! | `/v1/admin/...` | operator: see `GET /openapi.json`, or `docs/api.md` |
 //! | `GET /openapi.json`, `/docs` | every route |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
 //!
