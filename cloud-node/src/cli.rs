@@ -145,14 +145,14 @@ impl Named {
 #[derive(Debug, Args)]
 struct At {
     /// Where the database lies: sled:PATH or redb:PATH, which no server may have open, or
-    /// postgres://USER[:PASSWORD]@HOST/DATABASE
+    /// postgres://USER:PASSWORD@HOST/DATABASE
     #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
     store: Named,
 }
 
 #[derive(Debug, Args)]
 struct Serve {
-    /// Where the database lies: sled:PATH, redb:PATH, postgres://USER[:PASSWORD]@HOST/DATABASE, or
+    /// Where the database lies: sled:PATH, redb:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or
     /// memory: for trials
     #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
     store: Named,
