@@ -3,6 +3,7 @@
 mod users;
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use counterfoil_cloud::{audit, backup, compaction, export};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
+use counterfoil_protocol::cloud::log::{Logged, Note};
 use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
@@ -295,6 +297,7 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
     if *wish.at.store.place() == Location::Memory {
         bail!("memory: ends with this command, and the credential with it: name a store on a disk");
     }
+    let input = noted("terminal.enrol", Some(wish.shop), wish.terminal, input);
     let opened = Local::open(wish.at.store.place());
     match ask(opened, input, "POST /v1/admin/terminals")? {
         Some(Output::Enrolled) => {}
@@ -324,7 +327,8 @@ fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {
 
 fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode> {
     let route = format!("POST /v1/admin/terminals/{terminal}/revoke");
-    match ask(Local::open_existing(at.store.place()), Input::Revoke { terminal }, &route)? {
+    let input = noted("terminal.revoke", None, terminal, Input::Revoke { terminal });
+    match ask(Local::open_existing(at.store.place()), input, &route)? {
         Some(Output::Revoked) => {}
         Some(Output::NoSuchTerminal) => bail!("there is no terminal {terminal}: check its name"),
         other => return Err(unexpected(other)),
@@ -339,7 +343,9 @@ fn revoke(json: bool, at: &At, terminal: TerminalId) -> anyhow::Result<ExitCode>
 
 fn define(json: bool, at: &At, shop: ShopId, product: ProductId) -> anyhow::Result<ExitCode> {
     let opened = Local::open_existing(at.store.place());
-    match ask(opened, Input::DefineProduct { shop, product }, "POST /v1/admin/products")? {
+    let input =
+        noted("product.define", Some(shop), product, Input::DefineProduct { shop, product });
+    match ask(opened, input, "POST /v1/admin/products")? {
         Some(Output::Defined) => {}
         other => return Err(unexpected(other)),
     }
@@ -367,6 +373,12 @@ fn compact(json: bool, at: &At, shop: ShopId) -> anyhow::Result<ExitCode> {
 
 fn unexpected(output: Option<Output>) -> anyhow::Error {
     anyhow!("the database answered another question ({output:?}): report this")
+}
+
+/// Lets a command stand in the log of what operators did, in the transaction that does it.
+fn noted(action: &str, shop: Option<ShopId>, target: impl Display, input: Input) -> Input {
+    let (actor, target) = ("cloud-node".to_owned(), target.to_string());
+    Input::Logged(Logged::new(Note { actor, action: action.to_owned(), shop, target }, input))
 }
 
 fn ask(

@@ -7,7 +7,6 @@ use clap::{Args, Subcommand};
 use counterfoil_cloud::credential::UserToken;
 use counterfoil_cloud::node::Local;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use counterfoil_protocol::cloud::log::{Logged, Note};
 use counterfoil_protocol::cloud::users::{AddUser, Scope};
 use counterfoil_protocol::cloud::{Input, Output, Site};
 use counterfoil_protocol::identity::{BranchId, ShopId, UserId};
@@ -16,7 +15,7 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_storage::Location;
 use serde_json::json;
 
-use super::{At, ask, say, unexpected};
+use super::{At, ask, noted, say, unexpected};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
@@ -126,10 +125,4 @@ fn revoke(json: bool, at: &At, user: UserId) -> anyhow::Result<ExitCode> {
         say(&format!("revoked {user}"));
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn noted(action: &str, shop: Option<ShopId>, target: UserId, input: Input) -> Input {
-    let (actor, target) = ("cloud-node".to_owned(), target.to_string());
-    let note = Note { actor, action: action.to_owned(), shop, target };
-    Input::Logged(Logged::new(note, input))
 }

@@ -16,9 +16,9 @@ use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::body::{Manner, from_json, json};
+use super::body::json;
 use super::bring::{post, uuid};
-use super::{Reads, Shared, auth};
+use super::{Reads, Shared, admin};
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -45,11 +45,7 @@ pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Req
 }
 
 async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Wish = from_json(&bytes)?;
+    let (manner, wish) = admin::read::<Q, Wish>(node, request).await?;
     let site = Site { shop: wish.shop_id, branch: wish.branch_id };
     let lines = wish.lines.into_iter().map(|line| AdjustmentLine {
         product: line.product_id,

@@ -138,7 +138,8 @@ async fn define<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, 
     Ok(json(manner, StatusCode::CREATED, &product))
 }
 
-async fn read<Q: Reads, T: serde::de::DeserializeOwned>(
+/// Returns what an operator sends, and the form of the answer. Nobody else is heard.
+pub(super) async fn read<Q: Reads, T: serde::de::DeserializeOwned>(
     node: &Node<Q>,
     request: Request,
 ) -> Result<(Manner, T), Problem> {

@@ -21,9 +21,9 @@ use counterfoil_protocol::wire::catalog::{
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json};
+use super::body::Manner;
 use super::packed::{Name, Packed};
-use super::{Reads, Shared, auth, lease, wrong_output};
+use super::{Reads, Shared, admin, auth, lease, wrong_output};
 use crate::problem::Problem;
 
 /// What an edit weighs in a transaction.
@@ -249,11 +249,7 @@ struct Committed {
 }
 
 async fn edit_catalog<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let commit: Commit = from_json(&bytes)?;
+    let (manner, commit) = admin::read::<Q, Commit>(node, request).await?;
     let shop = commit.shop_id;
     let edits: Result<Vec<Edit>, Problem> = commit.edits.into_iter().map(parsed).collect();
     let invalid = |error: &dyn std::fmt::Display| {

@@ -83,11 +83,7 @@ async fn answer<Q: Reads>(
     let manner = Manner::plain_json();
     let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
     let Query(wish) = wish.map_err(|_| asked("say whose edits: `?shopId=acme`"))?;
-    let after = match (wish.terminal_id, wish.pos_id, wish.local_event_id) {
-        (Some(terminal), Some(pos), Some(local_id)) => Some(EventKey { terminal, pos, local_id }),
-        (None, None, None) => None,
-        _ => return Err(asked("go on as `next` says: all three of its names, or none")),
-    };
+    let after = after_of(wish.terminal_id, wish.pos_id, wish.local_event_id)?;
     let end = |label| EventKey {
         terminal: TerminalId(label),
         pos: PosId(label),
@@ -114,6 +110,24 @@ async fn answer<Q: Reads>(
         told.next = None;
     }
     Ok(manner.answer(StatusCode::OK, &told, |_| Vec::new()))
+}
+
+/// Returns the event behind which a list goes on, if it does.
+pub(super) fn after_of(
+    terminal: Option<TerminalId>,
+    pos: Option<PosId>,
+    local_id: Option<LocalEventId>,
+) -> Result<Option<EventKey>, Problem> {
+    match (terminal, pos, local_id) {
+        (Some(terminal), Some(pos), Some(local_id)) => {
+            Ok(Some(EventKey { terminal, pos, local_id }))
+        }
+        (None, None, None) => Ok(None),
+        _ => {
+            let detail = "go on as `next` says: all three of its names, or none";
+            Err(Problem::new(ErrorCode::EventInvalid, detail))
+        }
+    }
 }
 
 impl ToldEdit {

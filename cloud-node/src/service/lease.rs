@@ -10,8 +10,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::body::{Manner, from_json};
-use super::{Node, Reads, Shared, auth};
+use super::{Node, Reads, Shared, admin};
 use crate::compaction::{EVERY_COMMITS, compact, in_background};
 use crate::problem::Problem;
 
@@ -61,11 +60,7 @@ pub(super) async fn run<Q: Reads>(State(node): State<Shared<Q>>, request: Reques
 }
 
 async fn run_now<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let Wish { shop_id } = from_json(&bytes)?;
+    let (manner, Wish { shop_id }) = admin::read::<Q, Wish>(node, request).await?;
     let parts = &node.parts;
     let mut submit = parts.submit.clone();
     let life = parts.limits.lease_life;

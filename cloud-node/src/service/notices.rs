@@ -13,8 +13,8 @@ use counterfoil_protocol::problem::ErrorCode;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json, json};
-use super::{Node, Reads, Shared, auth, unreadable, wrong_output};
+use super::body::{Manner, json};
+use super::{Node, Reads, Shared, admin, auth, unreadable, wrong_output};
 use crate::problem::Problem;
 use crate::timestamp::Written;
 
@@ -88,11 +88,7 @@ async fn answer<Q: Reads>(
 }
 
 async fn take<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Settled = from_json(&bytes)?;
+    let (manner, wish) = admin::read::<Q, Settled>(node, request).await?;
     let Settled { shop_id: shop, branch_id: branch, product_id: product, movement } = wish;
     let input = Input::Settle { site: Site { shop, branch }, product, movement };
     let output = node.ask_logged("notification.settle", Some(shop), product, input, 0).await?;

@@ -19,8 +19,8 @@ use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json, json};
-use super::{Node, Reads, Shared, auth, rollup, wrong_output};
+use super::body::{Manner, json};
+use super::{Node, Reads, Shared, admin, auth, rollup, wrong_output};
 use crate::problem::Problem;
 
 /// What an order weighs in a transaction: a hundred events and their movements.
@@ -134,7 +134,7 @@ pub(super) async fn set_relay<Q: Reads>(
 }
 
 async fn enter<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
-    let (manner, wish) = read::<Q, PlaceOrder>(node, request).await?;
+    let (manner, wish) = admin::read::<Q, PlaceOrder>(node, request).await?;
     let site = Site { shop: wish.shop_id, branch: wish.branch_id };
     let id = wish.order_id;
     let order = Order::new(site, id, Millis(wish.created_at_ms), wish.lines);
@@ -168,7 +168,7 @@ async fn take_back<Q: Reads>(
     id: &str,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (manner, wish) = read::<Q, CancelOrder>(node, request).await?;
+    let (manner, wish) = admin::read::<Q, CancelOrder>(node, request).await?;
     let order = OrderId::parse(id).map_err(|error| invalid(&error))?;
     let site = Site { shop: wish.shop_id, branch: wish.branch_id };
     let created_at = Millis(wish.created_at_ms);
@@ -228,7 +228,7 @@ async fn show_buffer<Q: Reads>(
 }
 
 async fn hold_back<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
-    let (manner, body) = read::<Q, BufferBody>(node, request).await?;
+    let (manner, body) = admin::read::<Q, BufferBody>(node, request).await?;
     let product = body.product_id;
     let checked = body.buffer.map(|buffer| buffer.check(product)).transpose();
     let buffer = checked.map_err(|error| invalid(&error))?;
@@ -241,7 +241,7 @@ async fn hold_back<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Respons
 }
 
 async fn relay<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
-    let (manner, body) = read::<Q, RelayBody>(node, request).await?;
+    let (manner, body) = admin::read::<Q, RelayBody>(node, request).await?;
     let site = Site { shop: body.shop_id, branch: body.branch_id };
     let input = inbox::Input::Relay { site, on: body.on };
     let set = ask(node, "relay.set", site, site.branch, input).await?;
@@ -261,17 +261,6 @@ async fn ask<Q: Reads>(
     let output = node.ask_logged(action, shop, target, input, ORDER_WEIGHT).await?;
     let Output::Inbox(output) = output else { return Err(wrong_output()) };
     Ok(output)
-}
-
-async fn read<Q: Reads, T: serde::de::DeserializeOwned>(
-    node: &Node<Q>,
-    request: Request,
-) -> Result<(Manner, T), Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    Ok((manner, from_json(&bytes)?))
 }
 
 fn invalid(error: &dyn std::fmt::Display) -> Problem {

@@ -17,8 +17,8 @@ use counterfoil_protocol::wire::event::{EventAny, EventKeyV1};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json, json};
-use super::{Node, Reads, Shared, auth, rollup, unreadable, wrong_output};
+use super::body::{Manner, json};
+use super::{Node, Reads, Shared, admin, auth, edits, rollup, unreadable, wrong_output};
 use crate::problem::Problem;
 
 #[derive(Deserialize)]
@@ -83,11 +83,7 @@ async fn answer<Q: Reads>(
     auth::operator(node, headers)?;
     let asked = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
     let Query(wish) = wish.map_err(|_| asked("say whose: `?shopId=acme`"))?;
-    let after = match (wish.terminal_id, wish.pos_id, wish.local_event_id) {
-        (Some(terminal), Some(pos), Some(local_id)) => Some(EventKey { terminal, pos, local_id }),
-        (None, None, None) => None,
-        _ => return Err(asked("go on as `next` says: all three of its names, or none")),
-    };
+    let after = edits::after_of(wish.terminal_id, wish.pos_id, wish.local_event_id)?;
     let reads = &node.parts.reads;
     let found = waiting(reads, wish.shop_id, after).await.map_err(|error| unreadable(&error))?;
     let last = found.last().map(|(key, _)| EventKeyV1::from_key(*key));
@@ -114,11 +110,7 @@ async fn answer<Q: Reads>(
 }
 
 async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Decision = from_json(&bytes)?;
+    let (manner, wish) = admin::read::<Q, Decision>(node, request).await?;
     let asked = |what: String| Problem::new(ErrorCode::EventInvalid, what);
     if wish.reason.len() > REASON_BYTES_MAX || wish.reason.chars().any(char::is_control) {
         let what = format!("a reason has {REASON_BYTES_MAX} bytes at most, in one line");

@@ -19,8 +19,8 @@ use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::Deserialize;
 
-use super::body::{Manner, from_json, json};
-use super::{Node, Reads, Shared, auth, unreadable, wrong_output};
+use super::body::{Manner, json};
+use super::{Node, Reads, Shared, admin, auth, unreadable, wrong_output};
 use crate::problem::Problem;
 
 /// The most rows that one answer looks at.
@@ -116,11 +116,7 @@ async fn terminals<Q: Reads>(
 }
 
 async fn give<Q: Reads>(node: &Node<Q>, id: &str, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Credential = from_json(&bytes)?;
+    let (manner, wish) = admin::read::<Q, Credential>(node, request).await?;
     let terminal = TerminalId::parse(id).map_err(|error| {
         Problem::new(ErrorCode::EventInvalid, format!("{error}: correct the terminal's name"))
     })?;

@@ -14,9 +14,9 @@ use counterfoil_protocol::time::Millis;
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use super::body::{Manner, from_json, json};
+use super::body::{Manner, json};
 use super::bring::{denied, forbidden};
-use super::{Node, Reads, Shared, auth, wrong_output};
+use super::{Node, Reads, Shared, admin, auth, wrong_output};
 use crate::credential::{PresentedUser, UserToken};
 use crate::problem::Problem;
 
@@ -129,11 +129,7 @@ pub(super) async fn revoke<Q: Reads>(
 }
 
 async fn add_user<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Response, Problem> {
-    let (head, body) = request.into_parts();
-    auth::operator(node, &head.headers)?;
-    let manner = Manner::json(&head.headers)?;
-    let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Wish = from_json(&bytes)?;
+    let (manner, wish) = admin::read::<Q, Wish>(node, request).await?;
     let random = node.parts.entropy.secret().ok_or_else(|| {
         Problem::unavailable("the system gives no randomness for a secret: try again")
     })?;
