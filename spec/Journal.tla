@@ -158,7 +158,8 @@ Hello(d) ==
   /\ UNCHANGED <<disk, backup, cloud, archive, product, batch, ans, greeted, epochs, left, history>>
 
 \* PUSH (pull.rs: batch).  Answered entries that wait for another try, then what was never answered.
-Waiting(dk)  == {i \in 1 .. dk.acked : dk.log[i].row = "queue"}
+Waiting(dk)  == IF Wrong = "ParkedNotRetried" THEN {}
+                ELSE {i \in 1 .. dk.acked : dk.log[i].row = "queue"}
 Adopting(dk) == \E i \in DOMAIN dk.closed : Unsettled(dk.closed[i])
 RECURSIVE Rising(_)
 Rising(S) == IF S = {} THEN <<>>
@@ -170,11 +171,15 @@ Items(dk, due) ==
 PushOf(d, dk, items) ==
   [kind |-> "push", from |-> d, live |-> TRUE, ep |-> dk.ep,
    items |-> [i \in DOMAIN items |-> [seq |-> items[i], chain |-> Chain(dk.log, items[i])]]]
+\* What a till offers is what it has committed.
+Offers(dk) ==
+  IF Wrong = "OfferedUncommitted" /\ NextSale <= SalesMax THEN Sold(dk) ELSE dk
 \* Which of those that wait are due is a matter of time; in the end all are.
 Batches(dk) == {Items(dk, due) : due \in IF General THEN SUBSET Waiting(dk) ELSE {Waiting(dk)}}
 Push(d) ==
   /\ Quiet /\ disk[d].here /\ ~Awaits(d) /\ (General \/ (greeted[d] /\ ~Adopting(disk[d])))
-  /\ \E items \in Batches(disk[d]) \ {<<>>} : req' = req \cup {PushOf(d, disk[d], items)}
+  /\ \E dk \in {Offers(disk[d])} :
+       \E items \in Batches(dk) \ {<<>>} : req' = req \cup {PushOf(d, dk, items)}
   /\ UNCHANGED <<disk, backup, cloud, archive, product, batch, ans, greeted, epochs, left, history>>
 
 \* WHAT THE GREETING TELLS (greeted.rs).  The till concludes from its own rows:

@@ -12,6 +12,7 @@
 //! | [`postgres`] | how is a database server had for a while? |
 //! | [`disk`] | what has a till on its disk? |
 //! | [`http`] | how is a local API asked? |
+//! | [`manual`] | do the lines of a manual work as they stand? |
 //! | [`figures`] | what must both sides agree on? |
 //! | [`sales`] | what is sold? |
 #![forbid(unsafe_code)]
@@ -22,6 +23,7 @@ pub mod cloud;
 pub mod disk;
 pub mod figures;
 pub mod http;
+pub mod manual;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

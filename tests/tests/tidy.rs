@@ -142,6 +142,22 @@ fn nothing_is_left_for_later() {
 }
 
 #[test]
+fn no_merge_is_left_half_done() {
+    let marks = ["<".repeat(7), "|".repeat(7), ">".repeat(7)];
+    let mut problems = Vec::new();
+    for end in [".rs", ".toml", ".md", ".json", ".tla", ".cfg", ".js", "run"] {
+        for (path, text) in files(end) {
+            for (number, line) in (1..).zip(text.lines()) {
+                if marks.iter().any(|mark| line.starts_with(mark.as_str())) {
+                    problems.push(format!("{}:{number}: a mark of a merge", path.display()));
+                }
+            }
+        }
+    }
+    none(&problems);
+}
+
+#[test]
 fn bincode_is_named_in_one_module_only() {
     let mut problems = Vec::new();
     for (path, text) in files(".rs") {

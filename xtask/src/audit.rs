@@ -1,7 +1,11 @@
 //! `cargo xtask audit`: which requirement is shown by which law and which tests.
 //!
 //! The claims stand in `spec/requirements.toml`. A claim fails if it has no test, or one that does
-//! not exist, or one that did not pass in the last `cargo xtask test`.
+//! not exist, or one that did not pass in the last `cargo xtask test`. A law fails if an end of its
+//! chain is loose: see [`chain`]. `docs/audit.md` is all of that as a page.
+
+mod chain;
+mod page;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -19,6 +23,7 @@ use crate::record::{self, Names};
 /// How wide the table is where no terminal says it.
 const WIDTH: u16 = 120;
 const CLAIMS: &str = "spec/requirements.toml";
+const PAGE: &str = "docs/audit.md";
 
 /// The laws of the design, and the one that the simulator adds for programs as such. Those that it
 /// checks must be among them, and be claimed.
@@ -47,6 +52,9 @@ pub(crate) struct Audit {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Write docs/audit.md anew
+    #[arg(long)]
+    markdown: bool,
     /// Fail if there is no record of a test run
     #[arg(long)]
     require_run: bool,
@@ -83,6 +91,16 @@ enum Status {
     Planned,
 }
 
+impl Status {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Shown => "shown",
+            Self::Partly => "partly",
+            Self::Planned => "planned",
+        }
+    }
+}
+
 /// Audits; `false` if a claim does not hold.
 pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
     let text = fs::read_to_string(root().join(CLAIMS)).context(CLAIMS)?;
@@ -97,8 +115,16 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
         (audit.no_browser && record::needs_browser(name))
             || (audit.no_postgres && record::needs_postgres(test))
     });
-    let problems = problems(&claims, &exist, ran.as_ref());
+    let mut problems = problems(&claims, &exist, ran.as_ref());
     let sorted = sorted(&claims);
+    let chains = chain::chains()?;
+    problems.extend(chain::problems(&chains)?);
+    let page = page::page(&sorted, &chains);
+    if audit.markdown {
+        fs::write(root().join(PAGE), &page).context(PAGE)?;
+    } else if fs::read_to_string(root().join(PAGE)).ok().as_deref() != Some(page.as_str()) {
+        problems.push(format!("{PAGE} is out of date: `cargo xtask audit --markdown` makes it"));
+    }
     if audit.json {
         let told = json!({
             "requirements": sorted.iter().map(|(id, claim)| json!({"id": id, "claim": claim}))
@@ -188,11 +214,7 @@ fn print(claims: &[(&String, &Claim)], exist: &Names, ran: Option<&Names>) {
     }
     table.set_header(["id", "status", "issue", "tests", "laws", "requirement"]);
     for (id, claim) in claims {
-        let status = match claim.status {
-            Status::Shown => "shown",
-            Status::Partly => "partly",
-            Status::Planned => "planned",
-        };
+        let status = claim.status.as_str();
         let passed = |test: &&String| ran.unwrap_or(exist).contains(*test);
         let tests = match claim.tests.len() {
             0 => String::new(),

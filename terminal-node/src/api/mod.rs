@@ -29,6 +29,7 @@
 //! | `GET /events` | the state as server-sent events, see [`live`] |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
+//! | `GET /openapi.json` | all of this, for programs; without a token |
 //! | `GET /`, `/page/{file}` | the till page; without a token |
 //!
 //! Amounts are integers in minor units, quantities in thousandths. Errors are problem documents
@@ -41,6 +42,7 @@ mod doctor;
 mod export;
 mod guard;
 pub mod live;
+mod openapi;
 mod page;
 mod problem;
 mod product;
@@ -135,8 +137,8 @@ pub fn router<S: TillStore + 'static>(
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
     let api = Api { till, link, desk, listeners, cloud: cloud.into(), secret };
-    let import = post(import_file::<S>).layer(DefaultBodyLimit::max(IMPORT_BYTES_MAX));
-    let plan = post(verify::apply::<S>).layer(DefaultBodyLimit::max(PLAN_BYTES_MAX));
+    let (import, plan) =
+        (DefaultBodyLimit::max(IMPORT_BYTES_MAX), DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()
         .route("/sales", post(sale::<S>))
         .route("/refunds", post(refund::<S>))
@@ -169,12 +171,13 @@ pub fn router<S: TillStore + 'static>(
         .route("/review", get(stock::review::<S>).post(stock::done::<S>))
         .route("/export", get(export::export::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .route("/import", import)
-        .route("/plan/apply", plan)
+        .route("/import", post(import_file::<S>).layer(import))
+        .route("/plan/apply", post(verify::apply::<S>).layer(plan))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), guard::authorize::<S>))
         .route("/healthz", get(health::<S>))
+        .route("/openapi.json", get(openapi::document))
         .route("/", get(page::index))
         .route("/page/{file}", get(page::file))
         .layer(middleware::from_fn(guard::local))
