@@ -36,8 +36,9 @@ const SPREAD_MS: u64 = 500;
 const WISHES_MAX: usize = 2;
 /// How often an answer to such a wish is said.
 const TRIES: u32 = 3;
-/// The most bytes of a plan's text, and of the line above it, that the cloud takes.
+/// The most bytes of a plan's text, of its rows in JSON, and of the line above it, that are told.
 const PLAN_BYTES_MAX: usize = 64 * 1024;
+const ITEMS_BYTES_MAX: usize = 96 * 1024;
 const SUMMARY_BYTES_MAX: usize = 512;
 
 /// Listens to the cloud for one till.
@@ -178,22 +179,26 @@ impl<S: TillStore, C: Connector> Clerk<S, C> {
                 Err(VerifyError::Till(error)) => return Err(error),
                 found => told(found),
             };
-            self.answer(&run, &found).await?;
+            self.answer(&run, found).await?;
         }
         std::future::pending().await
     }
 
-    async fn answer(&mut self, run: &str, found: &serde_json::Value) -> Result<(), TillError> {
+    async fn answer(&mut self, run: &str, mut found: serde_json::Value) -> Result<(), TillError> {
         let Config { backoff_base, backoff_cap, request_timeout, .. } = self.config;
         let mut backoff = Backoff::new(backoff_base, backoff_cap, self.till.draw());
         for attempt in 1..=TRIES {
             self.till.introduce(&mut self.transport).await?;
-            let saying = self.transport.compared(run, found, attempt, self.till.draw());
+            let saying = self.transport.compared(run, &found, attempt, self.till.draw());
             let timeout = Duration::from_millis(request_timeout.0);
             let silent = Err(Fault::Transport);
             match tokio::time::timeout(timeout, saying).await.unwrap_or(silent) {
                 Ok(()) => return Ok(()),
                 Err(fault) => tracing::debug!(?fault, run, "a comparison is not told"),
+            }
+            // An older cloud may not know a kind of row, or not take so many.
+            if let Some(items) = found.pointer_mut("/plan/items") {
+                *items = serde_json::Value::Null;
             }
             self.transport.disconnect();
             tokio::time::sleep(Duration::from_millis(backoff.next_wait().0)).await;
@@ -206,27 +211,30 @@ impl<S: TillStore, C: Connector> Clerk<S, C> {
 fn told(found: Result<Verified, VerifyError>) -> serde_json::Value {
     match found {
         Ok(Verified::Plan(plan)) if plan.is_clean() => {
-            json!({ "state": "clean", "summary": "Nothing differs.", "plan": null, "counts": null })
+            json!({ "state": "clean", "summary": "Nothing differs.", "plan": null })
         }
         Ok(Verified::Plan(plan)) => {
-            let Plan { counts, .. } = &*plan;
+            let Plan { counts, items, .. } = &*plan;
             let summary = format!(
                 "{} to change, {} to add, {} to remove, {} to keep",
                 counts.update, counts.insert, counts.delete, counts.keep
             );
             let text = cut(plan.text(), PLAN_BYTES_MAX);
-            json!({ "state": "plan", "summary": summary, "plan": text, "counts": counts })
+            let rows = serde_json::to_string(items).unwrap_or_default();
+            let items = (rows.len() <= ITEMS_BYTES_MAX).then_some(items);
+            let plan = json!({ "text": text, "counts": counts, "items": items });
+            json!({ "state": "plan", "summary": summary, "plan": plan })
         }
         Ok(Verified::Snapshot { estimated }) => {
             let about = estimated.map_or_else(String::new, |n| format!(" (about {n} entries)"));
             let summary = format!(
                 "More differs than can be told entry by entry{about}: fetch the catalog whole"
             );
-            json!({ "state": "plan", "summary": summary, "plan": null, "counts": null })
+            json!({ "state": "plan", "summary": summary, "plan": null })
         }
         Err(error) => {
             let summary = cut(error.to_string(), SUMMARY_BYTES_MAX);
-            json!({ "state": "failed", "summary": summary, "plan": null, "counts": null })
+            json!({ "state": "failed", "summary": summary, "plan": null })
         }
     }
 }

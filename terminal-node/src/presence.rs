@@ -6,7 +6,7 @@
 //! ```
 
 use counterfoil_protocol::event::Event;
-use counterfoil_protocol::machine::{Page, Query as _};
+use counterfoil_protocol::machine::Page;
 use counterfoil_protocol::terminal::{Key, Place, Record, Terminal};
 use counterfoil_protocol::time::Millis;
 use http::HeaderValue;
@@ -61,9 +61,8 @@ impl<S: TillStore> Till<S> {
         }
         let version = env!("CARGO_PKG_VERSION");
         let (oldest, now) = (oldest.0, now.0);
-        let word = format!(
-            "version={version}; pending={pending}; oldest-ms={oldest}; now-ms={now}"
-        );
+        let word =
+            format!("version={version}; pending={pending}; oldest-ms={oldest}; now-ms={now}");
         Ok(HeaderValue::from_str(&word).expect("digits and a version can stand in a header"))
     }
 }

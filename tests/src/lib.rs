@@ -11,7 +11,7 @@
 //! | [`browser`] | what does a cashier see, and what do clicks do? |
 //! | [`postgres`] | how is a database server had for a while? |
 //! | [`disk`] | what has a till on its disk? |
-//! | [`http`] | how is a local API asked? |
+//! | [`http`], [`events`] | how is a local API asked, and a stream listened to? |
 //! | [`figures`] | what must both sides agree on? |
 //! | [`sales`] | what is sold? |
 #![forbid(unsafe_code)]
@@ -20,6 +20,7 @@ pub mod binaries;
 pub mod browser;
 pub mod cloud;
 pub mod disk;
+pub mod events;
 pub mod figures;
 pub mod http;
 pub mod postgres;

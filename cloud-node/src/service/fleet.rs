@@ -90,10 +90,7 @@ async fn till<Q: Reads>(
 }
 
 /// Returns the newest history of a till.
-async fn lane<Q: Reads>(
-    node: &Node<Q>,
-    id: TerminalId,
-) -> Result<Option<(Epoch, Lane)>, Problem> {
+async fn lane<Q: Reads>(node: &Node<Q>, id: TerminalId) -> Result<Option<(Epoch, Lane)>, Problem> {
     let mut newest = None;
     let mut from = FIRST;
     loop {

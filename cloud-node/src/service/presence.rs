@@ -61,8 +61,7 @@ impl Presence {
         if tills.len() >= TERMINALS_MAX && !tills.contains_key(&terminal) {
             make_room(&mut tills);
         }
-        let known =
-            tills.entry(terminal).or_insert(Known { seen: now, said: None, said_at: now });
+        let known = tills.entry(terminal).or_insert(Known { seen: now, said: None, said_at: now });
         known.seen = now;
         if said.is_some() {
             (known.said, known.said_at) = (said, now);

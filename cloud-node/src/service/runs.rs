@@ -18,6 +18,7 @@ use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::cloud::{Key, Record, Site};
 use counterfoil_protocol::identity::{ShopId, TerminalId};
 use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::reconcile::{Counts, PlanItem};
 use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -31,7 +32,7 @@ const RUNS_MAX: usize = 256;
 /// The most runs in one answer.
 const LIST_MAX: usize = 100;
 /// The most bytes of a result's body.
-const RESULT_BYTES_MAX: usize = 128 * 1024;
+const RESULT_BYTES_MAX: usize = 192 * 1024;
 /// The most bytes of a plan's text.
 const PLAN_BYTES_MAX: usize = 64 * 1024;
 /// The most bytes of the line that says what came of it.
@@ -64,10 +65,20 @@ struct Found {
     state: Outcome,
     /// One line for people.
     summary: String,
-    /// The plan as people read it; none if nothing differs, or nothing was compared.
-    plan: Option<String>,
-    /// How many rows there are of each kind of change, if there is a plan.
-    counts: Option<Counts>,
+    /// None if nothing differs, nothing was compared, or it is more than one plan can tell.
+    plan: Option<ToldPlan>,
+}
+
+/// A plan as a till tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToldPlan {
+    /// As people read it.
+    text: String,
+    /// How many rows there are of each kind of change.
+    counts: Counts,
+    /// Row by row; none if that is too long to tell.
+    items: Option<Vec<PlanItem>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,15 +90,6 @@ enum Outcome {
     Plan,
     /// It could not compare.
     Failed,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Counts {
-    insert: u64,
-    update: u64,
-    delete: u64,
-    keep: u64,
 }
 
 /// The runs of this node, oldest first.
@@ -140,14 +142,14 @@ impl Runs {
 impl Run {
     fn told(&self) -> serde_json::Value {
         let found = self.answer.as_ref().map(|(_, found)| found);
-        let state = found.map_or(serde_json::json!("asked"), |found| serde_json::json!(found.state));
+        let state =
+            found.map_or(serde_json::json!("asked"), |found| serde_json::json!(found.state));
         serde_json::json!({
             "runId": self.id.to_string(), "terminalId": self.terminal,
             "branchId": self.site.branch, "askedAtMs": self.asked_at,
             "answeredAtMs": self.answer.as_ref().map(|(at, _)| at), "state": state,
             "summary": found.map(|found| &found.summary),
             "plan": found.and_then(|found| found.plan.as_ref()),
-            "counts": found.and_then(|found| found.counts),
         })
     }
 }
@@ -156,11 +158,11 @@ impl Found {
     fn check(self) -> Result<Self, Problem> {
         let wrong = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
         if self.summary.len() > SUMMARY_BYTES_MAX
-            || self.plan.as_ref().is_some_and(|plan| plan.len() > PLAN_BYTES_MAX)
+            || self.plan.as_ref().is_some_and(|plan| plan.text.len() > PLAN_BYTES_MAX)
         {
-            return Err(wrong("`summary` has 512 bytes at most, `plan` 65536: cut them"));
+            return Err(wrong("`summary` has 512 bytes at most, a plan's `text` 65536: cut them"));
         }
-        if self.state != Outcome::Plan && (self.plan.is_some() || self.counts.is_some()) {
+        if self.state != Outcome::Plan && self.plan.is_some() {
             return Err(wrong("only the state `plan` comes with a plan: correct it"));
         }
         Ok(self)
@@ -234,11 +236,8 @@ async fn take<Q: Reads>(node: &Node<Q>, id: &str, request: Request) -> Result<Re
     let (head, body) = request.into_parts();
     let caller = auth::till(node, &head.headers).await?;
     let manner = Manner::json(&head.headers)?;
-    let limits = Limits {
-        wire_bytes: RESULT_BYTES_MAX,
-        plain_bytes: RESULT_BYTES_MAX,
-        ..node.parts.limits
-    };
+    let limits =
+        Limits { wire_bytes: RESULT_BYTES_MAX, plain_bytes: RESULT_BYTES_MAX, ..node.parts.limits };
     let found = from_json::<Found>(&manner.read(&limits, body).await?)?.check()?;
     let state = found.state;
     if !node.runs.answer(id, caller.terminal, node.parts.clock.now(), found) {
@@ -255,9 +254,8 @@ fn show<Q>(
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
     auth::operator(node, headers)?;
-    let Query(Wish { shop_id }) = wish.map_err(|_| {
-        Problem::new(ErrorCode::EventInvalid, "say whose: `?shopId=acme`")
-    })?;
+    let Query(Wish { shop_id }) =
+        wish.map_err(|_| Problem::new(ErrorCode::EventInvalid, "say whose: `?shopId=acme`"))?;
     let body = serde_json::json!({ "runs": node.runs.of(shop_id) });
     Ok(json(Manner::plain_json(), StatusCode::OK, &body))
 }

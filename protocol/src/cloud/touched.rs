@@ -49,9 +49,7 @@ impl Input {
                 touched
             }
             Self::Inbox(
-                inbox::Input::Buffer { .. }
-                | inbox::Input::Relay { .. }
-                | inbox::Input::Ack { .. },
+                inbox::Input::Buffer { .. } | inbox::Input::Relay { .. } | inbox::Input::Ack { .. },
             )
             | Self::DefineProduct { .. }
             | Self::RollUp(_)

@@ -52,11 +52,7 @@ impl<C: Connector> Transport<C> {
     /// # Errors
     /// As in the table of this module's parent. An older cloud has no such route:
     /// [`Fault::Rejected`].
-    pub(crate) async fn live(
-        &self,
-        attempt: u32,
-        request_id: u64,
-    ) -> Result<LiveStream, Refused> {
+    pub(crate) async fn live(&self, attempt: u32, request_id: u64) -> Result<LiveStream, Refused> {
         let failed = |fault| (fault, None);
         let ask = Ask::Get("/v1/live".to_owned());
         let mut request = self.request(ask, attempt, request_id).map_err(failed)?;
@@ -156,10 +152,8 @@ mod tests {
                     event: later\ndata: {}\n\nevent: news\ndata: nonsense\n\n\
                     event:verify\ndata:{\"runId\":\"00ff\"}\n\n\
                     event: verify\ndata: {\"runId\":\"../x\"}\n\nevent: news\n";
-        let expected = [
-            LiveEvent::News(Heads { catalog: 7, inbox: 2 }),
-            LiveEvent::Verify("00ff".to_owned()),
-        ];
+        let expected =
+            [LiveEvent::News(Heads { catalog: 7, inbox: 2 }), LiveEvent::Verify("00ff".to_owned())];
         for size in 1..text.len() {
             let mut read = EventText::default();
             let mut events = Vec::new();
