@@ -177,3 +177,26 @@ async fn only_the_operator_asks_and_looks() {
     let path = "/v1/admin/terminals/T-1/verify";
     assert_eq!(node.post(path, &till.token, JSON, b"{}".to_vec()).await.status, 401);
 }
+
+#[tokio::test]
+async fn the_metrics_of_s4_14_are_stated() {
+    let node = start();
+    let mut till = node.enrolled("T-1", "acme", "north").await;
+    push(&node, &mut till, "a", "version=0.1.0; pending=4; oldest-ms=5000; now-ms=1").await;
+    let ask = async |path: &str| {
+        let request = Request::get(path).header("authorization", format!("Bearer {}", till.token));
+        node.send(request.body(Body::empty()).expect("a request")).await.status
+    };
+    assert_eq!(ask("/v1/catalog/delta?from=0").await, StatusCode::OK);
+    let zero = json!({"count": 0, "lanes": [0, 0, 0, 0]});
+    let compare = json!({"version": 0, "digest": zero, "more": null,
+                         "estimator": {"counters": vec![0; 128]}});
+    let path = "/v1/catalog/reconcile";
+    node.post(path, &till.token, JSON, compare.to_string().into_bytes()).await;
+    let metrics = String::from_utf8(node.get("/metrics").await.body).expect("text");
+    for line in ["queued_events 3", "synced_events_total 1", "delta_sync_runs_total 1"] {
+        assert!(metrics.lines().any(|told| told == line), "{line}: {metrics}");
+    }
+    assert!(metrics.contains("\nreconcile_runs_total{answer="), "{metrics}");
+    assert!(metrics.contains("\noldest_unsynced_seconds{terminal=\"T-1\"} 5.000\n"), "{metrics}");
+}

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
-use counterfoil_protocol::session;
 use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
@@ -143,7 +142,7 @@ pub fn sync_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<SyncLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(SyncLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(SyncLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns the loop of an open till that follows the catalog, over TCP.
@@ -155,7 +154,7 @@ pub fn follow_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<FollowLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(FollowLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(FollowLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns the loop of an open till that collects inventory events, over TCP.
@@ -167,7 +166,7 @@ pub fn collect_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<CollectLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(CollectLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(CollectLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns what compares an open till's catalog with the cloud's, over TCP.
@@ -179,7 +178,7 @@ pub fn verifier(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<Verifier<Disk, HttpConnector>, DaemonError> {
-    Ok(Verifier::new(till, transport(home, config)?, session::Config::default()))
+    Ok(Verifier::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns a way to the cloud for one loop.
@@ -210,7 +209,7 @@ impl Daemon {
         let verify = verifier(&home, &config, till.clone())?;
         let (desk, orders) = verify::desk();
         let ways = [transport(&home, &config)?, transport(&home, &config)?];
-        let live = LiveLoop::new(till.clone(), ways, desk.clone(), session::Config::default());
+        let live = LiveLoop::new(till.clone(), ways, desk.clone(), config.spans());
         let link = sync.link();
         let listener = bind(&home, listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -233,7 +232,10 @@ impl Daemon {
         let follow = tokio::spawn(follow_and_migrate(till.clone(), follow));
         let collect = tokio::spawn(collect.run());
         let verify = tokio::spawn(verify.run(orders));
-        let live = tokio::spawn(live.run());
+        let listens = config.stream;
+        let live = tokio::spawn(async move {
+            if listens { live.run().await } else { std::future::pending().await }
+        });
         home.write_api(address, &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
         Ok(Self { home, till, address, token, server, sync, follow, collect, verify, live, stop })

@@ -10,10 +10,13 @@ use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::identity::ProductId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::wire::catalog::{EntityV1, ProductV1};
-use counterfoil_tests::disk;
+use counterfoil_tests::binaries::{self, Profile};
+use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::events::Events;
-use counterfoil_tests::shop::Shop;
+use counterfoil_tests::postgres::Cluster;
+use counterfoil_tests::shop::{OPERATOR, Shop};
 use counterfoil_tests::till::{Door, Till};
+use counterfoil_tests::{disk, http};
 use serde_json::{Value, json};
 
 /// Well below the period of polling.
@@ -215,4 +218,38 @@ async fn an_operator_sees_the_plan_of_a_drifted_till_and_nothing_is_applied_by_a
     let found = run(&shop, &second).await;
     assert_eq!((&found["state"], &found["plan"]), (&json!("clean"), &Value::Null), "{found}");
     till.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_postgres_a_commit_at_one_node_is_told_by_the_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let programs = binaries::build(Profile::Test).expect("the programs");
+    let cluster = Cluster::start().expect("a server");
+    let store = cluster.database().expect("a database");
+    let operator = directory.path().join("operator");
+    std::fs::write(&operator, OPERATOR).expect("a file");
+    let node = |log: &str| {
+        let log = directory.path().join(log);
+        Cloud::new(&programs.cloud, store.clone(), log).with_operator(operator.clone())
+    };
+    let (mut one, mut two) = (node("one.log"), node("two.log"));
+    let token = one.enrol("shop", "north", "T-1").await.expect("enrolled");
+    let first = one.start("127.0.0.1:0").await.expect("it serves");
+    let second = two.start("127.0.0.1:0").await.expect("it serves");
+    let mut stream = Events::open(&second, "/v1/live", &token).await.expect("a stream");
+    let told = stream.next(LIMIT).await.expect("an event");
+    assert_eq!(told.as_deref(), Some("event: news\ndata: {\"catalog\":0,\"inbox\":0}"));
+    let edits = json!({ "shopId": "shop", "edits": [price("tea", 100)] }).to_string();
+    let path = "/v1/admin/catalog";
+    let answer = http::ask(&first, "POST", path, OPERATOR, edits.into_bytes()).await;
+    assert_eq!(answer.expect("an answer").status, 200);
+    let told = stream.next(LIMIT).await.expect("an event");
+    assert_eq!(told.as_deref(), Some("event: news\ndata: {\"catalog\":1,\"inbox\":0}"));
+    // A revocation at the neighbour is found at the next beat, whatever comes before it.
+    let path = "/v1/admin/terminals/T-1/revoke";
+    let answer = http::ask(&first, "POST", path, OPERATOR, Vec::new()).await;
+    assert_eq!(answer.expect("an answer").status, 200);
+    assert_eq!(stream.next(LIMIT).await.expect("in time"), None, "its stream ends");
+    one.stop().await.expect("it ends in peace");
+    two.stop().await.expect("it ends in peace");
 }
