@@ -2,12 +2,14 @@
 //!
 //! 1. Wait for a job, take all others that are there, up to [`BATCH_MAX`].
 //! 2. Run them as one transaction ([`counterfoil_protocol::machine::run`]).
-//! 3. Answer each caller with its own output.
+//! 3. Wake whoever listens for news, answer each caller with its own output.
 //!
 //! There is no timer: while one transaction is under way, the next batch gathers by itself.
 //!
 //! > **`NoAnswerWithoutCommit`**: if the store fails, nobody hears of success. The outcome is
 //! > unknown, the loop ends, and whoever drives it reopens the store or ends the process.
+
+use std::sync::Arc;
 
 use counterfoil_protocol::cloud::{Cloud, Input, Output};
 use counterfoil_protocol::machine::{self, Store};
@@ -15,6 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
+use crate::news::News;
 use crate::world::Clock;
 
 /// The most jobs in one transaction.
@@ -35,11 +38,17 @@ pub struct StorageFailed;
 
 /// Hands inputs to the committer.
 #[derive(Clone, Debug)]
-pub struct Submit(mpsc::Sender<Job>);
+pub struct Submit {
+    jobs: mpsc::Sender<Job>,
+    news: Arc<News>,
+}
 
 /// What the committer takes its jobs from.
 #[derive(Debug)]
-pub struct Queue(mpsc::Receiver<Job>);
+pub struct Queue {
+    jobs: mpsc::Receiver<Job>,
+    news: Arc<News>,
+}
 
 #[derive(Debug)]
 struct Job {
@@ -55,7 +64,8 @@ type Answered = (Output, Input);
 #[must_use]
 pub fn queue() -> (Submit, Queue) {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
-    (Submit(sender), Queue(receiver))
+    let news = Arc::new(News::default());
+    (Submit { jobs: sender, news: Arc::clone(&news) }, Queue { jobs: receiver, news })
 }
 
 impl Submit {
@@ -65,7 +75,7 @@ impl Submit {
     /// [`StorageFailed`], also once the committer has ended.
     pub async fn ask(&self, input: Input, bytes: usize) -> Result<Output, StorageFailed> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
+        self.jobs.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
         let (output, _) = answered.await.map_err(|_| StorageFailed)??;
         Ok(output)
     }
@@ -73,7 +83,12 @@ impl Submit {
     /// Returns whether the committer still works.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.0.is_closed()
+        !self.jobs.is_closed()
+    }
+
+    /// Returns who listens for what is committed.
+    pub(crate) const fn news(&self) -> &Arc<News> {
+        &self.news
     }
 }
 
@@ -90,13 +105,13 @@ pub async fn run<S: Store<Cloud>>(
     metrics: &Metrics,
 ) -> Result<(), S::Error> {
     let mut waiting = Vec::with_capacity(BATCH_MAX);
-    while queue.0.recv_many(&mut waiting, BATCH_MAX).await > 0 {
+    while queue.jobs.recv_many(&mut waiting, BATCH_MAX).await > 0 {
         while !waiting.is_empty() {
             let batch: Vec<Job> = waiting.drain(..fitting(&waiting)).collect();
-            if let Err(error) = commit(cloud, store, clock, batch, metrics).await {
-                queue.0.close();
+            if let Err(error) = commit(cloud, store, clock, batch, (metrics, &queue.news)).await {
+                queue.jobs.close();
                 refuse(waiting);
-                while let Some(job) = queue.0.recv().await {
+                while let Some(job) = queue.jobs.recv().await {
                     refuse(vec![job]);
                 }
                 return Err(error);
@@ -111,7 +126,7 @@ async fn commit<S: Store<Cloud>>(
     store: &mut S,
     clock: &dyn Clock,
     batch: Vec<Job>,
-    metrics: &Metrics,
+    (metrics, news): (&Metrics, &News),
 ) -> Result<(), S::Error> {
     let (inputs, answers): (Vec<Input>, Vec<_>) =
         batch.into_iter().map(|job| (job.input, job.answer)).unzip();
@@ -120,6 +135,7 @@ async fn commit<S: Store<Cloud>>(
         Ok(outputs) => {
             assert_eq!(outputs.len(), answers.len(), "each caller has its own output");
             metrics.committed(&outputs, started.elapsed());
+            news.committed(&inputs);
             for (answer, answered) in answers.into_iter().zip(outputs.into_iter().zip(inputs)) {
                 // A caller that has gone away will ask again.
                 let _ = answer.send(Ok(answered));

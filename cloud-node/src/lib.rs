@@ -44,5 +44,6 @@ pub mod service;
 pub mod timestamp;
 pub mod world;
 
+mod news;
 mod ordered;
 mod pages;

@@ -145,7 +145,7 @@ impl Metrics {
         );
         to.register(
             "delta_sync_runs",
-            "Downstream syncs of the catalog by time",
+            "Changes of the catalog that were asked for, by version or by time",
             self.delta_syncs.clone(),
         );
         to.register("commits", "Durable commits", self.commits.clone());
@@ -164,6 +164,13 @@ impl Metrics {
         let written = prometheus_client::encoding::text::encode(&mut text, &self.registry);
         debug_assert!(written.is_ok(), "a string takes every write");
         text
+    }
+
+    /// Returns the same with more lines before its end.
+    pub(crate) fn text_with(&self, more: &str) -> String {
+        const END: &str = "# EOF\n";
+        let text = self.text();
+        format!("{}{more}{END}", text.strip_suffix(END).unwrap_or(&text))
     }
 
     /// Returns how many events were posted for the first time.
@@ -251,7 +258,7 @@ impl Metrics {
         self.resyncs.inc();
     }
 
-    /// Counts a downstream sync by time.
+    /// Counts an answer with what has changed in the catalog.
     pub(crate) fn delta_sync(&self) {
         self.delta_syncs.inc();
     }

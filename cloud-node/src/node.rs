@@ -8,6 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
@@ -24,6 +25,9 @@ use crate::metrics::Metrics;
 use crate::server;
 use crate::service::{Limits, Parts, router};
 use crate::world::{Clock as _, SystemClock, SystemEntropy};
+
+/// How often a node looks for commits of its neighbours while tills listen to it.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// The reader of a store that was chosen at run time.
 pub type AnyReads = Reader<Cloud, AnyEngine>;
@@ -159,7 +163,7 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         entropy: Arc::new(SystemEntropy),
         metrics,
         operator: options.operator,
-        limits: options.limits,
+        limits: Limits { look_every: look_every(&options.store), ..options.limits },
     });
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
@@ -195,6 +199,14 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
     drop(runtime);
     let committed = committer.join().map_err(|_| NodeError::Committer)?;
     served.and(committed)
+}
+
+/// Files have one node, and its committer tells of every commit; a server may have several nodes.
+const fn look_every(store: &Location) -> Option<Duration> {
+    match store {
+        Location::Postgres(_) => Some(LOOK_EVERY),
+        Location::Sled(_) | Location::Redb(_) | Location::Memory => None,
+    }
 }
 
 fn commit(

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::Listener;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +21,10 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 /// How long answers under way may take once the node stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
+/// Told to each request: when it turns true, an answer without an end ends.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
+
 /// Serves until `shutdown` ends, then lets answers under way finish, for [`DRAIN_LIMIT`].
 ///
 /// Returns how many connections were cut off. HTTP/1.1 with keep-alive; the listener brings
@@ -31,6 +35,7 @@ pub async fn serve<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) -> usize {
     let (stop, stopping) = watch::channel(false);
+    let router = router.layer(Extension(Stopping(stopping.clone())));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);

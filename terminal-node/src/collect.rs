@@ -104,6 +104,7 @@ where
         };
         let (attempt, request_id) = (self.collector.attempt(), self.till.draw());
         let timeout = Duration::from_millis(self.config.request_timeout.0);
+        self.till.introduce(&mut self.transport).await?;
         let asking = self.transport.pending(after, self.page, attempt, request_id);
         let told = tokio::time::timeout(timeout, asking).await.unwrap_or(Err(Fault::Transport));
         Ok(self.heard(told).map(|told| self.told = Some(told)))

@@ -13,7 +13,9 @@ use std::io::{self, Read as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use counterfoil_protocol::session;
 use counterfoil_protocol::terminal::Identity;
+use counterfoil_protocol::time::Millis;
 use serde::{Deserialize, Serialize};
 
 use crate::transport::{Endpoint, EndpointError};
@@ -39,6 +41,21 @@ pub struct Config {
     /// at once has none. It belongs where backups of the directory do not reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<PathBuf>,
+    /// How often an idle till asks the cloud, in seconds: 900 if it is not given (S1.2), 1 at least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask_every_secs: Option<u32>,
+    /// Whether it listens for news meanwhile.
+    #[serde(default = "by_default", skip_serializing_if = "is_default")]
+    pub stream: bool,
+}
+
+const fn by_default() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
+const fn is_default(stream: &bool) -> bool {
+    *stream
 }
 
 /// Settings that cannot be read or used. The caller shows it, and stops.
@@ -213,6 +230,14 @@ impl Config {
     /// [`ConfigError::Endpoint`].
     pub fn endpoint(&self) -> Result<Endpoint, ConfigError> {
         Ok(Endpoint::parse(&self.cloud)?)
+    }
+
+    /// Returns the spans by which the loops live that speak to the cloud.
+    #[must_use]
+    pub fn spans(&self) -> session::Config {
+        let usual = session::Config::default();
+        let asked = self.ask_every_secs.map(|secs| Millis::from_secs(u64::from(secs.max(1))));
+        session::Config { idle_greeting: asked.unwrap_or(usual.idle_greeting), ..usual }
     }
 }
 

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
-use counterfoil_protocol::session;
 use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
@@ -19,6 +18,7 @@ use crate::api::{self, live::Listeners};
 use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
+use crate::live::LiveLoop;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::till::{Till, TillError};
@@ -78,6 +78,7 @@ pub struct Daemon {
     follow: JoinHandle<Result<std::convert::Infallible, TillError>>,
     collect: JoinHandle<Result<std::convert::Infallible, TillError>>,
     verify: JoinHandle<Result<std::convert::Infallible, TillError>>,
+    live: JoinHandle<Result<std::convert::Infallible, TillError>>,
     stop: tokio::sync::watch::Sender<bool>,
 }
 
@@ -141,7 +142,7 @@ pub fn sync_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<SyncLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(SyncLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(SyncLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns the loop of an open till that follows the catalog, over TCP.
@@ -153,7 +154,7 @@ pub fn follow_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<FollowLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(FollowLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(FollowLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns the loop of an open till that collects inventory events, over TCP.
@@ -165,7 +166,7 @@ pub fn collect_loop(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<CollectLoop<Disk, HttpConnector>, DaemonError> {
-    Ok(CollectLoop::new(till, transport(home, config)?, session::Config::default()))
+    Ok(CollectLoop::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns what compares an open till's catalog with the cloud's, over TCP.
@@ -177,7 +178,7 @@ pub fn verifier(
     config: &Config,
     till: Till<Disk>,
 ) -> Result<Verifier<Disk, HttpConnector>, DaemonError> {
-    Ok(Verifier::new(till, transport(home, config)?, session::Config::default()))
+    Ok(Verifier::new(till, transport(home, config)?, config.spans()))
 }
 
 /// Returns a way to the cloud for one loop.
@@ -188,7 +189,7 @@ pub(crate) fn transport(
     let mut connector = HttpConnector::new();
     connector.set_nodelay(true);
     let transport = Transport::new(connector, config.endpoint()?, &home.cloud_token()?)?;
-    Ok(transport.compressing(config.compress))
+    Ok(transport.compressing(config.compress).introducing(true))
 }
 
 impl Daemon {
@@ -207,6 +208,8 @@ impl Daemon {
         let collect = collect_loop(&home, &config, till.clone())?;
         let verify = verifier(&home, &config, till.clone())?;
         let (desk, orders) = verify::desk();
+        let ways = [transport(&home, &config)?, transport(&home, &config)?];
+        let live = LiveLoop::new(till.clone(), ways, desk.clone(), config.spans());
         let link = sync.link();
         let listener = bind(&home, listen).await;
         let listener = listener.map_err(|error| DaemonError::Listen { address: listen, error })?;
@@ -229,9 +232,13 @@ impl Daemon {
         let follow = tokio::spawn(follow_and_migrate(till.clone(), follow));
         let collect = tokio::spawn(collect.run());
         let verify = tokio::spawn(verify.run(orders));
+        let listens = config.stream;
+        let live = tokio::spawn(async move {
+            if listens { live.run().await } else { std::future::pending().await }
+        });
         home.write_api(address, &token)?;
         tracing::info!(%address, cloud = config.cloud, "the till is open");
-        Ok(Self { home, till, address, token, server, sync, follow, collect, verify, stop })
+        Ok(Self { home, till, address, token, server, sync, follow, collect, verify, live, stop })
     }
 
     /// Returns where the API listens.
@@ -280,6 +287,11 @@ impl Daemon {
                 Ok(Err(error)) => error.into(),
                 Err(error) => DaemonError::Ended(error.to_string()),
             }),
+            live = &mut self.live => Err(match live {
+                Ok(Ok(never)) => match never {},
+                Ok(Err(error)) => error.into(),
+                Err(error) => DaemonError::Ended(error.to_string()),
+            }),
             server = &mut self.server => Err(DaemonError::Ended(match server {
                 Ok(Ok(())) => "the API".to_owned(),
                 Ok(Err(error)) => error.to_string(),
@@ -297,10 +309,12 @@ impl Daemon {
         self.follow.abort();
         self.collect.abort();
         self.verify.abort();
+        self.live.abort();
         let _aborted = (&mut self.sync).await;
         let _aborted = (&mut self.follow).await;
         let _aborted = (&mut self.collect).await;
         let _aborted = (&mut self.verify).await;
+        let _aborted = (&mut self.live).await;
         ended
     }
 }

@@ -115,6 +115,7 @@ where
         };
         let attempt = self.follower.attempt();
         let request_id = self.till.draw();
+        self.till.introduce(&mut self.transport).await?;
         let timeout = Duration::from_millis(self.config.request_timeout.0);
         let asking = async {
             match wish {

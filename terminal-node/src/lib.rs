@@ -15,6 +15,7 @@
 //! | [`shelf`], [`directory`] | what is in it, and what can be sold? |
 //! | [`edit`] | how does a correction made at the till become an event? |
 //! | [`collect`], [`stock`] | how does the till hear of online orders, and what has it left? |
+//! | [`live`] | how does the till hear of news before it asks? |
 //! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
 //! | [`bundle`] | what does whoever looks into an incident need? |
 //! | [`doctor`] | is this till in order? |
@@ -43,6 +44,7 @@ pub mod edit;
 pub mod follow;
 pub mod import;
 pub mod light;
+pub mod live;
 pub mod migrate;
 pub mod ports;
 pub mod queue;
@@ -60,5 +62,6 @@ pub mod witness;
 mod client;
 mod endpoint;
 mod nudges;
+mod presence;
 mod reach;
 mod stamp;

@@ -194,6 +194,7 @@ where
         let hello = self.hello().await?;
         let attempt = self.session.attempt();
         let request_id = self.till.draw();
+        self.till.introduce(&mut self.transport).await?;
         let (asked, sent) = (self.now(), self.till.clock().now());
         let greeting = self.transport.greet(&hello, attempt, request_id);
         let welcome = match within(self.config.request_timeout, greeting).await {
@@ -227,6 +228,7 @@ where
         };
         let attempt = self.session.attempt();
         let request_id = self.till.draw();
+        self.till.introduce(&mut self.transport).await?;
         let pushing = self.transport.push(&push, attempt, request_id);
         let answer = match within(self.config.request_timeout, pushing).await {
             Ok(answer) if answers_push(&push, &answer) => Ok(Answer::Pushed(push.epoch, answer)),

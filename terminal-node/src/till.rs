@@ -267,6 +267,17 @@ impl<S: TillStore> Till<S> {
         self.shared.follower.announce(Nudge::Manual);
     }
 
+    /// Tells the loops that ask for the catalog and for inventory events that the cloud has news.
+    pub(crate) fn nudge_of_news(&self, catalog: bool, inbox: bool) {
+        // As if the link were back: it shortens no wait that the cloud has asked for.
+        if catalog {
+            self.shared.follower.announce(Nudge::LinkUp);
+        }
+        if inbox {
+            self.shared.collector.announce(Nudge::LinkUp);
+        }
+    }
+
     /// Notes what came of a request on a connection: the other hears of a link that is back.
     pub(crate) fn reached(&self, way: Way, fault: Option<Fault>) {
         if self.shared.reach.note(way, fault) {

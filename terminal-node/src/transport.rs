@@ -9,6 +9,8 @@
 //! | 413 | `TooLarge` |
 //! | any other 4xx | `Rejected` |
 
+pub(crate) mod live;
+
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::Read as _;
@@ -75,6 +77,8 @@ pub struct Transport<C> {
     endpoint: Endpoint,
     bearer: HeaderValue,
     compress: bool,
+    introduces: bool,
+    word: Option<HeaderValue>,
     connection: Option<Connection>,
 }
 
@@ -114,7 +118,23 @@ impl<C: Connector> Transport<C> {
         let mut bearer =
             HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenError)?;
         bearer.set_sensitive(true);
-        Ok(Self { connector, endpoint, bearer, compress: false, connection: None })
+        let (compress, introduces) = (false, false);
+        Ok(Self { connector, endpoint, bearer, compress, introduces, word: None, connection: None })
+    }
+
+    /// Says beside each request how the till is, if whoever drives it knows.
+    #[must_use]
+    pub const fn introducing(mut self, introduces: bool) -> Self {
+        self.introduces = introduces;
+        self
+    }
+
+    pub(crate) const fn introduces(&self) -> bool {
+        self.introduces
+    }
+
+    pub(crate) fn introduce(&mut self, word: HeaderValue) {
+        self.word = Some(word);
     }
 
     /// Compresses request bodies of at least [`COMPRESS_FROM`] bytes.
@@ -267,6 +287,22 @@ impl<C: Connector> Transport<C> {
         EntitiesAnswer::decode(&answer).map_err(|error| unreadable(&error))
     }
 
+    /// Says what came of a comparison that the operator asked for.
+    ///
+    /// # Errors
+    /// As in the table above; [`Fault::Rejected`] if the cloud has forgotten that it asked.
+    pub(crate) async fn compared(
+        &mut self,
+        run: &str,
+        found: &serde_json::Value,
+        attempt: u32,
+        request_id: u64,
+    ) -> Result<(), Fault> {
+        let path = format!("/v1/reconcile-runs/{}", segment(run));
+        let ask = Ask::Tell(path, found.to_string().into_bytes());
+        self.send(ask, attempt, request_id).await.map(drop)
+    }
+
     /// Drops the connection; the next request makes a new one.
     pub fn disconnect(&mut self) {
         self.connection = None;
@@ -312,9 +348,10 @@ impl<C: Connector> Transport<C> {
         attempt: u32,
         request_id: u64,
     ) -> Result<Request<Full<Bytes>>, Fault> {
-        let (method, path, mut body) = match ask {
-            Ask::Post(path, body) => (Method::POST, path.to_owned(), body),
-            Ask::Get(path) => (Method::GET, path, Vec::new()),
+        let (method, path, mut body, form) = match ask {
+            Ask::Post(path, body) => (Method::POST, path.to_owned(), body, MEDIA_TYPE),
+            Ask::Tell(path, body) => (Method::POST, path, body, "application/json"),
+            Ask::Get(path) => (Method::GET, path, Vec::new(), MEDIA_TYPE),
         };
         let uri = self.endpoint.route(&path).ok_or(Fault::Transport)?;
         let origin = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
@@ -323,12 +360,15 @@ impl<C: Connector> Transport<C> {
             .uri(origin)
             .header(header::HOST, self.endpoint.host())
             .header(header::AUTHORIZATION, self.bearer.clone())
-            .header(header::CONTENT_TYPE, MEDIA_TYPE)
-            .header(header::ACCEPT, MEDIA_TYPE)
+            .header(header::CONTENT_TYPE, form)
+            .header(header::ACCEPT, form)
             .header(header::ACCEPT_ENCODING, ZSTD)
             .header(header::USER_AGENT, crate::sync::APP)
             .header("x-sync-attempt", attempt)
             .header("x-request-id", format!("{request_id:016x}"));
+        if let Some(word) = &self.word {
+            builder = builder.header("counterfoil-till", word);
+        }
         if self.compress
             && body.len() >= COMPRESS_FROM
             && let Ok(smaller) = zstd::encode_all(body.as_slice(), 3)
@@ -366,6 +406,8 @@ fn segment(name: &str) -> String {
 /// A request before it has its headers.
 enum Ask {
     Post(&'static str, Vec<u8>),
+    /// In JSON.
+    Tell(String, Vec<u8>),
     Get(String),
 }
 

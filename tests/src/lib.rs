@@ -11,8 +11,8 @@
 //! | [`browser`] | what does a cashier see, and what do clicks do? |
 //! | [`postgres`] | how is a database server had for a while? |
 //! | [`disk`] | what has a till on its disk? |
-//! | [`http`] | how is a local API asked? |
 //! | [`manual`] | do the lines of a manual work as they stand? |
+//! | [`http`], [`events`] | how is a local API asked, and a stream listened to? |
 //! | [`figures`] | what must both sides agree on? |
 //! | [`sales`] | what is sold? |
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ pub mod binaries;
 pub mod browser;
 pub mod cloud;
 pub mod disk;
+pub mod events;
 pub mod figures;
 pub mod http;
 pub mod manual;

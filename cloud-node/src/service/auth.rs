@@ -60,6 +60,7 @@ pub(super) async fn till<Q: Reads>(node: &Node<Q>, headers: &HeaderMap) -> Resul
     let presented = presented(headers)?;
     let now = node.parts.clock.now();
     let terminal = admitted(node, presented, now).await?;
+    node.presence.heard(presented.terminal, headers, now);
     caller(node, presented, terminal.site, now)
 }
 
@@ -80,6 +81,7 @@ pub(super) async fn till_to_be_judged<Q: Reads>(
             terminal
         }
     };
+    node.presence.heard(presented.terminal, headers, now);
     caller(node, presented, terminal.site, now)
 }
 

@@ -82,6 +82,7 @@ async fn answer_delta<Q: Reads>(
     let reads = &node.parts.reads;
     let cannot = |error: &dyn std::fmt::Display| failed(ErrorCode::DeltaFailed, error);
     let manner = Manner::accepted(headers);
+    node.parts.metrics.delta_sync();
     let head = head(reads, site.shop).await.map_err(|error| cannot(&error))?;
     let name = Name::Delta { site, from, head };
     // What is told of one till's own edits is no other till's answer.

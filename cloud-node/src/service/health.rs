@@ -30,7 +30,10 @@ pub(super) async fn readyz<Q: Reads>(State(node): State<Shared<Q>>) -> Response 
     }
 }
 
-/// The counters of this node.
+/// The counters of this node, and what its tills said of themselves.
 pub(super) async fn metrics<Q: Reads>(State(node): State<Shared<Q>>) -> Response {
-    ([(header::CONTENT_TYPE, OPEN_METRICS)], node.parts.metrics.text()).into_response()
+    let live = node.parts.submit.news().live();
+    let tills = node.presence.text(live, node.parts.clock.now());
+    let text = node.parts.metrics.text_with(&tills);
+    ([(header::CONTENT_TYPE, OPEN_METRICS)], text).into_response()
 }

@@ -10,6 +10,10 @@
 //! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
+//! | `GET /v1/live` | that there is news, as a stream of events |
+//! | `GET /v1/admin/fleet` | operator: how a shop's tills are |
+//! | `POST /v1/admin/terminals/{id}/verify`, `GET /v1/admin/reconcile-runs` | operator: have a till compare its catalog |
+//! | `POST /v1/reconcile-runs/{runId}` | what came of that |
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
 //! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
@@ -35,6 +39,7 @@ mod bring;
 mod catalog;
 mod downstream;
 mod edits;
+mod fleet;
 mod frame;
 mod handshake;
 mod health;
@@ -42,15 +47,18 @@ mod import;
 mod inbox;
 mod json;
 mod lease;
+mod live;
 mod notices;
 mod openapi;
 mod orders;
 mod packed;
 mod parked;
 mod pos_sync;
+mod presence;
 mod reconcile;
 mod reports;
 mod rollup;
+mod runs;
 mod sale;
 mod sales_events;
 mod sessions;
@@ -114,6 +122,13 @@ pub struct Limits {
     /// How long a till may be silent before the catalog's feed forgets deletions that it has not
     /// heard of.
     pub lease_life: Millis,
+    /// The most terminals that listen for news at once; more are told to ask as before.
+    pub streams: usize,
+    /// How often a stream says that it is there.
+    pub beat: Duration,
+    /// How often to look for news without a commit of this node, while somebody listens: where
+    /// other nodes write to the same database.
+    pub look_every: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -127,6 +142,9 @@ impl Default for Limits {
             rate: Some(Rate::default()),
             roll_up_every: 256,
             lease_life: LEASE_LIFE,
+            streams: 2_048,
+            beat: Duration::from_secs(45),
+            look_every: None,
         }
     }
 }
@@ -158,6 +176,8 @@ struct Node<Q> {
     pending: rollup::Pending,
     packed: packed::Packed,
     mirrors: reconcile::Mirrors,
+    presence: presence::Presence,
+    runs: runs::Runs,
     places: Semaphore,
     requests: AtomicU64,
 }
@@ -181,6 +201,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         pending: rollup::Pending::default(),
         packed: packed::Packed::default(),
         mirrors: reconcile::Mirrors::default(),
+        presence: presence::Presence::default(),
+        runs: runs::Runs::default(),
         places: Semaphore::new(parts.limits.concurrent.max(1)),
         requests: AtomicU64::new(0),
         parts,
@@ -223,6 +245,10 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/reports/sales", get(reports::sales::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))
+        .route("/v1/admin/fleet", get(fleet::list::<Q>))
+        .route("/v1/admin/terminals/{id}/verify", post(runs::ask::<Q>))
+        .route("/v1/admin/reconcile-runs", get(runs::list::<Q>))
+        .route("/v1/reconcile-runs/{runId}", post(runs::answer::<Q>))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::place::<Q>));
     Router::new()
         .route("/healthz", get(health::healthz))
@@ -230,6 +256,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/metrics", get(health::metrics::<Q>))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
+        .route("/v1/live", get(live::answer::<Q>))
         .merge(bounded)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)

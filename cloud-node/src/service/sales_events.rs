@@ -25,6 +25,7 @@ async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     };
     let push = push.map_err(|error| Problem::message(error, bytes.is_empty()))?;
     drop(bytes);
+    let terminal = caller.terminal;
     let weight = push.items.iter().map(|item| item.payload.len()).sum();
     // The costly part, here and not in the committer: hashing and parsing need no database.
     let offer = Offer::read(push, caller.site.shop);
@@ -32,6 +33,11 @@ async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     let output = node.ask_for(&caller, Input::Push { caller, offer }, weight).await?;
     let Output::Pushed(answer) = output else { return Err(wrong_output()) };
     log_answer(&answer);
+    let done = |verdict| {
+        matches!(verdict, Verdict::Created(_) | Verdict::Existing(_) | Verdict::Edited(_))
+    };
+    let done = answer.results.iter().filter(|result| done(result.verdict)).count();
+    node.presence.settled(terminal, done as u64);
     if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Created(_))) {
         rollup::note(node, caller.site);
     }

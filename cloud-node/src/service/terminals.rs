@@ -24,13 +24,13 @@ use super::{Node, Reads, Shared, admin, auth, unreadable, wrong_output};
 use crate::problem::Problem;
 
 /// The most rows that one answer looks at.
-const LOOKED_AT: usize = 1_000;
+pub(super) const LOOKED_AT: usize = 1_000;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Wish {
-    shop_id: ShopId,
-    after: Option<TerminalId>,
+    pub(super) shop_id: ShopId,
+    pub(super) after: Option<TerminalId>,
 }
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ pub(super) async fn forks<Q: Reads>(
     show_forks(&node, wish, &headers).await.unwrap_or_else(IntoResponse::into_response)
 }
 
-fn asked(wish: Result<Query<Wish>, QueryRejection>) -> Result<Wish, Problem> {
+pub(super) fn asked(wish: Result<Query<Wish>, QueryRejection>) -> Result<Wish, Problem> {
     let Query(wish) = wish.map_err(|_| {
         let detail = "say whose: `?shopId=acme`, perhaps `&after=T-1`";
         Problem::new(ErrorCode::EventInvalid, detail)
@@ -97,7 +97,7 @@ async fn show<Q: Reads>(
 }
 
 /// Returns enrolled terminals after `after`, and where to go on.
-async fn terminals<Q: Reads>(
+pub(super) async fn terminals<Q: Reads>(
     node: &Node<Q>,
     after: Option<TerminalId>,
 ) -> Result<(Vec<(TerminalId, Terminal)>, Option<TerminalId>), Problem> {

@@ -100,6 +100,12 @@ impl Edits {
         assert!(edits.is_sorted_by_key(|edit| (edit.branch, edit.id)), "edits have an order");
         Ok(Self { shop, edits })
     }
+
+    /// Returns whose catalog they change.
+    #[must_use]
+    pub const fn shop(&self) -> ShopId {
+        self.shop
+    }
 }
 
 pub(super) fn reads(edits: &Edits, keys: &mut ReadSet<Key>) {

@@ -199,6 +199,12 @@ impl Brought {
         Self { trusted: true, ..brought }
     }
 
+    /// Returns where its events happened.
+    #[must_use]
+    pub const fn site(&self) -> Site {
+        self.caller.site
+    }
+
     /// Returns what its caller must be allowed to do.
     fn scopes(&self) -> impl Iterator<Item = Scope> + '_ {
         self.events.iter().map(|direct| match direct.event.body() {

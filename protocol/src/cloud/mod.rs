@@ -40,6 +40,7 @@ pub mod rollup;
 pub mod row;
 pub mod sessions;
 pub mod stocks;
+mod touched;
 pub mod users;
 
 use alloc::boxed::Box;
@@ -64,6 +65,7 @@ pub use greet::LANES_MAX;
 pub use inbox::{InboxKey, InboxRecord};
 pub use rollup::RollUp;
 pub use row::{Key, Record};
+pub use touched::Touched;
 
 /// The cloud's role, with the policy it decides by.
 #[derive(Clone, Copy, Debug, Default)]

@@ -49,7 +49,9 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
         Some(path) => Some(std::path::absolute(path)?),
         None => before.as_ref().and_then(|before| before.witness.clone()),
     };
-    let config = Config { identity, cloud, compress, witness };
+    let (ask_every_secs, stream) =
+        before.as_ref().map_or((None, true), |before| (before.ask_every_secs, before.stream));
+    let config = Config { identity, cloud, compress, witness, ask_every_secs, stream };
     config.endpoint()?;
     let token = read_token(&token_file)?;
     let made = counterfoil_storage::create_directory(home.path());

@@ -8,6 +8,7 @@ mod delta;
 mod disk;
 mod driver;
 mod frames;
+mod idle;
 mod ingest;
 mod node;
 mod reconcile;
@@ -27,6 +28,8 @@ pub(crate) enum Bench {
     Ingest(ingest::Ingest),
     /// Finding and mending drift: bytes, round trips and work, against the catalog's size
     Reconcile(reconcile::Reconcile),
+    /// What a till costs when nothing happens: requests and bytes an hour
+    Idle(idle::Idle),
     /// The simulator: transitions a second, and simulated time in real time
     Sim(sim::Sim),
     /// A new till's catalog of 100,000 products, against a bare download and load
@@ -37,12 +40,14 @@ pub(crate) enum Bench {
 
 /// Runs a benchmark.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
-    if cfg!(debug_assertions) {
+    // Bytes are the same in any build.
+    if cfg!(debug_assertions) && !matches!(bench, Bench::Idle(_)) {
         return in_release();
     }
     match bench {
         Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
         Bench::Reconcile(wish) => reconcile::run(wish).map(|()| true),
+        Bench::Idle(idle) => idle::run(idle).map(|()| true),
         Bench::Sim(sim) => sim::run(sim).map(|()| true),
         Bench::Snapshot(snapshot) => snapshot::run(snapshot).map(|()| true),
         Bench::Delta(delta) => delta::run(delta).map(|()| true),
