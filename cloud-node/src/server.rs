@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::serve::Listener;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -21,6 +21,18 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 /// How long answers under way may take once the node stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
+/// Tells answers without an end of their own that the node stops. Each request has it.
+#[derive(Clone, Debug)]
+pub(crate) struct Stopping(watch::Receiver<bool>);
+
+impl Stopping {
+    /// Waits until the node stops.
+    pub(crate) async fn stopped(&mut self) {
+        // An error says that the server is gone.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
 /// Serves until `shutdown` ends, then lets answers under way finish, for [`DRAIN_LIMIT`].
 ///
 /// Returns how many connections were cut off. HTTP/1.1 with keep-alive; the listener brings
@@ -31,6 +43,7 @@ pub async fn serve<L: Listener>(
     shutdown: impl Future<Output = ()>,
 ) -> usize {
     let (stop, stopping) = watch::channel(false);
+    let router = router.layer(Extension(Stopping(stopping.clone())));
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);

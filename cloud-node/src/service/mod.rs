@@ -13,6 +13,8 @@
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
 //! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
+//! | `/`, `/page/...`, `POST /login`, `/logout` | the operator's pages, and their sessions |
+//! | `GET /v1/admin/live` | operator: that something was committed |
 //! | `/v1/admin/...` | operator: see `GET /openapi.json`, or `docs/api.md` |
 //! | `GET /openapi.json`, `/docs` | every route |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
@@ -42,10 +44,14 @@ mod import;
 mod inbox;
 mod json;
 mod lease;
+mod listing;
+mod login;
+mod news;
 mod notices;
 mod openapi;
 mod orders;
 mod packed;
+mod page;
 mod parked;
 mod pos_sync;
 mod reconcile;
@@ -114,6 +120,9 @@ pub struct Limits {
     /// How long a till may be silent before the catalog's feed forgets deletions that it has not
     /// heard of.
     pub lease_life: Millis,
+    /// Whether a proxy with TLS stands in front, and says so in `X-Forwarded-Proto`: cookies are
+    /// `Secure` where it does.
+    pub forwarded_proto: bool,
 }
 
 impl Default for Limits {
@@ -127,6 +136,7 @@ impl Default for Limits {
             rate: Some(Rate::default()),
             roll_up_every: 256,
             lease_life: LEASE_LIFE,
+            forwarded_proto: false,
         }
     }
 }
@@ -153,6 +163,7 @@ pub struct Parts<Q> {
 struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
+    desk: login::Desk,
     limiter: Option<Limiter>,
     user_limiter: Option<Limiter>,
     pending: rollup::Pending,
@@ -176,6 +187,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     assert!((1..PUSHES_MAX).contains(&every), "a roll-up takes more pushes than it waits for");
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
+        desk: login::Desk::default(),
         limiter: parts.limits.rate.map(Limiter::new),
         user_limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
@@ -201,17 +213,21 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
         .route("/v1/admin/stock", get(stocks::list::<Q>))
-        .route("/v1/admin/orders", post(orders::place::<Q>))
+        .route("/login", post(login::enter::<Q>))
+        .route("/logout", post(login::leave::<Q>))
+        .route("/v1/admin/sites", get(listing::sites::list::<Q>))
+        .route("/v1/admin/orders", get(listing::orders::list::<Q>).post(orders::place::<Q>))
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
         .route("/v1/admin/relay", put(orders::set_relay::<Q>))
         .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
-        .route("/v1/admin/catalog", post(catalog::edit::<Q>))
+        .route("/v1/admin/catalog", get(listing::catalog::list::<Q>).post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
         .route("/v1/admin/terminals", get(terminals::list::<Q>).post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/credential", put(terminals::rotate::<Q>))
+        .route("/v1/admin/terminals/{id}/histories", get(listing::histories::list::<Q>))
         .route("/v1/admin/forks", get(terminals::forks::<Q>))
         .route("/v1/admin/parked", get(parked::list::<Q>))
         .route("/v1/admin/parked/decide", post(parked::decide::<Q>))
@@ -230,9 +246,13 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/metrics", get(health::metrics::<Q>))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
+        .route("/", get(page::index))
+        .route("/page/{name}", get(page::file))
+        .route("/v1/admin/live", get(news::listen::<Q>))
         .merge(bounded)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(login::guard))
         .layer(CatchPanicLayer::custom(frame::panicked))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::frame::<Q>))
         .with_state(node)
