@@ -82,8 +82,8 @@ const order = (a, b) => a.rank - b.rank || a.branchId.localeCompare(b.branchId)
 
 const text = (need) => t(`fleet.need.${need.kind}`, { age: age(need.age) });
 
-/** What is known of a till, each as a column; also what a till's own page begins with. */
-export function columns(full, now) {
+/** What is known of a till, each as a column. */
+function columns(full, now, rows) {
   const name = (key) => t(`fleet.column.${key}`);
   const unknown = (value, make) => (value === null || value === undefined ? t('none') : make(value));
   const first = [
@@ -94,7 +94,7 @@ export function columns(full, now) {
       row.live ? h('small', { class: 'live' }, t('fleet.live')) : null] },
     { name: name('needs'), cell: (row) => (row.needs.length
       ? row.needs.map((need) => pill(need.bad ? 'needsAttention' : 'pending', text(need))) : '') },
-  ];
+  ].slice(0, rows.some((row) => row.needs.length) ? 3 : 2);
   if (!full) {
     return [...first, { name: name('since'), cell: (row) => when(row.sinceMs) },
       { name: name('histories'), end: true, cell: (row) => row.histories }];
@@ -129,7 +129,7 @@ export async function refresh() {
         h('span', { class: bad ? 'off' : 'fine' }, word)]);
       if (!all.length) return empty(t('fleet.empty'));
       if (!found.length) return empty(t('fleet.found'));
-      return [table(t('fleet.title'), columns(full, now), found,
+      return [table(t('fleet.title'), columns(full, now, found), found,
         { key: (row) => row.terminalId, kind: (row) => ['bad', 'soft', '', 'gone'][row.rank] }),
       full ? null : h('p', { class: 'hint' }, t('fleet.plain'))];
     });

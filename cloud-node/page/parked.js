@@ -20,7 +20,7 @@ export async function refresh() {
   const here = place.branch();
   await show(list, () => pages('/v1/admin/parked', { shopId: place.shop() }, 'parked', 5),
     (told) => [told, here], ({ rows }) => {
-      const found = rows.filter((row) => !here || row.site?.branch === here);
+      const found = rows.filter((row) => !here || row.site?.branch === here).sort((a, b) => a.sinceMs - b.sinceMs);
       return found.length ? found.map(item) : empty(t('parked.empty'));
     });
 }

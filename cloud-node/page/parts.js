@@ -122,7 +122,7 @@ export function form(title, fields, go, send, { lead, id, danger = false, kind =
     const wrong = h('div', { class: 'trouble' });
     const submit = h('button',
       { type: 'submit', class: danger ? 'main danger' : 'main', id: id ? `${id}-go` : false }, go);
-    const whole = h('form', { id: id ?? false, novalidate: true, onsubmit: async (event) => {
+    const attempt = async (event) => {
       event.preventDefault();
       submit.disabled = true;
       fill(wrong);
@@ -132,7 +132,9 @@ export function form(title, fields, go, send, { lead, id, danger = false, kind =
         fill(wrong, problem(error));
         submit.disabled = false;
       }
-    } }, lead ? h('p', { class: 'lead' }, lead) : null, fields, wrong,
+    };
+    const attributes = { id: id ?? false, novalidate: true, oninput: () => fill(wrong), onsubmit: attempt };
+    const whole = h('form', attributes, lead ? h('p', { class: 'lead' }, lead) : null, fields, wrong,
       h('footer', {}, button(t('cancel'), () => close()), submit));
     return whole;
   });

@@ -2,23 +2,25 @@
 
 import { dialog, h } from './dom.js';
 import { money, percent } from './money.js';
-import { problem } from './parts.js';
 import { t } from './strings.js';
 
-/** Shows what a check has found at a till. The plan may come as text. */
+/** Shows what a check has found at a till: a plan is text for people, or a value with its items. */
 export function showPlan(run) {
-  let plan = run.plan;
-  try { if (typeof plan === 'string') plan = JSON.parse(plan); } catch { plan = null; }
-  plan = plan?.plan ?? plan;
+  const plan = read(run.plan);
+  const counts = run.counts ?? plan?.counts;
+  const rows = plan?.items ? h('ol', { class: 'plan' }, plan.items.map(item))
+    : h('pre', {}, plan || run.summary || t('plan.none'));
   return dialog(t('plan.title', { terminal: run.terminalId }), 'wide', () => h('div', { class: 'scroll', id: 'plan' },
-    h('p', { class: 'lead' }, t('plan.lead')), plan?.items ? items(plan) : problem({ status: 1,
-      message: run.summary || t('plan.none') })));
+    h('p', { class: 'lead' }, t('plan.lead')), counts ? summary(counts) : null, rows));
 }
 
-function items({ counts, items: rows }) {
-  const { insert: add = 0, update: change = 0, delete: gone = 0, keep = 0 } = counts ?? {};
-  return [h('p', { class: 'verdict' }, t('plan.summary', { change, add, remove: gone, keep })),
-    h('ol', { class: 'plan' }, rows.map(item))];
+function read(plan) {
+  if (typeof plan !== 'string' || !plan.startsWith('{')) return plan;
+  try { return JSON.parse(plan); } catch { return plan; }
+}
+
+function summary({ insert: add = 0, update: change = 0, delete: gone = 0, keep = 0 }) {
+  return h('p', { class: 'verdict' }, t('plan.summary', { change, add, remove: gone, keep }));
 }
 
 function item(row) {

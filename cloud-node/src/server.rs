@@ -21,17 +21,9 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(60);
 /// How long answers under way may take once the node stops.
 pub const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Tells answers without an end of their own that the node stops. Each request has it.
+/// Told to each request: when it turns true, an answer without an end ends.
 #[derive(Clone, Debug)]
-pub(crate) struct Stopping(watch::Receiver<bool>);
-
-impl Stopping {
-    /// Waits until the node stops.
-    pub(crate) async fn stopped(&mut self) {
-        // An error says that the server is gone.
-        let _ = self.0.wait_for(|stop| *stop).await;
-    }
-}
+pub(crate) struct Stopping(pub(crate) watch::Receiver<bool>);
 
 /// Serves until `shutdown` ends, then lets answers under way finish, for [`DRAIN_LIMIT`].
 ///

@@ -70,7 +70,8 @@ fn open<Q: Reads>(
         match stopping {
             Some(Extension(mut stopping)) => tokio::select! {
                 () = told => {}
-                () = stopping.stopped() => {}
+                // An error says that the server is gone.
+                _ = stopping.0.wait_for(|stop| *stop) => {}
             },
             None => told.await,
         }

@@ -70,19 +70,18 @@ async fn answer<Q: Reads>(
     let rows = node.parts.reads.scan(&from, &end(Label::LAST), ORDERS_MAX + 1).await;
     let rows = rows.map_err(|error| unreadable(&error))?;
     let whole = rows.len() <= ORDERS_MAX;
-    let mut told = Told { orders: Vec::new(), next: None };
-    for (key, record) in rows {
-        let (Key::Inbox(InboxKey::Order(_, id)), Record::Inbox(InboxRecord::Order(held))) =
-            (key, record)
-        else {
-            continue;
-        };
-        told.next = Some(id).filter(|_| !whole);
-        let here = branch_id.is_none_or(|branch| branch == held.content.branch);
-        if here && Some(id) != after {
-            told.orders.push(ToldOrder::of(id, held));
+    let orders = rows.into_iter().filter_map(|row| match row {
+        (Key::Inbox(InboxKey::Order(_, id)), Record::Inbox(InboxRecord::Order(held))) => {
+            Some((id, held))
         }
-    }
+        _ => None,
+    });
+    let mut orders: Vec<_> = orders.filter(|(id, _)| Some(*id) != after).collect();
+    orders.truncate(ORDERS_MAX);
+    let next = orders.last().map(|(id, _)| *id).filter(|_| !whole);
+    orders.retain(|(_, held)| branch_id.is_none_or(|branch| branch == held.content.branch));
+    let orders = orders.into_iter().map(|(id, held)| ToldOrder::of(id, held)).collect();
+    let told = Told { orders, next };
     Ok(json(Manner::plain_json(), StatusCode::OK, &told))
 }
 
