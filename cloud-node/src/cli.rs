@@ -173,6 +173,10 @@ struct Serve {
     /// Requests of one terminal at once, after a pause
     #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
     burst: u32,
+    /// A proxy with TLS stands in front and sets X-Forwarded-Proto: cookies of the operator's pages
+    /// are Secure then
+    #[arg(long, env = "COUNTERFOIL_FORWARDED_PROTO")]
+    forwarded_proto: bool,
     /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
     #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
     log_format: Log,
@@ -244,7 +248,7 @@ fn serve(json: bool, wish: Serve) -> anyhow::Result<ExitCode> {
             Policy::Accept => UnknownProducts::Accept,
             Policy::Park => UnknownProducts::Park,
         },
-        limits: Limits { rate, ..Limits::default() },
+        limits: Limits { rate, forwarded_proto: wish.forwarded_proto, ..Limits::default() },
     };
     node::serve(&options, |address| {
         if json {

@@ -17,7 +17,7 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
-const PATHS = {
+export const PATHS = {
   sell: 'M4 5h2l2 10h9l2-7H7M9 19.5a.5.5 0 1 1-1 0 .5.5 0 0 1 1 0zm8 0a.5.5 0 1 1-1 0 .5.5 0 0 1 1 0z',
   sales: 'M6 3h12v18l-2-1.5-2 1.5-2-1.5-2 1.5-2-1.5L6 21zM9 8h6M9 12h6',
   attention: 'M12 4l9 16H3zM12 10v4M12 17v.5',

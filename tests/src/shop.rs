@@ -47,12 +47,26 @@ impl Shop {
         engine: &str,
         tills: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        Self::open_with(directory, engine, tills, &[]).await
+    }
+
+    /// As [`Self::open`], with further arguments for `cloud-node serve`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(
+        directory: &Path,
+        engine: &str,
+        tills: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
         let programs = tokio::task::spawn_blocking(|| binaries::build(Profile::Test)).await??;
         let operator = directory.join("operator");
         fs::write(&operator, OPERATOR)?;
         let store = format!("{engine}:{}", directory.join("cloud").display());
         let log = directory.join("cloud.log");
-        let mut cloud = Cloud::new(&programs.cloud, store, log).with_operator(operator);
+        let cloud = Cloud::new(&programs.cloud, store, log).with_operator(operator);
+        let mut cloud = cloud.with_arguments(arguments);
         let mut members = Vec::new();
         for (name, branch) in tills {
             let token = cloud.enrol("shop", branch, name).await?;
@@ -60,6 +74,14 @@ impl Shop {
         }
         let address = cloud.start("127.0.0.1:0").await?;
         Ok(Self { cloud, directory: directory.to_owned(), programs, address, members })
+    }
+
+    /// Returns what the cloud has logged so far.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn cloud_log(&self) -> anyhow::Result<String> {
+        Ok(fs::read_to_string(self.directory.join("cloud.log"))?)
     }
 
     /// Returns where the cloud listens, also while it is dead.

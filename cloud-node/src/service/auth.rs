@@ -16,7 +16,7 @@ use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::time::Millis;
 use http::header;
 
-use super::{Node, Reads};
+use super::{Node, Reads, login};
 use crate::credential::{Presented, bearer, operator_digest};
 use crate::problem::Problem;
 
@@ -129,7 +129,8 @@ async fn admitted<Q: Reads>(
     Ok(terminal)
 }
 
-/// Authenticates the operator.
+/// Authenticates the operator: by token, or by the session of a page ([`super::login`]). Who sends a
+/// token is judged by it alone.
 pub(super) fn operator<Q>(node: &Node<Q>, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &'static str| Problem::new(ErrorCode::Unauthorized, detail);
     let Some(expected) = node.parts.operator else {
@@ -137,6 +138,9 @@ pub(super) fn operator<Q>(node: &Node<Q>, headers: &HeaderMap) -> Result<(), Pro
             "this node has no operator: start it with --operator-token-file to use admin routes",
         ));
     };
+    if !headers.contains_key(header::AUTHORIZATION) && login::admits(node, headers)? {
+        return Ok(());
+    }
     let token = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| bearer(value.as_bytes()))

@@ -17,6 +17,8 @@
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
 //! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |
+//! | `/`, `/page/...`, `POST /login`, `/logout` | the operator's pages, and their sessions |
+//! | `GET /v1/admin/live` | operator: that something was committed |
 //! | `/v1/admin/...` | operator: see `GET /openapi.json`, or `docs/api.md` |
 //! | `GET /openapi.json`, `/docs` | every route |
 //! | `GET /healthz`, `/readyz`, `/metrics` | the state of this node |
@@ -37,6 +39,7 @@ mod auth;
 mod body;
 mod bring;
 mod catalog;
+mod committed;
 mod downstream;
 mod edits;
 mod fleet;
@@ -47,11 +50,14 @@ mod import;
 mod inbox;
 mod json;
 mod lease;
+mod listing;
 mod live;
+mod login;
 mod notices;
 mod openapi;
 mod orders;
 mod packed;
+mod page;
 mod parked;
 mod pos_sync;
 mod presence;
@@ -129,6 +135,9 @@ pub struct Limits {
     /// How often to look for news without a commit of this node, while somebody listens: where
     /// other nodes write to the same database.
     pub look_every: Option<Duration>,
+    /// Whether a proxy with TLS stands in front, and says so in `X-Forwarded-Proto`: cookies are
+    /// `Secure` where it does.
+    pub forwarded_proto: bool,
 }
 
 impl Default for Limits {
@@ -145,6 +154,7 @@ impl Default for Limits {
             streams: 2_048,
             beat: Duration::from_secs(45),
             look_every: None,
+            forwarded_proto: false,
         }
     }
 }
@@ -171,6 +181,7 @@ pub struct Parts<Q> {
 struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
+    desk: login::Desk,
     limiter: Option<Limiter>,
     user_limiter: Option<Limiter>,
     pending: rollup::Pending,
@@ -196,6 +207,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     assert!((1..PUSHES_MAX).contains(&every), "a roll-up takes more pushes than it waits for");
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
+        desk: login::Desk::default(),
         limiter: parts.limits.rate.map(Limiter::new),
         user_limiter: parts.limits.rate.map(Limiter::new),
         pending: rollup::Pending::default(),
@@ -223,17 +235,21 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
         .route("/v1/admin/stock", get(stocks::list::<Q>))
-        .route("/v1/admin/orders", post(orders::place::<Q>))
+        .route("/login", post(login::enter::<Q>))
+        .route("/logout", post(login::leave::<Q>))
+        .route("/v1/admin/sites", get(listing::sites::list::<Q>))
+        .route("/v1/admin/orders", get(listing::orders::list::<Q>).post(orders::place::<Q>))
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
         .route("/v1/admin/relay", put(orders::set_relay::<Q>))
         .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
-        .route("/v1/admin/catalog", post(catalog::edit::<Q>))
+        .route("/v1/admin/catalog", get(listing::catalog::list::<Q>).post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
         .route("/v1/admin/terminals", get(terminals::list::<Q>).post(admin::enrol::<Q>))
         .route("/v1/admin/terminals/{id}/credential", put(terminals::rotate::<Q>))
+        .route("/v1/admin/terminals/{id}/histories", get(listing::histories::list::<Q>))
         .route("/v1/admin/forks", get(terminals::forks::<Q>))
         .route("/v1/admin/parked", get(parked::list::<Q>))
         .route("/v1/admin/parked/decide", post(parked::decide::<Q>))
@@ -257,9 +273,13 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .route("/v1/live", get(live::answer::<Q>))
+        .route("/", get(page::index))
+        .route("/page/{name}", get(page::file))
+        .route("/v1/admin/live", get(committed::listen::<Q>))
         .merge(bounded)
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+        .layer(axum::middleware::from_fn(login::guard))
         .layer(CatchPanicLayer::custom(frame::panicked))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::frame::<Q>))
         .with_state(node)
