@@ -41,7 +41,7 @@ pub struct Config {
     /// at once has none. It belongs where backups of the directory do not reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<PathBuf>,
-    /// How often an idle till asks the cloud, in seconds: 900 if it is not given (S1.2), 1 at least.
+    /// How often an idle till asks the cloud, in seconds, 1 at least: 900 if not given (S1.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask_every_secs: Option<u32>,
     /// Whether it listens for news meanwhile.

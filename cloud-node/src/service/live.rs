@@ -6,7 +6,7 @@
 //! | `verify` | `{"runId":"..."}` | an operator wants the till to compare its catalog |
 //! | a comment | | after each [`Limits::beat`], so that a dead connection is noticed |
 //!
-//! > An event is a hint. Data never travels here, and a till that misses an event asks all the same.
+//! > An event is a hint. Data never travels here, and a till that misses one asks all the same.
 //!
 //! A terminal has one stream: a newer one ends the older. It ends as soon as its credential is no
 //! longer good (revoked or rotated at this node: at once; at another node, or run out: at the next

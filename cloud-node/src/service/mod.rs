@@ -12,8 +12,8 @@
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
 //! | `GET /v1/live` | that there is news, as a stream of events |
 //! | `GET /v1/admin/fleet` | operator: how a shop's tills are |
-//! | `POST /v1/admin/terminals/{id}/verify`, `GET /v1/admin/reconcile-runs` | operator: have a till compare its catalog |
-//! | `POST /v1/reconcile-runs/{runId}` | what came of that |
+//! | `POST /v1/admin/terminals/{id}/verify` | operator: have a till compare its catalog |
+//! | `GET /v1/admin/reconcile-runs`, `POST /v1/reconcile-runs/{runId}` | what came of that |
 //! | `POST /v1/catalog/reconcile`, and `/entities` below it | which rows have drifted |
 //! | `POST /api/pos/sync` | what became of each sale that a user's client made offline (S2) |
 //! | `GET /api/v1/sync/downstream`, `POST .../upstream` | the contract of S1, and commands of S3 |

@@ -56,7 +56,7 @@ pub(crate) fn run(wish: &Idle) -> anyhow::Result<()> {
 }
 
 fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
-    // Questions come as much less often by default as the period is longer; the stream's beats do not.
+    // By default questions come as much less often as the period is longer; beats do not.
     let asked_an_hour = |count: u64| count * HOUR * wish.ask_every / (wish.window * USUAL_SECS);
     let told_an_hour = |count: u64| count * HOUR / wish.window;
     let requests_per_mille =
@@ -66,8 +66,10 @@ fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
     if wish.json {
         let told = json!({
             "till": what, "windowSecs": wish.window, "askEverySecs": wish.ask_every,
-            "counted": { "requests": asked.requests, "payload": asked.payload,
-                "heads": asked.heads, "streamPayload": stream.payload, "streamHeads": stream.heads },
+            "counted": {
+                "requests": asked.requests, "payload": asked.payload, "heads": asked.heads,
+                "streamPayload": stream.payload, "streamHeads": stream.heads,
+            },
             "anHour": { "payloadBytes": payload, "bytesWithHeads": all },
             "requestsPerMinute": fraction(requests_per_mille),
         });
