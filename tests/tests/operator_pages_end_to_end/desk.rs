@@ -173,7 +173,9 @@ async fn looks_back(operator: &mut Operator) {
     operator.reads("#log", "entered an order").await;
     operator.reads("#log", "till-1/front/s-9").await;
     operator.finds_its_way().await;
+    operator.screen.size(1280, 640).await.expect("lower");
     operator.pictured("log").await;
+    operator.screen.size(1280, 800).await.expect("as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
