@@ -84,16 +84,16 @@ fn open<Q: Reads>(
 async fn tell(events: &mut Sender<Bytes>, commits: impl Fn() -> u64, lasts: impl Fn() -> bool) {
     let (mut told, mut quiet) = (None, 0);
     while lasts() {
-        let now = Some(commits());
-        let event = if now != told {
-            Bytes::from(format!("event: committed\ndata: {}\n\n", now.unwrap_or_default()))
+        let now = commits();
+        let event = if told != Some(now) {
+            Bytes::from(format!("event: committed\ndata: {now}\n\n"))
         } else if quiet >= QUIET_MAX {
             Bytes::from_static(b":\n\n")
         } else {
             Bytes::new()
         };
         quiet = if event.is_empty() { quiet + 1 } else { 0 };
-        told = now;
+        told = Some(now);
         if !event.is_empty() && events.send_data(event).await.is_err() {
             return;
         }
