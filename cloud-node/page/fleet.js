@@ -104,7 +104,8 @@ function columns(full, now, rows) {
   const waits = (row) => unknown(row.pending, (n) => (!n ? t('fleet.pendingNone')
     : row.oldestAgeMs ? t('fleet.pending', { n, age: age(row.oldestAgeMs) }) : t('fleet.pendingOnly', { n })));
   return [...first,
-    { name: name('seen'), cell: (row) => (row.lastSeenMs ? ago(row.lastSeenMs, now) : t('fleet.never')) },
+    { name: name('seen'), cell: (row) => (row.lastSeenMs ? ago(row.lastSeenMs, now)
+      : t(row.active ? 'fleet.never' : 'none')) },
     { name: name('pending'), cell: waits },
     { name: name('clock'), wide: true, cell: (row) => unknown(row.clockOffsetMs, clock) },
     { name: name('chain'), wide: true, cell: (row) => unknown(number(row.epoch),
@@ -122,7 +123,7 @@ export async function refresh() {
     ({ rows, now, full }) => {
       const all = rows.filter((row) => !here || row.branchId === here).sort(order);
       const found = all.filter(within);
-      const bad = all.filter((row) => row.rank === 0).length;
+      const bad = all.filter((row) => row.rank < 2).length;
       const word = bad ? t('fleet.attention', { n: bad }) : full ? t('fleet.fine') : '';
       redraw(facts, [all.length, word], () => [
         h('b', {}, all.length === 1 ? t('fleet.one') : t('fleet.count', { n: all.length })),

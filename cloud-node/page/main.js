@@ -19,6 +19,9 @@ import * as terminal from './terminal.js';
 const VIEWS = { fleet, stock, parked, catalog, orders, reports, log, till: terminal };
 const PLACES = Object.keys(VIEWS).filter((name) => name !== 'till');
 
+/** After an answer, a page asks by itself only after so many times as long as that took. */
+const REST = 8;
+
 const app = document.getElementById('app');
 let parts = null;
 let current = null;
@@ -27,6 +30,8 @@ let silent = false;
 let following = 'polling';
 let busy = false;
 let again = false;
+let rested = 0;
+let due = null;
 
 document.documentElement.lang = language;
 api.notify({ ended: () => { if (parts) begin(t('login.ended')); }, heard });
@@ -131,9 +136,10 @@ function go(byPerson) {
 async function refresh() {
   if (busy) { again = true; return; }
   busy = true;
-  const shown = current;
+  const [shown, start] = [current, Date.now()];
   await Promise.all([shown.refresh(), count()]);
   busy = false;
+  rested = Date.now() + REST * (Date.now() - start);
   if (again || shown !== current) { again = false; refresh(); }
 }
 
@@ -155,9 +161,16 @@ async function count() {
   } catch { /* the bar says so */ }
 }
 
+/** Something was committed. A node that takes long to answer is asked less often. */
 function news() {
-  if (parts) refresh();
+  if (!parts || due || document.hidden) return;
+  due = setTimeout(() => {
+    due = null;
+    if (parts && !current.still) refresh();
+  }, Math.max(0, rested - Date.now()));
 }
+
+document.addEventListener('visibilitychange', news);
 
 // Ages grow, and commits of other nodes are not told of.
 setInterval(news, 30_000);

@@ -35,7 +35,7 @@ export const ago = (millis, now = Date.now()) => h('time',
 export function table(label, columns, rows, { id, key, kind } = {}) {
   const cell = (column, row) => {
     const content = column.cell(row);
-    const blank = content === '' || content === null;
+    const blank = content === '' || content === null || content === t('none');
     return h(column.head ? 'th' : 'td', {
       'data-label': column.name || false, scope: column.head ? 'row' : false, role: column.head ? 'rowheader' : 'cell',
       class: [column.end && 'end', column.acts && 'acts', blank && 'blank', column.wide && 'wide']

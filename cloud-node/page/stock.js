@@ -41,13 +41,15 @@ export async function refresh() {
   const [shop, branch] = [place.shop(), place.branch()];
   if (!branch) return;
   await show(list, () => fetched(shop, branch), (told) => [told, only, wanted], ({ rows, open, whole }) => {
-    redraw(facts, open, () => (open ? h('b', { class: 'off' }, t('stock.notices', { n: open })) : []));
+    redraw(facts, open, () => (open
+      ? h('b', { class: 'off' }, open === 1 ? t('stock.notice1') : t('stock.notices', { n: open })) : []));
     if (!rows.length) {
       return empty(t(only === 'negative' ? 'stock.emptyNegative' : wanted ? 'catalog.found' : 'stock.empty'));
     }
     const name = (key) => t(`stock.column.${key}`);
     return [table(t('stock.title'), [
-      { name: name('product'), head: true, cell: (row) => [row.name, h('small', {}, row.productId)] },
+      { name: name('product'), head: true, cell: (row) => [row.name,
+        h('small', {}, row.known ? row.productId : t('stock.unknown'))] },
       { name: name('stock'), end: true, cell: (row) => h('b', { class: row.negative ? 'off' : false },
         [quantity(row.stockMilli), row.unit ? ` ${row.unit}` : '']) },
       { name: name('movements'), end: true, wide: true, cell: (row) => String(row.movements) },
@@ -83,7 +85,7 @@ async function fetched(shop, branch) {
   } while (after && pages < PAGES);
   await names.learn(shop, rows.slice(0, 1000).map((row) => row.productId));
   rows = rows.map((row) => ({ ...row, name: names.name(shop, row.productId),
-    unit: names.product(shop, row.productId)?.unit ?? '',
+    known: names.product(shop, row.productId) !== null, unit: names.product(shop, row.productId)?.unit ?? '',
     notices: notifications.filter((notice) => notice.productId === row.productId) }));
   rows = rows.filter((row) => `${row.name}\n${row.productId}`.toLowerCase().includes(wanted)).sort(order);
   return { rows: rows.slice(0, SHOWN), open: notifications.length, whole: !after && rows.length <= SHOWN };
@@ -106,7 +108,8 @@ async function settle(row) {
 async function adjust(row) {
   const [shop, branch] = [place.shop(), place.branch()];
   // The same name however often it is sent: it counts once.
-  const adjustmentId = freshId();
+  const drawn = freshId().slice(0, 12);
+  const createdAtMs = Date.now();
   const done = await form(row ? t('stock.adjustLabel', row) : t('adjust.title'), [
     row ? null : productField(shop, { label: t('adjust.product') }),
     field({ name: 'way', label: t('adjust.way'), kind: 'radio', value: 'add',
@@ -117,7 +120,8 @@ async function adjust(row) {
     const milli = parseQuantity(text);
     if (!milli) throw bad(t('adjust.bad'));
     const deltaMilli = way === 'take' ? -milli : milli;
-    await post('/v1/admin/adjustments', { shopId: shop, branchId: branch, adjustmentId, createdAtMs: Date.now(), reason,
+    const adjustmentId = `${product.slice(0, 23)}-${drawn}`;
+    await post('/v1/admin/adjustments', { shopId: shop, branchId: branch, adjustmentId, createdAtMs, reason,
       lines: [{ productId: product, deltaMilli }] });
     return { name: row?.name ?? product, quantity: quantity(deltaMilli) };
   }, { id: 'adjust-form' });

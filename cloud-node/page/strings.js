@@ -184,7 +184,9 @@ const en = {
     empty: 'This branch has moved nothing yet. Enter what is on the shelves with “Adjust a product”.',
     emptyNegative: 'Nothing is below zero.',
     other: 'Adjust a product',
+    notice1: '1 notification to settle',
     notices: '{n} notifications to settle',
+    unknown: 'not in the catalogue',
   },
   adjust: {
     title: 'Adjust the stock',
@@ -322,7 +324,7 @@ const en = {
 
   // Reports and the log.
   reports: {
-    title: 'Sales',
+    title: 'Sales report',
     lead: 'What is in the books: refunds count against sales. Days are those of the receipts, in UTC.',
     from: 'From',
     to: 'To',

@@ -40,7 +40,8 @@ async fn shops_and_branches_are_those_of_terminals_and_users() {
     let user = json!({"userId": "anna", "shopId": "rival", "branchId": "mid", "currency": "GBP",
                       "scopes": ["catalog:read"]});
     assert_eq!(node.admin("/v1/admin/users", user).await.status, StatusCode::CREATED);
-    let site = |shop, branch, terminals| json!({"shopId": shop, "branchId": branch, "terminals": terminals});
+    let site =
+        |shop, branch, tills| json!({"shopId": shop, "branchId": branch, "terminals": tills});
     let sites =
         json!([site("acme", "north", 2), site("acme", "south", 1), site("rival", "mid", 0)]);
     assert_eq!(seen(&node, "/v1/admin/sites").await["sites"], sites);
@@ -53,8 +54,9 @@ async fn shops_and_branches_are_those_of_terminals_and_users() {
 async fn a_catalog_is_read_searched_and_named() {
     let node = start();
     let product = |id: &str, name: &str, code: &str| {
-        json!({"put": {"product": {"productId": id, "name": name, "barcodes": [code], "priceMinor": 100,
-               "currency": "GBP", "taxPpm": 0, "unit": "pcs", "category": null, "active": true}}})
+        json!({"put": {"product": {"productId": id, "name": name, "barcodes": [code],
+               "priceMinor": 100, "currency": "GBP", "taxPpm": 0, "unit": "pcs", "category": null,
+               "active": true}}})
     };
     let many: Vec<Value> = (0..450)
         .map(|at| product(&format!("p-{at:04}"), &format!("Thing {at}"), &format!("50{at:06}")))
@@ -63,7 +65,8 @@ async fn a_catalog_is_read_searched_and_named() {
         json!(many),
         json!([product("tea", "Green TEA", "4001"), product("gone", "Gone tea", "4002"),
                {"put": {"category": {"categoryId": "drinks", "name": "Drinks"}}},
-               {"branchId": "north", "put": {"branchPrice": {"productId": "tea", "priceMinor": 90}}}]),
+               {"branchId": "north",
+                "put": {"branchPrice": {"productId": "tea", "priceMinor": 90}}}]),
         json!([{"delete": {"kind": "product", "id": "gone"}}]),
     ] {
         let commit = json!({"shopId": "shop", "edits": edits});

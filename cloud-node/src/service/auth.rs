@@ -129,8 +129,8 @@ async fn admitted<Q: Reads>(
     Ok(terminal)
 }
 
-/// Authenticates the operator: by token, or by the session of a page ([`super::login`]). Who sends a
-/// token is judged by it alone.
+/// Authenticates the operator: by token, or by the session of a page ([`super::login`]).
+/// Whoever sends a token is judged by it alone.
 pub(super) fn operator<Q>(node: &Node<Q>, headers: &HeaderMap) -> Result<(), Problem> {
     let refused = |detail: &'static str| Problem::new(ErrorCode::Unauthorized, detail);
     let Some(expected) = node.parts.operator else {

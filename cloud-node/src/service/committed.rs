@@ -2,8 +2,8 @@
 //! events.
 //!
 //! An event carries no data of a shop, only this node's count of commits: the page asks again for
-//! what it shows. There is one a second at most. Commits of other nodes on the same database are not
-//! told: a page also asks by itself now and then.
+//! what it shows. There is one a second at most. Commits of other nodes on the same database are
+//! not told: a page also asks by itself now and then.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header;
+use http::{HeaderName, HeaderValue, header};
 use http_body_util::channel::{Channel, Sender};
 use tokio::sync::Semaphore;
 
@@ -76,7 +76,11 @@ fn open<Q: Reads>(
             None => told.await,
         }
     });
-    let headers = [(header::CONTENT_TYPE, "text/event-stream")];
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+        // A proxy that gathers answers would tell of nothing.
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
     Ok((headers, Body::new(body)).into_response())
 }
 
@@ -84,16 +88,16 @@ fn open<Q: Reads>(
 async fn tell(events: &mut Sender<Bytes>, commits: impl Fn() -> u64, lasts: impl Fn() -> bool) {
     let (mut told, mut quiet) = (None, 0);
     while lasts() {
-        let now = Some(commits());
-        let event = if now != told {
-            Bytes::from(format!("event: committed\ndata: {}\n\n", now.unwrap_or_default()))
+        let now = commits();
+        let event = if told != Some(now) {
+            Bytes::from(format!("event: committed\ndata: {now}\n\n"))
         } else if quiet >= QUIET_MAX {
             Bytes::from_static(b":\n\n")
         } else {
             Bytes::new()
         };
         quiet = if event.is_empty() { quiet + 1 } else { 0 };
-        told = now;
+        told = Some(now);
         if !event.is_empty() && events.send_data(event).await.is_err() {
             return;
         }

@@ -219,21 +219,10 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         requests: AtomicU64::new(0),
         parts,
     });
-    let bounded = Router::new()
-        .route("/api/pos/sync", post(pos_sync::answer::<Q>))
-        .route("/api/v1/sync/downstream", get(downstream::answer::<Q>))
-        .route("/api/v1/sync/upstream", post(upstream::answer::<Q>))
+    let bounded = asked_by_callers::<Q>()
         .route("/v1/admin/users", get(users::list::<Q>).post(users::add::<Q>))
         .route("/v1/admin/users/{id}/revoke", post(users::revoke::<Q>))
-        .route("/v1/handshake", post(handshake::answer::<Q>))
-        .route("/v1/sales-events", post(sales_events::answer::<Q>))
-        .route("/v1/catalog/delta", get(catalog::changes::<Q>))
-        .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
-        .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
         .route("/v1/admin/sessions", get(sessions::list::<Q>))
-        .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
-        .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
-        .route("/v1/storefront/stock", get(orders::stock::<Q>))
         .route("/v1/admin/stock", get(stocks::list::<Q>))
         .route("/login", post(login::enter::<Q>))
         .route("/logout", post(login::leave::<Q>))
@@ -242,8 +231,6 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
         .route("/v1/admin/relay", put(orders::set_relay::<Q>))
-        .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
-        .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/admin/catalog", get(listing::catalog::list::<Q>).post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))
         .route("/v1/admin/catalog/compact", post(lease::run::<Q>))
@@ -283,6 +270,24 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .layer(CatchPanicLayer::custom(frame::panicked))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::frame::<Q>))
         .with_state(node)
+}
+
+/// Routes of tills, of users, and of the online store.
+fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
+    Router::new()
+        .route("/api/pos/sync", post(pos_sync::answer::<Q>))
+        .route("/api/v1/sync/downstream", get(downstream::answer::<Q>))
+        .route("/api/v1/sync/upstream", post(upstream::answer::<Q>))
+        .route("/v1/handshake", post(handshake::answer::<Q>))
+        .route("/v1/sales-events", post(sales_events::answer::<Q>))
+        .route("/v1/catalog/delta", get(catalog::changes::<Q>))
+        .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
+        .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
+        .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
+        .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
+        .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
+        .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
 }
 
 impl<Q> Node<Q> {

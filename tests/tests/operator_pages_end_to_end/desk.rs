@@ -173,7 +173,9 @@ async fn looks_back(operator: &mut Operator) {
     operator.reads("#log", "entered an order").await;
     operator.reads("#log", "till-1/front/s-9").await;
     operator.finds_its_way().await;
+    operator.screen.size(1280, 640).await.expect("lower");
     operator.pictured("log").await;
+    operator.screen.size(1280, 800).await.expect("as it was");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +183,9 @@ async fn in_a_browser_an_operator_runs_a_shop() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");
-    let open = json!({ "posId": "front", "localEventId": "day-1", "currency": "GBP", "floatMinor": 10_000 });
+    let open = json!({
+        "posId": "front", "localEventId": "day-1", "currency": "GBP", "floatMinor": 10_000,
+    });
     door.session("open", &open).await.expect("a day begins");
     sells(&door, "s-1", "tea", "Breakfast tea", 2_000, 149).await;
     sells(&door, "s-2", "coffee", "Flat white", 1_000, 320).await;

@@ -46,14 +46,16 @@ async fn shop(directory: &Path) -> (Shop, Till) {
         let code = format!("50000000{:05}", price * 7);
         json!({ "put": { "product": {
             "productId": id, "name": name, "barcodes": [code], "priceMinor": price,
-            "currency": "GBP", "taxPpm": 200_000, "unit": unit, "category": category, "active": true,
+            "currency": "GBP", "taxPpm": 200_000, "unit": unit, "category": category,
+            "active": true,
         } } })
     });
     let edits: Vec<Value> = categories.into_iter().chain(goods).collect();
     shop.edit(&edits).await.expect("goods");
     let lines = GOODS.map(|(id, ..)| json!({ "productId": id, "deltaMilli": 24_000 }));
     let delivered = json!({
-        "shopId": "shop", "branchId": "north", "adjustmentId": "first", "createdAtMs": 1_700_000_000_000_u64,
+        "shopId": "shop", "branchId": "north", "adjustmentId": "first",
+        "createdAtMs": 1_700_000_000_000_u64,
         "reason": "first delivery", "lines": lines,
     });
     does(&shop, "/v1/admin/adjustments", &delivered).await;
