@@ -104,7 +104,7 @@ fn of_entry(entry: &Entry) -> Option<&'static str> {
     }
     match entry.state {
         State::Moved(place) if !is_place(place.seq) => Some("it was carried over to no journal"),
-        State::Moved(_) | State::Open | State::Synced(_) => None,
+        State::Moved(_) | State::Open | State::Synced(_) | State::Replaced(_) => None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 1 | no row says a version |
 //! | 2 | [`Key::Schema`] does, and each barcode has a row ([`Key::Code`]) |
+//! | 3 | an entry can be replaced by its correction: nothing is rebuilt |
 //!
 //! Opening an older database puts the new version into it, with the commit that an opening is
 //! anyway. What has to be rebuilt follows in steps of at most [`STEP_PRODUCTS`] products, one
@@ -21,7 +22,7 @@ use crate::machine::{Query, ReadSet, Rows};
 
 /// The version of the till's tables that this program writes. It rises with each change of a row
 /// that an older program would read wrongly, or not keep.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 /// The version of a database in which no row says one.
 pub const SCHEMA_VERSION_UNSAID: u32 = 1;
 /// The most products of one step. A sale waits for one step at most.
@@ -108,7 +109,8 @@ pub(super) fn install(rows: &mut Rows<'_, Terminal>) {
 pub(super) fn open(rows: &mut Rows<'_, Terminal>) {
     let held = rows.schema().map_or(SCHEMA_VERSION_UNSAID, |schema| schema.version);
     if held < SCHEMA_VERSION {
-        let schema = Schema { version: SCHEMA_VERSION, codes: CodeIndex::Until(None) };
+        let codes = rows.schema().map_or(CodeIndex::Until(None), |schema| schema.codes);
+        let schema = Schema { version: SCHEMA_VERSION, codes };
         rows.put(Key::Schema, Record::Schema(schema));
     }
     let now = rows.schema().map(|schema| schema.version);

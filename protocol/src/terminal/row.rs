@@ -237,6 +237,8 @@ pub enum State {
     Synced(ServerId),
     /// It was carried over into a later history.
     Moved(Place),
+    /// Another event of its register, of this name, counts in its place.
+    Replaced(LocalEventId),
 }
 
 /// An entry that waits.
