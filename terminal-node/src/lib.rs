@@ -43,6 +43,7 @@ pub mod edit;
 pub mod follow;
 pub mod import;
 pub mod light;
+pub mod mend;
 pub mod migrate;
 pub mod ports;
 pub mod queue;

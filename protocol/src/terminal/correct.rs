@@ -21,6 +21,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use serde::{Deserialize, Serialize};
+
 use super::record::{enter_event, event_of, move_stock, next_number, recognise};
 use super::row::{Attention, Entry, Meta, Place, Queued, State, Stock};
 use super::{Draft, Input, Key, Output, Record, Terminal, register, settle};
@@ -30,6 +32,17 @@ use crate::machine::{Query, ReadSet, Rows};
 use crate::money::Milli;
 use crate::problem::ErrorCode;
 use crate::time::Millis;
+
+/// What is noted of an entry that another counts in the place of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// What counts, by its name on the register.
+    pub by: LocalEventId,
+    /// Why a person had to look at it.
+    pub code: ErrorCode,
+    /// Since when.
+    pub since: Millis,
+}
 
 /// How many entries are looked through for a correction, a page at a time.
 const LOOKED_MAX: usize = 20_000;
@@ -59,6 +72,22 @@ pub struct GiveWay {
     to: (LocalEventId, Place),
     /// What both moved.
     products: Vec<ProductId>,
+}
+
+impl Correct {
+    /// Returns where the entry stands whose place is taken, and what takes it.
+    #[must_use]
+    pub const fn replaces(&self) -> (Place, LocalEventId) {
+        (self.place, self.draft.local_id)
+    }
+}
+
+impl GiveWay {
+    /// Returns where the entry stands that gives way, and to what.
+    #[must_use]
+    pub const fn replaces(&self) -> (Place, LocalEventId) {
+        (self.from.1, self.to.0)
+    }
 }
 
 /// Returns the input that records `draft`, a sale, in place of the entry `original` of its
@@ -212,7 +241,11 @@ pub(super) fn step(
     if let Some(seen) = rows.seen(draft.pos, draft.local_id) {
         return recognise(seen, draft);
     }
-    if entry.state != State::Open || !may_be_corrected(rows, *place) {
+    let Some(code) = failed(rows, *place).filter(|_| entry.state == State::Open) else {
+        return Output::NothingToRetry;
+    };
+    // Of these the other one counts: a correction of them would be refused as well.
+    if matches!(code, ErrorCode::OriginalPosted | ErrorCode::Withdrawn) {
         return Output::NothingToRetry;
     }
     if sale.currency != trade.currency {
@@ -226,7 +259,7 @@ pub(super) fn step(
     };
     assert_eq!(event.session(), before.session(), "it belongs to the session of the sale");
     exchange(rows, &before, &event);
-    replace(rows, *place, entry, draft.local_id);
+    replace(rows, *place, entry, Replaced { by: draft.local_id, code, since: now });
     if let Some(series) = series {
         rows.put(Key::Series(draft.pos), Record::Series(series));
     }
@@ -235,12 +268,10 @@ pub(super) fn step(
     Output::Recorded { place, receipt, again: false }
 }
 
-/// Returns whether the cloud has answered an entry with a failure that a correction can end.
-fn may_be_corrected(rows: &Rows<'_, Terminal>, place: Place) -> bool {
+/// Returns the failure with which the cloud has answered an entry last, if it has.
+fn failed(rows: &Rows<'_, Terminal>, place: Place) -> Option<ErrorCode> {
     let waits = rows.queued(place.epoch, place.seq).and_then(|queued| queued.code);
-    let code = rows.attention(place.epoch, place.seq).map(|attention| attention.code).or(waits);
-    // Of these the other one counts: a correction of them would be refused as well.
-    code.is_some_and(|code| !matches!(code, ErrorCode::OriginalPosted | ErrorCode::Withdrawn))
+    rows.attention(place.epoch, place.seq).map(|attention| attention.code).or(waits)
 }
 
 /// Returns the entry at a place, if the event of this name stands there.
@@ -257,12 +288,13 @@ fn event_at(
     own.then(|| (entry.clone(), event))
 }
 
-/// Takes an entry out of the queue: `by` has its place.
-fn replace(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, by: LocalEventId) {
-    assert_ne!(entry.local_id, by, "nothing takes its own place");
+/// Takes an entry out of the queue: another has its place.
+fn replace(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, replaced: Replaced) {
+    assert_ne!(entry.local_id, replaced.by, "nothing takes its own place");
+    rows.keep(Key::Replaced(place.epoch, place.seq), Record::Replaced(replaced));
     rows.remove(Key::Queue(place.epoch, place.seq));
     rows.remove(Key::Attention(place.epoch, place.seq));
-    let entry = Entry { state: State::Replaced(by), ..entry };
+    let entry = Entry { state: State::Replaced(replaced.by), ..entry };
     rows.put(Key::Entry(place.epoch, place.seq), Record::Entry(entry));
 }
 
@@ -318,16 +350,14 @@ pub(super) fn give_way(
         return Output::NothingToRetry;
     };
     let told = rows.attention(from.1.epoch, from.1.seq).map(|attention| attention.code);
-    let told = matches!(told, Some(ErrorCode::OriginalPosted | ErrorCode::Withdrawn));
+    let told = told.filter(|code| matches!(code, ErrorCode::OriginalPosted | ErrorCode::Withdrawn));
     let names = |event: &Event, of: &Entry| {
         let (local_id, payload_hash) = (of.local_id, of.payload_hash);
         event.corrected().contains(&Corrected { local_id, payload_hash })
     };
     let related = names(&before, &come) || names(&after, &gone);
     let replaced = gone.state == State::Open && matches!(come.state, State::Replaced(_));
-    if !told || !related || !replaced {
-        return Output::NothingToRetry;
-    }
+    let Some(code) = told.filter(|_| related && replaced) else { return Output::NothingToRetry };
     if to.1.epoch != meta.epoch {
         let closed = meta.closed.iter_mut().find(|closed| closed.epoch == to.1.epoch);
         // What a forgotten history holds cannot be carried over any more.
@@ -335,7 +365,8 @@ pub(super) fn give_way(
         closed.queue = true;
     }
     exchange(rows, &before, &after);
-    replace(rows, from.1, gone, to.0);
+    replace(rows, from.1, gone, Replaced { by: to.0, code, since: now });
+    rows.retract(Key::Replaced(to.1.epoch, to.1.seq));
     let queued = Queued { attempts: 0, due: now, code: None };
     rows.put(Key::Queue(to.1.epoch, to.1.seq), Record::Queue(queued));
     let come = Entry { state: State::Open, ..come };

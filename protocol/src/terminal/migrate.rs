@@ -14,7 +14,9 @@
 
 use alloc::vec::Vec;
 
-use super::row::{CodeIndex, Meta, Schema};
+use serde::{Deserialize, Serialize};
+
+use super::row::Meta;
 use super::{Key, Output, Record, Terminal, codes};
 use crate::catalog::{BARCODES_MAX, EntityId, Kind};
 use crate::label::Label;
@@ -34,6 +36,25 @@ const STEP_ROWS_MAX: usize = STEP_PRODUCTS * BARCODES_MAX + 1;
 const _: () = assert!(SCHEMA_VERSION > SCHEMA_VERSION_UNSAID, "versions rise");
 const _: () = assert!(STEP_PRODUCTS > 0, "a step gets on");
 const _: () = assert!(STEP_ROWS_MAX <= 1 << 13, "a step is a small commit");
+
+/// Which version of the tables a database has. Programs of other versions read it before anything
+/// else, so its form never changes: what a later migration has to remember gets a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// A program that does not know it does not open the database.
+    pub version: u32,
+    /// How far the index of barcodes has come.
+    pub codes: CodeIndex,
+}
+
+/// How far the index of barcodes has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeIndex {
+    /// It has every barcode.
+    Whole,
+    /// It has those of the products up to this one, and of each that was changed since.
+    Until(Option<EntityId>),
+}
 
 /// One step: which products to look at, as they were found.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -333,6 +333,7 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Code(..)
                 | Key::Schema
                 | Key::Diary
+                | Key::Replaced(..)
                 | Key::Note(_) => {}
             }
         }

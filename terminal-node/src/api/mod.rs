@@ -8,6 +8,10 @@
 //! | `POST /sessions/open` `/cash` `/close` | a register's session, see [`crate::drawer`] |
 //! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
+//! | `POST /sales/{posId}/{localEventId}/correct` | a sale in place of one that failed, see [`crate::mend`] |
+//! | `POST /sales/{posId}/{localEventId}/void` `{reason}` | takes everything of it back, once |
+//! | `POST /queue/park` `/queue/give-way` | sets a failed event aside; lets the other one count |
+//! | `GET /queue/replaced?limit=` | what was corrected, and what counts in its place |
 //! | `POST /sync?waitMs=` | speaks to the cloud now; answers when that is done, if told to wait |
 //! | `GET /products?search=&category=&limit=` | what can be sold, with this branch's prices |
 //! | `GET /categories` `/customers?search=&limit=` | what else the catalog names |
@@ -41,6 +45,7 @@ mod doctor;
 mod export;
 mod guard;
 pub mod live;
+mod mend;
 mod page;
 mod problem;
 mod product;
@@ -152,6 +157,11 @@ pub fn router<S: TillStore + 'static>(
         .route("/status", get(sync::status::<S>))
         .route("/queue", get(queue::list::<S>))
         .route("/queue/records", get(queue::records::<S>))
+        .route("/queue/replaced", get(mend::replaced::<S>))
+        .route("/queue/park", post(mend::park::<S>))
+        .route("/queue/give-way", post(mend::give_way::<S>))
+        .route("/sales/{pos}/{id}/correct", post(mend::correct::<S>))
+        .route("/sales/{pos}/{id}/void", post(mend::void::<S>))
         .route("/queue/{pos}/{id}", get(queue::show::<S>))
         .route("/receipts", get(receipts::list::<S>))
         .route("/receipts/{pos}/{id}", get(receipts::show::<S>))
@@ -193,7 +203,10 @@ async fn sale<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) 
 }
 
 async fn refund<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) -> Recorded {
-    record(&api, EventBody::Refund(body?.0)).await
+    let Json(body) = body?;
+    let _alone = api.till.returning().await;
+    mend::refuse_voided(&api, &body).await?;
+    record(&api, EventBody::Refund(body)).await
 }
 
 async fn adjustment<S: TillStore>(
