@@ -61,7 +61,13 @@ pub(super) fn step(
     settle(rows, meta, None)
 }
 
-fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place, entry: Entry) {
+pub(super) fn carry(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    meta: &mut Meta,
+    old: Place,
+    entry: Entry,
+) {
     let attempts = match (rows.queued(old.epoch, old.seq), rows.attention(old.epoch, old.seq)) {
         (Some(queued), _) => queued.attempts,
         // One more failure, and a person looks at it again.

@@ -23,6 +23,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::adopt::carry;
 use super::record::{enter_event, event_of, move_stock, next_number, recognise};
 use super::row::{Attention, Entry, Meta, Place, Queued, State, Stock};
 use super::{Draft, Input, Key, Output, Record, Terminal, register, settle};
@@ -358,19 +359,18 @@ pub(super) fn give_way(
     let related = names(&before, &come) || names(&after, &gone);
     let replaced = gone.state == State::Open && matches!(come.state, State::Replaced(_));
     let Some(code) = told.filter(|_| related && replaced) else { return Output::NothingToRetry };
-    if to.1.epoch != meta.epoch {
-        let closed = meta.closed.iter_mut().find(|closed| closed.epoch == to.1.epoch);
-        // What a forgotten history holds cannot be carried over any more.
-        let Some(closed) = closed else { return Output::NothingToRetry };
-        closed.queue = true;
-    }
     exchange(rows, &before, &after);
     replace(rows, from.1, gone, Replaced { by: to.0, code, since: now });
     rows.retract(Key::Replaced(to.1.epoch, to.1.seq));
-    let queued = Queued { attempts: 0, due: now, code: None };
-    rows.put(Key::Queue(to.1.epoch, to.1.seq), Record::Queue(queued));
-    let come = Entry { state: State::Open, ..come };
-    rows.put(Key::Entry(to.1.epoch, to.1.seq), Record::Entry(come));
+    if to.1.epoch == meta.epoch {
+        let queued = Queued { attempts: 0, due: now, code: None };
+        rows.put(Key::Queue(to.1.epoch, to.1.seq), Record::Queue(queued));
+        let come = Entry { state: State::Open, ..come };
+        rows.put(Key::Entry(to.1.epoch, to.1.seq), Record::Entry(come));
+    } else {
+        // Nothing of a closed history is offered: it was not carried over, and is now.
+        carry(rows, now, &mut meta, to.1, come);
+    }
     settle(rows, meta, None)
 }
 

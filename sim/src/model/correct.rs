@@ -45,7 +45,7 @@ impl World {
             self.till_step(till, &Input::SetAside(*place), true)?;
             return Ok(());
         }
-        if let Some(way) = self.way(till, entry.pos, entry.local_id) {
+        if let Some(way) = self.other_way(till, entry.pos, entry.local_id) {
             self.till_step(till, &way, true)?;
             return self.hear(till, Heard::Nudge(Nudge::Manual));
         }
@@ -78,7 +78,7 @@ impl World {
     }
 
     /// Lets the other one count, if the cloud has said that it does.
-    pub(super) fn way(&self, till: usize, pos: PosId, local_id: LocalEventId) -> Option<Input> {
+    pub(super) fn other_way(&self, till: usize, pos: PosId, local_id: LocalEventId) -> Option<Input> {
         answered(at_once(correct::yielding(&self.tills[till].store, pos, local_id)))
     }
 

@@ -215,7 +215,7 @@ impl World {
                     continue;
                 };
                 let (pos, local_id) = (entry.pos, entry.local_id);
-                let input = self.way(till, pos, local_id);
+                let input = self.other_way(till, pos, local_id);
                 let input = input.unwrap_or(Input::Retry { pos, local_id, place });
                 self.till_step(till, &input, false)?;
                 self.hear(till, Heard::Nudge(Nudge::Manual))?;

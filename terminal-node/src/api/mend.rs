@@ -6,7 +6,7 @@ use axum::extract::{Path, Query, State};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
 use counterfoil_protocol::time::Millis;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::body::{EventBody, RecordedBody, TradeBody};
 use super::queue::Named;
@@ -18,14 +18,14 @@ use crate::till::TillStore;
 const LIST_MAX: usize = 200;
 
 /// Why a sale is voided.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct VoidBody {
+pub(super) struct VoidBody {
     /// A person's words; they stand in the reference of the refund.
-    pub reason: String,
+    reason: String,
     /// The time to print; that of the first recording, or now.
     #[serde(default)]
-    pub at_ms: Option<Millis>,
+    at_ms: Option<Millis>,
 }
 
 #[derive(Deserialize)]
