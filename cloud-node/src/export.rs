@@ -83,13 +83,21 @@ impl UnreadableLine {
 #[derive(Debug, Serialize)]
 #[serde(tag = "fate", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum FateJson {
-    Posted { server_id: ServerId },
-    Parked { error_code: ErrorCode },
+    Posted {
+        server_id: ServerId,
+    },
+    Parked {
+        error_code: ErrorCode,
+    },
     Rejected,
     /// A correction of this name has its place.
-    Withdrawn { by: LocalEventId },
+    Withdrawn {
+        by: LocalEventId,
+    },
     /// A correction of what counts already, or of what another has corrected.
-    Refused { error_code: ErrorCode },
+    Refused {
+        error_code: ErrorCode,
+    },
 }
 
 /// The sums of the posted events: what the books of both sides must agree on.

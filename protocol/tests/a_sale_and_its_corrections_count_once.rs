@@ -234,8 +234,7 @@ fn copies_of_a_till_that_both_correct_a_sale_post_one_correction() {
         assert_eq!(posted(&pair), [key_of("1", mine)]);
         let last = entries(&copy).into_keys().next_back().unwrap();
         let told = attention(&copy, last).unwrap().code;
-        let expected =
-            if mine == theirs { ErrorCode::EventInvalid } else { ErrorCode::Withdrawn };
+        let expected = if mine == theirs { ErrorCode::EventInvalid } else { ErrorCode::Withdrawn };
         assert_eq!(told, expected, "its own is kept, and a person hears of it");
         // Neither way of going on counts anything more.
         let by = if mine == theirs { sale("d", "tea") } else { sale("e", "tea") };

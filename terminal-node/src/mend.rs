@@ -171,7 +171,12 @@ impl<S: TillStore> Till<S> {
         mended(id, self.record(draft).await?, || unreachable!("a refund is recorded, or not"))
     }
 
-    async fn may_void(&self, pos: PosId, sale: LocalEventId, entry: &Entry) -> Result<(), Unmended> {
+    async fn may_void(
+        &self,
+        pos: PosId,
+        sale: LocalEventId,
+        entry: &Entry,
+    ) -> Result<(), Unmended> {
         let Some(receipt) = self.receipt(pos, sale).await? else { return Err(Unmended::Unknown) };
         if receipt.item.kind == "refund" {
             return Err(Unmended::Not("a refund is not voided: sell the goods again"));
@@ -189,7 +194,11 @@ impl<S: TillStore> Till<S> {
     }
 
     /// Returns why nothing more is taken back of a sale, if it was voided here.
-    pub(crate) async fn is_voided(&self, pos: PosId, sale: LocalEventId) -> Result<bool, TillError> {
+    pub(crate) async fn is_voided(
+        &self,
+        pos: PosId,
+        sale: LocalEventId,
+    ) -> Result<bool, TillError> {
         let Some(known) = self.known(pos, sale).await? else { return Ok(false) };
         Ok(self.known(pos, void_of(known.payload_hash)).await?.is_some())
     }

@@ -47,12 +47,26 @@ impl Shop {
         engine: &str,
         tills: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        Self::open_with(directory, engine, tills, &[]).await
+    }
+
+    /// The same with further arguments to the cloud's `serve`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with(
+        directory: &Path,
+        engine: &str,
+        tills: &[(&str, &str)],
+        more: &[&str],
+    ) -> anyhow::Result<Self> {
         let programs = tokio::task::spawn_blocking(|| binaries::build(Profile::Test)).await??;
         let operator = directory.join("operator");
         fs::write(&operator, OPERATOR)?;
         let store = format!("{engine}:{}", directory.join("cloud").display());
         let log = directory.join("cloud.log");
-        let mut cloud = Cloud::new(&programs.cloud, store, log).with_operator(operator);
+        let cloud = Cloud::new(&programs.cloud, store, log).with_operator(operator);
+        let mut cloud = cloud.with_arguments(more);
         let mut members = Vec::new();
         for (name, branch) in tills {
             let token = cloud.enrol("shop", branch, name).await?;

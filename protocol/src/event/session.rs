@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, Correction, EVENT_BYTES_MAX, Event, EventError, Tender, check_amount, check_text};
+use super::{
+    Body, Correction, EVENT_BYTES_MAX, Event, EventError, Tender, check_amount, check_text,
+};
 use crate::identity::Epoch;
 use crate::money::{Currency, MINOR_MAX, Minor};
 

@@ -381,7 +381,8 @@ pub(super) fn set_aside(
     meta: &Meta,
     place: Place,
 ) -> Output {
-    let Some(Queued { attempts, code: Some(code), .. }) = rows.queued(place.epoch, place.seq).copied()
+    let Some(Queued { attempts, code: Some(code), .. }) =
+        rows.queued(place.epoch, place.seq).copied()
     else {
         return Output::NothingToRetry;
     };

@@ -135,11 +135,7 @@ pub(super) fn recognise(seen: Seen, draft: &Draft) -> Output {
     }
 }
 
-pub(super) fn next_number(
-    rows: &Rows<'_, Terminal>,
-    meta: &Meta,
-    draft: &Draft,
-) -> Option<Series> {
+pub(super) fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
     match draft.body {
         Body::Adjustment(_)
         | Body::SessionOpened(_)

@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::correct::Replaced;
 use super::diary::{Diary, Note};
 use super::edits::LocalEdits;
-pub use super::correct::Replaced;
 use super::inbox::{InboxState, Movement, Review};
 pub use super::migrate::{CodeIndex, Schema};
 use super::register::{ClosedSession, Register};

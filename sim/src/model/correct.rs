@@ -31,8 +31,7 @@ impl World {
         self.after(us + 1, Happening::Correct(till));
         let failed = self.failed(till);
         let host = &mut self.tills[till];
-        let (again, aside) =
-            (host.corrections.happens(50_000), host.corrections.happens(150_000));
+        let (again, aside) = (host.corrections.happens(50_000), host.corrections.happens(150_000));
         let picked = host.corrections.below(failed.len().max(1) as u64) as usize;
         if !host.up {
             return Ok(());
@@ -78,7 +77,12 @@ impl World {
     }
 
     /// Lets the other one count, if the cloud has said that it does.
-    pub(super) fn other_way(&self, till: usize, pos: PosId, local_id: LocalEventId) -> Option<Input> {
+    pub(super) fn other_way(
+        &self,
+        till: usize,
+        pos: PosId,
+        local_id: LocalEventId,
+    ) -> Option<Input> {
         answered(at_once(correct::yielding(&self.tills[till].store, pos, local_id)))
     }
 

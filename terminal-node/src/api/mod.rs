@@ -31,6 +31,7 @@
 //! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
+//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else 403, and what to do |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
 //! | `GET /`, `/page/{file}` | the till page; without a token |
@@ -42,6 +43,7 @@ pub mod body;
 mod bundle;
 mod diary;
 mod doctor;
+mod elsewhere;
 mod export;
 mod guard;
 pub mod live;
@@ -62,7 +64,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
@@ -178,6 +180,12 @@ pub fn router<S: TillStore + 'static>(
         .route("/movements", get(stock::moved::<S>))
         .route("/review", get(stock::review::<S>).post(stock::done::<S>))
         .route("/export", get(export::export::<S>))
+        .route("/reports", any(elsewhere::in_the_cloud::<S>))
+        .route("/reports/{*what}", any(elsewhere::in_the_cloud::<S>))
+        .route("/users", any(elsewhere::in_the_cloud::<S>))
+        .route("/users/{*what}", any(elsewhere::in_the_cloud::<S>))
+        .route("/settings", any(elsewhere::in_the_cloud::<S>))
+        .route("/settings/{*what}", any(elsewhere::in_the_cloud::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", import)
         .route("/plan/apply", plan)

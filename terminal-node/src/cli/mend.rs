@@ -71,7 +71,9 @@ pub(super) async fn correct(show: Show, wish: Correct) -> Result<(), Failure> {
     };
     let access = Access::to_sell(at.home()).await?;
     let recorded = match access.way() {
-        Way::Daemon(client) => client.post(&path(pos, id, "correct"), json!(body).to_string()).await?,
+        Way::Daemon(client) => {
+            client.post(&path(pos, id, "correct"), json!(body).to_string()).await?
+        }
         Way::Direct(till) => {
             let body = EventBody::Sale(body);
             let at = till.stamp(None, pos, body.name().1).await?;

@@ -96,7 +96,9 @@ fn said(step: &Step) -> String {
             format!("carried over from {} to {}", spot(*from), spot(*to))
         }
         What::Retried => "a person wanted another try".to_owned(),
-        What::SetAside => "a person set it aside: it is not sent until it is tried again".to_owned(),
+        What::SetAside => {
+            "a person set it aside: it is not sent until it is tried again".to_owned()
+        }
         What::Replaced { by } => format!("a person let {by} count in its place"),
         What::Offered { place, times, last_ms, outcome, code: _ } => {
             let mut said = format!("offered as {}: {}", spot(*place), answer(*outcome));
