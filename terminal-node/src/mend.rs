@@ -2,11 +2,11 @@
 //! aside, or void it.
 //!
 //! A **correction** is for a sale that the cloud could not post: the original is kept, and leaves
-//! the queue as replaced ([`correct`]). A **void** is for a sale that should not have been: a refund
-//! of everything, under a name that follows from the sale, so there is one at most however often it
-//! is asked for, on this till and in the cloud. No kind of event says more than that refund: it
-//! names the original, moves goods and money back, has a receipt, and counts in the session that
-//! gives the money.
+//! the queue as replaced ([`correct`]). A **void** is for a sale that should not have been: a
+//! refund of everything, under a name that follows from the sale, so there is one at most however
+//! often it is asked for, on this till and in the cloud. No kind of event would say more than that
+//! refund: it names the original, moves goods and money back, has a receipt, and counts in the
+//! session that gives the money.
 
 use counterfoil_protocol::event::{Body, EventError, TEXT_BYTES_MAX};
 use counterfoil_protocol::hash::Hash;

@@ -136,8 +136,8 @@ pub const fn reason(code: ErrorCode) -> &'static str {
             "the sale that it corrects had reached the cloud as it was: let that one count"
         }
         ErrorCode::Withdrawn => {
-            "a correction has its place in the cloud: let that one count, or, if this till has none, \
-             look at the other copy of this till"
+            "a correction has its place in the cloud: let that one count, or, if this till has \
+             none, look at the other copy of this till"
         }
         ErrorCode::ServerOwned => "it changes what only the head office decides: ask them to do it",
         ErrorCode::TooLarge | ErrorCode::ManifestTooLarge => {

@@ -5,7 +5,7 @@
 //! | what the correction names | the correction | what it names |
 //! |---|---|---|
 //! | is posted | is refused: `POS_SYNC_ORIGINAL_POSTED` | stays posted |
-//! | was withdrawn by a rival, of a copy of the till | is refused: `POS_SYNC_EVENT_WITHDRAWN` | stays withdrawn |
+//! | was withdrawn by a copy's | is refused: `POS_SYNC_EVENT_WITHDRAWN` | stays withdrawn |
 //! | waits, or was rejected or refused | is judged as a sale is | is withdrawn, for ever |
 //! | has not come yet | is judged as a sale is | is withdrawn before it comes |
 //! | has another content than the event of that name | is judged as a sale is | can never count |

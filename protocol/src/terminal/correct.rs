@@ -5,13 +5,13 @@
 //!
 //! | what a person does | the entry | the other one |
 //! |---|---|---|
-//! | corrects a sale | is replaced: it leaves the queue, and stays in the journal as it is | is recorded, and waits |
+//! | corrects a sale | is replaced: it leaves the queue, and is kept | is recorded, and waits |
 //! | gives way, as the cloud says which one counts | is replaced | waits again, to hear so |
 //! | sets it aside | needs attention: it is not sent until it is tried again | |
 //!
-//! Each is one commit, with the stock and the sums of the register's open session. An entry that is
-//! replaced is offered no more, but where the cloud lost it and the journal is to be whole; whatever
-//! is answered then changes nothing. Should the cloud post it after all, the correction is refused,
+//! Each is one commit, with the stock and the sums of the register's open session. A replaced entry
+//! is offered no more, but where the cloud lost it and the journal is to be whole; whatever is
+//! answered then changes nothing. Should the cloud post it after all, the correction is refused,
 //! and a person lets the original count.
 //!
 //! Only what was answered with a failure is corrected: what was never offered may be posted any

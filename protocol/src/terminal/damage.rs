@@ -19,11 +19,15 @@ use crate::persist::{COUNT_MAX, EPOCHS_MAX};
 /// Returns what is wrong with a record under `key`, if anything is.
 pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> {
     assert!(record.belongs_to(key), "a record is looked at under a key of its kind");
-    if let Key::Entry(_, seq) | Key::Queue(_, seq) | Key::Attention(_, seq) | Key::Replaced(_, seq) =
-        key
+    if let Key::Entry(_, seq) | Key::Queue(_, seq) | Key::Attention(_, seq) = key
         && !is_place(*seq)
     {
         return Some("a journal counts from 1, and not so far");
+    }
+    if let Key::Replaced(_, seq) = key
+        && !is_place(*seq)
+    {
+        return Some("what is replaced is in no journal");
     }
     match record {
         Record::Meta(meta) => of_meta(meta),

@@ -8,7 +8,7 @@
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | a register's day |
 //! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
-//! | [`correct`] | [`Input::Correct`], [`Input::GiveWay`], [`Input::SetAside`] | what cannot be posted as it is |
+//! | [`correct`] | [`Input::Correct`], `GiveWay`, `SetAside` | what cannot be posted as it is |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |

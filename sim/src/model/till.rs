@@ -88,11 +88,9 @@ pub(super) struct TillHost {
     pub(super) link: Stream,
     pub(super) luck: Stream,
     pub(super) entropy: Stream,
-    /// What is edited here.
     pub(super) edits: Stream,
     /// What is made of what failed.
     pub(super) corrections: Stream,
-    /// The correction that was recorded last.
     pub(super) last_correction: Option<(LocalEventId, Draft)>,
     pub(super) coverage: Coverage,
 }

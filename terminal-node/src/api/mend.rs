@@ -78,8 +78,8 @@ pub(super) async fn park<S: TillStore>(
         return Ok(StatusCode::ACCEPTED);
     }
     Err(Problem::nothing(
-        "no event of this name failed and waits for another try: what was never offered goes first, \
-         as a journal has no gaps",
+        "no event of this name failed and waits for another try: what was never offered goes \
+         first, as a journal has no gaps",
     ))
 }
 

@@ -8,7 +8,7 @@
 //! | `POST /sessions/open` `/cash` `/close` | a register's session, see [`crate::drawer`] |
 //! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
-//! | `POST /sales/{posId}/{localEventId}/correct` | a sale in place of one that failed, see [`crate::mend`] |
+//! | `POST /sales/{posId}/{localEventId}/correct` | a sale in its place, see [`crate::mend`] |
 //! | `POST /sales/{posId}/{localEventId}/void` `{reason}` | takes everything of it back, once |
 //! | `POST /queue/park` `/queue/give-way` | sets a failed event aside; lets the other one count |
 //! | `GET /queue/replaced?limit=` | what was corrected, and what counts in its place |

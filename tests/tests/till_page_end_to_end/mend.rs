@@ -56,7 +56,7 @@ async fn in_a_browser_what_went_wrong_is_corrected_voided_and_set_aside() {
     cashier.pictured("correct").await;
     cashier.clicks("#correct").await;
     cashier.gets_receipt().await;
-    cashier.reads("dialog .paper", "Corrected receipt").await;
+    cashier.reads("dialog .paper", "CORRECTED RECEIPT").await;
     cashier.clicks("#next").await;
     cashier.sees("document.querySelector('[data-replaced=typo] .state.synced')").await;
     let kept = shows(&door, "/receipts/front/typo").await;
@@ -97,10 +97,10 @@ async fn in_a_browser_what_went_wrong_is_corrected_voided_and_set_aside() {
     cashier.pictured("void").await;
     cashier.clicks("#void").await;
     cashier.gets_receipt().await;
-    cashier.reads("dialog .paper", "Void").await;
+    cashier.reads("dialog .paper", "VOID").await;
     cashier.clicks("#next").await;
     cashier.clicks("#receipts .row").await;
-    cashier.reads("dialog .paper", "Voided").await;
+    cashier.reads("dialog .paper", "VOIDED").await;
     cashier
         .sees("!document.querySelector('#void-sale') && !document.querySelector('#give-back')")
         .await;
