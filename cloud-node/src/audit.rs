@@ -340,6 +340,9 @@ impl Scope<'_> {
         movements: &mut Movements,
         recount: &mut Recount,
     ) -> Option<(EventKey, EventKey, ShopId)> {
+        if matches!(ledger.fate, Fate::Withdrawn(_)) && ledger.payload.is_empty() {
+            return None; // withdrawn before it came
+        }
         let hash = self.payload(&key, ledger.epoch, ledger.seq, &ledger.payload);
         if hash != ledger.payload_hash {
             self.problem("NoPhantom", key, "its payload is not that of its hash");
@@ -360,7 +363,7 @@ impl Scope<'_> {
                 return None;
             }
             Fate::Posted => self.report.posted += 1,
-            Fate::Rejected => return None,
+            Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => return None,
         }
         self.posted = self.posted.plus(event.figures());
         recount.count(ledger.site, self.terminal, &event);

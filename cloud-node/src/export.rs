@@ -83,9 +83,21 @@ impl UnreadableLine {
 #[derive(Debug, Serialize)]
 #[serde(tag = "fate", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum FateJson {
-    Posted { server_id: ServerId },
-    Parked { error_code: ErrorCode },
+    Posted {
+        server_id: ServerId,
+    },
+    Parked {
+        error_code: ErrorCode,
+    },
     Rejected,
+    /// A correction of this name has its place.
+    Withdrawn {
+        by: LocalEventId,
+    },
+    /// A correction of what counts already, or of what another has corrected.
+    Refused {
+        error_code: ErrorCode,
+    },
 }
 
 /// The sums of the posted events: what the books of both sides must agree on.
@@ -135,6 +147,8 @@ pub async fn export<Q: Query<Cloud>>(
                 Fate::Posted => FateJson::Posted { server_id: server_id(ledger.site.shop, key) },
                 Fate::Parked(error_code) => FateJson::Parked { error_code },
                 Fate::Rejected => FateJson::Rejected,
+                Fate::Withdrawn(by) => FateJson::Withdrawn { by },
+                Fate::Refused(error_code) => FateJson::Refused { error_code },
             },
             event: EventAny::from_event(event),
         };
@@ -220,6 +234,9 @@ async fn walk<Q: Query<Cloud>>(
         }
         for row in page {
             let (Key::Ledger(key), Record::Ledger(ledger)) = row else { continue };
+            if ledger.payload.is_empty() {
+                continue; // withdrawn before it came: there is no event to write
+            }
             let event = match Event::from_canonical(&ledger.payload) {
                 Ok(event) => event,
                 Err(error) => {
@@ -236,7 +253,7 @@ async fn walk<Q: Query<Cloud>>(
                     }
                 }
                 Fate::Parked(_) => parked += 1,
-                Fate::Rejected => {}
+                Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => {}
             }
             each(&key, &ledger, Ok(&event))?;
         }

@@ -175,6 +175,8 @@ const fn title(code: ErrorCode) -> &'static str {
         ErrorCode::VersionUnsupported => "The form of the message is not spoken here",
         ErrorCode::TooLarge => "The message is too large",
         ErrorCode::NotFound => "There is nothing at this address",
+        ErrorCode::OriginalPosted => "What it corrects counts already",
+        ErrorCode::Withdrawn => "A correction has its place",
         ErrorCode::ServerOwned => "Only the cloud decides that",
         ErrorCode::Unavailable => "The node cannot take the request now",
     }

@@ -6,6 +6,7 @@
 
 mod adjustment;
 mod body;
+mod correction;
 mod error;
 mod figures;
 mod rules;
@@ -25,6 +26,7 @@ use crate::wire::canonical;
 use crate::wire::event::{EventAny, EventV1, EventV2};
 
 pub use adjustment::{Adjustment, AdjustmentLine};
+pub use correction::{CORRECTED_MAX, Corrected, Correction};
 pub use error::EventError;
 pub use figures::Figures;
 use rules::{check_amount, check_text};
@@ -48,7 +50,11 @@ const LINE_NUMBER_BYTES: usize = 3 * 9 + 5 + 2;
 /// The most bytes of a line.
 const LINE_BYTES_MAX: usize = LABEL_BYTES_MAX + TEXT_BYTES_MAX + LINE_NUMBER_BYTES;
 /// The most bytes of an event beside its lines: payments, and a few names and numbers.
-const FRAME_BYTES_MAX: usize = PAYMENTS_MAX * 10 + 6 * LABEL_BYTES_MAX + TEXT_BYTES_MAX + 64;
+const FRAME_BYTES_MAX: usize = PAYMENTS_MAX * 10
+    + 6 * LABEL_BYTES_MAX
+    + TEXT_BYTES_MAX
+    + CORRECTED_MAX * (LABEL_BYTES_MAX + 1 + size_of::<Hash>())
+    + 64;
 
 const _: () = assert!(EVENT_VERSION > 0, "versions count from 1");
 const _: () = assert!(EVENT_VERSION_IN_SESSION > EVENT_VERSION, "a version is one form");
@@ -112,6 +118,8 @@ pub enum Body {
     SessionClosed(SessionClosed),
     /// Somebody at a till wants something of the catalog to be otherwise.
     CatalogEdited(CatalogEdit),
+    /// A sale that takes the place of one that could not be posted.
+    Correction(Correction),
 }
 
 /// Goods against money.
@@ -327,7 +335,23 @@ impl Event {
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
             | Body::SessionClosed(_)
-            | Body::CatalogEdited(_) => None,
+            | Body::CatalogEdited(_)
+            | Body::Correction(_) => None,
+        }
+    }
+
+    /// Returns whose place it takes, if it is a correction.
+    #[must_use]
+    pub fn corrected(&self) -> &[Corrected] {
+        match &self.body {
+            Body::Correction(correction) => &correction.of,
+            Body::Sale(_)
+            | Body::Refund { .. }
+            | Body::Adjustment(_)
+            | Body::SessionOpened(_)
+            | Body::CashMoved(_)
+            | Body::SessionClosed(_)
+            | Body::CatalogEdited(_) => &[],
         }
     }
 
@@ -341,14 +365,15 @@ impl Event {
             | Body::Adjustment(_)
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
-            | Body::SessionClosed(_) => None,
+            | Body::SessionClosed(_)
+            | Body::Correction(_) => None,
         }
     }
 
     /// Returns the stock movements that follow from it; none from an edit of the catalog.
     pub fn movements(&self) -> impl Iterator<Item = Movement> + '_ {
         let (trade, sign): (&[Line], i64) = match &self.body {
-            Body::Sale(trade) => (&trade.lines, -1),
+            Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => (&trade.lines, -1),
             Body::Refund { trade, .. } => (&trade.lines, 1),
             Body::Adjustment(_)
             | Body::SessionOpened(_)
@@ -363,7 +388,8 @@ impl Event {
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
             | Body::SessionClosed(_)
-            | Body::CatalogEdited(_) => &[],
+            | Body::CatalogEdited(_)
+            | Body::Correction(_) => &[],
         };
         assert!(trade.is_empty() || adjusted.is_empty(), "an event trades or adjusts, never both");
         assert_eq!(
@@ -389,7 +415,9 @@ impl Event {
     pub fn figures(&self) -> Figures {
         let moved: i64 = self.movements().map(|movement| movement.delta.0).sum();
         let (lines, money) = match &self.body {
-            Body::Sale(trade) => (trade.lines.len(), trade.total().0),
+            Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => {
+                (trade.lines.len(), trade.total().0)
+            }
             Body::Refund { trade, .. } => (trade.lines.len(), -trade.total().0),
             Body::Adjustment(adjustment) => (adjustment.lines.len(), 0),
             // Cash that is put in or taken out is no turnover.
@@ -406,7 +434,9 @@ impl Event {
         );
         assert!(money.unsigned_abs() <= MINOR_MAX.unsigned_abs(), "a document's total is bounded");
         match &self.body {
-            Body::Sale(_) => assert!(quantity > 0 && money >= 0, "a sale takes money for goods"),
+            Body::Sale(_) | Body::Correction(_) => {
+                assert!(quantity > 0 && money >= 0, "a sale takes money for goods");
+            }
             Body::Refund { .. } => {
                 assert!(quantity < 0 && money <= 0, "a refund gives money for goods");
             }
@@ -430,6 +460,7 @@ impl Event {
             Body::CashMoved(_) => "cash moved",
             Body::SessionClosed(_) => "session closed",
             Body::CatalogEdited(_) => "catalogEdit",
+            Body::Correction(_) => "correction",
         }
     }
 
@@ -439,7 +470,7 @@ impl Event {
             return Err(EventError::Receipt);
         }
         let session = match &self.body {
-            Body::Sale(_) | Body::Refund { .. } => self.session,
+            Body::Sale(_) | Body::Refund { .. } | Body::Correction(_) => self.session,
             Body::Adjustment(_) | Body::CatalogEdited(_) => None,
             // A session is named by the event that opens it: no two sessions of a register have
             // one name, as no two of its events have.
@@ -457,6 +488,7 @@ impl Event {
             Body::SessionOpened(opened) => opened.check(),
             Body::CashMoved(moved) => moved.check(),
             Body::SessionClosed(closed) => closed.check(),
+            Body::Correction(correction) => correction.check(self.local_id),
             Body::CatalogEdited(_) => Ok(()), // an edit is checked when it is made
         }
     }

@@ -65,6 +65,10 @@ codes! {
     Unavailable = 14, "POS_SYNC_UNAVAILABLE", 503;
     /// Only the cloud decides what stands in that field: ask the head office.
     ServerOwned = 15, "POS_CATALOG_SERVER_OWNED", 403;
+    /// What a correction would take the place of counts already: the correction never does.
+    OriginalPosted = 16, "POS_SYNC_ORIGINAL_POSTED", 409;
+    /// A correction has taken the event's place: it never counts.
+    Withdrawn = 17, "POS_SYNC_EVENT_WITHDRAWN", 409;
 }
 
 const _: () = {

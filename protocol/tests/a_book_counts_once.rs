@@ -101,7 +101,7 @@ impl List {
         }
         match listed.state {
             Fate::Posted => "existing",
-            Fate::Rejected => "rejected",
+            Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => "rejected",
             Fate::Parked(_) if !first && listed.site != caller.site => "elsewhere",
             Fate::Parked(_) if !known => "unknown",
             Fate::Parked(_) => {

@@ -15,7 +15,7 @@ use counterfoil_protocol::cloud::compaction::{
 };
 use counterfoil_protocol::cloud::{self, Cloud, LANES_MAX, UnknownProducts, row::server_id};
 use counterfoil_protocol::codec::MESSAGE_BYTES_MAX;
-use counterfoil_protocol::event::{EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX};
+use counterfoil_protocol::event::{CORRECTED_MAX, EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX};
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::journal::points;
@@ -148,6 +148,7 @@ fn the_bounds_are_those_of_the_code() {
         ("RETRIES_MAX", RETRIES_MAX as u64),
         ("PUSH_BYTES_MAX", PUSH_BYTES_MAX as u64),
         ("EVENT_BYTES_MAX", EVENT_BYTES_MAX as u64),
+        ("CORRECTED_MAX", CORRECTED_MAX as u64),
         ("LINES_MAX", LINES_MAX as u64),
         ("PAYMENTS_MAX", PAYMENTS_MAX as u64),
         ("ATTEMPTS_MAX", u64::from(ATTEMPTS_MAX)),

@@ -201,6 +201,7 @@ impl Device {
                 State::Synced(_) if place.seq <= held => "synced",
                 State::Synced(_) => "offered again",
                 State::Moved(_) => "carried over",
+                State::Replaced(_) => "replaced",
             };
             write!(text, "\n  {} {} {state}", place.seq, entry.local_id).unwrap();
         }

@@ -40,6 +40,7 @@ fn keys() -> Vec<Key> {
         Key::Schema,
         Key::Diary,
         Key::Note(1),
+        Key::Replaced(epoch, 1),
     ]
 }
 

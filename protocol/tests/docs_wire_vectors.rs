@@ -9,7 +9,7 @@ use counterfoil_protocol::cloud::row::server_id;
 use counterfoil_protocol::codec::{self, MESSAGE_BYTES_MAX};
 use counterfoil_protocol::event::session::TAX_RATES_MAX;
 use counterfoil_protocol::event::{
-    EVENT_BYTES_MAX, Event, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX,
+    CORRECTED_MAX, EVENT_BYTES_MAX, Event, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX,
 };
 use counterfoil_protocol::hash::{Hash, genesis, link, payload_hash};
 use counterfoil_protocol::identity::Epoch;
@@ -65,7 +65,7 @@ fn the_test_vectors_are_what_the_code_writes() {
     let vectors = vectors();
     let mut chain = genesis(terminal_id(), Epoch { number: 1, nonce: 7 });
     assert_eq!(chain, hash(&vectors["genesis"]));
-    for seq in 1..=7 {
+    for seq in 1..=8 {
         let vector = |name: &str| vectors[&format!("{name} {seq}")].as_str();
         let wire: EventAny = serde_json::from_str(vector("json")).unwrap();
         let event = wire.parse().unwrap();
@@ -79,7 +79,7 @@ fn the_test_vectors_are_what_the_code_writes() {
     }
     let server = server_id(site().shop, &key_of("1", "a"));
     assert_eq!(server.0, hash(&vectors["server 1"]));
-    assert_eq!(vectors.len(), 1 + 7 * 4 + 1, "each vector was looked at");
+    assert_eq!(vectors.len(), 1 + 8 * 4 + 1, "each vector was looked at");
 }
 
 #[test]
@@ -101,6 +101,7 @@ fn the_numbers_have_the_bytes_it_shows() {
 fn the_bounds_are_those_of_the_code() {
     let rows = rows();
     for (name, bound) in [
+        ("events that a correction names", CORRECTED_MAX),
         ("lines in an event", LINES_MAX),
         ("payments in a trade", PAYMENTS_MAX),
         ("bytes in a text", TEXT_BYTES_MAX),

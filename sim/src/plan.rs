@@ -64,6 +64,10 @@ pub struct Plan {
     /// The mean time between two compactions of the catalog, in milliseconds; 0 for none.
     #[serde(default)]
     pub compact_every_ms: u64,
+    /// The mean time between two looks of a till's cashier at what failed, in milliseconds: it is
+    /// corrected, set aside, or gives way; 0 if nobody looks.
+    #[serde(default)]
+    pub correct_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// What every disk does, where there are disks.
@@ -323,6 +327,9 @@ impl Plan {
         let mut compaction = Stream::new(seed, "plan/compaction", 0);
         let compacted = edited && compaction.happens(600_000);
         let compact_every_ms = if compacted { compaction.between(500, 10_000) } else { 0 };
+        let mut corrections = Stream::new(seed, "plan/corrections", 0);
+        let corrected = park_unknown && corrections.happens(600_000);
+        let correct_every_ms = if corrected { corrections.between(300, 5_000) } else { 0 };
         let mut faults = draw_faults(seed, shape.chaos_ms, tills);
         let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
@@ -341,6 +348,7 @@ impl Plan {
             relay,
             verify_every_ms,
             compact_every_ms,
+            correct_every_ms,
             link,
             disk: draw_disk(seed),
             crash_ppm,

@@ -24,14 +24,17 @@ export async function show(pos, id, given) {
 
 export const address = (pos, id) => `/receipts/${encodeURIComponent(pos)}/${encodeURIComponent(id)}`;
 
-/** Shows a receipt. `giveBack` offers to take items back. */
-export function view(receipt, fresh = false, giveBack = null) {
+/** Shows a receipt. `acts` offer to take items back, or all of it. */
+export function view(receipt, fresh = false, acts = null) {
+  const counts = receipt.kind !== 'refund' && !receipt.replacedBy && !receipt.voidedBy;
   return dialog(t('receipt.title'), 'receipt', (close) => [
     h('div', { class: 'scroll' }, paper(receipt)),
     h('footer', {},
       button([icon('print'), t('receipt.print')], () => print(receipt), { id: 'print' }),
-      giveBack && receipt.kind === 'sale'
-        ? button(t('receipt.giveBack'), () => { close(); giveBack(); }, { id: 'give-back' }) : null,
+      acts && counts && !receipt.returned.length
+        ? button(t('void.open'), () => { close(); acts.voidIt(); }, { id: 'void-sale' }) : null,
+      acts && counts
+        ? button(t('receipt.giveBack'), () => { close(); acts.giveBack(); }, { id: 'give-back' }) : null,
       button(fresh ? t('receipt.next') : t('receipt.close'), () => close(),
         { class: 'main', id: 'next', autofocus: true })),
   ]);
@@ -48,7 +51,11 @@ function paper(receipt) {
     h('header', {}, h('strong', {}, shop), h('span', {}, branch)),
     h('p', { class: 'when' }, h('span', {}, time(receipt.atMs)), h('span', {}, receipt.receipt
       ? t('receipt.number', { number: receipt.receipt }) : '')),
-    receipt.kind === 'refund' ? h('p', { class: 'kind' }, t('receipt.refund')) : null,
+    receipt.kind === 'refund' ? h('p', { class: 'kind' }, t(receipt.localEventId.startsWith('void-')
+      ? 'receipt.void' : 'receipt.refund')) : null,
+    receipt.kind === 'correction' ? h('p', { class: 'kind' }, t('receipt.correction')) : null,
+    receipt.replacedBy ? h('p', { class: 'kind' }, t('receipt.replaced')) : null,
+    receipt.voidedBy ? h('p', { class: 'kind' }, t('receipt.voided')) : null,
     h('ol', {}, receipt.items.map((line) => h('li', {},
       h('span', { class: 'name' }, line.name || line.productId),
       row(`${quantity(line.quantityMilli)} × ${amount(line.unitPriceMinor)}`, amount(sign * (line.amountMinor

@@ -3,6 +3,7 @@
 import { get, query } from './api.js';
 import * as basket from './basket.js';
 import { button, dialog, draw, fill, h, time, toast } from './dom.js';
+import { voidSale } from './fix.js';
 import { discountShare, lineAmount, money, quantity, sum } from './money.js';
 import { TENDERS, complete } from './pay.js';
 import { address, view } from './receipt.js';
@@ -48,7 +49,10 @@ function row(receipt) {
 async function open(item) {
   try {
     const receipt = await get(address(item.posId, item.localEventId));
-    await view(receipt, false, () => giveBack(receipt));
+    await view(receipt, false, {
+      giveBack: () => giveBack(receipt),
+      voidIt: async () => { await voidSale(receipt); await refresh(); },
+    });
   } catch (error) {
     toast(error.message, { bad: true });
   }

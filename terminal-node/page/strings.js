@@ -124,6 +124,10 @@ const en = {
     title: 'Receipt',
     number: 'Receipt {number}',
     refund: 'Refund',
+    void: 'Void',
+    correction: 'Corrected receipt',
+    replaced: 'Corrected: another receipt counts',
+    voided: 'Voided',
     of: 'for receipt {number}',
     total: 'Total',
     taxAt: 'incl. {rate} % tax',
@@ -147,8 +151,9 @@ const en = {
     incomplete: 'Only the latest part of the journal was looked at.',
     sale: 'Sale',
     refund: 'Refund',
+    correction: 'Correction',
     register: 'register {pos}',
-    state: { pending: 'waiting', needsAttention: 'needs attention', synced: 'in the cloud' },
+    state: { pending: 'waiting', needsAttention: 'needs attention', synced: 'in the cloud', replaced: 'corrected' },
     show: 'Show receipt {number}',
   },
   back: {
@@ -162,6 +167,25 @@ const en = {
     all: 'All of it',
   },
 
+  // A sale that went wrong.
+  fix: {
+    title: 'Correct the sale',
+    open: 'Correct',
+    hint: 'Receipt {number} is kept as it is. What you enter here counts in its place, once.',
+    code: 'Product code',
+    quantity: 'Quantity',
+    unknown: 'not in the catalogue of this till',
+    differs: 'It was {was}: give back or take the difference.',
+    done: 'Record the correction',
+  },
+  void: {
+    title: 'Void the sale',
+    open: 'Void',
+    hint: 'All of receipt {number} goes back: {amount}, the way it was paid. A sale is voided once.',
+    reason: 'Why',
+    done: 'Void it',
+  },
+
   // What needs a person.
   attention: {
     title: 'Needs attention',
@@ -173,8 +197,15 @@ const en = {
     waiting: 'Waiting for the cloud',
     waitingNone: 'Nothing waits.',
     next: 'tried again by itself',
+    setAside: 'Set aside',
+    aside: 'It is not sent until it is tried again.',
+    giveWay: 'Let the other one count',
+    gave: 'The other one counts. Its name in the cloud is asked for.',
+    corrected: 'Corrected',
+    replacedBy: 'is kept, and another counts in its place',
+    showOther: 'Show that one',
     kinds: {
-      sale: 'Sale', refund: 'Refund', adjustment: 'Stock adjustment', sessionOpened: 'Drawer opened',
+      sale: 'Sale', refund: 'Refund', correction: 'Correction', adjustment: 'Stock adjustment', sessionOpened: 'Drawer opened',
       cashMoved: 'Cash moved', sessionClosed: 'Drawer closed', catalogEdited: 'Catalogue edit',
     },
     other: 'Event',

@@ -43,6 +43,9 @@ pub struct Status {
     pub needs_attention: u64,
     /// Events that the cloud durably holds.
     pub synced: u64,
+    /// Events that another counts in the place of.
+    #[serde(default)]
+    pub replaced: u64,
     /// Since when the oldest of the pending events waits.
     pub oldest_pending_ms: Option<Millis>,
     /// Why the cloud does not listen, if it does not.
@@ -135,6 +138,8 @@ pub enum Standing {
     NeedsAttention,
     /// The cloud durably holds it.
     Synced,
+    /// Another counts in its place; it is kept as it is.
+    Replaced,
 }
 
 impl<S: TillStore> Till<S> {
@@ -158,6 +163,7 @@ impl<S: TillStore> Till<S> {
             pending: count.pending,
             needs_attention: count.attention,
             synced: count.synced,
+            replaced: count.replaced,
             oldest_pending_ms: count.oldest,
             quarantined: meta.quarantined,
         })
@@ -214,7 +220,8 @@ impl<S: TillStore> Till<S> {
             after = Some(*last);
             for (place, entry) in page {
                 let name = (entry.pos, entry.local_id);
-                if matches!(entry.state, State::Moved(_)) || !events.insert(name) {
+                let elsewhere = matches!(entry.state, State::Moved(_) | State::Replaced(_));
+                if elsewhere || !events.insert(name) {
                     continue;
                 }
                 let event = event_of(place, &entry)?;
@@ -246,7 +253,7 @@ impl<S: TillStore> Till<S> {
             let state = self.standing(&meta, place, &entry).await?;
             let server_id = match entry.state {
                 State::Synced(id) => Some(id),
-                State::Open | State::Moved(_) => None,
+                State::Open | State::Moved(_) | State::Replaced(_) => None,
             };
             exported.push(Exported {
                 epoch: place.epoch,
@@ -273,6 +280,9 @@ impl<S: TillStore> Till<S> {
             let closed = meta.closed.iter().find(|closed| closed.epoch == place.epoch);
             closed.map_or(u64::MAX, |closed| closed.kept)
         };
+        if matches!(entry.state, State::Replaced(_)) {
+            return Ok(Standing::Replaced);
+        }
         if matches!(entry.state, State::Synced(_)) && place.seq <= held {
             return Ok(Standing::Synced);
         }
@@ -317,15 +327,43 @@ impl<S: TillStore> Till<S> {
                 }
             }
         }
-        let fresh = (meta.head - meta.acked).saturating_sub(attention_after_acked);
+        let (replaced, after_acked) = self.count_replaced(meta).await?;
+        count.replaced += replaced;
+        answered_and_open += replaced - after_acked;
+        let not_fresh = attention_after_acked + after_acked;
+        let fresh = (meta.head - meta.acked).saturating_sub(not_fresh);
         let attention_answered = count.attention - attention_after_acked;
-        count.pending += fresh + (answered_and_open - attention_answered);
+        let answered_and_waits = answered_and_open - (replaced - after_acked);
+        count.pending += fresh + (answered_and_waits - attention_answered);
         count.synced += meta.acked.saturating_sub(answered_and_open);
         if count.pending > 0 && count.oldest.is_none() {
             let oldest = self.queue(1).await?;
             count.oldest = oldest.first().map(|item| item.at_ms);
         }
         Ok(())
+    }
+
+    /// Counts the replaced entries of the current history: all, and those after `acked`.
+    async fn count_replaced(&self, meta: &Meta) -> Result<(u64, u64), TillError> {
+        let (mut all, mut after_acked) = (0, 0);
+        let (mut from, until) =
+            (Key::Replaced(meta.epoch, 0), Key::Replaced(meta.epoch, meta.head + 1));
+        loop {
+            let page = {
+                let reading = self.reading().await?;
+                Query::scan(&*reading, &from, &until, PAGE).await.map_err(storage_failed)?
+            };
+            let full = page.len() == PAGE;
+            for (key, _) in page {
+                let Key::Replaced(epoch, seq) = key else { continue };
+                from = Key::Replaced(epoch, seq + 1);
+                all += 1;
+                after_acked += u64::from(seq > meta.acked);
+            }
+            if !full {
+                return Ok((all, after_acked));
+            }
+        }
     }
 
     /// A closed history is looked at entry by entry: parts of it were carried over.
@@ -338,6 +376,7 @@ impl<S: TillStore> Till<S> {
             for (seq, entry) in page {
                 match entry.state {
                     State::Moved(_) => {}
+                    State::Replaced(_) => count.replaced += 1,
                     State::Synced(_) if seq <= closed.kept => count.synced += 1,
                     State::Synced(_) | State::Open => count.pending += 1,
                 }
@@ -387,6 +426,7 @@ struct Count {
     pending: u64,
     attention: u64,
     synced: u64,
+    replaced: u64,
     oldest: Option<Millis>,
 }
 
@@ -403,13 +443,13 @@ fn event_of(place: Place, entry: &Entry) -> Result<Event, TillError> {
     })
 }
 
-/// Returns an entry as a list shows it; none if it was carried over.
+/// Returns an entry as a list shows it; none if it was carried over or replaced.
 pub(crate) fn queue_item(
     place: Place,
     entry: &Entry,
     pending: Option<&pull::Pending>,
 ) -> Option<QueueItem> {
-    if matches!(entry.state, State::Moved(_)) {
+    if matches!(entry.state, State::Moved(_) | State::Replaced(_)) {
         return None;
     }
     let event = Event::from_canonical(&entry.payload).ok();

@@ -166,6 +166,7 @@ fn told(place: Place, entry: &Entry, mask: &Mask) -> Value {
     let state = match entry.state {
         State::Open => json!("open"),
         State::Synced(id) => json!({ "synced": mask.hash(id.0) }),
+        State::Replaced(by) => json!({ "replaced": mask.name(by.as_str()) }),
         State::Moved(to) => json!({ "moved": { "epoch": to.epoch, "seq": to.seq } }),
     };
     let mut told = json!({
@@ -189,6 +190,13 @@ pub(crate) fn noted(number: Option<u64>, note: &Note) -> Value {
         Noted::Parted { why, epoch } => json!({ "kind": "parted", "why": why, "epoch": epoch }),
         Noted::Retried(Place { epoch, seq }) => {
             json!({ "kind": "retried", "epoch": epoch, "seq": seq })
+        }
+        Noted::SetAside(Place { epoch, seq }) => {
+            json!({ "kind": "setAside", "epoch": epoch, "seq": seq })
+        }
+        // What has its place is told by its entry.
+        Noted::Replaced { place: Place { epoch, seq }, by: _ } => {
+            json!({ "kind": "replaced", "epoch": epoch, "seq": seq })
         }
         Noted::Carried { from, entries } => {
             let runs = entries.iter().map(|(first, n)| json!({ "first": first, "count": n }));

@@ -45,6 +45,7 @@ pub mod follow;
 pub mod import;
 pub mod light;
 pub mod live;
+pub mod mend;
 pub mod migrate;
 pub mod ports;
 pub mod queue;

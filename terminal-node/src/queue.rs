@@ -132,6 +132,13 @@ pub const fn reason(code: ErrorCode) -> &'static str {
              it to the head office; nothing of it is lost"
         }
         ErrorCode::EventDuplicate => "the cloud has it already: try again to hear its name there",
+        ErrorCode::OriginalPosted => {
+            "the sale that it corrects had reached the cloud as it was: let that one count"
+        }
+        ErrorCode::Withdrawn => {
+            "a correction has its place in the cloud: let that one count, or, if this till has \
+             none, look at the other copy of this till"
+        }
         ErrorCode::ServerOwned => "it changes what only the head office decides: ask them to do it",
         ErrorCode::TooLarge | ErrorCode::ManifestTooLarge => {
             "it is too large for the way to the cloud: show it to whoever runs the network"

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use counterfoil_protocol::event::{Body, Event, Line, Receipt, Trade};
+use counterfoil_protocol::event::{Event, Line, Receipt, Trade};
 use counterfoil_protocol::identity::{Epoch, EventKey, LocalEventId, PosId, ProductId, SessionId};
 use counterfoil_protocol::money::{Currency, Minor};
 use counterfoil_protocol::problem::ErrorCode;
@@ -35,7 +35,7 @@ pub struct ReceiptItem {
     pub pos_id: PosId,
     /// The caller's name for it.
     pub local_event_id: LocalEventId,
-    /// `sale` or `refund`.
+    /// `sale`, `refund` or `correction`.
     pub kind: String,
     /// The printed number with its series.
     pub receipt: Option<String>,
@@ -93,6 +93,12 @@ pub struct ReceiptBody {
     pub returned: Vec<Returned>,
     /// Whether every entry since was looked at for them.
     pub returned_complete: bool,
+    /// What counts in its place, if something does.
+    pub replaced_by: Option<LocalEventId>,
+    /// Whose place it takes, the latest first, if it is a correction.
+    pub corrects: Vec<LocalEventId>,
+    /// The refund that voids it, if it was voided on this till.
+    pub voided_by: Option<LocalEventId>,
 }
 
 /// A line of a receipt.
@@ -184,8 +190,14 @@ impl<S: TillStore> Till<S> {
         let code = self.queued(pos, id).await?.and_then(|queued| queued.code);
         let server_id = match entry.state {
             State::Synced(id) if state == Standing::Synced => Some(id),
+            State::Synced(_) | State::Open | State::Moved(_) | State::Replaced(_) => None,
+        };
+        let replaced_by = match entry.state {
+            State::Replaced(by) => Some(by),
             State::Synced(_) | State::Open | State::Moved(_) => None,
         };
+        let void = crate::mend::void_of(known.payload_hash);
+        let voided_by = self.known(pos, void).await?.map(|_| void);
         Ok(Some(ReceiptBody {
             item: item(&event, trade, state),
             key: EventKeyV1::from_key(key),
@@ -199,6 +211,9 @@ impl<S: TillStore> Till<S> {
             reason: code.map(crate::queue::reason),
             returned,
             returned_complete,
+            replaced_by,
+            corrects: event.corrected().iter().map(|of| of.local_id).collect(),
+            voided_by,
         }))
     }
 
@@ -294,14 +309,7 @@ const fn is_moved(entry: &Entry) -> bool {
 }
 
 const fn trade(event: &Event) -> Option<&Trade> {
-    match event.body() {
-        Body::Sale(trade) | Body::Refund { trade, .. } => Some(trade),
-        Body::Adjustment(_)
-        | Body::SessionOpened(_)
-        | Body::CashMoved(_)
-        | Body::SessionClosed(_)
-        | Body::CatalogEdited(_) => None,
-    }
+    event.body().trade()
 }
 
 fn is_wanted(event: &Event, wanted: &str) -> bool {

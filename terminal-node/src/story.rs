@@ -58,6 +58,12 @@ pub struct Story {
     pub state: Standing,
     /// The cloud's name for it, once the cloud durably holds it.
     pub server_id: Option<ServerId>,
+    /// What counts in its place, if a person has corrected it.
+    #[serde(default)]
+    pub replaced_by: Option<LocalEventId>,
+    /// Whose place it takes, the latest first, if it is a correction.
+    #[serde(default)]
+    pub corrects: Vec<LocalEventId>,
     /// Offers that are known, those without an answer among them.
     pub offers: u64,
     /// What happened to it, in order.
@@ -120,6 +126,13 @@ pub enum What {
     },
     /// A person wanted another try.
     Retried,
+    /// A person has corrected it, or let another one count.
+    Replaced {
+        /// What counts, by its name on the register.
+        by: LocalEventId,
+    },
+    /// A person has set it aside.
+    SetAside,
     /// It was offered to the cloud.
     Offered {
         /// As which entry.
@@ -180,6 +193,10 @@ impl<S: TillStore> Till<S> {
         }
         let server_id = match entry.state {
             State::Synced(id) if state == Standing::Synced => Some(id),
+            State::Synced(_) | State::Open | State::Moved(_) | State::Replaced(_) => None,
+        };
+        let replaced_by = match entry.state {
+            State::Replaced(by) => Some(by),
             State::Synced(_) | State::Open | State::Moved(_) => None,
         };
         let next = self.next(&meta, known.place, pos, local_id, state).await?;
@@ -197,6 +214,8 @@ impl<S: TillStore> Till<S> {
             before: before.into_iter().map(Spot::from).collect(),
             state,
             server_id,
+            replaced_by,
+            corrects: event.iter().flat_map(Event::corrected).map(|of| of.local_id).collect(),
             offers: way::offers(&steps),
             steps,
             steps_left_out,
@@ -253,6 +272,7 @@ impl<S: TillStore> Till<S> {
         let again = "next time that the till speaks to the cloud";
         let (due_ms, text) = match state {
             Standing::Synced => (None, "nothing: the cloud durably holds it".to_owned()),
+            Standing::Replaced => (None, "nothing: another counts in its place".to_owned()),
             Standing::NeedsAttention => {
                 let command = format!("terminal-node retry --pos {pos} --id {id}");
                 (None, format!("a person must look at it: {why}; then `{command}`"))

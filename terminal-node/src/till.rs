@@ -98,6 +98,8 @@ struct Shared<S> {
     failure: watch::Sender<Option<String>>,
     /// What is to be noted with the next commit that is about the cloud.
     notes: StdMutex<Vec<Note>>,
+    /// Held by whoever looks what was taken back of a sale, and then takes something back.
+    returns: Mutex<()>,
 }
 
 pub(crate) struct Slot<S> {
@@ -132,6 +134,7 @@ impl<S: TillStore> Till<S> {
             commits: watch::Sender::new(0),
             failure: watch::Sender::new(None),
             notes: StdMutex::default(),
+            returns: Mutex::new(()),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -231,6 +234,11 @@ impl<S: TillStore> Till<S> {
             self.nudge(Nudge::Manual);
         }
         Ok(settled)
+    }
+
+    /// Waits until nobody else is about to take something back, or to correct a sale.
+    pub(crate) async fn returning(&self) -> MutexGuard<'_, ()> {
+        self.shared.returns.lock().await
     }
 
     /// Decides on any one input: what the sync loop learns from the cloud comes in here.

@@ -142,9 +142,13 @@ pub fn routes(router: &str) -> Vec<(String, Vec<&'static str>)> {
     let mut routes = Vec::new();
     for part in flat.split(".route(\"").skip(1) {
         let (path, rest) = part.split_once('"').expect("a path ends");
+        if path.contains("{*") {
+            continue; // as what stands before it
+        }
         let handlers = rest.split(".route(").next().unwrap_or(rest);
         let methods = [
             ("get(", "GET"),
+            ("any(", "GET"),
             ("post(", "POST"),
             ("put(", "PUT"),
             ("patch(", "PATCH"),

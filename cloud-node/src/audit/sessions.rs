@@ -49,7 +49,8 @@ impl Recount {
             | Body::Refund { .. }
             | Body::Adjustment(_)
             | Body::CashMoved(_)
-            | Body::CatalogEdited(_) => {}
+            | Body::CatalogEdited(_)
+            | Body::Correction(_) => {}
         }
     }
 }

@@ -140,6 +140,7 @@ async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
         Decided::Posted => ("posted", None),
         Decided::Waits(code) => ("waits", Some(code)),
         Decided::Rejected => ("rejected", None),
+        Decided::Withdrawn => ("withdrawn", Some(ErrorCode::Withdrawn)),
     };
     if matches!(decided, Decided::Posted) {
         rollup::soon(node, site);

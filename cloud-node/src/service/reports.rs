@@ -11,7 +11,7 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
 use counterfoil_protocol::cloud::{Key, Record};
-use counterfoil_protocol::event::{Body, Event, Trade};
+use counterfoil_protocol::event::{Body, Correction, Event, Trade};
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId};
 use counterfoil_protocol::problem::ErrorCode;
 use http::StatusCode;
@@ -149,7 +149,7 @@ fn count(wish: &Wish, by: By, ledger: &Ledger, rows: &mut BTreeMap<Group, Sums>)
     let after = wish.from.as_ref().is_none_or(|from| day >= *from);
     let before = wish.to.as_ref().is_none_or(|to| day <= *to);
     let (trade, sign): (&Trade, i64) = match event.body() {
-        Body::Sale(trade) => (trade, 1),
+        Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => (trade, 1),
         Body::Refund { trade, .. } => (trade, -1),
         Body::Adjustment(_)
         | Body::SessionOpened(_)

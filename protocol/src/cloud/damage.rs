@@ -6,7 +6,7 @@
 
 use super::catalog::EDITS_MAX;
 use super::decide::REASON_BYTES_MAX;
-use super::row::{Item, Kept, Key, Lane, Moved, Record};
+use super::row::{Fate, Item, Kept, Key, Lane, Ledger, Moved, Record};
 use crate::catalog::ENTITY_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::genesis;
@@ -30,6 +30,12 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         }
         (Key::Segment(.., number), Record::Segment(segment)) => of_segment(*number, segment),
         (_, Record::Ledger(ledger)) if !is_place(ledger.seq) => Some("its event is in no journal"),
+        // What is withdrawn before it comes has no bytes yet.
+        (_, Record::Ledger(Ledger { fate: Fate::Withdrawn(_), payload, .. }))
+            if payload.is_empty() =>
+        {
+            None
+        }
         (_, Record::Ledger(ledger)) => of_payload(&ledger.payload),
         (_, Record::Conflict(kept)) => of_kept(kept),
         (Key::Opaque(.., seq), Record::Opaque(kept)) => {

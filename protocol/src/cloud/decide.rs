@@ -74,6 +74,8 @@ pub enum Decided {
     Waits(ErrorCode),
     /// It is rejected, now or before.
     Rejected,
+    /// It never counts: a correction has its place, or it is a correction of what counts.
+    Withdrawn,
 }
 
 /// A decision about an event as it was read.
@@ -171,6 +173,7 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, decide: &Decide) -> 
     let code = match held.fate {
         Fate::Posted => return Output::Decided(Decided::Posted),
         Fate::Rejected => return Output::Decided(Decided::Rejected),
+        Fate::Withdrawn(_) | Fate::Refused(_) => return Output::Decided(Decided::Withdrawn),
         Fate::Parked(code) => code,
     };
     let key = decide.key;

@@ -214,7 +214,8 @@ impl Brought {
             | Body::SessionOpened(_)
             | Body::CashMoved(_)
             | Body::SessionClosed(_)
-            | Body::CatalogEdited(_) => Scope::SalesCreate,
+            | Body::CatalogEdited(_)
+            | Body::Correction(_) => Scope::SalesCreate,
         })
     }
 
@@ -379,7 +380,8 @@ impl Booking<'_, '_> {
         assert_eq!(known.payload_hash, direct.payload_hash, "it is the same event");
         match known.fate {
             Fate::Posted => return Outcome::Existing(direct.name),
-            Fate::Rejected => return Outcome::Rejected,
+            // No till's correction reaches a book: nothing of it is withdrawn.
+            Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => return Outcome::Rejected,
             Fate::Parked(_) => {}
         }
         let site = self.brought.caller.site;

@@ -12,15 +12,16 @@ use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::corrected;
 use super::edited;
 use super::inbox::{InboxKey, feed};
 use super::row::{Fate, Kept, Lane, Ledger, Moved, Stock, Waiting};
 use super::sessions::Session;
-use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, UnknownProducts};
+use super::{Caller, Cloud, Key, Offer, Offered, Output, Record, Site, UnknownProducts};
 use crate::catalog::EntityId;
 use crate::event::{EVENT_BYTES_MAX, Event};
 use crate::hash::{Hash, link};
-use crate::identity::{EventKey, ProductId, SessionId, ShopId};
+use crate::identity::{Epoch, EventKey, ProductId, SessionId, ShopId, TerminalId};
 use crate::inbox::{InboxEvent, Reference, relayed_event_id};
 use crate::journal::Segment;
 use crate::machine::{ReadSet, Rows};
@@ -49,6 +50,7 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         let key = event.key(id);
         keys.insert(Key::Ledger(key));
         keys.extend(event.original().map(Key::Ledger));
+        corrected::reads(id, event, keys);
         keys.extend(event.session().map(|session| session_key(caller, event, session)));
         if let Some(edit) = event.edit() {
             edited::reads(caller.site.shop, key, edit, keys);
@@ -146,6 +148,15 @@ pub(super) fn step(
         rows.put(Key::Lane(id, offer.epoch), Record::Lane(Lane { seen: now, ..lane }));
     }
     Output::Pushed(PushAnswer { head, results, stopped })
+}
+
+/// Where an event that is being taken in stands.
+#[derive(Clone, Copy)]
+pub(super) struct Item {
+    pub(super) site: Site,
+    pub(super) terminal: TerminalId,
+    pub(super) epoch: Epoch,
+    pub(super) seq: u64,
 }
 
 struct Ingest<'a, 'r> {
@@ -266,11 +277,17 @@ impl Ingest<'_, '_> {
                 self.keep_conflict(item, key);
                 return Verdict::Refused(ErrorCode::EventInvalid);
             }
-            if known.fate == Fate::Posted {
-                return self.posted(event, name).unwrap_or(Verdict::Existing(name));
-            }
-            if known.fate == Fate::Rejected {
-                return Verdict::Refused(ErrorCode::EventInvalid);
+            match known.fate {
+                Fate::Posted => {
+                    return self.posted(event, name).unwrap_or(Verdict::Existing(name));
+                }
+                Fate::Rejected => return Verdict::Refused(ErrorCode::EventInvalid),
+                Fate::Refused(code) => return Verdict::Refused(code),
+                Fate::Withdrawn(_) => {
+                    self.keep_withdrawn(item, key, known.clone());
+                    return Verdict::Refused(ErrorCode::Withdrawn);
+                }
+                Fate::Parked(_) => {}
             }
         }
         let first = known.map(|known| (known.epoch, known.seq, known.at));
@@ -293,13 +310,18 @@ impl Ingest<'_, '_> {
                 self.list(key, fate, at);
             }
         }
+        if matches!(fate, Fate::Posted | Fate::Parked(_)) {
+            let (site, terminal) = (self.caller.site, self.caller.terminal);
+            corrected::withdraw(self.rows, self.now, Item { site, terminal, epoch, seq }, event);
+        }
         match fate {
             Fate::Posted => {
                 self.apply(item, event);
                 self.posted(event, name).unwrap_or(Verdict::Created(name))
             }
             Fate::Parked(code) => Verdict::Parked(code),
-            Fate::Rejected => Verdict::Refused(ErrorCode::EventInvalid),
+            Fate::Refused(code) => Verdict::Refused(code),
+            Fate::Rejected | Fate::Withdrawn(_) => Verdict::Refused(ErrorCode::EventInvalid),
         }
     }
 
@@ -309,7 +331,9 @@ impl Ingest<'_, '_> {
         assert_eq!(key.terminal, self.caller.terminal, "a till's events are its own");
         match fate {
             Fate::Parked(code) => self.rows.keep(row, Record::Waiting(Waiting { code, since })),
-            Fate::Posted | Fate::Rejected => self.rows.retract(row),
+            Fate::Posted | Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => {
+                self.rows.retract(row);
+            }
         }
     }
 
@@ -323,6 +347,9 @@ impl Ingest<'_, '_> {
     /// Decides whether the event can have its effects now.
     fn judge(&self, event: &Event) -> Fate {
         let shop = self.caller.site.shop;
+        if let Some(code) = corrected::refusal(self.rows, self.caller.terminal, event) {
+            return Fate::Refused(code);
+        }
         if let Some(original) = event.original() {
             let posted = self.rows.ledger(original).is_some_and(|original| {
                 original.fate == Fate::Posted && original.site.shop == shop
@@ -425,6 +452,16 @@ impl Ingest<'_, '_> {
         assert_eq!(key.terminal, self.caller.terminal, "a till's conflicts are its own");
         assert!(item.event.is_ok(), "only an event has a key to conflict with");
         self.rows.keep(Key::Conflict(key, item.payload_hash), Record::Conflict(self.kept(item)));
+    }
+
+    /// Keeps the bytes of an event that was withdrawn before they came.
+    fn keep_withdrawn(&mut self, item: &Offered, key: EventKey, known: Ledger) {
+        assert_eq!(known.payload_hash, item.payload_hash, "it is the event that was named");
+        if known.payload.is_empty() {
+            let (payload, epoch, seq) = (Arc::clone(&item.payload), self.offer.epoch, item.seq);
+            let entry = Ledger { payload, epoch, seq, ..known };
+            self.rows.put(Key::Ledger(key), Record::Ledger(entry));
+        }
     }
 
     fn keep_opaque(&mut self, item: &Offered) {

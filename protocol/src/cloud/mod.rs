@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`Input::Enrol`], [`Input::Revoke`] | who may speak | here |
 //! | [`Input::Hello`] | where a till's journals stand | `greet` |
-//! | [`Input::Push`] | journal, ledger, stock; edits of tills | `ingest`, [`edited`] |
+//! | [`Input::Push`] | journal, ledger, stock; edits, corrections | `ingest`, [`edited`] |
 //! | [`Input::DefineProduct`] | what can be sold | here |
 //! | [`Input::EditCatalog`] | what can be sold, version by version | [`catalog`] |
 //! | [`Input::Inbox`] | online orders, and who has heard of them | [`inbox`] |
@@ -26,6 +26,7 @@ mod admit;
 mod book;
 pub mod catalog;
 pub mod compaction;
+mod corrected;
 mod damage;
 pub mod decide;
 pub mod direct;

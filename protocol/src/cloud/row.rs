@@ -295,6 +295,11 @@ pub enum Fate {
     Parked(ErrorCode),
     /// A person decided that it never has any.
     Rejected,
+    /// It never has any: this correction, of the same till and register, has taken its place.
+    /// Without bytes, if it has not come yet.
+    Withdrawn(LocalEventId),
+    /// It never has any: a correction of what counts already, or of what another has corrected.
+    Refused(ErrorCode),
 }
 
 /// Bytes kept for a person.

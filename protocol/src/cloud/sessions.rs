@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::row::Record;
 use super::{Cloud, Key, Site};
 use crate::event::session::{Difference, SessionClosed, Totals, plus};
-use crate::event::{Body, Event};
+use crate::event::{Body, Correction, Event};
 use crate::identity::{LocalEventId, PosId, SessionId, ShopId, TerminalId};
 use crate::label::Label;
 use crate::machine::Query;
@@ -94,7 +94,7 @@ impl Session {
         match event.body() {
             Body::SessionOpened(opened) => self.float = Some(opened.float),
             Body::SessionClosed(stated) => self.close(event.local_id(), stated),
-            Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) => {
+            Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) | Body::Correction(_) => {
                 self.posted.add(event);
                 if late {
                     self.adjust(now, event);
@@ -194,7 +194,7 @@ impl Session {
 /// Returns what an event adds to what its session has taken.
 fn taken_by(event: &Event) -> Minor {
     match event.body() {
-        Body::Sale(trade) => trade.total(),
+        Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => trade.total(),
         Body::Refund { trade, .. } => Minor(-trade.total().0),
         Body::CashMoved(moved) => moved.delta,
         Body::Adjustment(_)

@@ -1,6 +1,6 @@
 //! What kind of thing an event says.
 
-use super::{Body, Trade};
+use super::{Body, Correction, Trade};
 use crate::money::Currency;
 
 impl Body {
@@ -8,7 +8,9 @@ impl Body {
     #[must_use]
     pub const fn trade(&self) -> Option<&Trade> {
         match self {
-            Self::Sale(trade) | Self::Refund { trade, .. } => Some(trade),
+            Self::Sale(trade)
+            | Self::Refund { trade, .. }
+            | Self::Correction(Correction { trade, .. }) => Some(trade),
             Self::Adjustment(_)
             | Self::SessionOpened(_)
             | Self::CashMoved(_)
@@ -21,7 +23,9 @@ impl Body {
     #[must_use]
     pub const fn currency(&self) -> Option<Currency> {
         match self {
-            Self::Sale(trade) | Self::Refund { trade, .. } => Some(trade.currency),
+            Self::Sale(trade)
+            | Self::Refund { trade, .. }
+            | Self::Correction(Correction { trade, .. }) => Some(trade.currency),
             Self::Adjustment(_) | Self::CatalogEdited(_) => None,
             Self::SessionOpened(opened) => Some(opened.currency),
             Self::CashMoved(moved) => Some(moved.currency),
@@ -32,7 +36,10 @@ impl Body {
     /// Returns whether it moves goods: any other event is about money or the catalog.
     #[must_use]
     pub const fn moves_goods(&self) -> bool {
-        matches!(self, Self::Sale(_) | Self::Refund { .. } | Self::Adjustment(_))
+        matches!(
+            self,
+            Self::Sale(_) | Self::Refund { .. } | Self::Adjustment(_) | Self::Correction(_)
+        )
     }
 
     /// Returns whether it is about a register's session, and not about goods.

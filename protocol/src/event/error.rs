@@ -1,6 +1,6 @@
 //! What is wrong with an event.
 
-use super::{EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX};
+use super::{CORRECTED_MAX, EVENT_BYTES_MAX, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX};
 use crate::catalog::EditError;
 use crate::codec;
 
@@ -49,4 +49,10 @@ pub enum EventError {
     /// Counts or sums of a session that are not in order, or out of bounds.
     #[error("the sums of a session are out of order or out of bounds")]
     Totals,
+    /// A correction that names no event, too many, one twice, or itself.
+    #[error("a correction takes the place of 1 to {CORRECTED_MAX} other events, each once")]
+    Corrected,
+    /// A correction in another currency than what it corrects.
+    #[error("a correction is in the currency of what it corrects")]
+    Currency,
 }

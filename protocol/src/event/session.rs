@@ -11,7 +11,9 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Body, EVENT_BYTES_MAX, Event, EventError, Tender, check_amount, check_text};
+use super::{
+    Body, Correction, EVENT_BYTES_MAX, Event, EventError, Tender, check_amount, check_text,
+};
 use crate::identity::Epoch;
 use crate::money::{Currency, MINOR_MAX, Minor};
 
@@ -272,7 +274,7 @@ impl Totals {
     pub fn add(&mut self, event: &Event) {
         let before = (self.sales, self.refunds, self.lines);
         match event.body() {
-            Body::Sale(trade) => {
+            Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => {
                 self.sales = self.sales.saturating_add(1);
                 self.trade(trade, 1);
             }
@@ -291,6 +293,21 @@ impl Totals {
         }
         assert!(self.sales >= before.0 && self.refunds >= before.1, "no trade is taken back");
         assert!(self.lines >= before.2, "no line is taken back");
+    }
+
+    /// Takes a sale out that was added: a correction has its place now, or it its own again.
+    pub(crate) fn take_back(&mut self, trade: &super::Trade) {
+        let before = (self.sales, self.lines);
+        self.sales = self.sales.saturating_sub(1);
+        self.lines = self.lines.saturating_sub(trade.lines.len() as u64);
+        for payment in &trade.payments {
+            let total = self.tender_mut(payment.tender);
+            total.taken = minus(total.taken, payment.amount);
+        }
+        for line in &trade.lines {
+            self.tax(line.tax_ppm, Minor(-line.amount().0));
+        }
+        assert!(self.sales <= before.0 && self.lines <= before.1, "what is taken out was added");
     }
 
     fn trade(&mut self, trade: &super::Trade, sign: i64) {

@@ -37,8 +37,10 @@ pub(super) fn step(
             // What the cloud has answered for good and still holds stays where it is.
             let settled = matches!(entry.state, State::Synced(_)) && *seq <= closed.kept;
             let moved = matches!(entry.state, State::Moved(_));
+            // What has its place names it, and withdraws it wherever it turns up.
+            let replaced = matches!(entry.state, State::Replaced(_));
             let old = Place { epoch: adoption.from, seq: *seq };
-            if !settled && !moved {
+            if !settled && !moved && !replaced {
                 carry(rows, now, &mut meta, old, entry);
             }
             rows.remove(Key::Queue(old.epoch, old.seq));
@@ -59,7 +61,13 @@ pub(super) fn step(
     settle(rows, meta, None)
 }
 
-fn carry(rows: &mut Rows<'_, Terminal>, now: Millis, meta: &mut Meta, old: Place, entry: Entry) {
+pub(super) fn carry(
+    rows: &mut Rows<'_, Terminal>,
+    now: Millis,
+    meta: &mut Meta,
+    old: Place,
+    entry: Entry,
+) {
     let attempts = match (rows.queued(old.epoch, old.seq), rows.attention(old.epoch, old.seq)) {
         (Some(queued), _) => queued.attempts,
         // One more failure, and a person looks at it again.

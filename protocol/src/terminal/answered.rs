@@ -110,6 +110,10 @@ fn take(
     entry: Entry,
     verdict: Verdict,
 ) {
+    if matches!(entry.state, State::Replaced(_)) {
+        // Another has its place, whatever the cloud makes of it: that one's answer says more.
+        return;
+    }
     let attempts = match (rows.at(queue), rows.at(attention)) {
         (Some(Record::Queue(queued)), _) => queued.attempts,
         (None, Some(Record::Attention(attention))) => attention.attempts,
@@ -144,7 +148,8 @@ fn take(
             State::Open
         }
     };
-    assert!(!matches!(state, State::Moved(_)), "an answer carries nothing over");
+    let own = !matches!(state, State::Moved(_) | State::Replaced(_));
+    assert!(own, "an answer carries nothing over, and replaces nothing");
     if entry.state != state {
         rows.put_at(place, Record::Entry(Entry { state, ..entry }));
     }

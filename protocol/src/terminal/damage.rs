@@ -24,6 +24,11 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
     {
         return Some("a journal counts from 1, and not so far");
     }
+    if let Key::Replaced(_, seq) = key
+        && !is_place(*seq)
+    {
+        return Some("what is replaced is in no journal");
+    }
     match record {
         Record::Meta(meta) => of_meta(meta),
         Record::Entry(entry) => of_entry(entry),
@@ -57,6 +62,7 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         | Record::Inbox(_)
         | Record::Code
         | Record::Diary(_)
+        | Record::Replaced(_)
         | Record::Series(_)
         | Record::Stock(_) => None,
     }
@@ -104,7 +110,7 @@ fn of_entry(entry: &Entry) -> Option<&'static str> {
     }
     match entry.state {
         State::Moved(place) if !is_place(place.seq) => Some("it was carried over to no journal"),
-        State::Moved(_) | State::Open | State::Synced(_) => None,
+        State::Moved(_) | State::Open | State::Synced(_) | State::Replaced(_) => None,
     }
 }
 

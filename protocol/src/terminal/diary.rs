@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::row::{Meta, Place};
 use super::{Adoption, Key, Output, Parted, Record, Terminal};
-use crate::identity::Epoch;
+use crate::identity::{Epoch, LocalEventId};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::persist::COUNT_MAX;
 use crate::problem::ErrorCode;
@@ -91,6 +91,15 @@ pub enum Noted {
     },
     /// A person wanted an entry to be tried again.
     Retried(Place),
+    /// A person has corrected an entry, or let another one count.
+    Replaced {
+        /// The entry that counts no more.
+        place: Place,
+        /// What counts in its place, by its name on the register.
+        by: LocalEventId,
+    },
+    /// A person has set an entry aside: it is not sent until it is tried again.
+    SetAside(Place),
 }
 
 /// Entries in a row that had the same fate.
@@ -299,10 +308,16 @@ impl Note {
             {
                 Some("a journal counts from 1, and not so far")
             }
-            Noted::Retried(place) if !sound(place.seq, 1) => {
+            Noted::Retried(place) | Noted::Replaced { place, .. } | Noted::SetAside(place)
+                if !sound(place.seq, 1) =>
+            {
                 Some("a journal counts from 1, and not so far")
             }
-            Noted::Offered { .. } | Noted::Carried { .. } | Noted::Retried(_) => None,
+            Noted::Offered { .. }
+            | Noted::Carried { .. }
+            | Noted::Retried(_)
+            | Noted::Replaced { .. }
+            | Noted::SetAside(_) => None,
         }
     }
 }

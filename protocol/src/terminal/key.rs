@@ -33,6 +33,7 @@ impl Key {
             Self::Schema => to.kind(18),
             Self::Diary => to.kind(19),
             Self::Note(number) => to.kind(20).number(*number),
+            Self::Replaced(epoch, seq) => to.kind(21).epoch(*epoch).number(*seq),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
@@ -75,6 +76,7 @@ impl Key {
             18 => Self::Schema,
             19 => Self::Diary,
             20 => Self::Note(from.number()?),
+            21 => Self::Replaced(from.epoch()?, from.number()?),
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 1 | no row says a version |
 //! | 2 | [`Key::Schema`] does, and each barcode has a row ([`Key::Code`]) |
+//! | 3 | an entry can be replaced by its correction: nothing is rebuilt |
 //!
 //! Opening an older database puts the new version into it, with the commit that an opening is
 //! anyway. What has to be rebuilt follows in steps of at most [`STEP_PRODUCTS`] products, one
@@ -13,7 +14,9 @@
 
 use alloc::vec::Vec;
 
-use super::row::{CodeIndex, Meta, Schema};
+use serde::{Deserialize, Serialize};
+
+use super::row::Meta;
 use super::{Key, Output, Record, Terminal, codes};
 use crate::catalog::{BARCODES_MAX, EntityId, Kind};
 use crate::label::Label;
@@ -21,7 +24,7 @@ use crate::machine::{Query, ReadSet, Rows};
 
 /// The version of the till's tables that this program writes. It rises with each change of a row
 /// that an older program would read wrongly, or not keep.
-pub const SCHEMA_VERSION: u32 = 2;
+pub const SCHEMA_VERSION: u32 = 3;
 /// The version of a database in which no row says one.
 pub const SCHEMA_VERSION_UNSAID: u32 = 1;
 /// The most products of one step. A sale waits for one step at most.
@@ -33,6 +36,25 @@ const STEP_ROWS_MAX: usize = STEP_PRODUCTS * BARCODES_MAX + 1;
 const _: () = assert!(SCHEMA_VERSION > SCHEMA_VERSION_UNSAID, "versions rise");
 const _: () = assert!(STEP_PRODUCTS > 0, "a step gets on");
 const _: () = assert!(STEP_ROWS_MAX <= 1 << 13, "a step is a small commit");
+
+/// Which version of the tables a database has. Programs of other versions read it before anything
+/// else, so its form never changes: what a later migration has to remember gets a row of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// A program that does not know it does not open the database.
+    pub version: u32,
+    /// How far the index of barcodes has come.
+    pub codes: CodeIndex,
+}
+
+/// How far the index of barcodes has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CodeIndex {
+    /// It has every barcode.
+    Whole,
+    /// It has those of the products up to this one, and of each that was changed since.
+    Until(Option<EntityId>),
+}
 
 /// One step: which products to look at, as they were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +130,8 @@ pub(super) fn install(rows: &mut Rows<'_, Terminal>) {
 pub(super) fn open(rows: &mut Rows<'_, Terminal>) {
     let held = rows.schema().map_or(SCHEMA_VERSION_UNSAID, |schema| schema.version);
     if held < SCHEMA_VERSION {
-        let schema = Schema { version: SCHEMA_VERSION, codes: CodeIndex::Until(None) };
+        let codes = rows.schema().map_or(CodeIndex::Until(None), |schema| schema.codes);
+        let schema = Schema { version: SCHEMA_VERSION, codes };
         rows.put(Key::Schema, Record::Schema(schema));
     }
     let now = rows.schema().map(|schema| schema.version);

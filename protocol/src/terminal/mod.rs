@@ -8,6 +8,7 @@
 //! | `answered` | [`Input::Answered`] | per-item answers, attempts, *needs attention* |
 //! | [`register`] | [`Input::Session`], [`Input::SessionVerdict`] | a register's day |
 //! | [`edits`] | with those and the catalog's | what was edited here lies over the catalog |
+//! | [`correct`] | [`Input::Correct`], `GiveWay`, `SetAside` | what cannot be posted as it is |
 //! | `adopt` | [`Input::Adopt`] | carry entries of a closed history into the current one |
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
@@ -22,6 +23,7 @@ mod adopt;
 mod answered;
 pub mod catalog;
 pub mod codes;
+pub mod correct;
 mod damage;
 pub mod diary;
 pub mod edits;
@@ -126,6 +128,12 @@ pub enum Input {
         /// Where it stands in the journal.
         place: Place,
     },
+    /// A person corrects a sale that could not be posted; [`correct::plan`] makes it.
+    Correct(alloc::boxed::Box<correct::Correct>),
+    /// A person lets the other one count, as the cloud says; [`correct::yielding`] makes it.
+    GiveWay(alloc::boxed::Box<correct::GiveWay>),
+    /// A person sets an item aside that failed and would be tried again.
+    SetAside(Place),
     /// The cloud has answered the question for a catalog delta.
     Delta(DeltaAnswer),
     /// The cloud has answered the question for a run of its catalog.
@@ -199,7 +207,7 @@ pub enum Output {
     Invalid(EventError),
     /// The till's books after an answer of the cloud, or an adoption.
     Settled(Backlog),
-    /// There is nothing of that kind to try again.
+    /// There is nothing of that kind to try again, to correct, to give way or to set aside.
     NothingToRetry,
     /// How the catalog stands now.
     Catalogued(catalog::Standing),
@@ -267,7 +275,9 @@ impl Machine for Terminal {
             Input::ApplyPlan(application) => reconcile::reads(application, keys),
             Input::Migrate(step) => migrate::reads(step, keys),
             Input::Note(_) => diary::reads(keys),
-            Input::Retry { place, .. } => {
+            Input::Correct(correct) => correct::reads(correct, keys),
+            Input::GiveWay(way) => correct::reads_way(way, keys),
+            Input::Retry { place, .. } | Input::SetAside(place) => {
                 keys.insert(Key::Attention(place.epoch, place.seq));
                 keys.insert(Key::Queue(place.epoch, place.seq));
             }
@@ -292,6 +302,9 @@ impl Machine for Terminal {
             Input::Denied(denial) => denied(rows, meta, *denial),
             Input::Adopt(adoption) => adopt::step(rows, now, meta, adoption),
             Input::Retry { place, .. } => retry(rows, now, &meta, *place),
+            Input::Correct(correct) => correct::step(rows, now, meta, correct),
+            Input::GiveWay(way) => correct::give_way(rows, now, meta, way),
+            Input::SetAside(place) => correct::set_aside(rows, now, &meta, *place),
             Input::Delta(answer) => catalog::delta(rows, answer),
             Input::CatalogRun(run) => catalog::run(rows, run),
             Input::Session(draft) => register::step(rows, now, meta, draft),

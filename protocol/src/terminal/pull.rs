@@ -333,6 +333,7 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Code(..)
                 | Key::Schema
                 | Key::Diary
+                | Key::Replaced(..)
                 | Key::Note(_) => {}
             }
         }
@@ -380,7 +381,7 @@ pub async fn pending<Q: Query<Terminal>>(
                 looked_at += page.len();
                 assert!(looked_at <= limit, "no more is looked at than is asked for");
                 for (seq, entry) in page {
-                    if !matches!(entry.state, State::Moved(_)) {
+                    if !matches!(entry.state, State::Moved(_) | State::Replaced(_)) {
                         let again = Queued { attempts: 0, due: Millis::ZERO, code: None };
                         found.insert((epoch, seq), Pending::Queued(again));
                     }

@@ -31,6 +31,8 @@ pub(super) fn reads(draft: &Draft, keys: &mut ReadSet<Key>) {
         // Refused: the machine itself makes these, of a `SessionDraft`.
         Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {}
         Body::CatalogEdited(_) => keys.insert(Key::LocalEdits),
+        // Refused: the machine itself makes it, of a sale.
+        Body::Correction(_) => {}
     }
 }
 
@@ -45,6 +47,9 @@ pub(super) fn step(
     }
     if draft.body.is_of_session() {
         return Output::Invalid(EventError::Session);
+    }
+    if matches!(draft.body, Body::Correction(_)) {
+        return Output::Invalid(EventError::Corrected);
     }
     if matches!(draft.body, Body::CatalogEdited(_)) && meta.backlog().adopting {
         // An older edit that is carried over behind this one would be the last that was written.
@@ -117,7 +122,7 @@ pub(super) fn enter(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, q
 }
 
 /// The same name with the same content is the same event; with another, the caller is told (B.2).
-fn recognise(seen: Seen, draft: &Draft) -> Output {
+pub(super) fn recognise(seen: Seen, draft: &Draft) -> Output {
     let Seen { known, counted_by } = seen;
     let receipt = known.receipt.map(|r| Receipt { series: r.series, number: r.number });
     let session = counted_by.map(|(session, _)| session);
@@ -130,21 +135,25 @@ fn recognise(seen: Seen, draft: &Draft) -> Output {
     }
 }
 
-fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
+pub(super) fn next_number(rows: &Rows<'_, Terminal>, meta: &Meta, draft: &Draft) -> Option<Series> {
     match draft.body {
         Body::Adjustment(_)
         | Body::SessionOpened(_)
         | Body::CashMoved(_)
         | Body::SessionClosed(_)
         | Body::CatalogEdited(_) => return None,
-        Body::Sale(_) | Body::Refund { .. } => {}
+        Body::Sale(_) | Body::Refund { .. } | Body::Correction(_) => {}
     }
     let series = rows.series(draft.pos).copied().unwrap_or_default();
     let last = if series.epoch == meta.epoch { series.last } else { 0 };
     Some(Series { epoch: meta.epoch, last: last + 1 })
 }
 
-fn event_of(draft: &Draft, receipt: Option<Receipt>, session: Option<SessionId>) -> Event {
+pub(super) fn event_of(
+    draft: &Draft,
+    receipt: Option<Receipt>,
+    session: Option<SessionId>,
+) -> Event {
     Event {
         pos: draft.pos,
         local_id: draft.local_id,
@@ -156,7 +165,7 @@ fn event_of(draft: &Draft, receipt: Option<Receipt>, session: Option<SessionId>)
     }
 }
 
-fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {
+pub(super) fn move_stock(rows: &mut Rows<'_, Terminal>, event: &Event) {
     for movement in event.movements() {
         assert!(movement.delta.0 != 0, "what moves changes the stock");
         let held = rows.stock(movement.product).copied().unwrap_or_default();

@@ -236,7 +236,9 @@ impl Register {
                 self.unsettled.push(Unsettled { closing, session });
                 assert!(self.unsettled.len() <= UNSETTLED_MAX, "so many are asked for");
             }
-            Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) => self.count(event),
+            Body::Sale(_) | Body::Refund { .. } | Body::CashMoved(_) | Body::Correction(_) => {
+                self.count(event);
+            }
             Body::Adjustment(_) | Body::CatalogEdited(_) => {}
         }
     }
@@ -272,6 +274,12 @@ pub(super) fn count(rows: &mut Rows<'_, Terminal>, event: &Event) {
     assert!(register.open.is_some(), "a trade names the session that is open");
     register.count(event);
     rows.put(Key::Register(event.pos()), Record::Register(register));
+}
+
+/// Adds a sale to the sums of its session, in a register that is at hand.
+pub(super) fn count_in(register: &mut Register, event: &Event) {
+    assert!(event.body().trade().is_some(), "only trades are counted like this");
+    register.count(event);
 }
 
 /// The same name with the same content is the same event; with another, the caller is told (B.2).

@@ -6,9 +6,11 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+pub use super::correct::Replaced;
 use super::diary::{Diary, Note};
 use super::edits::LocalEdits;
 use super::inbox::{InboxState, Movement, Review};
+pub use super::migrate::{CodeIndex, Schema};
 use super::register::{ClosedSession, Register};
 pub use super::seen::{KnownInSession, Seen};
 use super::{Backlog, Identity, Terminal};
@@ -95,6 +97,9 @@ pub enum Key {
     Diary,
     /// A note of the diary, by its number, from 1. Until so many newer ones are written.
     Note(u64),
+    /// An entry that another counts in the place of. From its correction on, until it counts after
+    /// all.
+    Replaced(Epoch, u64),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -142,25 +147,8 @@ pub enum Record {
     Diary(Diary),
     /// Of [`Key::Note`].
     Note(Note),
-}
-
-/// Which version of the tables a database has. Programs of other versions read it before anything
-/// else, so its form never changes: what a later migration has to remember gets a row of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Schema {
-    /// A program that does not know it does not open the database.
-    pub version: u32,
-    /// How far the index of barcodes has come.
-    pub codes: CodeIndex,
-}
-
-/// How far the index of barcodes has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum CodeIndex {
-    /// It has every barcode.
-    Whole,
-    /// It has those of the products up to this one, and of each that was changed since.
-    Until(Option<EntityId>),
+    /// Of [`Key::Replaced`].
+    Replaced(Replaced),
 }
 
 /// The till's books.
@@ -237,6 +225,8 @@ pub enum State {
     Synced(ServerId),
     /// It was carried over into a later history.
     Moved(Place),
+    /// Another event of its register, of this name, counts in its place.
+    Replaced(LocalEventId),
 }
 
 /// An entry that waits.
@@ -416,6 +406,7 @@ impl Record {
                 | (Self::Applied(_), Key::Applied(_))
                 | (Self::Review(_), Key::Review(_))
                 | (Self::Inbox(_), Key::Inbox)
+                | (Self::Replaced(_), Key::Replaced(..))
                 | (Self::Code, Key::Code(..))
                 | (Self::Schema(_), Key::Schema)
                 | (Self::Diary(_), Key::Diary)

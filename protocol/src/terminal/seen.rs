@@ -57,6 +57,7 @@ impl Seen {
             | Record::Code
             | Record::Schema(_)
             | Record::Diary(_)
+            | Record::Replaced(_)
             | Record::Note(_) => None,
         }
     }

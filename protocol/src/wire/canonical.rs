@@ -8,11 +8,13 @@ use alloc::vec::Vec;
 
 use serde::{Serialize, Serializer};
 
+use super::correction::CorrectedV1;
 use super::edit::CatalogEditV1;
 use super::event::{EventKeyV1, PaymentV1, ReceiptV1};
 use crate::codec;
 use crate::event::session::{CashMoved, SessionClosed, SessionOpened};
-use crate::event::{Adjustment, AdjustmentLine, Body, Event, Line, Payment, Trade};
+use crate::event::{Adjustment, AdjustmentLine, Body, Corrected, Correction};
+use crate::event::{Event, Line, Payment, Trade};
 use crate::event::{LINES_MAX, PAYMENTS_MAX};
 use crate::identity::{LocalEventId, PosId, ProductId, SessionId};
 use crate::label::LABEL_BYTES_MAX;
@@ -93,6 +95,7 @@ enum BodyRef<'a> {
     CashMoved(&'a CashMoved),
     SessionClosed(&'a SessionClosed),
     CatalogEdited(CatalogEditV1),
+    Correction(CorrectionRef<'a>),
 }
 
 impl<'a> BodyRef<'a> {
@@ -111,8 +114,18 @@ impl<'a> BodyRef<'a> {
             Body::CashMoved(moved) => Self::CashMoved(moved),
             Body::SessionClosed(closed) => Self::SessionClosed(closed),
             Body::CatalogEdited(edit) => Self::CatalogEdited(edit.to_wire()),
+            Body::Correction(Correction { of, trade }) => {
+                assert!(!of.is_empty(), "a correction takes the place of something");
+                Self::Correction(CorrectionRef { of: Each(of), trade: TradeRef::of(trade) })
+            }
         }
     }
+}
+
+#[derive(Serialize)]
+struct CorrectionRef<'a> {
+    of: Each<'a, Corrected>,
+    trade: TradeRef<'a>,
 }
 
 #[derive(Serialize)]
@@ -175,6 +188,14 @@ trait Travels {
 impl<T: Travels> Serialize for Each<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(T::borrowed))
+    }
+}
+
+impl Travels for Corrected {
+    type As<'a> = CorrectedV1;
+
+    fn borrowed(&self) -> CorrectedV1 {
+        CorrectedV1::of(*self)
     }
 }
 

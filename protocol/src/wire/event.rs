@@ -10,6 +10,7 @@ use core::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+use super::correction::CorrectionV1;
 use super::edit::CatalogEditV1;
 use crate::catalog::CatalogEdit;
 use crate::event::{
@@ -96,6 +97,8 @@ pub enum BodyV1 {
     SessionClosed(SessionClosed),
     /// An edit of the catalog.
     CatalogEdited(CatalogEditV1),
+    /// A sale in place of another.
+    Correction(CorrectionV1),
 }
 
 /// A refund as it travels.
@@ -318,6 +321,7 @@ impl BodyV1 {
             Self::CashMoved(moved) => Body::CashMoved(moved),
             Self::SessionClosed(closed) => Body::SessionClosed(closed),
             Self::CatalogEdited(edit) => Body::CatalogEdited(CatalogEdit::parse(edit)?),
+            Self::Correction(correction) => Body::Correction(correction.into_correction()?),
         })
     }
 
@@ -335,6 +339,9 @@ impl BodyV1 {
             Body::CashMoved(moved) => Self::CashMoved(moved.clone()),
             Body::SessionClosed(closed) => Self::SessionClosed(closed.clone()),
             Body::CatalogEdited(edit) => Self::CatalogEdited(edit.to_wire()),
+            Body::Correction(correction) => {
+                Self::Correction(CorrectionV1::from_correction(correction))
+            }
         }
     }
 }
@@ -354,7 +361,7 @@ impl EventKeyV1 {
 }
 
 impl TradeV1 {
-    fn into_trade(self) -> Result<Trade, EventError> {
+    pub(super) fn into_trade(self) -> Result<Trade, EventError> {
         if self.lines.len() > LINES_MAX {
             return Err(EventError::Lines);
         }
@@ -376,7 +383,7 @@ impl TradeV1 {
         Ok(trade)
     }
 
-    fn from_trade(trade: &Trade) -> Self {
+    pub(super) fn from_trade(trade: &Trade) -> Self {
         let wire = Self {
             currency: CurrencyV1::Code(trade.currency),
             lines: trade.lines.iter().map(LineV1::from_line).collect(),

@@ -3,6 +3,7 @@
 
 pub(crate) mod canonical;
 pub mod catalog;
+pub mod correction;
 pub mod edit;
 pub mod event;
 pub mod inbox;

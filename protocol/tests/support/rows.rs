@@ -149,7 +149,8 @@ pub fn zero_loss(till: &Till, node: &Node) {
 }
 
 /// `NeverForgotten`: each entry is in exactly one of: queued or in flight, synced, needs
-/// attention, or carried over to a place of which the same is true.
+/// attention, or carried over to a place of which the same is true. One that another has the place
+/// of is in none.
 pub fn never_forgotten(till: &Till) {
     let meta = till.meta();
     let all = entries(till);
@@ -168,6 +169,7 @@ pub fn never_forgotten(till: &Till) {
                 places == 0 || offered,
                 "NeverForgotten: {place:?} is synced and nothing else"
             ),
+            State::Replaced(_) => assert_eq!(places, 0, "NeverForgotten: {place:?} is replaced"),
             State::Moved(to) => {
                 assert_eq!(places, 0, "NeverForgotten: {place:?} has left");
                 assert_eq!(

@@ -58,6 +58,7 @@ pub(super) fn moves(event: &Event) -> Vec<(ProductId, i64)> {
     };
     match event.body() {
         Body::Sale(trade) => lines(&trade.lines, -1),
+        Body::Correction(correction) => lines(&correction.trade.lines, -1),
         Body::Refund { trade, .. } => lines(&trade.lines, 1),
         Body::Adjustment(adjusted) => {
             adjusted.lines.iter().map(|line| (line.product, line.delta.0)).collect()

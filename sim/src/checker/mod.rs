@@ -8,10 +8,12 @@ mod backup;
 mod catalog;
 mod compaction;
 mod fact;
+mod family;
 mod inbox;
 mod ownership;
 mod plan;
 mod sessions;
+mod state;
 mod whole;
 
 pub use backup::{CloudBackup, DeviceBackup};
@@ -29,14 +31,16 @@ use counterfoil_protocol::inbox::EventId;
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
-use counterfoil_protocol::terminal::row::{CatalogState, Entry, Meta, State};
+use counterfoil_protocol::terminal::row::{CatalogState, Entry, State};
 use counterfoil_protocol::terminal::{self, Identity};
 use counterfoil_storage::Ordered;
 
 use self::catalog::History;
 use self::fact::{Committed, Fact, Names, Table, moves};
+use self::family::Families;
 use self::inbox::Inbox;
 use self::sessions::{Name, Posted};
+use self::state::states_at;
 use self::whole::{States, Wrote};
 use crate::law::{Law, Tally, Violation};
 
@@ -68,6 +72,7 @@ pub struct Checker {
     /// Those that a restore of the cloud has ended.
     former_catalogs: Vec<History>,
     inbox: Inbox,
+    families: Families,
 }
 
 /// What the checkers know of one device: a till's machine, or a copy of it.
@@ -76,6 +81,8 @@ struct Device {
     identity: Identity,
     /// What it must get into the cloud.
     owed: Names<Fact>,
+    /// Of those, what another has the place of.
+    replaced: Names<Fact>,
     receipts: BTreeMap<(PosId, Epoch), u64>,
     /// The register sessions that are open on it.
     open: BTreeMap<PosId, SessionId>,
@@ -111,6 +118,7 @@ impl Checker {
         self.devices.push(Device {
             identity,
             owed: Names::default(),
+            replaced: Names::default(),
             receipts: BTreeMap::new(),
             open: BTreeMap::new(),
             catalog: None,
@@ -145,8 +153,9 @@ impl Checker {
             match entry.state {
                 State::Open => self.noted(at_ms, device, *epoch, entry)?,
                 State::Synced(_) => self.synced(at_ms, device, *seq, entry)?,
-                State::Moved(_) => {}
+                State::Moved(_) | State::Replaced(_) => {}
             }
+            self.noted_replaced(device, entry);
         }
         Ok(())
     }
@@ -186,6 +195,7 @@ impl Checker {
             return self.tally.check(Law::NoPhantom, at_ms, false, what);
         }
         let session = self.noted_in_session(at_ms, device, &event)?;
+        self.noted_in_family(terminal, fact, &event);
         let committed = Committed {
             session,
             key,
@@ -270,7 +280,13 @@ impl Checker {
         row: &Ledger,
     ) -> Result<Option<Fact>, Violation> {
         let fact = Fact::new(key.terminal, row.payload_hash);
-        let known = self.known(key.terminal, row.payload_hash, &row.payload);
+        // What is withdrawn before it comes has no bytes yet.
+        let unbrought = matches!(row.fate, Fate::Withdrawn(_)) && row.payload.is_empty();
+        let known = if unbrought {
+            self.committed.get(&fact).map(AsRef::as_ref)
+        } else {
+            self.known(key.terminal, row.payload_hash, &row.payload)
+        };
         let holds = known.is_some_and(|known| known.key == key);
         let site = known.map(|known| known.site);
         self.tally.check(Law::NoPhantom, at_ms, holds, || {
@@ -285,6 +301,7 @@ impl Checker {
         self.posted_ever.insert(fact);
         let first = self.posted.insert(fact);
         self.tally.check(Law::NoDuplicate, at_ms, first, || format!("{key} is posted twice"))?;
+        self.posted_in_family(at_ms, key, fact)?;
         Ok(Some(fact))
     }
 
@@ -442,43 +459,4 @@ impl Checker {
 fn written_under<'a, K: Ord, R>(written: &'a [Slot<K, R>], key: &K) -> Option<Option<&'a R>> {
     let place = written.binary_search_by(|(written, _)| written.cmp(key)).ok()?;
     Some(written[place].1.as_deref())
-}
-
-/// Returns in how many of the three durable states an entry is, of which the queue and the list of
-/// what needs attention say so much. In flight is volatile: an entry that is in flight is queued on
-/// disk.
-fn states(
-    meta: &Meta,
-    terminal::Place { epoch, seq }: terminal::Place,
-    entry: &Entry,
-    waits: bool,
-    attention: bool,
-) -> usize {
-    let settled_to = if epoch == meta.epoch {
-        meta.acked
-    } else {
-        let closed = meta.closed.iter().find(|closed| closed.epoch == epoch);
-        // A history that the till has forgotten is in no greeting: a cloud that lost its entries
-        // would never ask for them again, so they are in no state at all.
-        let Some(closed) = closed else { return 0 };
-        closed.kept
-    };
-    // Above that mark every entry will be offered (again), whatever else is noted of it.
-    let offered = seq > settled_to;
-    let synced = matches!(entry.state, State::Synced(_)) && !offered;
-    let queued = waits || (offered && !attention);
-    usize::from(queued) + usize::from(synced) + usize::from(attention)
-}
-
-/// Returns in how many of them the entry at a place is.
-fn states_at(rows: &TillRows, meta: &Meta, place: terminal::Place) -> usize {
-    let (epoch, seq) = (place.epoch, place.seq);
-    let Some(terminal::Record::Entry(entry)) =
-        rows.get(&terminal::Key::Entry(epoch, seq)).map(Arc::as_ref)
-    else {
-        return 0;
-    };
-    let waits = rows.contains_key(&terminal::Key::Queue(epoch, seq));
-    let attention = rows.contains_key(&terminal::Key::Attention(epoch, seq));
-    states(meta, place, entry, waits, attention)
 }

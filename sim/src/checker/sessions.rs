@@ -9,11 +9,11 @@ use std::sync::Arc;
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::cloud::sessions::Session;
 use counterfoil_protocol::event::session::{Difference, SessionClosed, Totals};
-use counterfoil_protocol::event::{Body, Event, Trade};
+use counterfoil_protocol::event::{Body, Correction, Event, Trade};
 use counterfoil_protocol::identity::{PosId, SessionId, TerminalId};
 
 use super::fact::Fact;
-use super::{Checker, CloudRows, CloudWrites};
+use super::{Checker, CloudRows, CloudWrites, Device};
 use crate::law::{Law, Violation};
 
 pub(super) type Name = (TerminalId, PosId, SessionId);
@@ -92,7 +92,7 @@ fn of_trade(trade: &Trade, word: Sum, sign: i64) -> Sums {
 
 fn of_event(event: &Event) -> Sums {
     let mut sums = match event.body() {
-        Body::Sale(trade) => {
+        Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => {
             let mut sums = of_trade(trade, Sum::Taken, 1);
             sums.insert((Sum::Sales, 0), 1);
             sums
@@ -182,6 +182,12 @@ impl Checker {
     /// A trade belongs to the session that is open on its register, and to no other. (All trades of
     /// the model are in the currency of its sessions.)
     fn belongs(&mut self, at_ms: u64, device: usize, event: &Event) -> Result<(), Violation> {
+        let terminal = self.devices[device].identity.terminal;
+        // A correction belongs to the session of the sale.
+        let corrected = event.corrected().first().and_then(|of| {
+            let known = self.committed.get(&Fact::new(terminal, of.payload_hash))?;
+            known.session.as_ref().map(|session| session.name.2)
+        });
         let open = &mut self.devices[device].open;
         let expected = match event.body() {
             Body::SessionOpened(_) => {
@@ -193,6 +199,7 @@ impl Checker {
                 open.get(&event.pos()).copied()
             }
             Body::Adjustment(_) | Body::CatalogEdited(_) => None,
+            Body::Correction(_) => corrected,
         };
         let named = event.session();
         self.tally.check(Law::NoDuplicate, at_ms, named == expected, || {
@@ -203,8 +210,11 @@ impl Checker {
 
     /// Returns what a device has committed in a session.
     fn own_facts(&self, device: usize, name: Name) -> BTreeSet<Fact> {
-        let owed = self.devices[device].owed.iter();
-        let own = owed.filter(|fact| {
+        let Device { owed, replaced, .. } = &self.devices[device];
+        let own = owed.iter().filter(|fact| {
+            if replaced.contains(*fact) {
+                return false;
+            }
             let known = self.committed.get(fact).and_then(|known| known.session.as_ref());
             known.is_some_and(|session| session.name == name && session.closes.is_none())
         });

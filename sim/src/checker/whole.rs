@@ -13,7 +13,8 @@ use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::row::{Entry, Meta, Seen};
 
 use super::fact::{Fact, Table};
-use super::{Checker, CloudRows, Mirror, TillRows, TillWrites, states};
+use super::state::states;
+use super::{Checker, CloudRows, Mirror, TillRows, TillWrites};
 use crate::law::{Law, Violation};
 
 impl Checker {
@@ -50,8 +51,10 @@ impl Checker {
             self.tally.check(Law::NeverForgotten, at_ms, states == 1, || {
                 format!("{key} at {} {} is in {states} states", place.epoch, place.seq)
             })?;
+            // What another has the place of moves nothing, until it counts after all.
+            let counts = !self.devices[device].replaced.contains(&fact);
             for (product, delta) in &committed.moves {
-                *stock.entry(*product).or_default() += delta;
+                *stock.entry(*product).or_default() += if counts { *delta } else { 0 };
             }
         }
         if found < owed.iter().filter(|fact| self.committed.contains_key(fact)).count() {
@@ -160,18 +163,10 @@ impl Checker {
         for (number, device) in self.devices.iter().enumerate() {
             for fact in &device.owed {
                 let Some(committed) = self.committed.get(fact) else { continue };
-                let (key, hash) = (committed.key, committed.payload);
-                let held = match rows.get(&cloud::Key::Ledger(key)).map(Arc::as_ref) {
-                    Some(cloud::Record::Ledger(row)) => row.payload == committed.bytes,
-                    _ => false,
-                };
-                // A name that was used twice (B.2): the second content is kept beside the first.
-                let conflict = || rows.get(&cloud::Key::Conflict(key, hash)).map(Arc::as_ref);
-                let kept = || match conflict() {
-                    Some(cloud::Record::Conflict(kept)) => *kept.payload == *committed.bytes,
-                    _ => false,
-                };
-                self.tally.check(Law::ZeroLoss, at_ms, held || kept(), || {
+                let key = committed.key;
+                // What another has the place of need not come: that one is owed as well.
+                let held = device.replaced.contains(fact) || self.is_held(committed, rows);
+                self.tally.check(Law::ZeroLoss, at_ms, held, || {
                     format!("{key} was committed on device {number} and is not in the cloud")
                 })?;
             }

@@ -51,6 +51,9 @@ impl World {
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
             | Input::Note(_)
+            | Input::Correct(_)
+            | Input::GiveWay(_)
+            | Input::SetAside(_)
             | Input::Retry { .. } => {}
         }
     }
@@ -68,6 +71,9 @@ pub(super) const fn kind(input: &Input) -> Transition {
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
+        Input::Correct(_) => Transition::TillCorrect,
+        Input::GiveWay(_) => Transition::TillGiveWay,
+        Input::SetAside(_) => Transition::TillSetAside,
         Input::Delta(_) => Transition::TillDelta,
         Input::CatalogRun(_) => Transition::TillRun,
         Input::Session(_) => Transition::TillSession,

@@ -215,14 +215,16 @@ impl World {
                     continue;
                 };
                 let (pos, local_id) = (entry.pos, entry.local_id);
-                self.till_step(till, &Input::Retry { pos, local_id, place }, false)?;
+                let input = self.other_way(till, pos, local_id);
+                let input = input.unwrap_or(Input::Retry { pos, local_id, place });
+                self.till_step(till, &input, false)?;
                 self.hear(till, Heard::Nudge(Nudge::Manual))?;
             }
         }
         Ok(())
     }
 
-    fn attention(&self, till: usize) -> Vec<Place> {
+    pub(super) fn attention(&self, till: usize) -> Vec<Place> {
         let rows = self.tills[till].store.memory.rows();
         rows.keys()
             .filter_map(|key| match *key {
@@ -245,6 +247,7 @@ impl World {
                 | Key::Code(..)
                 | Key::Schema
                 | Key::Diary
+                | Key::Replaced(..)
                 | Key::Note(_) => None,
             })
             .collect()

@@ -62,6 +62,7 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Order => (22, 0, 0),
         Happening::Relay => (23, 0, 0),
         Happening::Retire(till) => (24, *till, 0),
+        Happening::Correct(till) => (25, *till, 0),
     }
 }
 
@@ -138,6 +139,7 @@ impl World {
             Happening::Wake(till, _, Part::Follower) => at(till, "thinks of its catalog"),
             Happening::Wake(till, _, Part::Collector) => at(till, "thinks of its inbox"),
             Happening::EditAtTill(till) => at(till, "somebody edits the catalog"),
+            Happening::Correct(till) => at(till, "somebody looks at what failed"),
             Happening::Drawer(till) => at(till, "a cashier looks into a drawer"),
             Happening::Verify(till) => at(till, "its catalog is verified"),
             Happening::ApplyPlan(till, _) => at(till, "a plan is applied"),

@@ -7,6 +7,7 @@ mod alarm;
 pub(crate) mod catalog;
 mod cloud;
 mod compaction;
+mod correct;
 mod cover;
 pub(crate) mod edits;
 mod faults;
@@ -164,6 +165,8 @@ enum Happening {
     RollUp(u32, Box<(Site, RollUp)>),
     EditCatalog,
     EditAtTill(usize),
+    /// Somebody looks at what failed.
+    Correct(usize),
     PlanCompaction,
     Compact(u32, Box<Compact>),
     Drawer(usize),
@@ -329,6 +332,7 @@ impl World {
             Happening::RollUp(life, planned) => self.roll_up(life, *planned),
             Happening::EditCatalog => self.edit_catalog(),
             Happening::EditAtTill(till) => self.edit_at_till(till),
+            Happening::Correct(till) => self.correct(till),
             Happening::PlanCompaction => self.plan_compaction(),
             Happening::Compact(life, planned) => self.compact(life, *planned),
             Happening::Drawer(till) => self.drawer(till),

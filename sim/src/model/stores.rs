@@ -247,6 +247,7 @@ impl World {
             Happening::Sell(till)
             | Happening::Wake(till, ..)
             | Happening::EditAtTill(till)
+            | Happening::Correct(till)
             | Happening::Drawer(till)
             | Happening::Verify(till)
             | Happening::ApplyPlan(till, _) => self.tills[*till].busy_until_us,

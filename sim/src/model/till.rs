@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_protocol::hash::Hash;
-use counterfoil_protocol::identity::{BranchId, PosId, TerminalId, Witness};
+use counterfoil_protocol::identity::{BranchId, LocalEventId, PosId, TerminalId, Witness};
 use counterfoil_protocol::machine;
 use counterfoil_protocol::session::follow::{Follower, Input as Follow};
 use counterfoil_protocol::session::inbox::Collector;
@@ -88,8 +88,10 @@ pub(super) struct TillHost {
     pub(super) link: Stream,
     pub(super) luck: Stream,
     pub(super) entropy: Stream,
-    /// What is edited here.
     pub(super) edits: Stream,
+    /// What is made of what failed.
+    pub(super) corrections: Stream,
+    pub(super) last_correction: Option<(LocalEventId, Draft)>,
     pub(super) coverage: Coverage,
 }
 
@@ -136,6 +138,8 @@ impl TillHost {
             luck: stream("till/luck"),
             entropy: stream("till/entropy"),
             edits: stream("till/edits"),
+            corrections: stream("till/corrections"),
+            last_correction: None,
             coverage: Coverage::default(),
         }
     }

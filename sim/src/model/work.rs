@@ -42,6 +42,7 @@ impl World {
         if self.plan.till_edit_every_ms > 0 {
             self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
         }
+        self.start_correcting(till);
         self.schedule_verify(till);
     }
 
@@ -132,7 +133,7 @@ impl World {
 }
 
 /// Draws a name of 32 hexadecimal digits.
-fn drawn_name(rng: &mut Stream) -> LocalEventId {
+pub(super) fn drawn_name(rng: &mut Stream) -> LocalEventId {
     let drawn = u128::from(rng.draw()) << 64 | u128::from(rng.draw());
     let mut digits = [0; 32];
     for (place, digit) in (0..).zip(&mut digits) {

@@ -462,7 +462,7 @@ fn sold_products(sales: &Sales) -> BTreeSet<ProductId> {
                 products.extend(adjustment.lines.iter().map(|line| line.product));
             }
             Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {}
-            Body::CatalogEdited(_) => {}
+            Body::CatalogEdited(_) | Body::Correction(_) => {}
         }
     }
     products

@@ -8,7 +8,7 @@ use counterfoil_protocol::catalog::{Entity, EntityId};
 use counterfoil_protocol::cloud::row::{Fate, Item, Ledger, Moved, Terminal};
 use counterfoil_protocol::cloud::sessions::Session;
 use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record};
-use counterfoil_protocol::event::{Body, Event, PAYMENTS_MAX, Tender, Trade};
+use counterfoil_protocol::event::{Body, Correction, Event, PAYMENTS_MAX, Tender, Trade};
 use counterfoil_protocol::identity::{Epoch, EventKey};
 use counterfoil_protocol::inbox::InboxEvent;
 use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist as _};
@@ -94,6 +94,8 @@ fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
         Fate::Posted => "posted",
         Fate::Parked(code) => code.as_str(),
         Fate::Rejected => "rejected",
+        Fate::Withdrawn(_) => "withdrawn",
+        Fate::Refused(code) => code.as_str(),
     };
     assert!(!entry.payload.is_empty() || event.is_none(), "an event has bytes");
     let mut cells = vec![
@@ -165,7 +167,7 @@ fn of_body(body: &Body) -> (Cell, Cell) {
 
 const fn trade(body: &Body) -> Option<(&Trade, i64)> {
     match body {
-        Body::Sale(trade) => Some((trade, 1)),
+        Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => Some((trade, 1)),
         Body::Refund { trade, .. } => Some((trade, -1)),
         Body::Adjustment(_)
         | Body::SessionOpened(_)

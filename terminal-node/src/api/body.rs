@@ -240,6 +240,7 @@ impl EventBody {
             Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
                 unreachable!("a session is no draft")
             }
+            Body::Correction(_) => unreachable!("a correction is made of a sale"),
             Body::Adjustment(adjustment) => Self::Adjustment(AdjustmentBody {
                 pos_id: draft.pos,
                 local_event_id: draft.local_id,

@@ -8,6 +8,10 @@
 //! | `POST /sessions/open` `/cash` `/close` | a register's session, see [`crate::drawer`] |
 //! | `GET /sessions/current?posId=` | what is expected and counted, and what the cloud says |
 //! | `POST /retry` `{posId, localEventId}` | lets an event that needs attention be tried again |
+//! | `POST /sales/{posId}/{localEventId}/correct` | a sale in its place, see [`crate::mend`] |
+//! | `POST /sales/{posId}/{localEventId}/void` `{reason}` | takes everything of it back, once |
+//! | `POST /queue/park` `/queue/give-way` | sets a failed event aside; lets the other one count |
+//! | `GET /queue/replaced?limit=` | what was corrected, and what counts in its place |
 //! | `POST /sync?waitMs=` | speaks to the cloud now; answers when that is done, if told to wait |
 //! | `GET /products?search=&category=&limit=` | what can be sold, with this branch's prices |
 //! | `GET /categories` `/customers?search=&limit=` | what else the catalog names |
@@ -27,6 +31,7 @@
 //! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
+//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else 403, and what to do |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
 //! | `GET /openapi.json` | all of this, for programs; without a token |
@@ -39,9 +44,11 @@ pub mod body;
 mod bundle;
 mod diary;
 mod doctor;
+mod elsewhere;
 mod export;
 mod guard;
 pub mod live;
+mod mend;
 mod openapi;
 mod page;
 mod problem;
@@ -59,7 +66,7 @@ use std::sync::Arc;
 use axum::extract::rejection::{JsonRejection, QueryRejection};
 use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
@@ -154,6 +161,11 @@ pub fn router<S: TillStore + 'static>(
         .route("/status", get(sync::status::<S>))
         .route("/queue", get(queue::list::<S>))
         .route("/queue/records", get(queue::records::<S>))
+        .route("/queue/replaced", get(mend::replaced::<S>))
+        .route("/queue/park", post(mend::park::<S>))
+        .route("/queue/give-way", post(mend::give_way::<S>))
+        .route("/sales/{pos}/{id}/correct", post(mend::correct::<S>))
+        .route("/sales/{pos}/{id}/void", post(mend::void::<S>))
         .route("/queue/{pos}/{id}", get(queue::show::<S>))
         .route("/receipts", get(receipts::list::<S>))
         .route("/receipts/{pos}/{id}", get(receipts::show::<S>))
@@ -170,6 +182,12 @@ pub fn router<S: TillStore + 'static>(
         .route("/movements", get(stock::moved::<S>))
         .route("/review", get(stock::review::<S>).post(stock::done::<S>))
         .route("/export", get(export::export::<S>))
+        .route("/reports", any(elsewhere::in_the_cloud::<S>))
+        .route("/reports/{*what}", any(elsewhere::in_the_cloud::<S>))
+        .route("/users", any(elsewhere::in_the_cloud::<S>))
+        .route("/users/{*what}", any(elsewhere::in_the_cloud::<S>))
+        .route("/settings", any(elsewhere::in_the_cloud::<S>))
+        .route("/settings/{*what}", any(elsewhere::in_the_cloud::<S>))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", post(import_file::<S>).layer(import))
         .route("/plan/apply", post(verify::apply::<S>).layer(plan))
@@ -196,7 +214,10 @@ async fn sale<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) 
 }
 
 async fn refund<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) -> Recorded {
-    record(&api, EventBody::Refund(body?.0)).await
+    let Json(body) = body?;
+    let _alone = api.till.returning().await;
+    mend::refuse_voided(&api, &body).await?;
+    record(&api, EventBody::Refund(body)).await
 }
 
 async fn adjustment<S: TillStore>(

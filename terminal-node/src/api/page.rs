@@ -47,6 +47,7 @@ files! {
     "receipt.js": JS;
     "sales.js": JS;
     "attention.js": JS;
+    "fix.js": JS;
     "drawer.js": JS;
     "check.js": JS;
     "worker.js": JS;

@@ -48,6 +48,10 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, ErrorCode::EventInvalid, detail)
     }
 
+    pub(super) fn not_as_it_stands(detail: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, ErrorCode::EventInvalid, detail)
+    }
+
     pub(super) fn server_owned(detail: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, ErrorCode::ServerOwned, detail)
     }

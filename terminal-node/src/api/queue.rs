@@ -30,8 +30,8 @@ pub(super) struct Which {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Named {
-    pos_id: PosId,
-    local_event_id: LocalEventId,
+    pub(super) pos_id: PosId,
+    pub(super) local_event_id: LocalEventId,
 }
 
 pub(super) async fn list<S: TillStore>(

@@ -68,6 +68,14 @@ pub(super) enum Command {
     Watch(At),
     /// Lets an event that needs attention be tried again.
     Retry(Retry),
+    /// Corrects a sale that the cloud could not post: the original is kept, and counts no more.
+    Correct(super::mend::Correct),
+    /// Takes everything of a sale back, with a reason.
+    Void(super::mend::Void),
+    /// Sets an event aside that failed and would be tried again; `retry` takes it back.
+    Park(super::mend::Which),
+    /// Lets the other one count, of an event of which the cloud says that another does.
+    GiveWay(super::mend::Which),
     /// Shows or corrects a product.
     #[command(subcommand)]
     Product(super::product::Product),

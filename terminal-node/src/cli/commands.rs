@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::Failure;
 use super::access::{Access, print};
-use super::args::{At, Import, Init, Queue, Retry, Run, Sell, Sync};
+use super::args::{At, Import, Init, Item, Queue, Retry, Run, Sell, Sync};
 use super::show::Show;
 use crate::api::ImportBody;
 use crate::api::body::{BatchBody, EventBody, LineBody, TradeBody};
@@ -135,14 +135,7 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
 pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
     let currency =
         Currency::parse(&sell.currency).map_err(|error| Failure::Usage(error.to_string()))?;
-    let lines = sell.items.iter().map(|item| LineBody {
-        product_id: item.product,
-        name: String::new(),
-        quantity_milli: item.quantity_milli,
-        unit_price_minor: item.price_minor,
-        discount_minor: 0,
-        tax_ppm: 0,
-    });
+    let lines = sell.items.iter().map(line);
     let access = Access::to_sell(sell.at.home()).await?;
     let body = TradeBody {
         pos_id: sell.pos,
@@ -162,6 +155,17 @@ pub(super) async fn sell(show: Show, sell: Sell) -> Result<(), Failure> {
         let again = if recorded.again { " (recorded before)" } else { "" };
         format!("receipt {number}, event {}{again}\n", recorded.local_event_id)
     })
+}
+
+pub(super) const fn line(item: &Item) -> LineBody {
+    LineBody {
+        product_id: item.product,
+        name: String::new(),
+        quantity_milli: item.quantity_milli,
+        unit_price_minor: item.price_minor,
+        discount_minor: 0,
+        tax_ppm: 0,
+    }
 }
 
 pub(super) fn random_id() -> LocalEventId {

@@ -10,6 +10,7 @@ mod bundle;
 mod commands;
 mod doctor;
 mod explain;
+mod mend;
 mod page;
 mod product;
 mod sessions;
@@ -188,6 +189,10 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Bundle(wish) => bundle::bundle(output, wish).await,
         Command::Watch(at) => watch::watch(output, at).await,
         Command::Retry(retry) => commands::retry(retry).await,
+        Command::Correct(wish) => mend::correct(output, wish).await,
+        Command::Void(wish) => mend::void(output, wish).await,
+        Command::Park(which) => mend::park(which).await,
+        Command::GiveWay(which) => mend::give_way(which).await,
         Command::Product(product) => product::product(output, product).await,
         Command::Sync(sync) => commands::sync(output, sync).await,
         Command::Stock(of) => stock::stock(output, of).await,

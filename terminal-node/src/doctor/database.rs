@@ -239,7 +239,8 @@ impl Walk {
         if head == Some(seq) {
             self.ends.insert(epoch, (seq, entry.chain));
         }
-        if matches!(entry.state, State::Moved(_)) {
+        // What another counts in the place of moves nothing.
+        if matches!(entry.state, State::Moved(_) | State::Replaced(_)) {
             return;
         }
         match Event::from_canonical(&entry.payload) {

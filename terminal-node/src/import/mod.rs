@@ -239,7 +239,9 @@ impl Gathering {
                     Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
                         unreachable!("invoices become trades and adjustments")
                     }
-                    Body::CatalogEdited(_) => unreachable!("a file of sales edits nothing"),
+                    Body::CatalogEdited(_) | Body::Correction(_) => {
+                        unreachable!("a file of sales edits and corrects nothing")
+                    }
                 }
             }
             documents.push(Document { number, drafts });

@@ -42,6 +42,12 @@ impl Story {
             1 => "once, as far as is known".to_owned(),
             times => format!("{times} times, as far as is known"),
         };
+        if let Some(by) = self.replaced_by {
+            line("replaced by", by.as_str());
+        }
+        for of in &self.corrects {
+            line("in place of", of.as_str());
+        }
         line("offered", &offered);
         line("next", &self.next.text);
         text.push('\n');
@@ -70,6 +76,7 @@ const fn state(state: Standing) -> &'static str {
         Standing::Pending => "waits",
         Standing::NeedsAttention => "needs attention",
         Standing::Synced => "synced: the cloud durably holds it",
+        Standing::Replaced => "replaced: another counts in its place, this one is kept as it is",
     }
 }
 
@@ -89,6 +96,10 @@ fn said(step: &Step) -> String {
             format!("carried over from {} to {}", spot(*from), spot(*to))
         }
         What::Retried => "a person wanted another try".to_owned(),
+        What::SetAside => {
+            "a person set it aside: it is not sent until it is tried again".to_owned()
+        }
+        What::Replaced { by } => format!("a person let {by} count in its place"),
         What::Offered { place, times, last_ms, outcome, code: _ } => {
             let mut said = format!("offered as {}: {}", spot(*place), answer(*outcome));
             if *times > 1 {

@@ -99,7 +99,12 @@ impl Way<'_> {
 pub(super) fn offers(steps: &[Step]) -> u64 {
     let times = |step: &Step| match step.what {
         What::Offered { times, .. } => u64::from(times),
-        What::Started | What::Parted { .. } | What::Carried { .. } | What::Retried => 0,
+        What::Started
+        | What::Parted { .. }
+        | What::Carried { .. }
+        | What::Retried
+        | What::Replaced { .. }
+        | What::SetAside => 0,
     };
     steps.iter().map(times).sum()
 }
@@ -146,6 +151,10 @@ pub(super) fn of_note(note: &Note, places: &[Place], durable: bool) -> Option<St
         Noted::Started => What::Started,
         Noted::Parted { why, epoch } => What::Parted { why: *why, epoch: *epoch },
         Noted::Retried(place) => places.contains(place).then_some(What::Retried)?,
+        Noted::SetAside(place) => places.contains(place).then_some(What::SetAside)?,
+        Noted::Replaced { place, by } => {
+            places.contains(place).then_some(What::Replaced { by: *by })?
+        }
         Noted::Carried { from, entries } => {
             let covers = |seq: u64| {
                 entries.iter().any(|(first, count)| seq >= *first && seq - *first < *count)

@@ -69,6 +69,15 @@ impl<S: TillStore> Till<S> {
             Input::Adopt(adoption) if adoption.entries.is_empty() => None,
             Input::Adopt(adoption) => Some(Noted::carried(adoption)),
             Input::Retry { place, .. } => Some(Noted::Retried(*place)),
+            Input::SetAside(place) => Some(Noted::SetAside(*place)),
+            Input::Correct(correct) => {
+                let (place, by) = correct.replaces();
+                Some(Noted::Replaced { place, by })
+            }
+            Input::GiveWay(way) => {
+                let (place, by) = way.replaces();
+                Some(Noted::Replaced { place, by })
+            }
             Input::Answered { .. } | Input::Welcomed { .. } | Input::Denied(_) => None,
             Input::Install { .. }
             | Input::Open { .. }

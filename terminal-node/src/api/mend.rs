@@ -1,0 +1,130 @@
+//! Sales that went wrong: corrected, voided, set aside.
+
+use axum::Json;
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::time::Millis;
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::body::{EventBody, RecordedBody, TradeBody};
+use super::queue::Named;
+use super::{Api, Posted, Problem, Recorded};
+use crate::mend::{Mended, REASON_BYTES_MAX, ReplacedItem, Unmended};
+use crate::till::TillStore;
+
+/// The most entries of a list.
+const LIST_MAX: usize = 200;
+
+/// Why a sale is voided.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct VoidBody {
+    /// A person's words; they stand in the reference of the refund.
+    reason: String,
+    /// The time to print; that of the first recording, or now.
+    #[serde(default)]
+    at_ms: Option<Millis>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limit {
+    limit: Option<usize>,
+}
+
+type Name = Result<Path<(PosId, LocalEventId)>, PathRejection>;
+
+pub(super) async fn correct<S: TillStore>(
+    State(api): State<Api<S>>,
+    name: Name,
+    body: Posted<TradeBody>,
+) -> Recorded {
+    let Path((pos, original)) = name?;
+    let Json(body) = body?;
+    if body.original.is_some() {
+        return Err(Problem::invalid("a correction names what it corrects in its address"));
+    }
+    if body.pos_id != pos {
+        return Err(Problem::invalid("a correction is made on the register of the sale"));
+    }
+    let body = EventBody::Sale(body);
+    let at = api.till.stamp(body.at(), pos, body.name().1).await?;
+    let draft = body.draft(at).map_err(|error| Problem::invalid(&error.to_string()))?;
+    answer(api.till.correct(original, draft).await)
+}
+
+pub(super) async fn void<S: TillStore>(
+    State(api): State<Api<S>>,
+    name: Name,
+    body: Posted<VoidBody>,
+) -> Recorded {
+    let Path((pos, sale)) = name?;
+    let Json(VoidBody { reason, at_ms }) = body?;
+    if reason.is_empty() || reason.len() > REASON_BYTES_MAX {
+        let detail = format!("say why, in 1 to {REASON_BYTES_MAX} bytes");
+        return Err(Problem::invalid(&detail));
+    }
+    answer(api.till.void(pos, sale, &reason, at_ms).await)
+}
+
+pub(super) async fn park<S: TillStore>(
+    State(api): State<Api<S>>,
+    body: Posted<Named>,
+) -> Result<StatusCode, Problem> {
+    let Json(Named { pos_id, local_event_id }) = body?;
+    if api.till.set_aside(pos_id, local_event_id).await? {
+        return Ok(StatusCode::ACCEPTED);
+    }
+    Err(Problem::nothing(
+        "no event of this name failed and waits for another try: what was never offered goes \
+         first, as a journal has no gaps",
+    ))
+}
+
+pub(super) async fn give_way<S: TillStore>(
+    State(api): State<Api<S>>,
+    body: Posted<Named>,
+) -> Result<StatusCode, Problem> {
+    let Json(Named { pos_id, local_event_id }) = body?;
+    if api.till.give_way(pos_id, local_event_id).await? {
+        return Ok(StatusCode::ACCEPTED);
+    }
+    Err(Problem::nothing("of no event of this name the cloud says that another counts"))
+}
+
+pub(super) async fn replaced<S: TillStore>(
+    State(api): State<Api<S>>,
+    limit: Result<Query<Limit>, QueryRejection>,
+) -> Result<Json<Vec<ReplacedItem>>, Problem> {
+    let Query(Limit { limit }) = limit?;
+    Ok(Json(api.till.replaced(limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX)).await?))
+}
+
+/// Refuses to take anything back of a sale that was voided here.
+pub(super) async fn refuse_voided<S: TillStore>(
+    api: &Api<S>,
+    body: &TradeBody,
+) -> Result<(), Problem> {
+    let Some(original) = body.original else { return Ok(()) };
+    let own = api.till.meta().await?.identity.terminal == original.terminal_id;
+    if own && api.till.is_voided(original.pos_id, original.local_event_id).await? {
+        return Err(Problem::not_as_it_stands("the sale was voided: nothing is left to take back"));
+    }
+    Ok(())
+}
+
+fn answer(done: Result<Mended, Unmended>) -> Recorded {
+    match done {
+        Ok((id, place, receipt, again)) => {
+            let status = if again { StatusCode::OK } else { StatusCode::CREATED };
+            Ok((status, Json(RecordedBody::new(id, place, receipt, again))))
+        }
+        Err(Unmended::Till(error)) => Err(error.into()),
+        Err(error @ Unmended::Unknown) => Err(Problem::nothing(&error.to_string())),
+        Err(Unmended::Not(why)) => Err(Problem::not_as_it_stands(why)),
+        Err(Unmended::Taken(id)) => Err(Problem::taken(id)),
+        Err(Unmended::Invalid(error)) => Err(Problem::invalid(&error.to_string())),
+    }
+}
