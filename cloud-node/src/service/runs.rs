@@ -142,8 +142,7 @@ impl Runs {
 impl Run {
     fn told(&self) -> serde_json::Value {
         let found = self.answer.as_ref().map(|(_, found)| found);
-        let state =
-            found.map_or(serde_json::json!("asked"), |found| serde_json::json!(found.state));
+        let state = found.map_or("asked", |found| found.state.word());
         serde_json::json!({
             "runId": self.id.to_string(), "terminalId": self.terminal,
             "branchId": self.site.branch, "askedAtMs": self.asked_at,
@@ -151,6 +150,17 @@ impl Run {
             "summary": found.map(|found| &found.summary),
             "plan": found.and_then(|found| found.plan.as_ref()),
         })
+    }
+}
+
+impl Outcome {
+    /// As in JSON.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Clean => "clean",
+            Self::Plan => "plan",
+            Self::Failed => "failed",
+        }
     }
 }
 
