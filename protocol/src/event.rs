@@ -343,7 +343,7 @@ impl Event {
     /// Returns whose place it takes, if it is a correction.
     #[must_use]
     pub fn corrected(&self) -> &[Corrected] {
-        match &self.body {
+        let of: &[Corrected] = match &self.body {
             Body::Correction(correction) => &correction.of,
             Body::Sale(_)
             | Body::Refund { .. }
@@ -352,7 +352,9 @@ impl Event {
             | Body::CashMoved(_)
             | Body::SessionClosed(_)
             | Body::CatalogEdited(_) => &[],
-        }
+        };
+        assert!(of.len() <= CORRECTED_MAX, "so many are named and no more");
+        of
     }
 
     /// Returns the edit of the catalog, if it is one.

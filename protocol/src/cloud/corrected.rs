@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use super::ingest::Item;
 use super::row::{Fate, Ledger};
 use super::{Cloud, Key, Record};
-use crate::event::{Corrected, Event};
+use crate::event::{CORRECTED_MAX, Corrected, Event};
 use crate::identity::{EventKey, TerminalId};
 use crate::machine::{ReadSet, Rows};
 use crate::problem::ErrorCode;
@@ -31,6 +31,7 @@ const fn key_of(terminal: TerminalId, event: &Event, corrected: Corrected) -> Ev
 
 pub(super) fn reads(terminal: TerminalId, event: &Event, keys: &mut ReadSet<Key>) {
     let named = event.corrected().iter();
+    assert!(named.len() <= CORRECTED_MAX, "a correction names a bounded number of events");
     keys.extend(named.map(|corrected| Key::Ledger(key_of(terminal, event, *corrected))));
 }
 
@@ -41,6 +42,7 @@ pub(super) fn refusal(
     event: &Event,
 ) -> Option<ErrorCode> {
     let mut rival = None;
+    assert!(event.corrected().len() <= CORRECTED_MAX, "a parsed event keeps its bounds");
     for corrected in event.corrected() {
         let Some(held) = held(rows, terminal, event, *corrected) else { continue };
         match held.fate {
@@ -70,6 +72,7 @@ fn held<'a>(
     event: &Event,
     corrected: Corrected,
 ) -> Option<&'a Ledger> {
+    assert!(event.corrected().contains(&corrected), "only what is named is looked up");
     let held = rows.ledger(key_of(terminal, event, corrected))?;
     (held.payload_hash == corrected.payload_hash).then_some(held)
 }
@@ -81,6 +84,7 @@ pub(super) fn withdraw(rows: &mut Rows<'_, Cloud>, now: Millis, item: Item, even
     let fate = Fate::Withdrawn(event.local_id());
     for corrected in event.corrected() {
         let key = key_of(terminal, event, *corrected);
+        assert_ne!(key.local_id, event.local_id(), "nothing withdraws itself");
         let entry = match rows.ledger(key) {
             Some(other) if other.payload_hash != corrected.payload_hash => continue,
             Some(held) => {
@@ -95,5 +99,7 @@ pub(super) fn withdraw(rows: &mut Rows<'_, Cloud>, now: Millis, item: Item, even
         };
         rows.put(Key::Ledger(key), Record::Ledger(entry));
         rows.retract(Key::Waiting(site.shop, key));
+        let row = rows.ledger(key);
+        assert!(row.is_some_and(|row| row.fate == fate), "what is withdrawn says by whom");
     }
 }

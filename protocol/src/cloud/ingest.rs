@@ -457,6 +457,8 @@ impl Ingest<'_, '_> {
     /// Keeps the bytes of an event that was withdrawn before they came.
     fn keep_withdrawn(&mut self, item: &Offered, key: EventKey, known: Ledger) {
         assert_eq!(known.payload_hash, item.payload_hash, "it is the event that was named");
+        assert_eq!(key.terminal, self.caller.terminal, "a till's events are its own");
+        assert!(matches!(known.fate, Fate::Withdrawn(_)), "what counts has its bytes");
         if known.payload.is_empty() {
             let (payload, epoch, seq) = (Arc::clone(&item.payload), self.offer.epoch, item.seq);
             let entry = Ledger { payload, epoch, seq, ..known };

@@ -16,6 +16,8 @@ use crate::identity::LocalEventId;
 pub const CORRECTED_MAX: usize = 8;
 
 const _: () = assert!(CORRECTED_MAX > 1, "a correction can be corrected");
+const _: () = assert!(CORRECTED_MAX <= 250, "the length of the list is one byte");
+const _: () = assert!(CORRECTED_MAX < super::LINES_MAX, "what is sold says more than that");
 
 /// A sale in place of others of the same register.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ impl Correction {
         if !(1..=CORRECTED_MAX).contains(&self.of.len()) || !once {
             return Err(EventError::Corrected);
         }
+        assert!(!self.of.is_empty(), "a correction takes the place of something");
+        assert!(self.of.iter().all(|of| of.local_id != local_id), "and not of itself");
         self.trade.check()
     }
 }

@@ -298,6 +298,7 @@ impl Totals {
     /// Takes a sale out that was added: a correction has its place now, or it its own again.
     pub(crate) fn take_back(&mut self, trade: &super::Trade) {
         let before = (self.sales, self.lines);
+        assert!(!trade.lines.is_empty(), "a sale has lines");
         self.sales = self.sales.saturating_sub(1);
         self.lines = self.lines.saturating_sub(trade.lines.len() as u64);
         for payment in &trade.payments {

@@ -27,7 +27,9 @@ use super::adopt::carry;
 use super::record::{enter_event, event_of, move_stock, next_number, recognise};
 use super::row::{Attention, Entry, Meta, Place, Queued, State, Stock};
 use super::{Draft, Input, Key, Output, Record, Terminal, register, settle};
-use crate::event::{Body, CORRECTED_MAX, Corrected, Correction, Event, EventError, Receipt, Trade};
+use crate::event::{
+    Body, CORRECTED_MAX, Corrected, Correction, Event, EventError, LINES_MAX, Receipt, Trade,
+};
 use crate::identity::{Epoch, LocalEventId, PosId, ProductId};
 use crate::machine::{Query, ReadSet, Rows};
 use crate::money::Milli;
@@ -136,6 +138,7 @@ pub async fn yielding<Q: Query<Terminal>>(
         _ => None,
     };
     Ok(other.map(|(to, _, other)| {
+        assert_ne!(local_id, other.local_id(), "nothing gives way to itself");
         let mut products = products(&event);
         products.extend(self::products(&other));
         let (from, to) = ((local_id, place), (other.local_id(), to));
@@ -171,6 +174,7 @@ async fn replacing<Q: Query<Terminal>>(
     while looked < LOOKED_MAX {
         let page = store.scan(&from, &end, PAGE).await?;
         looked += PAGE;
+        assert!(page.len() <= PAGE, "a scan keeps its limit");
         let Some((Key::Entry(epoch, seq), _)) = page.last() else { break };
         from = Key::Entry(*epoch, seq + 1);
         for row in page {
@@ -201,11 +205,15 @@ fn sold(event: &Event) -> Option<&Trade> {
 }
 
 fn products(event: &Event) -> Vec<ProductId> {
-    event.movements().map(|movement| movement.product).collect()
+    let products: Vec<_> = event.movements().map(|movement| movement.product).collect();
+    assert!(products.len() <= LINES_MAX, "an event moves so much and no more");
+    products
 }
 
 pub(super) fn reads(correct: &Correct, keys: &mut ReadSet<Key>) {
     let Correct { original, place, products, draft } = correct;
+    assert!(products.len() <= LINES_MAX, "an event moves so much and no more");
+    assert!(place.seq > 0, "what is corrected stands in a journal");
     keys.insert(Key::Entry(place.epoch, place.seq));
     keys.insert(Key::Queue(place.epoch, place.seq));
     keys.insert(Key::Attention(place.epoch, place.seq));
@@ -259,6 +267,9 @@ pub(super) fn step(
         Err(error) => return Output::Invalid(error),
     };
     assert_eq!(event.session(), before.session(), "it belongs to the session of the sale");
+    assert!(receipt.is_some() && event.receipt() == receipt, "it has a receipt of its own");
+    let named = event.corrected().len();
+    assert_eq!(named, before.corrected().len() + 1, "each correction before is named");
     exchange(rows, &before, &event);
     replace(rows, *place, entry, Replaced { by: draft.local_id, code, since: now });
     if let Some(series) = series {
@@ -297,12 +308,15 @@ fn replace(rows: &mut Rows<'_, Terminal>, place: Place, entry: Entry, replaced: 
     rows.remove(Key::Attention(place.epoch, place.seq));
     let entry = Entry { state: State::Replaced(replaced.by), ..entry };
     rows.put(Key::Entry(place.epoch, place.seq), Record::Entry(entry));
+    assert!(rows.queued(place.epoch, place.seq).is_none(), "what is replaced is not sent");
+    assert!(rows.attention(place.epoch, place.seq).is_none(), "and needs nobody");
 }
 
 /// Lets `after` count in place of `before`: in the stock, and in the session that counts both, as
 /// long as it is open. A closing stays as it was stated; the cloud says what differs.
 fn exchange(rows: &mut Rows<'_, Terminal>, before: &Event, after: &Event) {
     assert_eq!(before.pos(), after.pos(), "both are of one register");
+    assert_ne!(before.local_id(), after.local_id(), "they are two events");
     for movement in before.movements() {
         let held = rows.stock(movement.product).copied().unwrap_or_default();
         let stock = Stock {
@@ -327,6 +341,8 @@ fn exchange(rows: &mut Rows<'_, Terminal>, before: &Event, after: &Event) {
 }
 
 pub(super) fn reads_way(way: &GiveWay, keys: &mut ReadSet<Key>) {
+    assert_ne!(way.from.1, way.to.1, "two events stand in two places");
+    assert!(way.products.len() <= 2 * LINES_MAX, "each moves so much and no more");
     for (local_id, place) in [way.from, way.to] {
         keys.insert(Key::Local(way.pos, local_id));
         keys.insert(Key::Entry(place.epoch, place.seq));
@@ -390,5 +406,6 @@ pub(super) fn set_aside(
     let attention = Attention { attempts, code, since: now };
     rows.put(Key::Attention(place.epoch, place.seq), Record::Attention(attention));
     assert!(rows.queued(place.epoch, place.seq).is_none(), "what is set aside is not sent");
+    assert!(rows.attention(place.epoch, place.seq).is_some(), "and a person looks at it");
     Output::Settled(meta.backlog())
 }

@@ -279,6 +279,7 @@ pub(super) fn count(rows: &mut Rows<'_, Terminal>, event: &Event) {
 /// Adds a sale to the sums of its session, in a register that is at hand.
 pub(super) fn count_in(register: &mut Register, event: &Event) {
     assert!(event.body().trade().is_some(), "only trades are counted like this");
+    assert!(register.open.is_some(), "what is counted has a session");
     register.count(event);
 }
 

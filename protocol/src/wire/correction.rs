@@ -48,12 +48,19 @@ impl CorrectionV1 {
         if self.of.len() > CORRECTED_MAX {
             return Err(EventError::Corrected);
         }
+        let named = self.of.len();
         let of = self.of.into_iter().map(CorrectedV1::into_corrected).collect();
-        Ok(Correction { of, trade: self.trade.into_trade()? })
+        let correction = Correction { of, trade: self.trade.into_trade()? };
+        assert_eq!(correction.of.len(), named, "each event that came is named");
+        assert!(named <= CORRECTED_MAX, "so many and no more");
+        Ok(correction)
     }
 
     pub(super) fn from_correction(correction: &Correction) -> Self {
         let of = correction.of.iter().copied().map(CorrectedV1::of).collect();
-        Self { of, trade: TradeV1::from_trade(&correction.trade) }
+        let wire = Self { of, trade: TradeV1::from_trade(&correction.trade) };
+        assert_eq!(wire.of.len(), correction.of.len(), "each event that is named travels");
+        assert_eq!(wire.trade.lines.len(), correction.trade.lines.len(), "and each line");
+        wire
     }
 }
