@@ -6,6 +6,7 @@
 //! of the project needs.
 #![forbid(unsafe_code)]
 
+mod bind;
 mod cfg;
 mod list;
 mod run;
@@ -34,6 +35,8 @@ struct Cli {
     /// Where to write what is made of the models
     #[arg(long, default_value = "target/spec")]
     scratch: PathBuf,
+    #[arg(long)]
+    traces: Option<u64>,
 }
 
 /// A line of what is printed.
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
 }
 
 fn check(cli: &Cli) -> anyhow::Result<bool> {
+    if let Some(seeds) = cli.traces { bind::try_out(&cli.spec, seeds)?; return Ok(true); }
     let list = List::read(&cli.spec)?;
     for name in &cli.names {
         ensure!(list.knows(name), "there is no model and no variant {name}");
