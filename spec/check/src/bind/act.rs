@@ -23,7 +23,8 @@ pub(crate) enum Act {
     Receive { machine: usize, fails: Option<Failure> },
     /// `whole`: as many entries as the till takes at once.
     Adopt { machine: usize, whole: bool },
-    Retry { machine: usize, seq: u64 },
+    /// History 0 is the current one, others are closed, the oldest first.
+    Retry { machine: usize, history: usize, seq: u64 },
     /// The session of a machine does what it wants to do next.
     Turn(usize),
     Stage { request: Request, twice: bool },
@@ -59,7 +60,8 @@ impl Act {
             Self::Push { .. } => "Push",
             Self::Receive { .. } => "Receive",
             Self::Adopt { .. } => "Adopt",
-            Self::Retry { .. } => "Retry",
+            Self::Retry { history: 0, .. } => "Retry",
+            Self::Retry { .. } => "RetryOld",
             Self::Stage { .. } => "Stage",
             Self::Commit { .. } => "Commit",
             Self::Define => "Define",
@@ -109,10 +111,8 @@ impl World {
                 }
             }
         }
-        if self.products_known() {
-            let in_need = till.in_need().into_iter().filter(|seq| *seq <= self.constants.sales);
-            acts.extend(in_need.map(|seq| Act::Retry { machine, seq }));
-        }
+        let in_need = till.in_need().into_iter();
+        acts.extend(in_need.map(|(history, seq)| Act::Retry { machine, history, seq }));
         if !general {
             if !awaits {
                 acts.push(Act::Turn(machine));
@@ -220,9 +220,11 @@ impl World {
                 let (entries, _) = self.adopt(*machine, *whole);
                 vec![("Adopt", vec![*machine as u64]); entries]
             }
-            Act::Retry { machine, seq } => {
-                self.retry(*machine, *seq);
-                vec![("Retry", vec![*machine as u64, *seq])]
+            Act::Retry { machine, history, seq } => {
+                self.retry(*machine, *history, *seq);
+                let old = (*history > 0).then_some(*history as u64);
+                let of = [*machine as u64].into_iter().chain(old).chain([*seq]);
+                vec![(act.name(), of.collect())]
             }
             Act::Turn(machine) => self.turn(*machine).unwrap_or_default(),
             Act::Restart { machine, torn } => {

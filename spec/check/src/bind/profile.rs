@@ -61,7 +61,7 @@ pub(crate) fn weight(act: &str) -> usize {
     match act {
         "Receive" | "Stage" | "Commit" => 12,
         "Adopt" | "Push" | "Turn" => 9,
-        "Sell" | "Retry" => 4,
+        "Sell" | "Retry" | "RetryOld" => 4,
         "Hello" => 3,
         "Interrupt" | "CloudDies" | "Backup" | "RestoreTill" | "Copy" | "RestoreCloud" => 2,
         _ => 1,

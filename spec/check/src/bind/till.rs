@@ -1,7 +1,7 @@
 //! What a till does in the world: through its real role.
 
 use counterfoil_protocol::event::{Body, Event, Line, Tender, Trade};
-use counterfoil_protocol::identity::{EventKey, Witness};
+use counterfoil_protocol::identity::{Epoch, EventKey, Witness};
 use counterfoil_protocol::money::{Currency, Milli, Minor};
 use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::row::{Closed, Place};
@@ -45,12 +45,20 @@ impl Machine {
         outputs.and_then(|mut outputs| outputs.pop())
     }
 
-    /// Returns the entries of the current history that a person must look at.
-    pub(super) fn in_need(&self) -> Vec<u64> {
-        let epoch = self.meta().epoch;
+    /// Returns the histories, the current one as 0.
+    fn histories(&self) -> Vec<Epoch> {
+        let meta = self.meta();
+        [meta.epoch].into_iter().chain(meta.closed.iter().map(|closed| closed.epoch)).collect()
+    }
+
+    /// Returns the entries that a person must look at.
+    pub(super) fn in_need(&self) -> Vec<(usize, u64)> {
+        let histories = self.histories();
         let keys = self.image.rows().keys();
         keys.filter_map(|key| match key {
-            Key::Attention(of, seq) if *of == epoch => Some(*seq),
+            Key::Attention(epoch, seq) => {
+                histories.iter().position(|of| of == epoch).map(|history| (history, *seq))
+            }
             _ => None,
         })
         .collect()
@@ -279,11 +287,11 @@ impl World {
         }
     }
 
-    /// A person wants an entry of the current history tried again.
-    pub(super) fn retry(&mut self, number: usize, seq: u64) {
+    /// A person wants an entry tried again.
+    pub(super) fn retry(&mut self, number: usize, history: usize, seq: u64) {
         let now = self.now;
         let machine = self.machine(number);
-        let place = Place { epoch: machine.meta().epoch, seq };
+        let place = Place { epoch: machine.histories()[history], seq };
         let key = Key::Entry(place.epoch, seq);
         let Some(Record::Entry(entry)) = machine.image.rows().get(&key).map(|row| &**row) else {
             unreachable!("who needs attention is an entry");
@@ -335,12 +343,6 @@ impl Machine {
     /// Returns how many names stand on the disk.
     fn names(&self) -> usize {
         self.image.rows().keys().filter(|key| matches!(key, Key::Local(..))).count()
-    }
-
-    /// Returns whether the till has something that was never answered, or that waits.
-    pub(super) fn settled(&self) -> bool {
-        let meta = self.meta();
-        meta.acked == meta.head && !meta.backlog().adopting
     }
 }
 
