@@ -35,8 +35,12 @@ struct Cli {
     /// Where to write what is made of the models
     #[arg(long, default_value = "target/spec")]
     scratch: PathBuf,
+    /// Hold logs of the running code against the specification, and nothing else
     #[arg(long)]
-    traces: Option<u64>,
+    traces: bool,
+    /// How many logs of each profile
+    #[arg(long, default_value_t = 40)]
+    seeds: u64,
 }
 
 /// A line of what is printed.
@@ -67,12 +71,14 @@ fn main() -> ExitCode {
 }
 
 fn check(cli: &Cli) -> anyhow::Result<bool> {
-    if let Some(seeds) = cli.traces { bind::try_out(&cli.spec, seeds)?; return Ok(true); }
     let list = List::read(&cli.spec)?;
     for name in &cli.names {
         ensure!(list.knows(name), "there is no model and no variant {name}");
     }
     fs::create_dir_all(&cli.scratch).with_context(|| cli.scratch.display().to_string())?;
+    if cli.traces {
+        return Ok(bind::traces::all(&cli.spec, cli.seeds, &cli.scratch)?.print());
+    }
     let chosen = |name: &String| cli.names.is_empty() || cli.names.contains(name);
     let (mut well, mut taken) = (true, BTreeMap::<&str, BTreeSet<String>>::new());
     for model in list.model.iter().filter(|model| !model.large && chosen(&model.name)) {

@@ -1,7 +1,7 @@
 //! What the cloud does in the world: through its real role.
 
 use counterfoil_protocol::cloud::{
-    Caller, Cloud, Input, Offer, Output, UnknownProducts, rollup,
+    Caller, Cloud, Input, Key, Offer, Output, UnknownProducts, rollup,
 };
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::TerminalId;
@@ -67,6 +67,15 @@ impl World {
         let replies = self.served(fails);
         self.replies.extend(replies);
         self.batch.clear();
+        if self.sabotage == Sabotage::LedgerForgets {
+            let mut memory = opened(&self.cloud);
+            let rows = self.cloud.rows();
+            let lost = rows.keys().find(|key| matches!(key, Key::Ledger(_))).copied();
+            if let Some(key) = lost {
+                memory.plant(key, None);
+            }
+            self.cloud = memory.image();
+        }
     }
 
     fn served(&mut self, fails: Option<Failure>) -> Vec<Reply> {

@@ -9,6 +9,8 @@ pub(crate) struct Profile {
     pub(crate) constants: Constants,
     /// How many things happen.
     pub(crate) length: usize,
+    /// What happens more rarely, or more often, than elsewhere.
+    pub(crate) weights: &'static [(&'static str, usize)],
 }
 
 const NO: Left = Left { late: 0, dups: 0, crashes: 0, copies: 0, tills: 0, clouds: 0 };
@@ -36,7 +38,7 @@ pub(crate) fn all() -> Vec<Profile> {
         ..constants
     };
     let names = |constants| Constants { same_names: true, ..constants };
-    let profile = |name, length, constants| Profile { name, constants, length };
+    let profile = |name, length, constants| Profile { name, constants, length, weights: &[] };
     vec![
         profile("calm", 70, tills(2, 10, NO)),
         profile("busy", 110, Constants { items: 8, batch: 4, ..tills(4, 12, links) }),
@@ -48,6 +50,24 @@ pub(crate) fn all() -> Vec<Profile> {
         profile("parked", 140, parked(tills(1, 5, links))),
         profile("parked-restored", 140, parked(tills(1, 5, Left { tills: 1, clouds: 1, ..links }))),
         profile("same-names", 110, names(tills(1, 6, Left { tills: 1, ..copied }))),
+        Profile {
+            weights: &[
+                ("Adopt", 1),
+                ("Again", 0),
+                ("Backup", 1),
+                ("Define", 0),
+                ("Push", 20),
+                ("Restart", 0),
+                ("RestoreTill", 1),
+                ("Retry", 0),
+                ("RollUp", 0),
+            ],
+            ..profile(
+                "people",
+                200,
+                Constants { unknown: [1].into(), ..tills(1, 1, Left { tills: 9, ..NO }) },
+            )
+        },
         profile("everything", 150, tills(2, 8, everything)),
         profile("session", 110, by_session(tills(2, 8, links))),
         profile("session-restored", 120, by_session(tills(1, 6, Left { clouds: 1, ..restored }))),
@@ -56,8 +76,15 @@ pub(crate) fn all() -> Vec<Profile> {
     ]
 }
 
-/// Returns how often something happens that may, by its name.
-pub(crate) fn weight(act: &str) -> usize {
+impl Profile {
+    /// Returns how often something happens that may, by its name.
+    pub(crate) fn weight(&self, act: &str) -> usize {
+        let own = self.weights.iter().find(|(name, _)| *name == act);
+        own.map_or_else(|| weight(act), |(_, weight)| *weight)
+    }
+}
+
+fn weight(act: &str) -> usize {
     match act {
         "Receive" | "Stage" | "Commit" => 12,
         "Adopt" | "Push" | "Turn" => 9,

@@ -16,7 +16,7 @@ use counterfoil_storage::memory::Failure;
 use super::mapping::name;
 use super::session::Speaker;
 use super::world::{
-    Asked, Kept, Machine, Reply, Request, START, Sabotage, Said, Told, World, at_once, opened,
+    Asked, Kept, Machine, Reply, Request, START, Said, Told, World, at_once, opened,
     product, register, run, site, till,
 };
 
@@ -158,13 +158,11 @@ impl World {
         let Some(Record::Local(known)) = machine.image.rows().get(&key).map(|row| &**row) else {
             return false;
         };
-        let payload = match machine.image.rows().get(&Key::Entry(known.place.epoch, known.place.seq)).map(|row| &**row) {
-            Some(Record::Entry(entry)) => entry.payload.clone(),
-            _ => unreachable!("a name stands for an entry"),
+        let entry = Key::Entry(known.place.epoch, known.place.seq);
+        let Some(Record::Entry(entry)) = machine.image.rows().get(&entry).map(|row| &**row) else {
+            unreachable!("a name stands for an entry");
         };
-        draft.at = Event::from_canonical(&payload)
-            .expect("a till's own event")
-            .at();
+        draft.at = Event::from_canonical(&entry.payload).expect("a till's own event").at();
         let output = machine.step(now, Input::Record(draft), None);
         assert!(
             matches!(output, Some(Output::Recorded { again: true, .. } | Output::Taken(_))),
@@ -234,7 +232,7 @@ impl World {
         let reply = reply.expect("only an answer that is there is taken");
         self.replies.remove(&reply);
         let (now, nonce) = (self.now, self.draw());
-        let input = self.heard(number, &reply, nonce);
+        let input = heard(&reply, nonce);
         let machine = self.machine(number);
         let wanted = machine.speaker.as_mut().is_none_or(|speaker| speaker.heard(now, &reply.says));
         if wanted {
@@ -250,21 +248,6 @@ impl World {
         }
         if fails.is_some() {
             self.restart(number, false);
-        }
-    }
-
-    fn heard(&mut self, number: usize, reply: &Reply, nonce: u64) -> Input {
-        let any = self.sabotage == Sabotage::AnswerOfAnyEpoch;
-        match &reply.says {
-            Said::Welcome(frame) => {
-                let welcome = Welcome::decode(frame).expect("the cloud's own frame");
-                Input::Welcomed { welcome, nonce }
-            }
-            Said::Pushed(epoch, frame) => {
-                let answer = PushAnswer::decode(frame).expect("the cloud's own frame");
-                let epoch = if any { self.machine(number).meta().epoch } else { *epoch };
-                Input::Answered { epoch, answer }
-            }
         }
     }
 
@@ -343,6 +326,20 @@ impl Machine {
     /// Returns how many names stand on the disk.
     fn names(&self) -> usize {
         self.image.rows().keys().filter(|key| matches!(key, Key::Local(..))).count()
+    }
+}
+
+/// Reads an answer as the till does.
+fn heard(reply: &Reply, nonce: u64) -> Input {
+    match &reply.says {
+        Said::Welcome(frame) => {
+            let welcome = Welcome::decode(frame).expect("the cloud's own frame");
+            Input::Welcomed { welcome, nonce }
+        }
+        Said::Pushed(epoch, frame) => {
+            let answer = PushAnswer::decode(frame).expect("the cloud's own frame");
+            Input::Answered { epoch: *epoch, answer }
+        }
     }
 }
 

@@ -114,8 +114,8 @@ pub(crate) enum Sabotage {
     None,
     /// The cloud's answers leave when it has taken a request in.
     AnswerBeforeCommit,
-    /// A till takes the answer to a push of a closed history for one about the current history.
-    AnswerOfAnyEpoch,
+    /// The cloud's ledger loses a row with each commit.
+    LedgerForgets,
     /// A till's program takes answers to the program before it.
     AnswersOutliveRestarts,
 }
