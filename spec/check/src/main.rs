@@ -24,6 +24,11 @@ use cfg::Cfg;
 use list::{List, Model, Variant};
 use run::Ran;
 
+/// Logs of each profile.
+const LOGS: u64 = 40;
+/// Blocks of a hundred behaviours of each model.
+const BLOCKS: u64 = 6;
+
 /// Check the formal specification.
 #[derive(Debug, Parser)]
 struct Cli {
@@ -38,9 +43,12 @@ struct Cli {
     /// Hold logs of the running code against the specification, and nothing else
     #[arg(long)]
     traces: bool,
-    /// How many logs of each profile
-    #[arg(long, default_value_t = 40)]
-    seeds: u64,
+    /// Let behaviours of the specification drive the running code, and nothing else
+    #[arg(long, conflicts_with = "traces")]
+    drive: bool,
+    /// How many logs of each profile, or hundreds of behaviours of each model
+    #[arg(long)]
+    seeds: Option<u64>,
 }
 
 /// A line of what is printed.
@@ -77,7 +85,12 @@ fn check(cli: &Cli) -> anyhow::Result<bool> {
     }
     fs::create_dir_all(&cli.scratch).with_context(|| cli.scratch.display().to_string())?;
     if cli.traces {
-        return Ok(bind::traces::all(&cli.spec, cli.seeds, &cli.scratch)?.print());
+        let seeds = cli.seeds.unwrap_or(LOGS);
+        return Ok(bind::traces::all(&cli.spec, seeds, &cli.scratch)?.print());
+    }
+    if cli.drive {
+        let blocks = cli.seeds.unwrap_or(BLOCKS);
+        return Ok(bind::drive::all(&cli.spec, blocks)?.print());
     }
     let chosen = |name: &String| cli.names.is_empty() || cli.names.contains(name);
     let (mut well, mut taken) = (true, BTreeMap::<&str, BTreeSet<String>>::new());

@@ -4,7 +4,7 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::cloud;
 use counterfoil_storage::memory::Failure;
 
-use super::world::{Named, Request, World, product, site};
+use super::world::{Named, Outside, Request, World, product, site};
 
 /// How far the clock goes on with each thing that happens.
 const TICK: Millis = Millis(777);
@@ -34,8 +34,8 @@ pub(crate) enum Act {
     Interrupt { machine: usize, how: How },
     CloudDies,
     Backup(usize),
-    RestoreTill { machine: usize, with_witness: bool },
-    Copy { machine: usize, with_witness: bool },
+    RestoreTill { machine: usize, outside: Outside },
+    Copy { machine: usize, outside: Outside },
     Archive,
     RestoreCloud,
     /// What was moved is added to the stock.
@@ -76,6 +76,17 @@ impl Act {
             Self::Again(_) => "Again",
             Self::RollUp => "RollUp",
             Self::Restart { .. } => "Restart",
+        }
+    }
+
+    /// Returns whether it is one action of the specification, of this name: the session's turn is
+    /// one of several.
+    pub(crate) fn may_be(&self, action: &str) -> bool {
+        match self {
+            Self::Sell { dies, .. } | Self::Commit { dies } if *dies => false,
+            Self::Receive { fails: Some(_), .. } | Self::Adopt { whole: true, .. } => false,
+            Self::Turn(_) => matches!(action, "Hello" | "Push" | "Adopt" | "Idle"),
+            _ => self.name() == action,
         }
     }
 }
@@ -143,10 +154,8 @@ impl World {
             match self.backups[machine - 1] {
                 None => acts.push(Act::Backup(machine)),
                 Some(_) => {
-                    let ways = [false, true];
-                    acts.extend(
-                        ways.map(|with_witness| Act::RestoreTill { machine, with_witness }),
-                    );
+                    let ways = [Outside::Stays, Outside::GoesAlong, Outside::IsLost];
+                    acts.extend(ways.map(|outside| Act::RestoreTill { machine, outside }));
                 }
             }
         }
@@ -181,8 +190,8 @@ impl World {
         if self.left.copies > 0 {
             let copies = self.constants.tills + 1..=self.machines.len();
             for machine in copies.filter(|number| self.machines[number - 1].is_none()) {
-                let ways = [false, true];
-                acts.extend(ways.map(|with_witness| Act::Copy { machine, with_witness }));
+                let ways = [Outside::GoesAlong, Outside::IsLost];
+                acts.extend(ways.map(|outside| Act::Copy { machine, outside }));
             }
         }
         acts.push(Act::RollUp);
@@ -240,14 +249,14 @@ impl World {
                 self.back_up(*machine);
                 of(machine)
             }
-            Act::RestoreTill { machine, with_witness } => {
+            Act::RestoreTill { machine, outside } => {
                 self.left.tills -= 1;
-                self.restore_till(*machine, *with_witness);
+                self.restore_till(*machine, *outside);
                 of(machine)
             }
-            Act::Copy { machine, with_witness } => {
+            Act::Copy { machine, outside } => {
                 self.left.copies -= 1;
-                self.copy(*machine, *with_witness);
+                self.copy(*machine, *outside);
                 of(machine)
             }
             Act::Stage { request, twice } => {

@@ -12,6 +12,7 @@ use tla_checker::load::prepare_from_path;
 
 use super::constants::Constants;
 use super::mapping::Variables;
+use super::value::differences;
 
 /// A module with its constants. It is bound to the thread that has made it: the checker keeps
 /// what it knows of instances there.
@@ -59,6 +60,16 @@ impl Journal {
         };
         let values = self.spec.vars.iter().map(value).collect::<anyhow::Result<_>>()?;
         Ok(State { values })
+    }
+
+    /// Returns where two states differ, as paths with what stands there.
+    pub(crate) fn differences(&self, expected: &State, found: &State) -> Vec<String> {
+        let pairs = expected.values.iter().zip(&found.values);
+        let named = self.spec.vars.iter().zip(pairs);
+        let differ = named.flat_map(|(name, (expected, found))| {
+            differences(expected, found).into_iter().map(move |text| format!("{name}{text}"))
+        });
+        differ.collect()
     }
 
     /// Returns the first states.

@@ -89,7 +89,7 @@ impl World {
                 Some(Vec::new())
             }
             Some(Output::Commit(Commit::Adopt)) => {
-                let (entries, backlog) = self.adopt(number, true);
+                let (entries, backlog) = self.adopt(number, !self.by_entry);
                 self.speaker(number)?.committed(now, backlog);
                 Some(vec![("Adopt", vec![number as u64]); entries])
             }

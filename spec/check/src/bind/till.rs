@@ -16,7 +16,7 @@ use counterfoil_storage::memory::Failure;
 use super::mapping::name;
 use super::session::Speaker;
 use super::world::{
-    Asked, Kept, Machine, Reply, Request, START, Said, Told, World, at_once, opened,
+    Asked, Kept, Machine, Outside, Reply, Request, START, Said, Told, World, at_once, opened,
     product, register, run, site, till,
 };
 
@@ -299,22 +299,24 @@ impl World {
         self.backups[number - 1] = Some(kept);
     }
 
-    /// Replaces the disk by its backup, with or without the file outside it.
-    pub(super) fn restore_till(&mut self, number: usize, with_witness: bool) {
+    /// Replaces the disk by its backup.
+    pub(super) fn restore_till(&mut self, number: usize, outside: Outside) {
         let kept = self.backups[number - 1].take().expect("only a backup is restored");
         let machine = self.machine(number);
         machine.image = kept.image;
-        if with_witness {
-            machine.witness = kept.witness;
+        match outside {
+            Outside::Stays => {}
+            Outside::GoesAlong => machine.witness = kept.witness,
+            Outside::IsLost => machine.witness = None,
         }
         self.restart(number, false);
     }
 
     /// A second machine starts with a copy of the first till's disk.
-    pub(super) fn copy(&mut self, number: usize, with_witness: bool) {
+    pub(super) fn copy(&mut self, number: usize, outside: Outside) {
         let mut machine = self.machine(1).clone();
         machine.number = number;
-        if !with_witness {
+        if outside != Outside::GoesAlong {
             machine.witness = None;
         }
         self.machines[number - 1] = Some(machine);

@@ -8,7 +8,6 @@ use tla_checker::ast::State;
 use super::constants::Constants;
 use super::journal::Journal;
 use super::log::{Read, Step};
-use super::value::differences;
 
 /// The modules for the constants that logs have had so far.
 pub(crate) struct Journals<'a> {
@@ -128,14 +127,7 @@ fn allowed(
 
 /// Says how a state differs from the nearest that there could be.
 fn told(what: &str, possible: &[State], found: &State, journal: &Journal) -> String {
-    let all = |expected: &State| {
-        let pairs = expected.values.iter().zip(&found.values);
-        let named = journal.variables().iter().zip(pairs);
-        let differ = named.flat_map(|(name, (expected, found))| {
-            differences(expected, found).into_iter().map(move |text| format!("{name}{text}"))
-        });
-        differ.collect::<Vec<_>>()
-    };
-    let nearest = possible.iter().map(all).min_by_key(Vec::len).unwrap_or_default();
+    let differences = possible.iter().map(|expected| journal.differences(expected, found));
+    let nearest = differences.min_by_key(Vec::len).unwrap_or_default();
     format!("{what} does not lead there: {}", nearest.join("; "))
 }

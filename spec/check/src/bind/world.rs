@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(crate) now: Millis,
     /// Draws are numbers that never come again.
     pub(super) drawn: u64,
+    /// Closed histories are carried over entry by entry, as the specification does.
+    pub(crate) by_entry: bool,
     /// What is broken on purpose, to show that it is noticed.
     pub(crate) sabotage: Sabotage,
 }
@@ -107,6 +109,16 @@ pub(crate) struct Told {
     pub(crate) receipt: Receipt,
 }
 
+/// What becomes of the file outside the database when the database is exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outside {
+    /// It stays what it is.
+    Stays,
+    /// It is exchanged, too.
+    GoesAlong,
+    IsLost,
+}
+
 /// Something that is broken on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Sabotage {
@@ -158,6 +170,7 @@ impl World {
             told: Vec::new(),
             now: START,
             drawn: 0,
+            by_entry: false,
             sabotage: Sabotage::None,
         };
         world.open_cloud();
