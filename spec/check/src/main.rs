@@ -26,8 +26,8 @@ use run::Ran;
 
 /// Logs of each profile.
 const LOGS: u64 = 40;
-/// Blocks of a hundred behaviours of each model.
-const BLOCKS: u64 = 6;
+/// Hundreds of behaviours of each model.
+const HUNDREDS: u64 = 4;
 
 /// Check the formal specification.
 #[derive(Debug, Parser)]
@@ -89,8 +89,8 @@ fn check(cli: &Cli) -> anyhow::Result<bool> {
         return Ok(bind::traces::all(&cli.spec, seeds, &cli.scratch)?.print());
     }
     if cli.drive {
-        let blocks = cli.seeds.unwrap_or(BLOCKS);
-        return Ok(bind::drive::all(&cli.spec, blocks)?.print());
+        let walks = usize::try_from(cli.seeds.unwrap_or(HUNDREDS))?.saturating_mul(100);
+        return Ok(bind::drive::all(&cli.spec, walks)?.print());
     }
     let chosen = |name: &String| cli.names.is_empty() || cli.names.contains(name);
     let (mut well, mut taken) = (true, BTreeMap::<&str, BTreeSet<String>>::new());

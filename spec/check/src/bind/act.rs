@@ -1,7 +1,7 @@
 //! What may happen in the world, and what it is called in the specification.
 
-use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::cloud;
+use counterfoil_protocol::time::Millis;
 use counterfoil_storage::memory::Failure;
 
 use super::world::{Named, Outside, Request, World, product, site};
@@ -13,35 +13,68 @@ const TICK: Millis = Millis(777);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     /// `dies`: the power fails when the sale is durable.
-    Sell { machine: usize, dies: bool },
+    Sell {
+        machine: usize,
+        dies: bool,
+    },
     /// The cashier asks for the last sale again.
     Again(usize),
     Hello(usize),
     /// Offers what is due at this time.
-    Push { machine: usize, at: Millis },
+    Push {
+        machine: usize,
+        at: Millis,
+    },
     /// `fails`: the power fails at the till's commit.
-    Receive { machine: usize, fails: Option<Failure> },
+    Receive {
+        machine: usize,
+        fails: Option<Failure>,
+    },
     /// `whole`: as many entries as the till takes at once.
-    Adopt { machine: usize, whole: bool },
+    Adopt {
+        machine: usize,
+        whole: bool,
+    },
     /// History 0 is the current one, others are closed, the oldest first.
-    Retry { machine: usize, history: usize, seq: u64 },
+    Retry {
+        machine: usize,
+        history: usize,
+        seq: u64,
+    },
     /// The session of a machine does what it wants to do next.
     Turn(usize),
-    Stage { request: Request, twice: bool },
+    Stage {
+        request: Request,
+        twice: bool,
+    },
     /// `dies`: the power fails after it, and nobody hears of it.
-    Commit { dies: bool },
+    Commit {
+        dies: bool,
+    },
     Define,
-    Interrupt { machine: usize, how: How },
+    Interrupt {
+        machine: usize,
+        how: How,
+    },
     CloudDies,
     Backup(usize),
-    RestoreTill { machine: usize, outside: Outside },
-    Copy { machine: usize, outside: Outside },
+    RestoreTill {
+        machine: usize,
+        outside: Outside,
+    },
+    Copy {
+        machine: usize,
+        outside: Outside,
+    },
     Archive,
     RestoreCloud,
     /// What was moved is added to the stock.
     RollUp,
     /// The program starts anew while nothing is under way.
-    Restart { machine: usize, torn: bool },
+    Restart {
+        machine: usize,
+        torn: bool,
+    },
 }
 
 /// Why a till waits no longer.

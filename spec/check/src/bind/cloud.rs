@@ -29,7 +29,8 @@ impl World {
             secret: secret(terminal),
             expires_at: None,
         });
-        let known = (1..=self.constants.sales).filter(|sale| !self.constants.unknown.contains(sale));
+        let known =
+            (1..=self.constants.sales).filter(|sale| !self.constants.unknown.contains(sale));
         let inputs: Vec<Input> = enrolled.chain(known.map(defined)).collect();
         self.at_cloud(&inputs, None).expect("a new store works");
     }
@@ -81,7 +82,11 @@ impl World {
     fn served(&mut self, fails: Option<Failure>) -> Vec<Reply> {
         let inputs: Vec<Input> = self.batch.iter().map(input).collect();
         let outputs = self.at_cloud(&inputs, fails).unwrap_or_default();
-        self.batch.iter().zip(outputs).filter_map(|(request, output)| reply(request, output)).collect()
+        self.batch
+            .iter()
+            .zip(outputs)
+            .filter_map(|(request, output)| reply(request, output))
+            .collect()
     }
 
     /// The products of the unknown sales are defined.

@@ -87,9 +87,10 @@ impl Journal {
         action: &str,
         arguments: &[u64],
     ) -> anyhow::Result<Vec<State>> {
-        let disjunct = self.actions.get(action).with_context(|| {
-            format!("{action} is no action of the specification")
-        })?;
+        let disjunct = self
+            .actions
+            .get(action)
+            .with_context(|| format!("{action} is no action of the specification"))?;
         let mut env = self.constants.clone();
         let Some(step) = self.applied(disjunct, arguments, state, &mut env)? else {
             return Ok(Vec::new());

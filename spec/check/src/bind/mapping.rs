@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `disk`, `backup` | the rows of a till's database, of its backup: [`Mapping::disk`] |
 //! | `cloud`, `product`, `archive` | the rows of the cloud's, of its backup: [`Mapping::cloud`] |
-//! | `req`, `batch`, `ans` | frames under way, taken in, answered: [`Mapping::request`], [`Mapping::reply`] |
+//! | `req`, `batch`, `ans` | frames: under way, taken in by the cloud, on their way back |
 //! | `greeted` | what the till's session says; nothing where a till speaks whenever it may |
 //! | `epochs` | how many epochs have been seen on any disk |
 //! | `left` | the faults that the run has not used up |
@@ -23,11 +23,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::cloud::row::{Fate, Lane};
-use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, genesis, payload_hash};
 use counterfoil_protocol::identity::{Epoch, LocalEventId, TerminalId};
 use counterfoil_protocol::journal::Segment;
-use counterfoil_protocol::terminal::row::{Closed, Entry, Meta, State};
+use counterfoil_protocol::terminal::row::{Closed, State};
 use counterfoil_protocol::terminal::{self, Terminal};
 use counterfoil_protocol::wire::message::{
     Hello, HelloLane, Push, PushAnswer, Verdict, Welcome, WelcomeLane,
@@ -36,8 +35,9 @@ use counterfoil_storage::memory::Image;
 use tla_checker::ast::Value;
 
 use super::constants::{ATTEMPTS_MAX, Constants};
+use super::rows::{entry, event, last_receipt, meta, no_stray_rows, number, row};
 use super::value::{int, record, sequence, set, text, truth};
-use super::world::{Asked, Machine, Reply, Request, Said, Told, World, product, register};
+use super::world::{Asked, Machine, Reply, Request, Said, Told, World, product, site};
 
 /// The real state has something for which the specification has no words.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,8 +60,15 @@ pub(crate) struct Mapping {
     ever: BTreeSet<u64>,
 }
 
-fn unmapped<T>(what: impl Into<String>) -> Result<T, Unmapped> {
+pub(super) fn unmapped<T>(what: impl Into<String>) -> Result<T, Unmapped> {
     Err(Unmapped(what.into()))
+}
+
+fn each<'a, T: 'a>(
+    all: impl IntoIterator<Item = &'a T>,
+    map: impl Fn(&'a T) -> Mapped,
+) -> Result<Vec<Value>, Unmapped> {
+    all.into_iter().map(map).collect()
 }
 
 impl Mapping {
@@ -74,53 +81,30 @@ impl Mapping {
         for machine in world.machines.iter().flatten() {
             self.learn(&machine.image)?;
         }
-        let machines = || world.machines.iter().map(Option::as_ref);
-        let disk = |machine: Option<&Machine>| self.disk(machine.map(|machine| &machine.image));
-        let backup = |backup: Option<&Image<Terminal>>| self.disk(backup);
+        let disks = each(&world.machines, |one| self.disk(one.as_ref().map(|one| &one.image)))?;
+        let backups = each(&world.backups, |one| self.disk(one.as_ref().map(|one| &one.image)))?;
         let (cloud, product) = self.cloud(&world.cloud)?;
         let archive = world.archive.as_ref().map(|image| self.cloud(image)).transpose()?;
-        let archive = archive
-            .map(|(cloud, product)| record([("cloud", cloud), ("product", truth(product))]));
-        let requests = |of: &mut dyn Iterator<Item = &Request>| -> Result<Vec<_>, Unmapped> {
-            of.map(|request| self.request(request)).collect()
-        };
-        let mut state = Variables::from([
-            ("disk", sequence(machines().map(disk).collect::<Result<Vec<_>, _>>()?)),
-            (
-                "backup",
-                sequence(
-                    world
-                        .backups
-                        .iter()
-                        .map(|held| backup(held.as_ref().map(|held| &held.image)))
-                        .collect::<Result<Vec<_>, _>>()?,
-                ),
-            ),
+        let archive =
+            archive.map(|(cloud, product)| record([("cloud", cloud), ("product", truth(product))]));
+        let counts = counted(&world.cloud, &self.constants)?.into_iter();
+        self.ever.extend(counts.filter_map(|(sale, count)| (count > 0).then_some(sale)));
+        Ok(Variables::from([
+            ("disk", sequence(disks)),
+            ("backup", sequence(backups)),
             ("cloud", cloud),
             ("product", truth(product)),
             ("archive", sequence(archive)),
-            ("req", set(requests(&mut world.requests.iter())?)),
-            ("batch", sequence(requests(&mut world.batch.iter())?)),
-            (
-                "ans",
-                set(world
-                    .replies
-                    .iter()
-                    .map(|reply| self.reply(reply))
-                    .collect::<Result<Vec<_>, _>>()?),
-            ),
-            ("greeted", sequence(machines().map(|machine| truth(greeted(machine))))),
+            ("req", set(each(&world.requests, |one| self.request(one))?)),
+            ("batch", sequence(each(&world.batch, |one| self.request(one))?)),
+            ("ans", set(each(&world.replies, |one| self.reply(one))?)),
+            ("greeted", sequence(world.machines.iter().map(|one| truth(greeted(one.as_ref()))))),
             ("epochs", int(self.epochs.len())),
             ("left", world.left.value()),
             ("born", set(world.told.iter().map(born))),
-        ]);
-        let printed: Result<Vec<_>, _> = world.told.iter().map(|told| self.printed(told)).collect();
-        state.insert("printed", set(printed?));
-        self.ever.extend(counted(&world.cloud, &self.constants).into_iter().flatten().filter_map(
-            |(sale, count)| (count > 0).then_some(sale),
-        ));
-        state.insert("ever", set(self.ever.iter().map(|sale| int(*sale))));
-        Ok(state)
+            ("printed", set(each(&world.told, |one| self.printed(one))?)),
+            ("ever", set(self.ever.iter().map(|sale| int(*sale)))),
+        ]))
     }
 
     /// Notes the epochs of a disk, and which events led to each of its chain hashes.
@@ -174,14 +158,13 @@ impl Mapping {
         }
         no_stray_rows(image, meta)?;
         let log = self.log(image, meta.epoch, meta.head)?;
-        let closed: Result<Vec<_>, _> =
-            meta.closed.iter().map(|closed| self.closed(image, closed)).collect();
+        let closed = each(&meta.closed, |closed| self.closed(image, closed))?;
         Ok(record([
             ("here", truth(true)),
             ("ep", self.epoch(meta.epoch)?),
             ("log", log),
             ("acked", int(meta.acked)),
-            ("closed", sequence(closed?)),
+            ("closed", sequence(closed)),
             ("last", int(last_receipt(image, meta.epoch))),
         ]))
     }
@@ -228,69 +211,6 @@ impl Mapping {
             ("tries", int(tries.min(ATTEMPTS_MAX))),
         ]))
     }
-}
-
-/// Each row of a journal is one of an entry that the books know, and so is each name.
-fn no_stray_rows(image: &Image<Terminal>, meta: &Meta) -> Result<(), Unmapped> {
-    let known = |epoch: Epoch, seq: u64| {
-        let closed = meta.closed.iter().find(|closed| closed.epoch == epoch);
-        let head = if epoch == meta.epoch { meta.head } else { closed.map_or(0, |c| c.head) };
-        (1..=head).contains(&seq)
-    };
-    for (key, record) in image.rows().iter() {
-        let fits = match (key, &**record) {
-            (terminal::Key::Entry(epoch, seq), _)
-            | (terminal::Key::Queue(epoch, seq), _)
-            | (terminal::Key::Attention(epoch, seq), _) => known(*epoch, *seq),
-            (terminal::Key::Local(_, name), terminal::Record::Local(local)) => {
-                let entry = entry(image, local.place.epoch, local.place.seq)?;
-                entry.local_id == *name && !matches!(entry.state, State::Moved(_))
-            }
-            _ => true,
-        };
-        if !fits {
-            return unmapped(format!("the row {key:?}"));
-        }
-    }
-    Ok(())
-}
-
-fn row<'a>(image: &'a Image<Terminal>, key: &terminal::Key) -> Option<&'a terminal::Record> {
-    image.rows().get(key).map(|record| &**record)
-}
-
-fn meta(image: &Image<Terminal>) -> Option<&Meta> {
-    match row(image, &terminal::Key::Meta) {
-        Some(terminal::Record::Meta(meta)) => Some(meta),
-        _ => None,
-    }
-}
-
-fn entry(image: &Image<Terminal>, epoch: Epoch, seq: u64) -> Result<&Entry, Unmapped> {
-    match row(image, &terminal::Key::Entry(epoch, seq)) {
-        Some(terminal::Record::Entry(entry)) => Ok(entry),
-        _ => unmapped(format!("a journal that lacks entry {seq}")),
-    }
-}
-
-fn last_receipt(image: &Image<Terminal>, epoch: Epoch) -> u64 {
-    match row(image, &terminal::Key::Series(register())) {
-        Some(terminal::Record::Series(series)) if series.epoch == epoch => series.last,
-        _ => 0,
-    }
-}
-
-/// An event is its name and its sale: both stand in its bytes.
-fn event(payload: &[u8]) -> Result<(u64, u64), Unmapped> {
-    let Ok(event) = Event::from_canonical(payload) else { return unmapped("opaque bytes") };
-    match (number(event.local_id().as_str()), number(event.reference())) {
-        (Some(name), Some(sale)) => Ok((name, sale)),
-        _ => unmapped(format!("an event named {}", event.local_id())),
-    }
-}
-
-fn number(text: &str) -> Option<u64> {
-    text.parse().ok()
 }
 
 fn pair(name: u64, sale: u64) -> Value {
@@ -364,7 +284,7 @@ impl Mapping {
     /// The products of the `Unknown` sales are defined together.
     fn products_known(&self, image: &Image<cloud::Cloud>) -> Result<bool, Unmapped> {
         let known = |sale: &u64| {
-            let key = cloud::Key::Product(super::world::site().shop, product(*sale));
+            let key = cloud::Key::Product(site().shop, product(*sale));
             image.rows().contains_key(&key)
         };
         let all = self.constants.unknown.iter().all(known);
@@ -456,9 +376,8 @@ impl Mapping {
     }
 
     fn hello_lanes(&self, hello: &Hello) -> Mapped {
-        let lanes: Result<Vec<_>, _> =
-            hello.lanes.iter().map(|lane| self.hello_lane(hello.terminal_id, lane)).collect();
-        Ok(sequence(lanes?))
+        let till = hello.terminal_id;
+        Ok(sequence(each(&hello.lanes, |lane| self.hello_lane(till, lane))?))
     }
 
     /// A lane shows points of its chain: which ones is the operator `Points`.
@@ -506,25 +425,19 @@ impl Mapping {
                 let Ok(welcome) = Welcome::decode(frame) else {
                     return unmapped("a broken frame");
                 };
-                let lanes: Result<Vec<_>, _> =
-                    welcome.lanes.iter().map(|lane| self.welcome_lane(lane)).collect();
-                Ok(record([
-                    ("kind", text("welcome")),
-                    ("to", to),
-                    ("lanes", sequence(lanes?)),
-                ]))
+                let lanes = each(&welcome.lanes, |lane| self.welcome_lane(lane))?;
+                Ok(record([("kind", text("welcome")), ("to", to), ("lanes", sequence(lanes))]))
             }
             Said::Pushed(epoch, frame) => {
                 let Ok(answer) = PushAnswer::decode(frame) else {
                     return unmapped("a broken frame");
                 };
-                let results: Result<Vec<_>, _> =
-                    answer.results.iter().map(|r| result(r.seq, r.verdict)).collect();
+                let results = each(&answer.results, |one| result(one.seq, one.verdict))?;
                 Ok(record([
                     ("kind", text("pushed")),
                     ("to", to),
                     ("ep", self.epoch(*epoch)?),
-                    ("results", sequence(results?)),
+                    ("results", sequence(results)),
                     ("stopped", truth(answer.stopped.is_some())),
                 ]))
             }

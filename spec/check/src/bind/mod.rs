@@ -18,6 +18,7 @@ mod log;
 mod mapping;
 mod pairs;
 mod profile;
+mod rows;
 mod session;
 #[cfg(test)]
 mod tampered;

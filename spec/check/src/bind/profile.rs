@@ -32,11 +32,8 @@ pub(crate) fn all() -> Vec<Profile> {
     let copied = Left { copies: 1, ..links };
     let clouds = Left { clouds: 2, ..links };
     let everything = Left { copies: 2, tills: 2, clouds: 2, ..links };
-    let parked = |constants| Constants {
-        unknown: [1, 2, 4].into(),
-        refunds: [3, 5].into(),
-        ..constants
-    };
+    let parked =
+        |constants| Constants { unknown: [1, 2, 4].into(), refunds: [3, 5].into(), ..constants };
     let names = |constants| Constants { same_names: true, ..constants };
     let profile = |name, length, constants| Profile { name, constants, length, weights: &[] };
     vec![
@@ -72,7 +69,11 @@ pub(crate) fn all() -> Vec<Profile> {
         profile("session", 110, by_session(tills(2, 8, links))),
         profile("session-restored", 120, by_session(tills(1, 6, Left { clouds: 1, ..restored }))),
         profile("session-copied", 120, by_session(names(tills(1, 6, Left { tills: 1, ..copied })))),
-        profile("session-parked", 140, by_session(parked(tills(1, 5, Left { clouds: 1, ..links })))),
+        profile(
+            "session-parked",
+            140,
+            by_session(parked(tills(1, 5, Left { clouds: 1, ..links }))),
+        ),
     ]
 }
 
