@@ -115,12 +115,15 @@ impl Act {
     /// Returns whether it is one action of the specification, of this name: the session's turn is
     /// one of several.
     pub(crate) fn may_be(&self, action: &str) -> bool {
-        match self {
-            Self::Sell { dies, .. } | Self::Commit { dies } if *dies => false,
-            Self::Receive { fails: Some(_), .. } | Self::Adopt { whole: true, .. } => false,
-            Self::Turn(_) => matches!(action, "Hello" | "Push" | "Adopt" | "Idle"),
-            _ => self.name() == action,
-        }
+        let several = matches!(
+            self,
+            Self::Sell { dies: true, .. }
+                | Self::Commit { dies: true }
+                | Self::Receive { fails: Some(_), .. }
+                | Self::Adopt { whole: true, .. }
+        );
+        let by_turn = matches!(action, "Hello" | "Push" | "Adopt" | "Idle");
+        !several && (self.name() == action || (matches!(self, Self::Turn(_)) && by_turn))
     }
 }
 
@@ -243,6 +246,7 @@ impl World {
     pub(crate) fn perform(&mut self, act: &Act) -> Vec<Named> {
         self.now = self.now.after(TICK);
         let of = |machine: &usize| vec![(act.name(), vec![*machine as u64])];
+        let alone = vec![(act.name(), Vec::new())];
         match act {
             Act::Sell { machine, dies } => self.perform_sell(*machine, *dies),
             Act::Again(machine) => {
@@ -296,46 +300,45 @@ impl World {
                 self.stage(request, *twice);
                 of(&request.from)
             }
-            Act::Commit { .. }
-            | Act::Define
-            | Act::CloudDies
-            | Act::Archive
-            | Act::RestoreCloud
-            | Act::RollUp => self.perform_at_cloud(act),
-        }
-    }
-
-    fn perform_at_cloud(&mut self, act: &Act) -> Vec<Named> {
-        let mut named = vec![(act.name(), Vec::new())];
-        match act {
-            Act::Commit { dies: false } => self.commit(None),
-            Act::Commit { dies: true } => {
-                for machine in self.waiting_in_batch() {
-                    self.left.late -= 1;
-                    named.push(("Interrupt", vec![machine as u64]));
-                }
-                self.break_connections();
-                self.commit(Some(Failure::After));
+            Act::Commit { dies } => self.perform_commit(*dies),
+            Act::Define => {
+                self.define();
+                alone
             }
-            Act::Define => self.define(),
             Act::CloudDies => {
                 self.left.crashes -= 1;
                 self.break_connections();
                 self.batch.clear();
+                alone
             }
-            Act::Archive => self.archive = Some(self.cloud.clone()),
+            Act::Archive => {
+                self.archive = Some(self.cloud.clone());
+                alone
+            }
             Act::RestoreCloud => {
                 self.left.clouds -= 1;
                 self.break_connections();
                 let image = self.archive.take().expect("only a backup is restored");
                 self.restore_cloud(image);
+                alone
             }
             Act::RollUp => {
                 self.roll_up();
-                named.clear();
+                Vec::new()
             }
-            other => unreachable!("{} is no act of the cloud", other.name()),
         }
+    }
+
+    fn perform_commit(&mut self, dies: bool) -> Vec<Named> {
+        let mut named = vec![("Commit", Vec::new())];
+        if dies {
+            for machine in self.waiting_in_batch() {
+                self.left.late -= 1;
+                named.push(("Interrupt", vec![machine as u64]));
+            }
+            self.break_connections();
+        }
+        self.commit(dies.then_some(Failure::After));
         named
     }
 

@@ -19,12 +19,12 @@ use super::draws::Draws;
 use super::journal::Journal;
 use super::mapping::Mapping;
 use super::pairs::{self, Pair};
-use super::world::{Machine, World};
+use super::world::{Machine, Sabotage, World};
 
 /// Steps of a walk.
 const STEPS: usize = 40;
-/// How often a pair that no walk has taken is aimed at in the end, and with how many steps.
-const TRIES: usize = 25;
+/// A pair that no walk has taken is aimed at once more for so many walks, with so many steps.
+const WALKS_OF_TRY: usize = 16;
 const STEPS_OF_TRY: usize = 12;
 /// How often the session's turn is nothing that the specification sees, before it is something.
 const TURNS: usize = 4;
@@ -69,10 +69,10 @@ pub(crate) fn models() -> Vec<(&'static str, Constants)> {
         unknown: [9].into(),
         refunds: [].into(),
         faults: Left { tills: 4, copies: 3, ..faults },
-        ..parked.clone()
+        ..parked
     };
-    let two_tills = Constants { tills: 2, copies: 1, ..parked.clone() };
-    let two_tills = Constants { faults: Left { copies: 1, ..faults }, ..two_tills };
+    let two_tills =
+        Constants { tills: 2, copies: 1, faults: Left { copies: 1, ..faults }, ..parked.clone() };
     let session = Constants { general: false, ..two_tills.clone() };
     let session_names = Constants { general: false, ..same_names.clone() };
     vec![
@@ -99,7 +99,7 @@ pub(crate) fn all(spec: &Path, walks: usize) -> anyhow::Result<Told> {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some((name, constants)) = models.get(at) else { return Ok(done) };
-                done.push((at, in_model(spec, name, constants, walks)?));
+                done.push((at, in_model(spec, name, constants, walks, Sabotage::None)?));
             }
         };
         let running: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
@@ -117,13 +117,20 @@ pub(crate) fn all(spec: &Path, walks: usize) -> anyhow::Result<Told> {
 }
 
 /// Walks in one model.
-fn in_model(spec: &Path, name: &str, constants: &Constants, walks: usize) -> anyhow::Result<Told> {
+fn in_model(
+    spec: &Path,
+    name: &str,
+    constants: &Constants,
+    walks: usize,
+    sabotage: Sabotage,
+) -> anyhow::Result<Told> {
     let journal = Journal::read(spec, constants)?;
     let actions: Vec<String> = journal.actions().map(str::to_owned).collect();
     let told = Told { actions: actions.iter().cloned().collect(), ..Told::default() };
     let (draws, in_need) = (Draws::new(1), [Vec::new(), Vec::new()]);
+    let pool = Vec::new();
     let mut walker =
-        Walker { journal: &journal, actions, constants, draws, told, pool: Vec::new(), in_need };
+        Walker { journal: &journal, actions, constants, draws, sabotage, told, pool, in_need };
     for walk in 0..walks {
         if let Err(problem) = walker.walk()? {
             walker.told.problems.push(format!("{name}, walk {walk}: {problem}"));
@@ -131,7 +138,7 @@ fn in_model(spec: &Path, name: &str, constants: &Constants, walks: usize) -> any
         }
     }
     if walker.told.problems.is_empty() {
-        walker.finish()?;
+        walker.finish(walks / WALKS_OF_TRY)?;
     }
     Ok(walker.told)
 }
@@ -141,6 +148,7 @@ struct Walker<'a> {
     actions: Vec<String>,
     constants: &'a Constants,
     draws: Draws,
+    sabotage: Sabotage,
     told: Told,
     /// Where pairs were taken for the first time.
     pool: Vec<Place>,
@@ -187,7 +195,7 @@ impl Walker<'_> {
     }
 
     /// Aims at each pair that is still open, from every place that was kept.
-    fn finish(&mut self) -> anyhow::Result<()> {
+    fn finish(&mut self, tries: usize) -> anyhow::Result<()> {
         for pair in self.open_pairs() {
             let kept = self.in_need.iter().chain([&self.pool]).flatten();
             let mut places: Vec<Place> = kept.cloned().collect();
@@ -206,7 +214,7 @@ impl Walker<'_> {
             if let Some(place) = at_once {
                 places = vec![place];
             }
-            for _ in 0..TRIES {
+            for _ in 0..tries {
                 if places.is_empty() || !self.is_open(&pair) {
                     break;
                 }
@@ -238,7 +246,7 @@ impl Walker<'_> {
     }
 
     fn first(&self) -> anyhow::Result<Place> {
-        let world = World { by_entry: true, ..World::new(self.constants) };
+        let world = World { by_entry: true, sabotage: self.sabotage, ..World::new(self.constants) };
         let mut mapping = Mapping::new(self.constants.clone());
         let state = self.journal.state(&mapping.state(&world)?)?;
         ensure!(self.journal.first()?.contains(&state), "the first state is in Init");
@@ -454,5 +462,24 @@ impl Told {
             println!("{problem}");
         }
         self.problems.is_empty() && surprises.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(sabotage: Sabotage) -> Told {
+        let (name, constants) = models().swap_remove(0);
+        in_model(Path::new(".."), name, &constants, 15, sabotage).expect("it can be evaluated")
+    }
+
+    #[test]
+    fn the_roles_follow_the_specification_and_a_broken_world_does_not() {
+        let told = walked(Sabotage::None);
+        assert_eq!(told.problems, Vec::<String>::new());
+        assert!(told.steps > 500, "{told:?}");
+        assert!(!walked(Sabotage::LedgerForgets).problems.is_empty());
+        assert!(!walked(Sabotage::AnswerBeforeCommit).problems.is_empty());
     }
 }

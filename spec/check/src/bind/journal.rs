@@ -139,22 +139,14 @@ fn disjuncts(
     definitions: &DefinitionMap,
     actions: &mut BTreeMap<Arc<str>, Expr>,
 ) -> anyhow::Result<()> {
-    match next {
-        Expr::Or(a, b) => {
-            disjuncts(a, definitions, actions)?;
-            disjuncts(b, definitions, actions)
-        }
-        Expr::FnCall(name, arguments) if arguments.is_empty() && &**name == "Next" => {
-            let (_, body) = definitions.get(name).context("Next is defined")?;
-            disjuncts(body, definitions, actions)
-        }
-        _ => {
-            let name = called(next, definitions).context("a disjunct of Next without a name")?;
-            let twice = actions.insert(name.clone(), next.clone());
-            ensure!(twice.is_none(), "{name} is two disjuncts of Next");
-            Ok(())
-        }
+    if let Expr::Or(a, b) = next {
+        disjuncts(a, definitions, actions)?;
+        return disjuncts(b, definitions, actions);
     }
+    let name = called(next, definitions).context("a disjunct of Next without a name")?;
+    let twice = actions.insert(name.clone(), next.clone());
+    ensure!(twice.is_none(), "{name} is two disjuncts of Next");
+    Ok(())
 }
 
 /// Returns which definition a disjunct of `Next` applies. The parser has put its body in the place

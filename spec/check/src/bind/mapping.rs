@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use counterfoil_protocol::cloud;
 use counterfoil_protocol::cloud::row::{Fate, Lane};
 use counterfoil_protocol::hash::{Hash, genesis, payload_hash};
-use counterfoil_protocol::identity::{Epoch, LocalEventId, TerminalId};
+use counterfoil_protocol::identity::{Epoch, TerminalId};
 use counterfoil_protocol::journal::Segment;
 use counterfoil_protocol::terminal::row::{Closed, State};
 use counterfoil_protocol::terminal::{self, Terminal};
@@ -265,9 +265,9 @@ impl Mapping {
         let mut last = genesis(till, epoch);
         for seq in 1..=lane.head {
             let key = cloud::Key::Segment(till, epoch, Segment::number(seq));
-            let segment = match image.rows().get(&key).map(|record| &**record) {
-                Some(cloud::Record::Segment(segment)) => segment,
-                _ => return unmapped(format!("a lane that lacks entry {seq}")),
+            let row = image.rows().get(&key).map(|record| &**record);
+            let Some(cloud::Record::Segment(segment)) = row else {
+                return unmapped(format!("a lane that lacks entry {seq}"));
             };
             let Some(chain) = segment.chain_at(seq) else {
                 return unmapped(format!("a lane that lacks entry {seq}"));
@@ -295,7 +295,7 @@ impl Mapping {
     }
 }
 
-/// `ep` and `seq` are 0: only the mistake `PostedByPlace` uses them.
+/// Only the mistake `PostedByPlace` uses `ep` and `seq`.
 fn record_of_ledger(till: TerminalId, name: u64, sale: u64, fate: &str) -> Mapped {
     Ok(record([
         ("t", owner(till)?),
@@ -495,9 +495,4 @@ impl Mapping {
         let series = self.epoch(told.receipt.series)?;
         Ok(sequence([series, int(told.receipt.number), int(told.sale)]))
     }
-}
-
-/// A name that is a number, as the cashiers of these runs give them.
-pub(crate) fn name(number: u64) -> LocalEventId {
-    LocalEventId::parse(&number.to_string()).expect("a number is a short name")
 }

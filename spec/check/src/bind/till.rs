@@ -13,10 +13,9 @@ use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
 use counterfoil_storage::Memory;
 use counterfoil_storage::memory::Failure;
 
-use super::mapping::name;
 use super::session::Speaker;
 use super::world::{
-    Asked, Kept, Machine, Outside, Reply, Request, START, Said, Told, World, at_once, opened,
+    Asked, Kept, Machine, Outside, Reply, Request, START, Said, Told, World, at_once, name, opened,
     product, register, run, site, till,
 };
 
@@ -55,11 +54,9 @@ impl Machine {
     pub(super) fn in_need(&self) -> Vec<(usize, u64)> {
         let histories = self.histories();
         let keys = self.image.rows().keys();
-        keys.filter_map(|key| match key {
-            Key::Attention(epoch, seq) => {
-                histories.iter().position(|of| of == epoch).map(|history| (history, *seq))
-            }
-            _ => None,
+        keys.filter_map(|key| {
+            let Key::Attention(epoch, seq) = key else { return None };
+            histories.iter().position(|of| of == epoch).map(|history| (history, *seq))
         })
         .collect()
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use counterfoil_protocol::cloud::{Cloud, Site};
 use counterfoil_protocol::event::Receipt;
 use counterfoil_protocol::identity::{
-    BranchId, Epoch, PosId, ProductId, ShopId, TerminalId, Witness,
+    BranchId, Epoch, LocalEventId, PosId, ProductId, ShopId, TerminalId, Witness,
 };
 use counterfoil_protocol::machine::{Machine as Role, Store};
 use counterfoil_protocol::terminal::{Identity, Terminal};
@@ -147,6 +147,11 @@ pub(super) fn register() -> PosId {
 /// Each sale moves a product of its own.
 pub(super) fn product(sale: u64) -> ProductId {
     ProductId::parse(&format!("p{sale}")).expect("a short name")
+}
+
+/// A name that is a number, as the cashiers of these runs give them.
+pub(super) fn name(number: u64) -> LocalEventId {
+    LocalEventId::parse(&number.to_string()).expect("a number is a short name")
 }
 
 pub(super) fn till(number: usize) -> TerminalId {
