@@ -41,7 +41,7 @@ VARIABLES
   disk,      \* disk[d]: the database of machine d, or Absent
   backup,    \* backup[d]: a copy of it, or Absent
   cloud,     \* the cloud's durable state
-  archive,   \* its backup: a sequence of at most one state
+  archive,   \* its backup: a sequence of at most one state, with what it knew of products
   product,   \* whether the cloud knows the product of the Unknown sales by now
   req,       \* requests under way
   batch,     \* requests that the cloud has taken in and not committed
@@ -145,13 +145,13 @@ Sell(d) ==
   /\ printed' = printed \cup {<<disk[d].ep, disk[d].last + 1, NextSale>>}
   /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, ever>>
 
-\* GREETING (pull.rs: hello).  The till shows where its histories stand, the current one first.
+\* GREETING (pull.rs: hello).  The till shows where its histories stand, the latest first.
 HelloLane(ep, log, acked) == [ep |-> ep, chain |-> Chain(log, Len(log)), acked |-> acked]
 HelloOf(d, dk) ==
   [kind |-> "hello", from |-> d, live |-> TRUE,
    lanes |-> <<HelloLane(dk.ep, dk.log, dk.acked)>> \o
      [i \in DOMAIN dk.closed |->
-        HelloLane(dk.closed[i].ep, dk.closed[i].log, dk.closed[i].kept)]]
+        LET c == dk.closed[Len(dk.closed) + 1 - i] IN HelloLane(c.ep, c.log, c.kept)]]
 Hello(d) ==
   /\ Quiet /\ disk[d].here /\ ~Awaits(d) /\ (General \/ ~greeted[d])
   /\ req' = req \cup {HelloOf(d, disk[d])}
@@ -215,8 +215,9 @@ Welcomed(d, a) ==
 \* WHAT THE PUSH TELLS (answered.rs), entry by entry.  Only the next entry after `acked` moves it.
 \*   posted    synced                                parked     tried again, AttemptsMax times
 \*   refused   a person must look                    (a failure of the link is none of the item's)
+\* Failures are counted by the row that waits, and go with it.
 Taken(e, verdict) ==
-  CASE verdict = "posted" -> [e EXCEPT !.st = "synced", !.row = "none"]
+  CASE verdict = "posted" -> [e EXCEPT !.st = "synced", !.row = "none", !.tries = 0]
     [] verdict = "parked" /\ e.tries < AttemptsMax - 1 ->
          [e EXCEPT !.st = "open", !.row = "queue", !.tries = @ + 1]
     [] OTHER ->
@@ -245,11 +246,13 @@ Receive(d) ==
 
 \* ADOPTION (adopt.rs, pull.rs: adoption).  The oldest closed history that is unsettled, entry by
 \* entry: first what follows `kept`, then what waits below it.  An event keeps its name and its
-\* bytes, so carrying it over is always safe: the ledger knows it or not.
+\* bytes, so carrying it over is always safe: the ledger knows it or not.  It asks nobody, so the
+\* session does it as soon as it has begun another epoch, and greets then (session/mod.rs).
 Carry(dk, i, n) ==
   LET c == dk.closed[i]  e == c.log[n]
       settled == e.st = "synced" /\ n <= c.kept
-      gone    == [e EXCEPT !.st = IF settled THEN @ ELSE "moved", !.row = "none"]
+      gone    == [e EXCEPT !.st = IF settled THEN @ ELSE "moved", !.row = "none",
+                         !.tries = 0]
       dk1     == [dk EXCEPT !.closed[i].log[n] = gone]
   IN IF settled \/ e.st = "moved" THEN dk1
      ELSE [dk1 EXCEPT !.log = Append(@, [e EXCEPT !.st = "open", !.row = "queue",
@@ -266,14 +269,20 @@ Adopted(dk) ==
      ELSE [dk EXCEPT !.closed[i].queue = FALSE]
 Adopt(d) ==
   /\ Quiet /\ disk[d].here /\ Adopting(disk[d])
-  /\ General \/ (greeted[d] /\ ~Awaits(d))
+  /\ General \/ ~Awaits(d)
   /\ disk' = [disk EXCEPT ![d] = Adopted(@)]
   /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
 
-\* A person looks at an entry and wants it tried again (terminal/mod.rs: retry).
+\* A person looks at an entry and wants it tried again, in the current history or in one whose
+\* entries are still to be carried over (terminal/mod.rs: retry).
 Retry(d, n) ==
-  /\ disk[d].here /\ n <= Len(disk[d].log) /\ disk[d].log[n].row = "person" /\ product
+  /\ disk[d].here /\ n <= Len(disk[d].log) /\ disk[d].log[n].row = "person"
   /\ disk' = [disk EXCEPT ![d].log[n].row = "queue", ![d].log[n].tries = 0]
+  /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
+RetryOld(d, i, n) ==
+  /\ disk[d].here /\ i <= Len(disk[d].closed) /\ n <= Len(disk[d].closed[i].log)
+  /\ disk[d].closed[i].log[n].row = "person"
+  /\ disk' = [disk EXCEPT ![d].closed[i].log[n].row = "queue", ![d].closed[i].log[n].tries = 0]
   /\ UNCHANGED <<backup, cloud, archive, product, req, batch, ans, greeted, epochs, left, history>>
 
 \* An idle session greets now and then: the cloud may have been restored (session/mod.rs: woken).
@@ -394,9 +403,10 @@ Define ==
 -----------------------------------------------------------------------------
 (* What goes wrong.                                                                             *)
 
-\* A request is lost or late, an answer is lost, the till's program ends: it waits no longer.
+\* A request is lost or late, an answer is lost, the till's program ends: it waits no longer, and
+\* a session that was greeted is not.
 Interrupt(d) ==
-  /\ left.late > 0 /\ Awaits(d) /\ left' = [left EXCEPT !.late = @ - 1]
+  /\ left.late > 0 /\ (Awaits(d) \/ greeted[d]) /\ left' = [left EXCEPT !.late = @ - 1]
   /\ Forget(d)
   /\ UNCHANGED <<disk, backup, cloud, archive, product, epochs, history>>
 
@@ -440,14 +450,15 @@ Copy(c) ==
 \* A backup of the cloud, and its return.  Answers of the lost history may still arrive.
 Archive ==
   /\ Quiet /\ left.clouds > 0 /\ archive = <<>>
-  /\ archive' = <<cloud>>
+  /\ archive' = <<[cloud |-> cloud, product |-> product]>>
   /\ UNCHANGED <<disk, backup, cloud, product, req, batch, ans, greeted, epochs, left, history>>
 RestoreCloud ==
   /\ Quiet /\ left.clouds > 0 /\ archive # <<>> /\ left' = [left EXCEPT !.clouds = @ - 1]
-  /\ cloud' = archive[1] /\ archive' = <<>> /\ batch' = <<>>
+  /\ cloud' = archive[1].cloud /\ product' = archive[1].product
+  /\ archive' = <<>> /\ batch' = <<>>
   /\ greeted' = [d \in Machines |->
        greeted[d] /\ ~\E m \in Range(batch) : m.from = d /\ m.live]
-  /\ UNCHANGED <<disk, backup, product, req, ans, epochs, history>>
+  /\ UNCHANGED <<disk, backup, req, ans, epochs, history>>
 
 Next ==
   \/ \E d \in Machines : Sell(d)
@@ -456,6 +467,7 @@ Next ==
   \/ \E d \in Machines : Receive(d)
   \/ \E d \in Machines : Adopt(d)
   \/ \E d \in Machines : \E n \in Sales : Retry(d, n)
+  \/ \E d \in Machines : \E i \in 1 .. epochs : \E n \in Sales : RetryOld(d, i, n)
   \/ \E d \in Machines : Idle(d)
   \/ \E d \in Machines : Stage(d)
   \/ Commit

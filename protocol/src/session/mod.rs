@@ -275,6 +275,13 @@ impl Session {
         self.attempt
     }
 
+    /// Returns whether the cloud has answered a greeting since the last doubt: only then is
+    /// anything pushed.
+    #[must_use]
+    pub const fn greeted(&self) -> bool {
+        self.greeted
+    }
+
     /// Returns whether a push is under way.
     #[must_use]
     pub fn pushing(&self) -> bool {

@@ -6,6 +6,7 @@
 //! of the project needs.
 #![forbid(unsafe_code)]
 
+mod bind;
 mod cfg;
 mod list;
 mod run;
@@ -23,6 +24,11 @@ use cfg::Cfg;
 use list::{List, Model, Variant};
 use run::Ran;
 
+/// Logs of each profile.
+const LOGS: u64 = 40;
+/// Hundreds of behaviours of each model.
+const HUNDREDS: u64 = 4;
+
 /// Check the formal specification.
 #[derive(Debug, Parser)]
 struct Cli {
@@ -34,6 +40,15 @@ struct Cli {
     /// Where to write what is made of the models
     #[arg(long, default_value = "target/spec")]
     scratch: PathBuf,
+    /// Hold logs of the running code against the specification, and nothing else
+    #[arg(long)]
+    traces: bool,
+    /// Let behaviours of the specification drive the running code, and nothing else
+    #[arg(long, conflicts_with = "traces")]
+    drive: bool,
+    /// How many logs of each profile, or hundreds of behaviours of each model
+    #[arg(long)]
+    seeds: Option<u64>,
 }
 
 /// A line of what is printed.
@@ -69,6 +84,14 @@ fn check(cli: &Cli) -> anyhow::Result<bool> {
         ensure!(list.knows(name), "there is no model and no variant {name}");
     }
     fs::create_dir_all(&cli.scratch).with_context(|| cli.scratch.display().to_string())?;
+    if cli.traces {
+        let seeds = cli.seeds.unwrap_or(LOGS);
+        return Ok(bind::traces::all(&cli.spec, seeds, &cli.scratch)?.print());
+    }
+    if cli.drive {
+        let walks = usize::try_from(cli.seeds.unwrap_or(HUNDREDS))?.saturating_mul(100);
+        return Ok(bind::drive::all(&cli.spec, walks)?.print());
+    }
     let chosen = |name: &String| cli.names.is_empty() || cli.names.contains(name);
     let (mut well, mut taken) = (true, BTreeMap::<&str, BTreeSet<String>>::new());
     for model in list.model.iter().filter(|model| !model.large && chosen(&model.name)) {

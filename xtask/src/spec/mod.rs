@@ -11,7 +11,7 @@ mod tlc;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 use counterfoil_tests::binaries::{cargo, root, target_directory};
@@ -30,6 +30,15 @@ pub(crate) struct Spec {
     /// With --tlc: the large models too, at which only TLC looks
     #[arg(long, requires = "tlc")]
     large: bool,
+    /// Only hold logs of the running code against the specification
+    #[arg(long, conflicts_with_all = ["names", "tlc"])]
+    traces: bool,
+    /// Only let behaviours of the specification drive the running code
+    #[arg(long, conflicts_with_all = ["names", "tlc"])]
+    drive: bool,
+    /// How many logs of each profile, or hundreds of behaviours of each model
+    #[arg(long, value_name = "N")]
+    seeds: Option<u64>,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -90,6 +99,9 @@ struct Large {
 pub(crate) fn run(spec: &Spec) -> anyhow::Result<bool> {
     let scratch = target_directory()?.join("spec");
     fs::create_dir_all(&scratch).with_context(|| scratch.display().to_string())?;
+    if spec.traces || spec.drive {
+        return bound(spec);
+    }
     // First, as it may find that something is missing.
     let tlc = if spec.tlc { Some(Tlc::ready(&scratch)?) } else { None };
     let larges = larges(spec)?;
@@ -116,6 +128,32 @@ pub(crate) fn run(spec: &Spec) -> anyhow::Result<bool> {
     Ok(all.iter().all(|checked| checked.problem.is_none()))
 }
 
+/// Lets `spec-check` bind the specification to the running code; it prints what it found.
+fn bound(spec: &Spec) -> anyhow::Result<bool> {
+    let mut well = true;
+    for (asked, flag) in [(spec.traces, "--traces"), (spec.drive, "--drive")] {
+        if !asked {
+            continue;
+        }
+        let mut run = spec_check()?;
+        run.arg(flag);
+        if let Some(seeds) = spec.seeds {
+            run.arg("--seeds").arg(seeds.to_string());
+        }
+        let ended = run.status().context("cargo cannot be started")?;
+        ensure!(matches!(ended.code(), Some(0 | 1)), "spec-check gave up: {ended}");
+        well &= ended.success();
+    }
+    Ok(well)
+}
+
+fn spec_check() -> anyhow::Result<Command> {
+    let mut run = cargo();
+    run.args(["run", "--quiet", "--locked", "--package", "spec-check", "--"]);
+    run.args(["--scratch"]).arg(target_directory()?.join("spec"));
+    Ok(run)
+}
+
 /// Returns the large models that were asked for.
 fn larges(spec: &Spec) -> anyhow::Result<Vec<Large>> {
     let file = root().join("spec/models.toml");
@@ -129,9 +167,7 @@ fn larges(spec: &Spec) -> anyhow::Result<Vec<Large>> {
 
 /// Runs `spec-check`, and hears it line by line.
 fn checked(spec: &Spec, larges: &[Large]) -> anyhow::Result<Vec<Checked>> {
-    let mut run = cargo();
-    run.args(["run", "--quiet", "--locked", "--package", "spec-check", "--"]);
-    run.args(["--scratch"]).arg(target_directory()?.join("spec"));
+    let mut run = spec_check()?;
     run.args(spec.names.iter().filter(|name| larges.iter().all(|large| large.name != **name)));
     let mut child = run.stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
     let out = child.stdout.take().context("its output is piped")?;

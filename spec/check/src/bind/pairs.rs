@@ -1,0 +1,34 @@
+//! Pairs of consecutive actions: which ones no behaviour of `Journal` has, and why.
+
+/// Two actions, the second right after the first.
+pub(crate) type Pair = (String, String);
+
+/// What goes wrong, or need not happen: a walk leaves some of it out as long as it can go on.
+pub(crate) const ACCIDENTS: [&str; 10] = [
+    "Archive",
+    "Backup",
+    "CloudDies",
+    "Copy",
+    "Define",
+    "Idle",
+    "Interrupt",
+    "RestoreCloud",
+    "RestoreTill",
+    "Retry",
+];
+
+const BATCH_IS_EMPTY: &str = "nothing is taken in by then";
+const KEPT_ALREADY: &str = "the cloud keeps one backup";
+const NO_BACKUP: &str = "the backup was used up";
+const DEFINED: &str = "it is defined by then";
+
+/// Returns why the second action never comes right after the first, if it does not.
+pub(crate) fn why_not(first: &str, second: &str) -> Option<&'static str> {
+    match (first, second) {
+        ("Commit" | "CloudDies" | "RestoreCloud", "Commit" | "CloudDies") => Some(BATCH_IS_EMPTY),
+        ("Archive", "Archive") => Some(KEPT_ALREADY),
+        ("RestoreCloud", "RestoreCloud") => Some(NO_BACKUP),
+        ("Define", "Define") => Some(DEFINED),
+        (_, _) => None,
+    }
+}

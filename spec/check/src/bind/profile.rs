@@ -1,0 +1,97 @@
+//! What kinds of runs there are: how many of what, what goes wrong, and how often.
+
+use super::constants::{Constants, Left};
+
+/// A kind of run.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) name: &'static str,
+    pub(crate) constants: Constants,
+    /// How many things happen.
+    pub(crate) length: usize,
+    /// What happens more rarely, or more often, than elsewhere.
+    pub(crate) weights: &'static [(&'static str, usize)],
+}
+
+const NO: Left = Left { late: 0, dups: 0, crashes: 0, copies: 0, tills: 0, clouds: 0 };
+
+fn tills(tills: usize, sales: u64, faults: Left) -> Constants {
+    let copies = faults.copies as usize;
+    let general = true;
+    Constants { tills, copies, sales, items: 3, batch: 2, general, faults, ..Constants::default() }
+}
+
+fn by_session(constants: Constants) -> Constants {
+    Constants { general: false, ..constants }
+}
+
+/// Returns all profiles.
+pub(crate) fn all() -> Vec<Profile> {
+    let links = Left { late: 4, dups: 3, crashes: 2, ..NO };
+    let restored = Left { tills: 2, ..links };
+    let copied = Left { copies: 1, ..links };
+    let clouds = Left { clouds: 2, ..links };
+    let everything = Left { copies: 2, tills: 2, clouds: 2, ..links };
+    let parked =
+        |constants| Constants { unknown: [1, 2, 4].into(), refunds: [3, 5].into(), ..constants };
+    let names = |constants| Constants { same_names: true, ..constants };
+    let profile = |name, length, constants| Profile { name, constants, length, weights: &[] };
+    vec![
+        profile("calm", 70, tills(2, 10, NO)),
+        profile("busy", 110, Constants { items: 8, batch: 4, ..tills(4, 12, links) }),
+        profile("flaky-link", 90, tills(2, 6, links)),
+        profile("till-restored", 90, tills(1, 6, restored)),
+        profile("till-copied", 90, tills(1, 6, copied)),
+        profile("cloud-restored", 90, tills(2, 6, clouds)),
+        profile("both-restored", 110, tills(1, 6, Left { tills: 2, ..clouds })),
+        profile("parked", 140, parked(tills(1, 5, links))),
+        profile("parked-restored", 140, parked(tills(1, 5, Left { tills: 1, clouds: 1, ..links }))),
+        profile("same-names", 110, names(tills(1, 6, Left { tills: 1, ..copied }))),
+        Profile {
+            weights: &[
+                ("Adopt", 1),
+                ("Again", 0),
+                ("Backup", 1),
+                ("Define", 0),
+                ("Push", 20),
+                ("Restart", 0),
+                ("RestoreTill", 1),
+                ("Retry", 0),
+                ("RollUp", 0),
+            ],
+            ..profile(
+                "people",
+                200,
+                Constants { unknown: [1].into(), ..tills(1, 1, Left { tills: 9, ..NO }) },
+            )
+        },
+        profile("everything", 150, tills(2, 8, everything)),
+        profile("session", 110, by_session(tills(2, 8, links))),
+        profile("session-restored", 120, by_session(tills(1, 6, Left { clouds: 1, ..restored }))),
+        profile("session-copied", 120, by_session(names(tills(1, 6, Left { tills: 1, ..copied })))),
+        profile(
+            "session-parked",
+            140,
+            by_session(parked(tills(1, 5, Left { clouds: 1, ..links }))),
+        ),
+    ]
+}
+
+impl Profile {
+    /// Returns how often something happens that may, by its name.
+    pub(crate) fn weight(&self, act: &str) -> usize {
+        let own = self.weights.iter().find(|(name, _)| *name == act);
+        own.map_or_else(|| weight(act), |(_, weight)| *weight)
+    }
+}
+
+fn weight(act: &str) -> usize {
+    match act {
+        "Receive" | "Stage" | "Commit" => 12,
+        "Adopt" | "Push" | "Turn" => 9,
+        "Sell" | "Retry" | "RetryOld" => 4,
+        "Hello" => 3,
+        "Interrupt" | "CloudDies" | "Backup" | "RestoreTill" | "Copy" | "RestoreCloud" => 2,
+        _ => 1,
+    }
+}
