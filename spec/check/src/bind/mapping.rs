@@ -193,6 +193,7 @@ impl Mapping {
             State::Open => "open",
             State::Synced(_) => "synced",
             State::Moved(_) => "moved",
+            State::Replaced(_) => return unmapped("an entry that a correction has the place of"),
         };
         let queue = row(image, &terminal::Key::Queue(epoch, seq));
         let attention = row(image, &terminal::Key::Attention(epoch, seq));
@@ -235,6 +236,9 @@ impl Mapping {
                         Fate::Posted => "posted",
                         Fate::Parked(_) => "parked",
                         Fate::Rejected => return unmapped("an event that a person rejected"),
+                        Fate::Withdrawn(_) | Fate::Refused(_) => {
+                            return unmapped("an event of which another counts");
+                        }
                     };
                     if number(key.local_id.as_str()) != Some(name) {
                         return unmapped("an event in the ledger under another's name");
