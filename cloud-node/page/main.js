@@ -2,14 +2,14 @@
 
 import * as api from './api.js';
 import * as catalog from './catalog.js';
-import { button, draw, fill, h, icon, toast } from './dom.js';
+import { button, draw, fill, h, icon } from './dom.js';
 import * as fleet from './fleet.js';
 import './icons.js';
 import * as log from './log.js';
 import { login } from './login.js';
 import * as orders from './orders.js';
 import * as parked from './parked.js';
-import { problem } from './parts.js';
+import { complain, problem } from './parts.js';
 import * as place from './place.js';
 import * as reports from './reports.js';
 import * as stock from './stock.js';
@@ -43,6 +43,7 @@ async function begin(why = null) {
   run += 1;
   parts = null;
   const mine = run;
+  for (const box of document.querySelectorAll('dialog[open]')) box.close();
   fill(app, h('p', { class: 'alone' }, t('starting')));
   for (let wait = why !== null; ; wait = true) {
     if (wait) await login(app, why);
@@ -179,7 +180,7 @@ async function leave() {
   try {
     await api.post('/logout');
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
     return;
   }
   begin(t('bar.outDone'));

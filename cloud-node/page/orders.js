@@ -5,7 +5,7 @@ import * as buffer from './buffer.js';
 import { button, dialog, h, toast } from './dom.js';
 import { parseQuantity, quantity } from './money.js';
 import * as names from './names.js';
-import { bad, empty, field, form, head, pill, productField, show, table, when } from './parts.js';
+import { bad, complain, empty, field, form, head, pill, productField, show, table, when } from './parts.js';
 import * as place from './place.js';
 import { t } from './strings.js';
 
@@ -92,7 +92,7 @@ async function cancel(row) {
       { shopId: place.shop(), branchId: row.branchId, createdAtMs: Date.now() });
     toast(t('orders.done', { order: row.orderId }));
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   await refresh();
 }

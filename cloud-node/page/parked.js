@@ -3,7 +3,7 @@
 import { pages, post } from './api.js';
 import { button, h, toast } from './dom.js';
 import { money, price, quantity } from './money.js';
-import { bad, empty, field, form, head, show, when } from './parts.js';
+import { bad, complain, empty, field, form, head, show, when } from './parts.js';
 import * as place from './place.js';
 import { has, t } from './strings.js';
 
@@ -66,7 +66,7 @@ async function decide(row, verb) {
       field({ name: 'reason', label: t('reasonLabel'), maxlength: 200 })], t(`parked.${verb}`), send,
     { lead: t(`parked.${verb}Lead`), id: 'decide', danger: verb === 'reject' });
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   if (answer) toast(t(`parked.${answer.status}`), { bad: answer.status === 'waits' });
   await refresh();

@@ -1,7 +1,7 @@
 // What several views are made of: heads, tables, states, forms.
 
 import { Refused, get } from './api.js';
-import { age, button, dialog, draw, fill, h, icon, time } from './dom.js';
+import { age, button, dialog, draw, fill, h, icon, time, toast } from './dom.js';
 import { t } from './strings.js';
 
 /** The head of a view, with what can be done there. */
@@ -12,6 +12,10 @@ export const head = (title, lead, ...acts) => h('header', { class: 'head' },
 /** What went wrong: in words, with its code. */
 export const problem = (error) => h('p', { class: 'card bad', role: 'alert' },
   h('span', {}, error.status ? error.message : t('silent')), error.code ? [' ', h('code', {}, error.code)] : null);
+
+/** The same for a while, where nothing else shows it. */
+export const complain = (error) => toast(h('span', {}, error.status ? error.message : t('silent'),
+  error.code ? [' ', h('code', {}, error.code)] : null), { bad: true });
 
 /** What a form says of its own fields. */
 export const bad = (text) => new Refused(1, { detail: text });

@@ -5,7 +5,7 @@ import { button, h, toast } from './dom.js';
 import { parseQuantity, quantity } from './money.js';
 import * as names from './names.js';
 import {
-  bad, choices, empty, field, form, freshId, head, pill, productField, redraw, search, show, table,
+  bad, choices, complain, empty, field, form, freshId, head, pill, productField, redraw, search, show, table,
 } from './parts.js';
 import * as place from './place.js';
 import { t } from './strings.js';
@@ -100,7 +100,7 @@ async function settle(row) {
     }
     toast(t('stock.settled'));
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   await refresh();
 }

@@ -4,7 +4,7 @@ import { Refused, get, pages, post } from './api.js';
 import { button, dialog, h, icon, toast } from './dom.js';
 import { tills, token } from './fleet.js';
 import { money } from './money.js';
-import { ago, empty, head, pill, redraw, show, table, when } from './parts.js';
+import { ago, complain, empty, head, pill, redraw, show, table, when } from './parts.js';
 import * as place from './place.js';
 import { showPlan } from './plan.js';
 import { t } from './strings.js';
@@ -144,7 +144,7 @@ async function check() {
     await post(`/v1/admin/terminals/${encodeURIComponent(id)}/verify`);
     toast(t('till.checked'));
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   await runs();
 }
@@ -161,7 +161,7 @@ async function rotate() {
   try {
     await token(await post('/v1/admin/terminals', { terminalId: id, shopId: site.shopId, branchId: site.branchId }));
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   await refresh();
 }
@@ -172,7 +172,7 @@ async function revoke() {
     await post(`/v1/admin/terminals/${encodeURIComponent(id)}/revoke`);
     toast(t('till.revoked', { terminal: id }));
   } catch (error) {
-    toast(error.message, { bad: true });
+    complain(error);
   }
   await refresh();
 }
