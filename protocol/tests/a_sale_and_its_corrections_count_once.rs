@@ -218,7 +218,7 @@ fn no_more_corrections_follow_each_other_than_an_event_can_name() {
 
 #[test]
 fn copies_of_a_till_that_both_correct_a_sale_post_one_correction() {
-    let mut pair = failed();
+    let pair = failed();
     let mut copy = pair.till.clone();
     copy.witness = None;
     copy.open(pair.now, 99);
