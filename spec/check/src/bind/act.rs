@@ -268,7 +268,10 @@ impl World {
                 vec![(act.name(), retried(*machine, *history, *seq))]
             }
             Act::Turn(machine) => self.turn(*machine).unwrap_or_default(),
-            Act::Restart { machine, torn } => unseen(self.restart(*machine, *torn)),
+            Act::Restart { machine, torn } => {
+                self.restart(*machine, *torn);
+                Vec::new()
+            }
             Act::Interrupt { machine, how } => {
                 self.left.late -= 1;
                 self.interrupt(*machine, *how);
@@ -379,6 +382,6 @@ fn retried(machine: usize, history: usize, seq: u64) -> Vec<u64> {
 }
 
 /// Nothing of it is seen in the specification.
-fn unseen<T>(_: T) -> Vec<Named> {
+fn unseen(_: bool) -> Vec<Named> {
     Vec::new()
 }
