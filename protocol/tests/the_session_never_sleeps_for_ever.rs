@@ -217,7 +217,9 @@ fn an_empty_queue_rests_until_the_next_retry_or_greeting() {
         (Some(Millis(u64::MAX)), Reason::Idle, config.idle_greeting),
     ] {
         let mut driver = Driver::new(config);
+        assert!(!driver.session.greeted(), "nobody is greeted before a greeting");
         driver.until_push();
+        assert!(driver.session.greeted(), "who pushes was greeted");
         assert_eq!(driver.say(Input::NothingToPush(due.map(Span))), None);
         assert_eq!((driver.session.wake_at().reason, driver.wait()), (reason, wait), "{due:?}");
         let idle = reason == Reason::Idle;
@@ -226,6 +228,7 @@ fn an_empty_queue_rests_until_the_next_retry_or_greeting() {
             Some(Output::Push(..)) if !idle => {}
             other => panic!("{due:?}: {other:?}"),
         }
+        assert_eq!(driver.session.greeted(), !idle, "{due:?}");
     }
 }
 

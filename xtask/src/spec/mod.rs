@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use tlc::Tlc;
 
+/// Where the part of the figures begins that `--traces` and `--drive` have said.
+const BOUND: &str = "## Bound to the code";
+
 /// Check the formal specification.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Spec {
@@ -122,7 +125,10 @@ pub(crate) fn run(spec: &Spec) -> anyhow::Result<bool> {
         }
     }
     if let (Some(file), Some(tlc)) = (&spec.markdown, &tlc) {
-        fs::write(file, show::markdown(&all, tlc)).with_context(|| file.display().to_string())?;
+        let before = fs::read_to_string(file).unwrap_or_default();
+        let kept = before.find(BOUND).map_or("", |at| &before[at..]);
+        let text = format!("{}\n{kept}", show::markdown(&all, tlc));
+        fs::write(file, text).with_context(|| file.display().to_string())?;
     }
     show::all(&all, spec.json)?;
     Ok(all.iter().all(|checked| checked.problem.is_none()))

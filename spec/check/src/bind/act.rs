@@ -249,10 +249,7 @@ impl World {
         let alone = vec![(act.name(), Vec::new())];
         match act {
             Act::Sell { machine, dies } => self.perform_sell(*machine, *dies),
-            Act::Again(machine) => {
-                self.sell_again(*machine);
-                Vec::new()
-            }
+            Act::Again(machine) => unseen(self.sell_again(*machine)),
             Act::Hello(machine) => {
                 self.hello(*machine);
                 of(machine)
@@ -268,9 +265,7 @@ impl World {
             }
             Act::Retry { machine, history, seq } => {
                 self.retry(*machine, *history, *seq);
-                let old = (*history > 0).then_some(*history as u64);
-                let of = [*machine as u64].into_iter().chain(old).chain([*seq]);
-                vec![(act.name(), of.collect())]
+                vec![(act.name(), retried(*machine, *history, *seq))]
             }
             Act::Turn(machine) => self.turn(*machine).unwrap_or_default(),
             Act::Restart { machine, torn } => {
@@ -301,31 +296,32 @@ impl World {
                 of(&request.from)
             }
             Act::Commit { dies } => self.perform_commit(*dies),
+            Act::RollUp => unseen(self.roll_up()),
             Act::Define => {
                 self.define();
-                alone
-            }
-            Act::CloudDies => {
-                self.left.crashes -= 1;
-                self.break_connections();
-                self.batch.clear();
                 alone
             }
             Act::Archive => {
                 self.archive = Some(self.cloud.clone());
                 alone
             }
-            Act::RestoreCloud => {
-                self.left.clouds -= 1;
-                self.break_connections();
-                let image = self.archive.take().expect("only a backup is restored");
-                self.restore_cloud(image);
+            Act::CloudDies | Act::RestoreCloud => {
+                self.cloud_loses(*act == Act::RestoreCloud);
                 alone
             }
-            Act::RollUp => {
-                self.roll_up();
-                Vec::new()
-            }
+        }
+    }
+
+    /// The cloud loses what it has taken in: it dies, or is restored.
+    fn cloud_loses(&mut self, restored: bool) {
+        self.break_connections();
+        self.batch.clear();
+        if restored {
+            self.left.clouds -= 1;
+            let image = self.archive.take().expect("only a backup is restored");
+            self.restore_cloud(image);
+        } else {
+            self.left.crashes -= 1;
         }
     }
 
@@ -377,4 +373,15 @@ impl World {
             }
         }
     }
+}
+
+/// What a try again names: the machine, the closed history if it is in one, the entry.
+fn retried(machine: usize, history: usize, seq: u64) -> Vec<u64> {
+    let old = (history > 0).then_some(history as u64);
+    [machine as u64].into_iter().chain(old).chain([seq]).collect()
+}
+
+/// Nothing of it is seen in the specification.
+fn unseen(_: bool) -> Vec<Named> {
+    Vec::new()
 }

@@ -32,3 +32,12 @@ pub(crate) fn why_not(first: &str, second: &str) -> Option<&'static str> {
         (_, _) => None,
     }
 }
+
+/// How many of the pairs with [`is_rare`] the walks may miss.
+pub(crate) const MISSED_MAX: usize = 6;
+
+/// Returns whether a pair has an action that few walks come to: a person looks at what a closed
+/// history has left, before it is carried over.
+pub(crate) fn is_rare((first, second): &Pair) -> bool {
+    first == "RetryOld" || second == "RetryOld"
+}

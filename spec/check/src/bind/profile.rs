@@ -95,3 +95,41 @@ fn weight(act: &str) -> usize {
         _ => 1,
     }
 }
+
+/// Returns the models in which behaviours of the specification are walked, by name.
+pub(crate) fn models() -> Vec<(&'static str, Constants)> {
+    let faults = Left { late: 3, dups: 2, crashes: 2, copies: 2, tills: 2, clouds: 2 };
+    let parked = Constants {
+        tills: 1,
+        copies: 2,
+        sales: 3,
+        items: 2,
+        batch: 2,
+        unknown: [1].into(),
+        refunds: [2].into(),
+        general: true,
+        faults,
+        ..Constants::default()
+    };
+    // Each conflict of names is one that a person must look at.
+    let same_names = Constants {
+        same_names: true,
+        copies: 3,
+        sales: 9,
+        unknown: [9].into(),
+        refunds: [].into(),
+        faults: Left { tills: 4, copies: 3, ..faults },
+        ..parked
+    };
+    let two_tills =
+        Constants { tills: 2, copies: 1, faults: Left { copies: 1, ..faults }, ..parked.clone() };
+    let session = Constants { general: false, ..two_tills.clone() };
+    let session_names = Constants { general: false, ..same_names.clone() };
+    vec![
+        ("general", parked),
+        ("general, same names", same_names),
+        ("general, two tills", two_tills),
+        ("session", session),
+        ("session, same names", session_names),
+    ]
+}
