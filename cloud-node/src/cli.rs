@@ -1,10 +1,11 @@
 //! The commands of `cloud-node`.
 
+mod books;
 mod users;
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ use counterfoil_cloud::node::{self, AnyReads, Local, Options};
 use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
-use counterfoil_cloud::{audit, backup, compaction, export};
+use counterfoil_cloud::{backup, compaction};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
 use counterfoil_protocol::cloud::log::{Logged, Note};
 use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
@@ -26,7 +27,7 @@ use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::location::LocationError;
-use counterfoil_storage::{Integrity, Location, StoreError};
+use counterfoil_storage::{Location, StoreError};
 use serde_json::json;
 
 /// The command did not do what it was asked, or the check found problems.
@@ -224,13 +225,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Revoke { at, terminal } => revoke(cli.json, &at, terminal),
         Command::User(command) => users::run(cli.json, command),
         Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
-        Command::Export { at, figures } => write_export(cli.json, &at, figures),
+        Command::Export { at, figures } => books::write_export(cli.json, &at, figures),
         Command::Compact { at, shop } => compact(cli.json, &at, shop),
-        Command::Backup { at, out } => back_up(cli.json, &at, &out),
+        Command::Backup { at, out } => books::back_up(cli.json, &at, &out),
         Command::Restore { store, from } => {
-            copied(cli.json, "restored", backup::restore(&from, store.place())?)
+            books::copied(cli.json, "restored", backup::restore(&from, store.place())?)
         }
-        Command::Check { at } => check(cli.json, &at),
+        Command::Check { at } => books::check(cli.json, &at),
     }
 }
 
@@ -414,89 +415,4 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("the runtime cannot be started")
-}
-
-fn write_export(json: bool, at: &At, figures: bool) -> anyhow::Result<ExitCode> {
-    let (_local, reads) = reads(at)?;
-    let runtime = runtime()?;
-    if !figures {
-        let mut out = BufWriter::new(io::stdout().lock());
-        let summary = runtime.block_on(export::export(&reads, &mut out))?;
-        writeln!(out, "{}", json!({ "figures": summary }))?;
-        out.flush()?;
-        return Ok(exported(&summary));
-    }
-    let summary = runtime.block_on(export::summary(&reads))?;
-    if json || !io::stdout().is_terminal() {
-        say(&serde_json::to_string(&summary)?);
-    } else {
-        say(&table(&[
-            ("events", summary.events.to_string()),
-            ("invoices", summary.invoices.to_string()),
-            ("lines", summary.lines.to_string()),
-            ("quantity, in thousandths", summary.quantity_milli.to_string()),
-            ("money, in minor units", summary.money_minor.to_string()),
-            ("parked events", summary.parked.to_string()),
-            ("unreadable events", summary.unreadable.to_string()),
-        ]));
-    }
-    Ok(exported(&summary))
-}
-
-/// What could be read is written in any case; the code tells whether that is all.
-fn exported(summary: &export::Summary) -> ExitCode {
-    if summary.unreadable == 0 {
-        return ExitCode::SUCCESS;
-    }
-    eprintln!("cloud-node: {} payloads are no events: run the check", summary.unreadable);
-    ExitCode::from(FAILED)
-}
-
-fn back_up(json: bool, at: &At, out: &Path) -> anyhow::Result<ExitCode> {
-    let (mut local, _) = reads(at)?;
-    local.check()?;
-    let reads = local.reads_of_one_moment()?;
-    copied(json, "backed up", backup::back_up(&reads, out)?)
-}
-
-fn copied(json: bool, done: &str, copied: backup::Copied) -> anyhow::Result<ExitCode> {
-    if json {
-        say(&serde_json::to_string(&copied)?);
-    } else {
-        say(&format!("{done}: {} rows, {} bytes", copied.rows, copied.bytes));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn check(json: bool, at: &At) -> anyhow::Result<ExitCode> {
-    let (mut local, reads) = reads(at)?;
-    let checked = local.check()?;
-    if checked.structure == Integrity::Repaired {
-        eprintln!("cloud-node: the engine has repaired its structure; no committed row is lost");
-    }
-    let report = runtime()?.block_on(audit::check(&reads))?;
-    if json {
-        say(&serde_json::to_string(&report)?);
-    } else {
-        let counts = report.counts().map(|(name, count)| (name, count.to_string()));
-        if io::stdout().is_terminal() {
-            say(&table(&counts));
-        } else {
-            counts.iter().for_each(|(name, count)| say(&format!("{name}: {count}")));
-        }
-        for problem in &report.problems {
-            say(&format!("{}: {}: {}", problem.law, problem.place, problem.what));
-        }
-    }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-fn table(rows: &[(&str, String)]) -> String {
-    use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
-    let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY);
-    for (name, value) in rows {
-        table.add_row([Cell::new(name), Cell::new(value).set_alignment(CellAlignment::Right)]);
-    }
-    table.to_string()
 }

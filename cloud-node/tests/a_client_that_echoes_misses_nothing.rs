@@ -4,7 +4,7 @@ mod support;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::body::Body;
 use counterfoil_cloud::{audit, export};
@@ -186,41 +186,52 @@ async fn times_of_commits_rise_whatever_the_clock_says() {
 async fn readers_among_writers_have_everything_in_the_end() {
     let node = Arc::new(start());
     let token = user(&node, "anna", "north", &EVERYTHING).await;
+    // How often each reader has read between commits. Writers go on until all have, and readers
+    // until no writer does any more: so nothing hangs on who is how fast.
+    let between: Arc<[AtomicUsize; 3]> = Arc::default();
+    let written = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
     for writer in 0..4 {
-        let node = Arc::clone(&node);
+        let (node, between) = (Arc::clone(&node), Arc::clone(&between));
         writers.push(tokio::spawn(async move {
-            for round in 0..60 {
+            for round in 0..10_000 {
+                let all = between.iter().all(|deltas| deltas.load(Ordering::Relaxed) > 3);
+                if round >= 60 && all {
+                    break;
+                }
                 let id = format!("p{}", (writer * 7 + round * 3) % 25);
                 edit(&node, &[product(&id, &format!("{writer}/{round}"), round + 1)]).await;
             }
         }));
     }
     let mut readers = Vec::new();
-    for _ in 0..3 {
+    for reader in 0..3 {
         let (node, token) = (Arc::clone(&node), token.clone());
+        let (between, written) = (Arc::clone(&between), Arc::clone(&written));
         readers.push(tokio::spawn(async move {
             let mut have = BTreeMap::new();
             let mut last = json!("");
-            let mut quiet = 0;
-            let mut deltas = 0;
-            while quiet < 40 {
+            loop {
+                let all = written.load(Ordering::SeqCst);
                 let answer = since(&node, &token, &last).await;
                 let products = answer["changes"]["products"].as_array().expect("a list");
-                quiet = if products.is_empty() { quiet + 1 } else { 0 };
-                deltas += usize::from(answer["full"] == false && !products.is_empty());
+                if products.is_empty() && all {
+                    break have;
+                }
+                let delta = answer["full"] == false && !products.is_empty();
+                between[reader].fetch_add(usize::from(delta), Ordering::Relaxed);
                 for product in products {
                     have.insert(product["uuid"].to_string(), product["name"].clone());
                 }
                 last = answer["timestamp"].clone();
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
             }
-            (have, deltas)
         }));
     }
     for writer in writers {
         writer.await.expect("a writer");
     }
+    written.store(true, Ordering::SeqCst);
     let whole = down(&node, &token, "").await;
     let expected: BTreeMap<String, Value> = whole["changes"]["products"]
         .as_array()
@@ -228,9 +239,9 @@ async fn readers_among_writers_have_everything_in_the_end() {
         .iter()
         .map(|product| (product["uuid"].to_string(), product["name"].clone()))
         .collect();
+    assert!(between.iter().all(|deltas| deltas.load(Ordering::Relaxed) > 3), "{between:?}");
     for reader in readers {
-        let (have, deltas) = reader.await.expect("a reader");
-        assert!(deltas > 3, "it has read between the commits: {deltas}");
+        let have = reader.await.expect("a reader");
         let late = since(&node, &token, &whole["timestamp"]).await;
         assert_eq!(late["changes"]["products"], json!([]));
         assert_eq!(have, expected);

@@ -235,9 +235,8 @@ impl Mapping {
                     let fate = match row.fate {
                         Fate::Posted => "posted",
                         Fate::Parked(_) => "parked",
-                        Fate::Rejected => return unmapped("an event that a person rejected"),
-                        Fate::Withdrawn(_) | Fate::Refused(_) => {
-                            return unmapped("an event of which another counts");
+                        Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => {
+                            return unmapped("an event that never counts");
                         }
                     };
                     if number(key.local_id.as_str()) != Some(name) {
