@@ -1,29 +1,26 @@
 //! The commands of `cloud-node`.
 
 mod books;
+mod serve;
 mod users;
 
 use std::convert::Infallible;
 use std::fmt::Display;
-use std::io::{self, IsTerminal as _, Write as _};
-use std::net::SocketAddr;
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use counterfoil_cloud::credential::{Token, operator_digest};
-use counterfoil_cloud::node::{self, AnyReads, Local, Options};
-use counterfoil_cloud::rate::Rate;
-use counterfoil_cloud::service::Limits;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use counterfoil_cloud::credential::Token;
+use counterfoil_cloud::node::{AnyReads, Local};
 use counterfoil_cloud::world::{Clock as _, Entropy as _, SystemClock, SystemEntropy};
 use counterfoil_cloud::{backup, compaction};
 use counterfoil_protocol::cloud::compaction::LEASE_LIFE;
 use counterfoil_protocol::cloud::log::{Logged, Note};
-use counterfoil_protocol::cloud::{Input, Output, Site, UnknownProducts};
-use counterfoil_protocol::hash::Hash;
+use counterfoil_protocol::cloud::{Input, Output, Site};
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId, TerminalId};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::location::LocationError;
@@ -51,7 +48,7 @@ enum Command {
     /// Serve tills until SIGTERM or Ctrl-C
     ///
     /// Prints one line with the bound address when it is ready to be asked.
-    Serve(Serve),
+    Serve(serve::Serve),
     /// Enrol a terminal, or give an enrolled one a new credential; prints the token, once
     Enroll(Enroll),
     /// Turn a terminal away; its queue stays on the till, in quarantine
@@ -154,36 +151,6 @@ struct At {
 }
 
 #[derive(Debug, Args)]
-struct Serve {
-    /// Where the database lies: sled:PATH, redb:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or
-    /// memory: for trials
-    #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
-    store: Named,
-    /// Where to listen; port 0 chooses a free one
-    #[arg(long, env = "COUNTERFOIL_CLOUD_LISTEN", default_value = "127.0.0.1:8700")]
-    listen: SocketAddr,
-    /// A file with the operator's token; without it the admin routes listen to nobody
-    #[arg(long, env = "COUNTERFOIL_OPERATOR_TOKEN_FILE", value_name = "FILE")]
-    operator_token_file: Option<PathBuf>,
-    /// What to do with sales of products that nobody defined
-    #[arg(long, env = "COUNTERFOIL_UNKNOWN_PRODUCTS", default_value = "accept")]
-    unknown_products: Policy,
-    /// Requests a second of one terminal; 0 for as many as it likes
-    #[arg(long, env = "COUNTERFOIL_RATE", default_value_t = Rate::default().per_second)]
-    rate: u32,
-    /// Requests of one terminal at once, after a pause
-    #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
-    burst: u32,
-    /// A proxy with TLS stands in front and sets X-Forwarded-Proto: cookies of the operator's pages
-    /// are Secure then
-    #[arg(long, env = "COUNTERFOIL_FORWARDED_PROTO")]
-    forwarded_proto: bool,
-    /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
-    #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
-    log_format: Log,
-}
-
-#[derive(Debug, Args)]
 struct Enroll {
     #[command(flatten)]
     at: At,
@@ -201,26 +168,10 @@ struct Enroll {
     expires_in: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Policy {
-    /// Post them
-    Accept,
-    /// Keep them without effect until the product is defined
-    Park,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Log {
-    /// Lines for people
-    Text,
-    /// One JSON object a line
-    Json,
-}
-
 /// Does what was asked.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Serve(wish) => serve(cli.json, wish),
+        Command::Serve(wish) => serve::serve(cli.json, &wish),
         Command::Enroll(wish) => enroll(cli.json, &wish),
         Command::Revoke { at, terminal } => revoke(cli.json, &at, terminal),
         Command::User(command) => users::run(cli.json, command),
@@ -235,58 +186,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     }
 }
 
-fn serve(json: bool, wish: Serve) -> anyhow::Result<ExitCode> {
-    log_as(wish.log_format);
-    let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
-    let unlimited = wish.rate == 0;
-    let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
-    let store = wish.store.place().to_string();
-    let options = Options {
-        store: wish.store.place().clone(),
-        listen: wish.listen,
-        operator,
-        unknown_products: match wish.unknown_products {
-            Policy::Accept => UnknownProducts::Accept,
-            Policy::Park => UnknownProducts::Park,
-        },
-        limits: Limits { rate, forwarded_proto: wish.forwarded_proto, ..Limits::default() },
-    };
-    node::serve(&options, |address| {
-        if json {
-            say(&json!({ "listening": address, "store": store }).to_string());
-        } else {
-            say(&format!("listening on http://{address}"));
-        }
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Prints a line; whoever started the node may have closed its end, and the node serves on.
 fn say(line: &str) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
-fn log_as(form: Log) {
-    use tracing_subscriber::EnvFilter;
-    let filter =
-        EnvFilter::try_from_env("COUNTERFOIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match form {
-        Log::Text => log.with_ansi(colours).init(),
-        Log::Json => log.json().init(),
-    }
-}
-
-fn operator_of(file: &PathBuf) -> anyhow::Result<Hash> {
-    let text = std::fs::read_to_string(file)
-        .with_context(|| format!("the operator's token cannot be read from {}", file.display()))?;
-    let token = text.trim();
-    if token.len() < 16 {
-        bail!("the operator's token in {} is too short: use 16 bytes or more", file.display());
-    }
-    Ok(operator_digest(token))
 }
 
 fn enroll(json: bool, wish: &Enroll) -> anyhow::Result<ExitCode> {

@@ -19,7 +19,7 @@
 //! |---|---|
 //! | [`service`] | what do the routes answer? |
 //! | [`committer`] | how do many requests become one commit? |
-//! | [`server`] | how do connections begin and end? |
+//! | [`server`], [`tls`] | how do connections begin and end? |
 //! | [`compaction`] | when do deletions leave the catalog's feed? |
 //! | [`credential`], [`rate`] | who may speak, and how often? |
 //! | [`decimal`], [`timestamp`] | how do the contracts write amounts and times? |
@@ -42,6 +42,7 @@ pub mod rate;
 pub mod server;
 pub mod service;
 pub mod timestamp;
+pub mod tls;
 pub mod world;
 
 mod news;

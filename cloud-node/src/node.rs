@@ -15,6 +15,7 @@ use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
 use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreError};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -24,6 +25,7 @@ use crate::compaction;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::service::{Limits, Parts, router};
+use crate::tls::TlsListener;
 use crate::world::{Clock as _, SystemClock, SystemEntropy};
 
 /// How often a node looks for commits of its neighbours while tills listen to it.
@@ -45,6 +47,8 @@ pub struct Options {
     pub unknown_products: UnknownProducts,
     /// The bounds.
     pub limits: Limits,
+    /// What it needs to speak TLS ([`crate::tls::read`]); without it, it speaks plain HTTP.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// Why a node does not run, or ran no further.
@@ -163,7 +167,11 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         entropy: Arc::new(SystemEntropy),
         metrics,
         operator: options.operator,
-        limits: Limits { look_every: look_every(&options.store), ..options.limits },
+        limits: Limits {
+            look_every: look_every(&options.store),
+            own_tls: options.tls.is_some(),
+            ..options.limits
+        },
     });
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
@@ -189,7 +197,13 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
                 _ = committer_ended => tracing::error!("the committer has ended; stopping"),
             }
         };
-        let cut_off = server::serve(listener, router, shutdown).await;
+        let cut_off = match &options.tls {
+            None => server::serve(listener, router, shutdown).await,
+            Some(tls) => {
+                let listener = TlsListener::new(listener, Arc::clone(tls));
+                server::serve(listener, router, shutdown).await
+            }
+        };
         if cut_off > 0 {
             tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
         }

@@ -162,11 +162,17 @@ async fn wrong_tokens_are_tried_a_few_times_only() {
 }
 
 #[tokio::test]
-async fn behind_a_proxy_with_tls_a_cookie_is_secure() {
-    for (believed, proto, secure) in
-        [(true, "https", true), (true, "http", false), (false, "https", false)]
-    {
-        let limits = Limits { rate: None, forwarded_proto: believed, ..Limits::default() };
+async fn over_tls_a_cookie_is_secure() {
+    // the node speaks it itself, a proxy is believed, what the proxy says    secure
+    for (own_tls, believed, proto, secure) in [
+        (false, true, "https", true),
+        (false, true, "http", false),
+        (false, false, "https", false),
+        (true, false, "http", true),
+        (true, true, "http", true),
+    ] {
+        let forwarded_proto = believed;
+        let limits = Limits { rate: None, forwarded_proto, own_tls, ..Limits::default() };
         let node = start_with(limits, UnknownProducts::Accept);
         let headers = [HERE[0], HERE[1], HERE[2], ("x-forwarded-proto", proto)];
         let token = json!({ "token": OPERATOR });

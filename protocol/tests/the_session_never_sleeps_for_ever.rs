@@ -4,7 +4,7 @@
 use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::{
-    Answer, Commit, Config, Fault, Input, Nudge, Output, Reason, Session,
+    Answer, Commit, Config, Distrust, Fault, Input, Nudge, Output, Reason, Session,
 };
 use counterfoil_protocol::terminal::Backlog;
 use counterfoil_protocol::time::{Millis, Span};
@@ -100,6 +100,7 @@ fn each_fault_backs_off_and_greets_again() {
     // fault                                       what it commits          least wait  most wait
     for (fault, commits, least, most) in [
         (Fault::Transport, None, any, first),
+        (Fault::Untrusted(Distrust::Expired), None, any, first),
         (Fault::Server, None, any, first),
         (Fault::Rejected, None, any, first),
         (Fault::TooLarge, None, any, first),
@@ -322,6 +323,7 @@ fn any_move() -> impl Strategy<Value = Move> {
     ];
     let fault = prop_oneof![
         Just(Fault::Transport),
+        Just(Fault::Untrusted(Distrust::OtherName)),
         Just(Fault::Server),
         Just(Fault::Rejected),
         Just(Fault::TooLarge),

@@ -35,6 +35,7 @@ const en = {
   cause: {
     noNetwork: 'this machine has no network',
     noCloud: 'the cloud cannot be reached',
+    notBelieved: 'the cloud has not shown a certificate that is believed',
     cloudTrouble: 'the cloud has trouble of its own',
     notEnrolled: 'the cloud does not listen to this till',
     slowDown: 'the cloud asked to slow down',

@@ -41,6 +41,9 @@ pub struct Config {
     /// at once has none. It belongs where backups of the directory do not reach.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub witness: Option<PathBuf>,
+    /// A file with authorities, in PEM, that are believed beside those of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_file: Option<PathBuf>,
     /// How often an idle till asks the cloud, in seconds, 1 at least: 900 if not given (S1.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask_every_secs: Option<u32>,

@@ -10,7 +10,6 @@ use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
 use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
-use hyper_util::client::legacy::connect::HttpConnector;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -22,6 +21,7 @@ use crate::live::LiveLoop;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::till::{Till, TillError};
+use crate::tls::CloudConnector;
 use crate::transport::{TokenError, Transport};
 use crate::verify::{self, Verifier};
 use crate::witness::Found;
@@ -133,7 +133,7 @@ pub async fn open(home: &Home, config: &Config) -> Result<Till<Disk>, DaemonErro
     Ok(till)
 }
 
-/// Returns the sync loop of an open till, over TCP.
+/// Returns the sync loop of an open till, over TCP or TLS.
 ///
 /// # Errors
 /// [`DaemonError`] if the address or the credential cannot be used.
@@ -141,11 +141,11 @@ pub fn sync_loop(
     home: &Home,
     config: &Config,
     till: Till<Disk>,
-) -> Result<SyncLoop<Disk, HttpConnector>, DaemonError> {
+) -> Result<SyncLoop<Disk, CloudConnector>, DaemonError> {
     Ok(SyncLoop::new(till, transport(home, config)?, config.spans()))
 }
 
-/// Returns the loop of an open till that follows the catalog, over TCP.
+/// Returns the loop of an open till that follows the catalog, over TCP or TLS.
 ///
 /// # Errors
 /// As [`sync_loop`].
@@ -153,11 +153,11 @@ pub fn follow_loop(
     home: &Home,
     config: &Config,
     till: Till<Disk>,
-) -> Result<FollowLoop<Disk, HttpConnector>, DaemonError> {
+) -> Result<FollowLoop<Disk, CloudConnector>, DaemonError> {
     Ok(FollowLoop::new(till, transport(home, config)?, config.spans()))
 }
 
-/// Returns the loop of an open till that collects inventory events, over TCP.
+/// Returns the loop of an open till that collects inventory events, over TCP or TLS.
 ///
 /// # Errors
 /// As [`sync_loop`].
@@ -165,11 +165,11 @@ pub fn collect_loop(
     home: &Home,
     config: &Config,
     till: Till<Disk>,
-) -> Result<CollectLoop<Disk, HttpConnector>, DaemonError> {
+) -> Result<CollectLoop<Disk, CloudConnector>, DaemonError> {
     Ok(CollectLoop::new(till, transport(home, config)?, config.spans()))
 }
 
-/// Returns what compares an open till's catalog with the cloud's, over TCP.
+/// Returns what compares an open till's catalog with the cloud's, over TCP or TLS.
 ///
 /// # Errors
 /// As [`sync_loop`].
@@ -177,7 +177,7 @@ pub fn verifier(
     home: &Home,
     config: &Config,
     till: Till<Disk>,
-) -> Result<Verifier<Disk, HttpConnector>, DaemonError> {
+) -> Result<Verifier<Disk, CloudConnector>, DaemonError> {
     Ok(Verifier::new(till, transport(home, config)?, config.spans()))
 }
 
@@ -185,9 +185,8 @@ pub fn verifier(
 pub(crate) fn transport(
     home: &Home,
     config: &Config,
-) -> Result<Transport<HttpConnector>, DaemonError> {
-    let mut connector = HttpConnector::new();
-    connector.set_nodelay(true);
+) -> Result<Transport<CloudConnector>, DaemonError> {
+    let connector = CloudConnector::new(config.ca_file.clone());
     let transport = Transport::new(connector, config.endpoint()?, &home.cloud_token()?)?;
     Ok(transport.compressing(config.compress).introducing(true))
 }
@@ -334,7 +333,7 @@ async fn bind(home: &Home, listen: SocketAddr) -> std::io::Result<TcpListener> {
 /// Follows the catalog, and rebuilds beside it what an older program's database has not.
 async fn follow_and_migrate(
     till: Till<Disk>,
-    follow: FollowLoop<Disk, HttpConnector>,
+    follow: FollowLoop<Disk, CloudConnector>,
 ) -> Result<std::convert::Infallible, TillError> {
     let migrated = async { till.migrate(|_| ()).await.map(|_| ()) };
     let (never, ()) = tokio::try_join!(follow.run(), migrated)?;

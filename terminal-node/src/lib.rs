@@ -56,6 +56,7 @@ pub mod stock;
 pub mod story;
 pub mod sync;
 pub mod till;
+pub mod tls;
 pub mod transport;
 pub mod verify;
 pub mod witness;

@@ -41,6 +41,8 @@ pub enum Cause {
     NoNetwork,
     /// The cloud does not answer, though there may be a network.
     NoCloud,
+    /// What answers has not shown that it is the cloud.
+    NotBelieved,
     /// The cloud answers that it has trouble of its own.
     CloudTrouble,
     /// The cloud does not listen to this till.
@@ -66,6 +68,7 @@ impl Connection {
                 (Cause::NoNetwork, "this machine has no network")
             }
             Fault::Transport => (Cause::NoCloud, explain(fault)),
+            Fault::Untrusted(_) => (Cause::NotBelieved, explain(fault)),
             Fault::Server | Fault::TooLarge => (Cause::CloudTrouble, explain(fault)),
             Fault::Denied(_) => (Cause::NotEnrolled, explain(fault)),
             Fault::RateLimited(_) => (Cause::SlowDown, explain(fault)),
@@ -100,6 +103,7 @@ fn has_way(cloud: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use counterfoil_protocol::session::Distrust::OtherName;
     use counterfoil_protocol::time::Millis;
 
     use super::*;
@@ -113,6 +117,13 @@ mod tests {
             (None, None, None, Heard::Starting, None),
             (heard, None, None, Heard::Online, None),
             (heard, Some(Fault::Transport), None, Heard::Offline, Some(Cause::NoCloud)),
+            (
+                heard,
+                Some(Fault::Untrusted(OtherName)),
+                None,
+                Heard::Offline,
+                Some(Cause::NotBelieved),
+            ),
             (None, Some(Fault::Server), None, Heard::Offline, Some(Cause::CloudTrouble)),
             (None, Some(Fault::TooLarge), None, Heard::Offline, Some(Cause::CloudTrouble)),
             (heard, None, denied, Heard::Offline, Some(Cause::NotEnrolled)),

@@ -7,7 +7,7 @@
 //!
 //! | what came of it | the next try |
 //! |---|---|
-//! | no connection, 5xx, the stream has ended | after a backoff with full jitter, capped |
+//! | no connection, or none that is believed, 5xx, the stream has ended | after a backoff with full jitter, capped |
 //! | 429, 503 with `Retry-After` | no earlier than the cloud says, within reason |
 //! | 401 | as often as a till in quarantine asks |
 //! | 404 or another 4xx: an older cloud | as often as an idle till greets |
@@ -157,11 +157,13 @@ impl<S: TillStore, C: Connector> Ear<S, C> {
     /// Returns how long to wait after a refusal.
     fn refused(&mut self, (fault, retry_after): Refused) -> Millis {
         tracing::debug!(?fault, attempt = self.attempt, "no stream of news");
-        self.missed |= fault == Fault::Transport;
+        self.missed |= matches!(fault, Fault::Transport | Fault::Untrusted(_));
         let wait = self.backoff.next_wait();
         let asked = retry_after.unwrap_or(Millis::ZERO).min(self.config.retry_after_cap);
         match fault {
-            Fault::Transport | Fault::Server | Fault::RateLimited(_) => asked.after(wait),
+            Fault::Transport | Fault::Untrusted(_) | Fault::Server | Fault::RateLimited(_) => {
+                asked.after(wait)
+            }
             Fault::Denied(_) => self.config.quarantine_probe.after(wait),
             Fault::Rejected | Fault::TooLarge => {
                 let half = self.config.idle_greeting.0 / 2;

@@ -47,7 +47,7 @@ impl Reach {
         let now = state.noted;
         let (own, other) = (way as usize, 1 - way as usize);
         match fault {
-            Some(Fault::Transport) => {
+            Some(Fault::Transport | Fault::Untrusted(_)) => {
                 state.ways[own].down_since.get_or_insert(now);
                 false
             }

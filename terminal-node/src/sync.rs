@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 use crate::reach::Way;
 use crate::till::{Till, TillError, TillStore, storage_failed};
+use crate::tls;
 use crate::transport::{Connector, Transport};
 
 /// What this program calls itself in a greeting.
@@ -377,6 +378,7 @@ fn limits_of(welcome: &Welcome) -> pull::Limits {
 pub const fn explain(fault: Fault) -> &'static str {
     match fault {
         Fault::Transport => "the cloud cannot be reached",
+        Fault::Untrusted(distrust) => tls::explain(distrust),
         Fault::Server => "the cloud has trouble of its own",
         Fault::Denied(denial) => denial.explain(),
         Fault::RateLimited(_) => "the cloud asked to slow down",

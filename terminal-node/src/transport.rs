@@ -3,6 +3,7 @@
 //! | answer | fault |
 //! |---|---|
 //! | no connection, a reset, a cut or unreadable answer, a redirect | `Transport` |
+//! | a certificate that is not believed, or none | `Untrusted`, with the reason |
 //! | 5xx | `Server` |
 //! | 401 | `Denied`, with the problem document's `reason` |
 //! | 429 | `RateLimited`, with `Retry-After` in seconds |
@@ -35,6 +36,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use serde::Deserialize;
 use tokio::task::AbortHandle;
 use tower::ServiceExt as _;
+
+use crate::tls::Untrusted;
 
 pub use crate::endpoint::{Endpoint, EndpointError};
 
@@ -330,7 +333,8 @@ impl<C: Connector> Transport<C> {
         let to = self.endpoint.route("/").ok_or(Fault::Transport)?;
         let stream = self.connector.connect(to).await.map_err(|error| {
             tracing::debug!(%error, "cannot connect");
-            Fault::Transport
+            let untrusted = error.downcast_ref::<Untrusted>();
+            untrusted.map_or(Fault::Transport, |Untrusted(why)| Fault::Untrusted(*why))
         })?;
         let (sender, driver) =
             http1::handshake(stream).await.map_err(|error| unreadable(&error))?;

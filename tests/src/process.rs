@@ -51,7 +51,9 @@ impl Running {
         let line = tokio::time::timeout(READY, self.said.next_line()).await;
         let line =
             line.with_context(|| format!("not ready in time, see {}", self.log.display()))?;
-        match line?.as_deref().and_then(|line| line.strip_prefix("listening on http://")) {
+        let line = line?;
+        let address = line.as_deref().and_then(|line| line.strip_prefix("listening on http"));
+        match address.map(|rest| rest.trim_start_matches('s').trim_start_matches("://")) {
             Some(address) => Ok(address.trim().to_owned()),
             None => bail!("the node did not start, see {}", self.log.display()),
         }

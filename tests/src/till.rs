@@ -60,6 +60,20 @@ impl Till {
     /// # Errors
     /// The command's.
     pub async fn init(&self, place: Place<'_>, cloud: &str, token: &str) -> anyhow::Result<()> {
+        self.init_with(place, cloud, token, &[]).await
+    }
+
+    /// As [`Self::init`], with further arguments.
+    ///
+    /// # Errors
+    /// As [`Self::init`].
+    pub async fn init_with(
+        &self,
+        place: Place<'_>,
+        cloud: &str,
+        token: &str,
+        more: &[&str],
+    ) -> anyhow::Result<()> {
         fs::create_dir_all(&self.home)?;
         let file = self.home.join("token-as-given");
         fs::write(&file, token)?;
@@ -74,7 +88,8 @@ impl Till {
             ["--cloud", cloud],
             ["--token-file", &file],
         ];
-        let arguments: Vec<String> = arguments.iter().flatten().map(ToString::to_string).collect();
+        let arguments = arguments.iter().flatten().chain(more);
+        let arguments: Vec<String> = arguments.map(ToString::to_string).collect();
         output(&self.program, &arguments).await.map(drop)
     }
 

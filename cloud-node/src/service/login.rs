@@ -200,11 +200,13 @@ async fn open_session<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Resp
     Ok(response)
 }
 
-/// Links to this node are plain HTTP; a proxy in front of it says whether its own were not.
+/// Where links to this node are plain HTTP, a proxy in front of it may say that its own are not.
 fn over_tls<Q>(node: &Node<Q>, headers: &HeaderMap) -> bool {
     let said = headers.get(FORWARDED_PROTO);
-    node.parts.limits.forwarded_proto
-        && said.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+    let Limits { own_tls, forwarded_proto, .. } = node.parts.limits;
+    let proxied = forwarded_proto
+        && said.is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"));
+    own_tls || proxied
 }
 
 /// Returns whether the request is a page's in a session that lasts.

@@ -138,6 +138,8 @@ pub struct Limits {
     /// Whether a proxy with TLS stands in front, and says so in `X-Forwarded-Proto`: cookies are
     /// `Secure` where it does.
     pub forwarded_proto: bool,
+    /// Whether links to this node are TLS themselves: every cookie is `Secure` then.
+    pub own_tls: bool,
 }
 
 impl Default for Limits {
@@ -155,6 +157,7 @@ impl Default for Limits {
             beat: Duration::from_secs(45),
             look_every: None,
             forwarded_proto: false,
+            own_tls: false,
         }
     }
 }

@@ -165,7 +165,13 @@ impl Follower {
                 wait.max(after.min(self.config.retry_after_cap))
             }
             Some(Fault::Denied(_) | Fault::Rejected) => wait.max(self.config.quarantine_probe),
-            Some(Fault::Transport | Fault::Server | Fault::TooLarge | Fault::RateLimited(None))
+            Some(
+                Fault::Transport
+                | Fault::Untrusted(_)
+                | Fault::Server
+                | Fault::TooLarge
+                | Fault::RateLimited(None),
+            )
             | None => wait,
         };
         if matches!(fault, Some(Fault::RateLimited(_) | Fault::Denied(_))) {

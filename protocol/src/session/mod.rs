@@ -17,6 +17,7 @@
 
 pub mod backoff;
 mod config;
+mod distrust;
 pub mod follow;
 pub mod inbox;
 
@@ -28,6 +29,7 @@ use crate::wire::message::{PUSH_ITEMS_MAX, PushAnswer, Stopped, Welcome};
 
 use backoff::Backoff;
 pub use config::Config;
+pub use distrust::Distrust;
 
 /// The session of a till with the cloud.
 #[derive(Clone, Debug)]
@@ -93,6 +95,8 @@ pub enum Answer {
 pub enum Fault {
     /// No connection, a reset, a timeout, an unreadable answer.
     Transport,
+    /// What answers there has not shown that it is the cloud: nothing was said to it.
+    Untrusted(Distrust),
     /// 5xx.
     Server,
     /// 401, with the reason.
@@ -405,7 +409,9 @@ impl Session {
         // Whatever was under way may have happened or not: greet before pushing again.
         self.greeted = false;
         match fault {
-            Fault::Transport | Fault::Server | Fault::Rejected => self.back_off(now),
+            Fault::Transport | Fault::Untrusted(_) | Fault::Server | Fault::Rejected => {
+                self.back_off(now);
+            }
             Fault::TooLarge => {
                 self.items_max = (self.items_max / 2).max(1);
                 self.back_off(now);

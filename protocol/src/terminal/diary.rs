@@ -154,7 +154,7 @@ pub enum Silence {
 impl From<Fault> for Silence {
     fn from(fault: Fault) -> Self {
         match fault {
-            Fault::Transport => Self::NoAnswer,
+            Fault::Transport | Fault::Untrusted(_) => Self::NoAnswer,
             Fault::Server => Self::Trouble,
             Fault::Denied(_) => Self::Denied,
             Fault::RateLimited(_) => Self::SlowDown,

@@ -119,12 +119,17 @@ pub(super) struct Init {
     /// The till, as it is enrolled in the cloud.
     #[arg(long)]
     pub(super) terminal: TerminalId,
-    /// The cloud's address, with its port: http://127.0.0.1:8700
+    /// The cloud's address: https://cloud.example, or http://127.0.0.1:8700 with its port.
     #[arg(long, env = "COUNTERFOIL_CLOUD")]
     pub(super) cloud: String,
     /// A file with the credential that enrolment gave; `-` reads it from standard input.
     #[arg(long)]
     pub(super) token_file: PathBuf,
+    /// A file with authorities, in PEM, to believe beside those of this machine: a shop's own.
+    ///
+    /// Its path is kept, and the file is read whenever the till connects anew.
+    #[arg(long, value_name = "PEM")]
+    pub(super) ca_file: Option<PathBuf>,
     /// Compresses what is sent.
     #[arg(long)]
     pub(super) compress: bool,

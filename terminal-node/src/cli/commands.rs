@@ -21,6 +21,7 @@ use crate::config::{Config, Home};
 use crate::daemon::{self, Daemon, DaemonError};
 use crate::import;
 use crate::ports::{Entropy as _, SystemEntropy};
+use crate::tls;
 
 /// How many invoices are sold in one request, without a pace.
 const GROUP: usize = 64;
@@ -41,7 +42,7 @@ impl At {
 }
 
 pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
-    let Init { at, shop, branch, terminal, cloud, token_file, compress, witness } = init;
+    let Init { at, shop, branch, terminal, cloud, token_file, ca_file, compress, witness } = init;
     let identity = Identity { shop, branch, terminal };
     let home = at.home();
     let before = home.config().ok();
@@ -49,10 +50,17 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
         Some(path) => Some(std::path::absolute(path)?),
         None => before.as_ref().and_then(|before| before.witness.clone()),
     };
+    let ca_file = match ca_file {
+        Some(path) => Some(std::path::absolute(path)?),
+        None => before.as_ref().and_then(|before| before.ca_file.clone()),
+    };
     let (ask_every_secs, stream) =
         before.as_ref().map_or((None, true), |before| (before.ask_every_secs, before.stream));
-    let config = Config { identity, cloud, compress, witness, ask_every_secs, stream };
+    let config = Config { identity, cloud, compress, witness, ca_file, ask_every_secs, stream };
     config.endpoint()?;
+    if let Some(path) = &config.ca_file {
+        tls::authorities(Some(path)).map_err(|error| Failure::Usage(error.to_string()))?;
+    }
     let token = read_token(&token_file)?;
     let made = counterfoil_storage::create_directory(home.path());
     made.map_err(|error| Failure::Storage(error.to_string()))?;

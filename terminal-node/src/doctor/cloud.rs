@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use counterfoil_protocol::session::Fault;
 use tokio::net::{TcpStream, lookup_host};
+use tokio::time::error::Elapsed;
 
 use super::Finding;
 use crate::config::Config;
 use crate::sync::explain;
+use crate::tls;
 
 /// How long each step may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -15,8 +17,12 @@ const LIMIT: Duration = Duration::from_secs(5);
 const CLOCK_WARN: u64 = 2 * 60 * 1000;
 /// Clocks that differ by more are wrong.
 const CLOCK_FAIL: u64 = 24 * 60 * 60 * 1000;
+/// A day in seconds.
+const DAY: u64 = 24 * 60 * 60;
+/// A certificate that is valid for less is worth a word.
+const CERTIFICATE_WARN: Duration = Duration::from_secs(14 * DAY);
 
-/// Resolves the cloud's name and connects, saying nothing.
+/// Resolves the cloud's name and connects, saying nothing; where TLS is spoken, it shakes hands.
 pub async fn reach(config: &Config) -> Vec<Finding> {
     let endpoint = match config.endpoint() {
         Ok(endpoint) => endpoint,
@@ -26,10 +32,8 @@ pub async fn reach(config: &Config) -> Vec<Finding> {
             return vec![Finding::fail("cloud address", error.to_string(), means, next)];
         }
     };
-    let uri = endpoint.route("/");
-    let authority = uri.as_ref().and_then(http::Uri::authority);
-    let authority = authority.map_or_else(String::new, ToString::to_string);
-    let found = tokio::time::timeout(LIMIT, lookup_host(&authority)).await;
+    let authority = endpoint.socket();
+    let found = tokio::time::timeout(LIMIT, lookup_host(authority)).await;
     let addresses: Vec<_> = match found {
         Ok(Ok(addresses)) => addresses.collect(),
         Ok(Err(_)) | Err(_) => Vec::new(),
@@ -42,9 +46,14 @@ pub async fn reach(config: &Config) -> Vec<Finding> {
             "check the network, and the address with `terminal-node status`",
         )];
     };
-    let named = Finding::ok("cloud address", format!("{authority} is {first}; plain HTTP"));
+    let manner = if endpoint.is_tls() { "TLS" } else { "plain HTTP" };
+    let named = Finding::ok("cloud address", format!("{authority} is {first}; {manner}"));
     let connecting = tokio::time::timeout(LIMIT, TcpStream::connect(&addresses[..])).await;
     let why = match connecting {
+        Ok(Ok(stream)) if endpoint.is_tls() => {
+            let looking = tls::look(&endpoint, config.ca_file.as_deref(), stream);
+            return vec![named, certificate(tokio::time::timeout(LIMIT, looking).await)];
+        }
         Ok(Ok(_)) => return vec![named, Finding::ok("connection", "accepted")],
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("nothing is heard for {} s", LIMIT.as_secs()),
@@ -52,6 +61,28 @@ pub async fn reach(config: &Config) -> Vec<Finding> {
     let means = "the cloud does not run there, or something on the way lets nothing through";
     let next = "ask whoever runs the cloud; the till sells on, and sends everything later";
     vec![named, Finding::fail("connection", why, means, next)]
+}
+
+/// Says what came of a handshake, and how long the cloud's certificate is valid.
+fn certificate(looked: Result<Result<Option<Duration>, String>, Elapsed>) -> Finding {
+    let looked = looked.unwrap_or_else(|_| {
+        Err(format!("accepted, but no TLS is heard for {} s", LIMIT.as_secs()))
+    });
+    let left = match looked {
+        Ok(Some(left)) => left,
+        Ok(None) => return Finding::ok("connection", "TLS; the certificate is believed"),
+        Err(why) => {
+            let means = "nothing is said to what answers there: it may not be the cloud";
+            let next = "ask whoever runs the cloud; the till sells on, and sends everything later";
+            return Finding::fail("connection", why, means, next);
+        }
+    };
+    let found = format!("TLS; the certificate is valid for {} days", left.as_secs() / DAY);
+    if left >= CERTIFICATE_WARN {
+        return Finding::ok("connection", found);
+    }
+    let means = "after that nothing is sent until the cloud has a new certificate";
+    Finding::warn("connection", found, means, "tell whoever runs the cloud")
 }
 
 /// Says what came of greeting the cloud.

@@ -1,0 +1,128 @@
+//! `serve`: what can be set about a node that runs.
+
+use std::io::{self, IsTerminal as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use counterfoil_cloud::credential::operator_digest;
+use counterfoil_cloud::node::{self, Options};
+use counterfoil_cloud::rate::Rate;
+use counterfoil_cloud::service::Limits;
+use counterfoil_cloud::tls;
+use counterfoil_protocol::cloud::UnknownProducts;
+use counterfoil_protocol::hash::Hash;
+use serde_json::json;
+
+use super::{Named, say};
+
+#[derive(Debug, Args)]
+pub(super) struct Serve {
+    /// Where the database lies: sled:PATH, redb:PATH, postgres://USER:PASSWORD@HOST/DATABASE, or
+    /// memory: for trials
+    #[arg(long, env = "COUNTERFOIL_STORE", hide_env_values = true, value_name = "LOCATION")]
+    store: Named,
+    /// Where to listen; port 0 chooses a free one
+    #[arg(long, env = "COUNTERFOIL_CLOUD_LISTEN", default_value = "127.0.0.1:8700")]
+    listen: SocketAddr,
+    /// A file with the operator's token; without it the admin routes listen to nobody
+    #[arg(long, env = "COUNTERFOIL_OPERATOR_TOKEN_FILE", value_name = "FILE")]
+    operator_token_file: Option<PathBuf>,
+    /// What to do with sales of products that nobody defined
+    #[arg(long, env = "COUNTERFOIL_UNKNOWN_PRODUCTS", default_value = "accept")]
+    unknown_products: Policy,
+    /// Requests a second of one terminal; 0 for as many as it likes
+    #[arg(long, env = "COUNTERFOIL_RATE", default_value_t = Rate::default().per_second)]
+    rate: u32,
+    /// Requests of one terminal at once, after a pause
+    #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
+    burst: u32,
+    /// Speak TLS with this certificate, in PEM: the node's own, then those between it and an
+    /// authority. It is read once: start the node again to take a new one
+    #[arg(long, env = "COUNTERFOIL_TLS_CERT", value_name = "PEM", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of that certificate, in PEM, without a passphrase
+    #[arg(long, env = "COUNTERFOIL_TLS_KEY", value_name = "PEM", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// A proxy with TLS stands in front and sets X-Forwarded-Proto: cookies of the operator's pages
+    /// are Secure then
+    #[arg(long, env = "COUNTERFOIL_FORWARDED_PROTO")]
+    forwarded_proto: bool,
+    /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
+    #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
+    log_format: Log,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Policy {
+    /// Post them
+    Accept,
+    /// Keep them without effect until the product is defined
+    Park,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Log {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// Serves until told to stop.
+pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
+    log_as(wish.log_format);
+    let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
+    let unlimited = wish.rate == 0;
+    let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
+    let store = wish.store.place().to_string();
+    let tls = match (&wish.tls_cert, &wish.tls_key) {
+        (Some(cert), Some(key)) => Some(tls::read(cert, key)?),
+        (Some(_), None) | (None, Some(_)) => unreachable!("each of the two requires the other"),
+        (None, None) => None,
+    };
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let options = Options {
+        store: wish.store.place().clone(),
+        listen: wish.listen,
+        operator,
+        unknown_products: match wish.unknown_products {
+            Policy::Accept => UnknownProducts::Accept,
+            Policy::Park => UnknownProducts::Park,
+        },
+        limits: Limits { rate, forwarded_proto: wish.forwarded_proto, ..Limits::default() },
+        tls,
+    };
+    node::serve(&options, |address| {
+        if json {
+            say(&json!({ "listening": address, "scheme": scheme, "store": store }).to_string());
+        } else {
+            say(&format!("listening on {scheme}://{address}"));
+        }
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn log_as(form: Log) {
+    use tracing_subscriber::EnvFilter;
+    let filter =
+        EnvFilter::try_from_env("COUNTERFOIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match form {
+        Log::Text => log.with_ansi(colours).init(),
+        Log::Json => log.json().init(),
+    }
+}
+
+fn operator_of(file: &PathBuf) -> anyhow::Result<Hash> {
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("the operator's token cannot be read from {}", file.display()))?;
+    let token = text.trim();
+    if token.len() < 16 {
+        bail!("the operator's token in {} is too short: use 16 bytes or more", file.display());
+    }
+    Ok(operator_digest(token))
+}
