@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
+use axum::Router;
+use axum::serve::{Listener, ListenerExt as _};
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
@@ -197,13 +198,7 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
                 _ = committer_ended => tracing::error!("the committer has ended; stopping"),
             }
         };
-        let cut_off = match &options.tls {
-            None => server::serve(listener, router, shutdown).await,
-            Some(tls) => {
-                let listener = TlsListener::new(listener, Arc::clone(tls));
-                server::serve(listener, router, shutdown).await
-            }
-        };
+        let cut_off = answer(listener, options.tls.as_ref(), router, shutdown).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
         }
@@ -213,6 +208,17 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
     drop(runtime);
     let committed = committer.join().map_err(|_| NodeError::Committer)?;
     served.and(committed)
+}
+
+/// Serves with TLS or without, and returns how many connections were cut off.
+async fn answer<L: Listener<Addr: 'static>>(
+    listener: L,
+    tls: Option<&Arc<ServerConfig>>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) -> usize {
+    let Some(tls) = tls else { return server::serve(listener, router, shutdown).await };
+    server::serve(TlsListener::new(listener, Arc::clone(tls)), router, shutdown).await
 }
 
 /// Files have one node, and its committer tells of every commit; a server may have several nodes.

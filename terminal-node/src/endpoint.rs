@@ -7,8 +7,8 @@ use crate::tls::server_name;
 /// Where TLS is spoken if the address names no port.
 const HTTPS_PORT: u16 = 443;
 
-/// The address of a cloud: `https://host`, `https://host:port` or `http://host:port`, perhaps with a
-/// path before the routes.
+/// The address of a cloud: `https://host`, `https://host:port` or `http://host:port`, perhaps with
+/// a path before the routes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     base: String,

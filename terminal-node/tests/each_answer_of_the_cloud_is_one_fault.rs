@@ -122,14 +122,17 @@ async fn a_request_carries_what_the_cloud_needs() {
 }
 
 #[test]
-fn only_plain_addresses_with_a_port_are_taken() {
+fn only_addresses_that_can_be_connected_to_are_taken() {
     let no_url = |text: &str| Err(EndpointError::NoUrl(text.to_owned()));
     for (text, expected) in [
         ("http://127.0.0.1:8700", Ok("http://127.0.0.1:8700")),
         ("http://cloud.example:8700/", Ok("http://cloud.example:8700")),
         ("http://cloud.example:8700/base/", Ok("http://cloud.example:8700/base")),
         ("http://[::1]:8700", Ok("http://[::1]:8700")),
-        ("https://cloud.example:8700", Err(EndpointError::Https)),
+        ("https://cloud.example:8700", Ok("https://cloud.example:8700")),
+        ("https://cloud.example/base/", Ok("https://cloud.example/base")),
+        ("https://[::1]:8700", Ok("https://[::1]:8700")),
+        ("https://cloud_.-:8700", no_url("https://cloud_.-:8700")),
         ("http://cloud.example", Err(EndpointError::NoPort("http://cloud.example".to_owned()))),
         ("cloud.example:8700", no_url("cloud.example:8700")),
         ("ftp://cloud.example:21", no_url("ftp://cloud.example:21")),
