@@ -11,6 +11,7 @@ use super::work::{drawn_name, trade};
 use super::{Happening, World};
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
+use crate::rng::Stream;
 
 impl World {
     /// Schedules the first look at what failed, if anybody looks.
@@ -50,12 +51,7 @@ impl World {
         }
         let at = self.wall(till);
         let rng = &mut self.tills[till].corrections;
-        // Callers that number their corrections themselves give a copy of a till the same ones.
-        let local_id = if rng.happens(50_000) {
-            LocalEventId::parse(&format!("own-fix-{}", rng.below(6))).expect("a short name")
-        } else {
-            drawn_name(rng)
-        };
+        let local_id = if rng.happens(50_000) { own_name(rng) } else { drawn_name(rng) };
         let body = Body::Sale(trade(rng));
         let draft = Draft { pos: entry.pos, local_id, at, reference: String::new(), body };
         self.correct_sale(till, entry.local_id, draft)
@@ -104,4 +100,9 @@ impl World {
         });
         entries.filter(|(_, entry)| Event::from_canonical(&entry.payload).is_ok()).collect()
     }
+}
+
+/// Callers that number their corrections themselves give a copy of a till the same ones.
+fn own_name(rng: &mut Stream) -> LocalEventId {
+    LocalEventId::parse(&format!("own-fix-{}", rng.below(6))).expect("a short name")
 }
