@@ -84,7 +84,7 @@ pub(super) fn chains() -> anyhow::Result<BTreeMap<String, Chain>> {
             let found = all.iter().filter(|(_, laws)| laws.contains(&law));
             found.map(|(name, _)| name.clone()).collect::<Vec<_>>()
         };
-        let properties = [&[law.clone()], &told.also[..]].concat();
+        let properties = [std::slice::from_ref(&law), &told.also[..]].concat();
         let spec = properties.into_iter().filter(|_| told.beyond.is_none());
         let spec = spec.map(|name| {
             let models = checked.get(&name).cloned().unwrap_or_default();
