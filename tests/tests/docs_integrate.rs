@@ -74,14 +74,16 @@ fn every_route_of_the_local_api_has_a_line() {
 /// uses are known.
 fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String> {
     if let Some(place) = schema["$ref"].as_str() {
-        let schema = document.pointer(place.trim_start_matches('#')).expect("it refers to a place");
+        let Some(schema) = document.pointer(place.trim_start_matches('#')) else {
+            return Some(format!("there is no {place}"));
+        };
         return misfit(document, schema, value);
     }
     if let Some(ways) = schema["oneOf"].as_array() {
         let fits = ways.iter().any(|way| misfit(document, way, value).is_none());
         return (!fits).then(|| format!("none of the ways: {value}"));
     }
-    let kinds = schema["type"].as_array().cloned().unwrap_or(vec![schema["type"].clone()]);
+    let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
     let kind = match value {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
