@@ -84,15 +84,17 @@ pub fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     if chain.is_empty() {
         return Err(TlsError::NoCertificate(cert.to_owned()));
     }
-    let secret = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(|error| match error {
-        pem::Error::NoItemsFound => TlsError::NoKey(key.to_owned()),
-        error => TlsError::Form { path: key.to_owned(), error },
-    })?;
-    let unusable = |error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() }
+    let secret = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(|error| {
+        if matches!(error, pem::Error::NoItemsFound) {
+            return TlsError::NoKey(key.to_owned());
         }
-        error => TlsError::Unusable { cert: cert.to_owned(), error },
+        TlsError::Form { path: key.to_owned(), error }
+    })?;
+    let unusable = |error| {
+        if matches!(error, rustls::Error::InconsistentKeys(_)) {
+            return TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() };
+        }
+        TlsError::Unusable { cert: cert.to_owned(), error }
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -115,6 +117,9 @@ fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
+/// What a handshake makes of a connection.
+type Connected<L> = (TlsStream<<L as Listener>::Io>, <L as Listener>::Addr);
+
 /// A listener whose connections speak TLS.
 ///
 /// A handshake goes on beside the others, and beside the accepting: who is slow, or speaks
@@ -122,7 +127,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
 pub struct TlsListener<L: Listener> {
     inner: L,
     acceptor: TlsAcceptor,
-    handshakes: JoinSet<Option<(TlsStream<L::Io>, L::Addr)>>,
+    handshakes: JoinSet<Option<Connected<L>>>,
 }
 
 impl<L: Listener> TlsListener<L> {
