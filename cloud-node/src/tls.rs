@@ -86,15 +86,17 @@ pub fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
     }
     let secret = PrivateKeyDer::from_pem_slice(&read_file(key)?).map_err(|error| {
         if matches!(error, pem::Error::NoItemsFound) {
-            return TlsError::NoKey(key.to_owned());
+            TlsError::NoKey(key.to_owned())
+        } else {
+            TlsError::Form { path: key.to_owned(), error }
         }
-        TlsError::Form { path: key.to_owned(), error }
     })?;
     let unusable = |error| {
         if matches!(error, rustls::Error::InconsistentKeys(_)) {
-            return TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() };
+            TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() }
+        } else {
+            TlsError::Unusable { cert: cert.to_owned(), error }
         }
-        TlsError::Unusable { cert: cert.to_owned(), error }
     };
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -117,8 +119,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, TlsError> {
     Ok(bytes)
 }
 
-/// What a handshake makes of a connection.
-type Connected<L> = (TlsStream<<L as Listener>::Io>, <L as Listener>::Addr);
+/// A connection that speaks TLS by now; none if it does not come to that.
+type Shaken<L> = Option<(TlsStream<<L as Listener>::Io>, <L as Listener>::Addr)>;
 
 /// A listener whose connections speak TLS.
 ///
@@ -127,7 +129,7 @@ type Connected<L> = (TlsStream<<L as Listener>::Io>, <L as Listener>::Addr);
 pub struct TlsListener<L: Listener> {
     inner: L,
     acceptor: TlsAcceptor,
-    handshakes: JoinSet<Option<Connected<L>>>,
+    handshakes: JoinSet<Shaken<L>>,
 }
 
 impl<L: Listener> TlsListener<L> {
