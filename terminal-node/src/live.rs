@@ -7,7 +7,7 @@
 //!
 //! | what came of it | the next try |
 //! |---|---|
-//! | no connection, or none believed, 5xx, the stream has ended | after a jittered, capped backoff |
+//! | no connection, or none believed, 5xx, the stream has ended | after a jittered backoff |
 //! | 429, 503 with `Retry-After` | no earlier than the cloud says, within reason |
 //! | 401 | as often as a till in quarantine asks |
 //! | 404 or another 4xx: an older cloud | as often as an idle till greets |
