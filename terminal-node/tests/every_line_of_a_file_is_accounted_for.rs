@@ -49,7 +49,8 @@ fn the_published_file_adds_up_to_its_ground_truth() {
             Body::SessionOpened(_)
             | Body::CashMoved(_)
             | Body::SessionClosed(_)
-            | Body::CatalogEdited(_) => unreachable!("a file has sales and adjustments only"),
+            | Body::CatalogEdited(_)
+            | Body::Correction(_) => unreachable!("a file has sales and adjustments only"),
         })
         .sum();
     assert_eq!(sold, 18_424_833, "without cancellations");
@@ -90,7 +91,7 @@ fn fate(line: &[u8]) -> String {
         Body::SessionOpened(_) | Body::CashMoved(_) | Body::SessionClosed(_) => {
             unreachable!("a file has no sessions")
         }
-        Body::CatalogEdited(_) => unreachable!("the file edits nothing"),
+        Body::CatalogEdited(_) | Body::Correction(_) => unreachable!("the file corrects nothing"),
         Body::Adjustment(adjustment) => {
             format!("{} [{}]", draft.local_id, adjustment.lines[0].name)
         }
@@ -181,7 +182,8 @@ fn a_mixed_invoice_becomes_one_event_of_each_kind() {
         | Body::SessionOpened(_)
         | Body::CashMoved(_)
         | Body::SessionClosed(_)
-        | Body::CatalogEdited(_)) => panic!("{other:?}"),
+        | Body::CatalogEdited(_)
+        | Body::Correction(_)) => panic!("{other:?}"),
     });
     assert!(paid.eq([Tender::Cash, Tender::Card]), "a known customer pays by card");
 }
