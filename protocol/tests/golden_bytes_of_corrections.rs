@@ -73,7 +73,7 @@ fn rows_of_a_correction() {
     }
     assert_eq!(ledgers.len(), 2);
     let (key, withdrawn) = ledgers[0].clone();
-    let unbrought = cloud::row::Ledger { payload: [].into(), ..withdrawn.clone() };
+    let unbrought = cloud::row::Ledger { payload: [].into(), ..withdrawn };
     let code = counterfoil_protocol::problem::ErrorCode::OriginalPosted;
     let refused = cloud::row::Ledger { fate: cloud::row::Fate::Refused(code), ..withdrawn.clone() };
     for held in [withdrawn, unbrought, refused] {
