@@ -57,10 +57,11 @@ fn corrects(till: &mut Till, now: Millis, original: &str, draft: Draft) -> Outpu
 }
 
 fn correct_it(pair: &mut Pair, original: &str, by: Draft) -> Place {
-    match corrects(&mut pair.till, pair.now, original, by) {
-        Output::Recorded { place, again: false, .. } => place,
-        other => panic!("not recorded: {other:?}"),
-    }
+    let output = corrects(&mut pair.till, pair.now, original, by);
+    let Output::Recorded { place, again: false, .. } = output else {
+        panic!("not recorded: {output:?}")
+    };
+    place
 }
 
 /// A person lets the other one count.
