@@ -53,8 +53,14 @@ impl Level {
     /// Returns whether a transition can be seen at this level.
     #[must_use]
     pub const fn shows(self, kind: Transition) -> bool {
-        // Stores in memory need no repair.
-        !matches!((self, kind), (Self::Model, Transition::StoreRepaired))
+        use Transition::{StoreRepaired, TillCorrect, TillGiveWay, TillSetAside};
+        match self {
+            // Stores in memory need no repair.
+            Self::Model => !matches!(kind, StoreRepaired),
+            Self::Disk => true,
+            // No cashier looks at what failed there.
+            Self::Network => !matches!(kind, TillCorrect | TillGiveWay | TillSetAside),
+        }
     }
 
     /// Returns what a few hundred seeds of this level need not show, and why. All else must happen.

@@ -55,7 +55,8 @@ function form(receipt, close) {
   const redraw = () => {
     const sums = sum(left().map(lineAmount));
     fill(total, money(sums, receipt.currency));
-    fill(note, sums === receipt.totalMinor ? '' : t('fix.differs', { was: money(receipt.totalMinor, receipt.currency) }));
+    const was = money(receipt.totalMinor, receipt.currency);
+    fill(note, sums === receipt.totalMinor ? '' : t('fix.differs', { was }));
     done.disabled = !left().length || lines.some((line) => !line.productId || line.quantityMilli === null);
   };
   const rows = lines.map((line, index) => {

@@ -206,8 +206,8 @@ const en = {
     replacedBy: 'is kept, and another counts in its place',
     showOther: 'Show that one',
     kinds: {
-      sale: 'Sale', refund: 'Refund', correction: 'Correction', adjustment: 'Stock adjustment', sessionOpened: 'Drawer opened',
-      cashMoved: 'Cash moved', sessionClosed: 'Drawer closed', catalogEdited: 'Catalogue edit',
+      sale: 'Sale', refund: 'Refund', correction: 'Correction', adjustment: 'Stock adjustment',
+      sessionOpened: 'Drawer opened', cashMoved: 'Cash moved', sessionClosed: 'Drawer closed', catalogEdited: 'Catalogue edit',
     },
     other: 'Event',
   },

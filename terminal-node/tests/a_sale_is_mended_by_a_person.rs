@@ -79,7 +79,7 @@ fn a_void_takes_everything_back_once_also_if_it_is_asked_for_again() {
         assert_eq!((&first["again"], &again["again"]), (&json!(false), &json!(true)));
         assert_eq!(first["localEventId"], again["localEventId"], "one refund");
         let figures = json_of(path, &["figures"]);
-        assert_eq!((&figures["moneyMinor"], &figures["events"]), (&json!(0), &json!(2)));
+        assert_eq!((&figures["money"], &figures["events"]), (&json!(0), &json!(2)));
         let other = voids(path, "nowhere");
         assert_eq!(other.status.code(), Some(1), "{other:?}");
         let refund = first["localEventId"].as_str().expect("a name");
