@@ -207,7 +207,8 @@ const en = {
     showOther: 'Show that one',
     kinds: {
       sale: 'Sale', refund: 'Refund', correction: 'Correction', adjustment: 'Stock adjustment',
-      sessionOpened: 'Drawer opened', cashMoved: 'Cash moved', sessionClosed: 'Drawer closed', catalogEdited: 'Catalogue edit',
+      sessionOpened: 'Drawer opened', cashMoved: 'Cash moved', sessionClosed: 'Drawer closed',
+      catalogEdited: 'Catalogue edit',
     },
     other: 'Event',
   },
