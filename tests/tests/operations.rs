@@ -76,7 +76,8 @@ fn alerts_and_dashboard_name_series_that_there_are() {
 fn the_unit_and_the_container_start_the_program_as_it_is() {
     let unit = fs::read_to_string(root().join("ops/counterfoil-cloud.service")).unwrap();
     let container = fs::read_to_string(root().join("ops/Dockerfile")).unwrap();
-    let program = fs::read_to_string(root().join("cloud-node/src/cli.rs")).unwrap();
+    let sources = ["cloud-node/src/cli.rs", "cloud-node/src/cli/serve.rs"];
+    let program = sources.map(|file| fs::read_to_string(root().join(file)).unwrap()).concat();
     let both = format!("{unit}\n{container}");
     let variables: BTreeSet<&str> = both
         .split(|letter: char| !letter.is_ascii_uppercase() && letter != '_')

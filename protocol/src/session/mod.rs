@@ -17,7 +17,7 @@
 
 pub mod backoff;
 mod config;
-mod distrust;
+mod fault;
 pub mod follow;
 pub mod inbox;
 
@@ -29,7 +29,7 @@ use crate::wire::message::{PUSH_ITEMS_MAX, PushAnswer, Stopped, Welcome};
 
 use backoff::Backoff;
 pub use config::Config;
-pub use distrust::Distrust;
+pub use fault::{Distrust, Fault};
 
 /// The session of a till with the cloud.
 #[derive(Clone, Debug)]
@@ -88,25 +88,6 @@ pub enum Answer {
     Welcome(Welcome),
     /// To a push of this history.
     Pushed(Epoch, PushAnswer),
-}
-
-/// Why there is no answer. None of these costs an item an attempt (B.5).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// No connection, a reset, a timeout, an unreadable answer.
-    Transport,
-    /// What answers there has not shown that it is the cloud: nothing was said to it.
-    Untrusted(Distrust),
-    /// 5xx.
-    Server,
-    /// 401, with the reason.
-    Denied(Denial),
-    /// 429, with `Retry-After` if it was sent.
-    RateLimited(Option<Millis>),
-    /// 413: the push was too large for something on the way.
-    TooLarge,
-    /// Another 4xx: the two programs do not understand each other.
-    Rejected,
 }
 
 /// What to do.

@@ -45,6 +45,7 @@ use super::world::{Asked, Machine, Reply, Request, Said, Told, World, product, s
 pub(crate) struct Unmapped(pub(crate) String);
 
 type Mapped = Result<Value, Unmapped>;
+const NEVER: &str = "an event that never counts";
 
 /// A state of the specification, by the names of its variables.
 pub(crate) type Variables = BTreeMap<&'static str, Value>;
@@ -235,9 +236,7 @@ impl Mapping {
                     let fate = match row.fate {
                         Fate::Posted => "posted",
                         Fate::Parked(_) => "parked",
-                        Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => {
-                            return unmapped("an event that never counts");
-                        }
+                        Fate::Rejected | Fate::Withdrawn(_) | Fate::Refused(_) => unmapped(NEVER)?,
                     };
                     if number(key.local_id.as_str()) != Some(name) {
                         return unmapped("an event in the ledger under another's name");
