@@ -319,6 +319,10 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
 
     /// Returns the place of a declared key.
     fn find(&self, key: &M::Key) -> Option<usize> {
+        if self.loaded.len() <= READS_USUAL {
+            // Keys of different kinds differ in their first byte: few are looked through at once.
+            return self.loaded.iter().position(|(loaded, _)| loaded == key);
+        }
         let last = self.last.get();
         let (mut first, mut end) = (0, self.loaded.len());
         match self.loaded.get(last)?.0.cmp(key) {

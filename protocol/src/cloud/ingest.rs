@@ -32,7 +32,7 @@ use crate::wire::message::{ItemResult, PUSH_ITEMS_MAX, PushAnswer, ServerId, Sto
 pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut ReadSet<Key>) {
     let id = caller.terminal;
     assert!(!offer.is_empty() && offer.len() <= PUSH_ITEMS_MAX, "a checked push is bounded");
-    keys.reserve(2 * offer.len() + 8); // a ledger row, and mostly one of a session
+    keys.reserve(4 * offer.len() + 16); // a ledger row each, and what they move, named twice
     keys.insert(Key::Lane(id, offer.epoch));
     let segments = offer.items.iter().map(|item| Segment::number(item.seq));
     let mut before = None;
@@ -41,19 +41,22 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
             .filter(|number| before.replace(*number) != Some(*number))
             .map(|number| Key::Segment(id, offer.epoch, number)),
     );
-    let mut moved: Vec<ProductId> = Vec::new();
-    for item in &offer.items {
-        let Ok((event, _)) = &item.event else {
-            keys.insert(Key::Opaque(id, offer.epoch, item.seq));
-            continue;
-        };
-        let key = event.key(id);
-        keys.insert(Key::Ledger(key));
+    // Kind by kind, in the order of the keys: what is in order need not be sorted.
+    let events = || offer.items.iter().filter_map(|item| item.event.as_ref().ok());
+    for (event, _) in events() {
+        keys.insert(Key::Ledger(event.key(id)));
         keys.extend(event.original().map(Key::Ledger));
+    }
+    let unread = offer.items.iter().filter(|item| item.event.is_err());
+    keys.extend(unread.map(|item| Key::Opaque(id, offer.epoch, item.seq)));
+    let (mut moved, mut session) = (Vec::<ProductId>::new(), None);
+    for (event, _) in events() {
         corrected::reads(id, event, keys);
-        keys.extend(event.session().map(|session| session_key(caller, event, session)));
+        // Most events of a push are of one session.
+        let of = event.session().map(|session| session_key(caller, event, session));
+        keys.extend(of.filter(|of| session.replace(*of) != Some(*of)));
         if let Some(edit) = event.edit() {
-            edited::reads(caller.site.shop, key, edit, keys);
+            edited::reads(caller.site.shop, event.key(id), edit, keys);
         }
         if cloud.unknown_products == UnknownProducts::Park {
             moved.extend(event.movements().map(|movement| movement.product));

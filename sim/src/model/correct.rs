@@ -7,6 +7,7 @@ use counterfoil_protocol::session::{Input as Heard, Nudge};
 use counterfoil_protocol::terminal::row::Entry;
 use counterfoil_protocol::terminal::{Draft, Input, Key, Output, Place, Record, correct};
 
+use super::faults::BEFORE_ALL;
 use super::work::{drawn_name, trade};
 use super::{Happening, World};
 use crate::law::Violation;
@@ -40,12 +41,14 @@ impl World {
         if again && let Some((original, draft)) = host.last_correction.clone() {
             return self.correct_sale(till, original, draft);
         }
-        let Some((place, entry)) = failed.get(picked) else { return Ok(()) };
+        let Some(place) = failed.get(picked).copied() else { return Ok(()) };
+        let Some(entry) = self.readable(till, place) else { return Ok(()) };
+        let (pos, failed_id) = (entry.pos, entry.local_id);
         if aside {
-            self.till_step(till, &Input::SetAside(*place), true)?;
+            self.till_step(till, &Input::SetAside(place), true)?;
             return Ok(());
         }
-        if let Some(way) = self.other_way(till, entry.pos, entry.local_id) {
+        if let Some(way) = self.other_way(till, pos, failed_id) {
             self.till_step(till, &way, true)?;
             return self.hear(till, Heard::Nudge(Nudge::Manual));
         }
@@ -53,8 +56,8 @@ impl World {
         let rng = &mut self.tills[till].corrections;
         let local_id = if rng.happens(50_000) { own_name(rng) } else { drawn_name(rng) };
         let body = Body::Sale(trade(rng));
-        let draft = Draft { pos: entry.pos, local_id, at, reference: String::new(), body };
-        self.correct_sale(till, entry.local_id, draft)
+        let draft = Draft { pos, local_id, at, reference: String::new(), body };
+        self.correct_sale(till, failed_id, draft)
     }
 
     fn correct_sale(
@@ -82,23 +85,26 @@ impl World {
         answered(at_once(correct::yielding(&self.tills[till].store, pos, local_id)))
     }
 
-    /// Returns what has failed: what needs attention, and what waits for another try.
-    fn failed(&self, till: usize) -> Vec<(Place, Entry)> {
+    /// Returns where what has failed is: what needs attention, and what waits for another try.
+    fn failed(&self, till: usize) -> Vec<Place> {
         let rows = self.tills[till].store.memory.rows();
-        let waits = rows.iter().filter_map(|(key, record)| match (key, &**record) {
+        let queue = rows.range(Key::Queue(BEFORE_ALL, 0)..Key::Attention(BEFORE_ALL, 0));
+        let waits = queue.filter_map(|(key, record)| match (key, &**record) {
             (Key::Queue(epoch, seq), Record::Queue(queued)) if queued.code.is_some() => {
                 Some(Place { epoch: *epoch, seq: *seq })
             }
             _ => None,
         });
-        let places = self.attention(till).into_iter().chain(waits);
-        let entries = places.filter_map(|place| {
-            match rows.get(&Key::Entry(place.epoch, place.seq)).map(AsRef::as_ref) {
-                Some(Record::Entry(entry)) => Some((place, entry.clone())),
-                Some(_) | None => None,
-            }
-        });
-        entries.filter(|(_, entry)| Event::from_canonical(&entry.payload).is_ok()).collect()
+        self.attention(till).into_iter().chain(waits).collect()
+    }
+
+    /// Returns the entry at a place, if a person could make anything of it.
+    fn readable(&self, till: usize, place: Place) -> Option<&Entry> {
+        let rows = self.tills[till].store.memory.rows();
+        match &**rows.get(&Key::Entry(place.epoch, place.seq))? {
+            Record::Entry(entry) if Event::from_canonical(&entry.payload).is_ok() => Some(entry),
+            _ => None,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use counterfoil_protocol::hash::secret_hash;
+use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::session::{Input as Heard, Nudge};
 use counterfoil_protocol::terminal::{Input, Key, Place};
 use counterfoil_protocol::time::Millis;
@@ -12,6 +13,9 @@ use super::{Happening, STAFF_MS, START, World};
 use crate::coverage::Injected;
 use crate::law::Violation;
 use crate::plan::{Fault, Way};
+
+/// Sorts before every history: they count from 1.
+pub(super) const BEFORE_ALL: Epoch = Epoch { number: 0, nonce: 0 };
 
 impl World {
     pub(super) fn inject(&mut self, fault: Fault) -> Result<(), Violation> {
@@ -224,32 +228,14 @@ impl World {
         Ok(())
     }
 
+    /// Returns the places of what needs attention, in their order.
     pub(super) fn attention(&self, till: usize) -> Vec<Place> {
         let rows = self.tills[till].store.memory.rows();
-        rows.keys()
-            .filter_map(|key| match *key {
-                Key::Attention(epoch, seq) => Some(Place { epoch, seq }),
-                Key::Meta
-                | Key::Entry(..)
-                | Key::Queue(..)
-                | Key::Local(..)
-                | Key::Series(_)
-                | Key::Stock(_)
-                | Key::Catalog
-                | Key::Item(_)
-                | Key::LocalEdits
-                | Key::Register(_)
-                | Key::Closing(..)
-                | Key::Movement(_)
-                | Key::Applied(_)
-                | Key::Review(_)
-                | Key::Inbox
-                | Key::Code(..)
-                | Key::Schema
-                | Key::Diary
-                | Key::Replaced(..)
-                | Key::Note(_) => None,
-            })
-            .collect()
+        let held = rows.range(Key::Attention(BEFORE_ALL, 0)..);
+        held.map_while(|(key, _)| {
+            let Key::Attention(epoch, seq) = *key else { return None };
+            Some(Place { epoch, seq })
+        })
+        .collect()
     }
 }
