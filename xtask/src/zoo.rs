@@ -7,6 +7,7 @@
 
 mod accidents;
 mod keep;
+mod layers;
 mod show;
 
 use std::collections::BTreeSet;
@@ -45,6 +46,9 @@ pub(crate) struct Zoo {
     /// Write the table to this file too, as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Let every layer look for each, and say which of them catches it
+    #[arg(long, conflicts_with = "accidents")]
+    matrix: bool,
     /// What has happened to others (the names are those of sim/accidents), each on the wrong
     /// protocol that makes the same mistake
     #[arg(long, conflicts_with_all = ["json", "markdown", "list"])]
@@ -72,6 +76,8 @@ struct Wrong {
     seeds: Option<u64>,
     /// A test that must fail, in place of the simulator: package::target::filter.
     test: Option<String>,
+    /// The variant of the specification that makes the same mistake.
+    spec: Option<String>,
     edit: Vec<Edit>,
 }
 
@@ -112,6 +118,10 @@ struct Catch {
     found: Option<Found>,
     /// What else there is to say.
     problem: Option<String>,
+    /// What each layer saw, if all were asked.
+    seen: layers::Seen,
+    /// What the specification says of it.
+    spec: Option<String>,
     took: Duration,
 }
 
@@ -146,7 +156,10 @@ pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
     let mut catches = Vec::new();
     for wrong in chosen {
         progress.set_message(wrong.name.clone());
-        let catch = hunt(&keep, wrong)?;
+        let mut catch = hunt(&keep, wrong)?;
+        if zoo.matrix && catch.problem.is_none() {
+            ask_all(&keep, wrong, &mut catch)?;
+        }
         show::caught(&progress, &catch);
         catches.push(catch);
         progress.inc(1);
@@ -157,6 +170,15 @@ pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
         fs::write(file, show::markdown(&catches)).with_context(|| file.display().to_string())?;
     }
     Ok(catches.iter().all(|catch| catch.problem.is_none()))
+}
+
+/// Lets every layer look for a mistake that has just been made and hunted.
+fn ask_all(keep: &Keep, wrong: &Wrong, catch: &mut Catch) -> anyhow::Result<()> {
+    if wrong.test.is_some() {
+        keep.cargo(&["build", "--quiet", "--package", "counterfoil-sim"])?;
+    }
+    catch.seen = layers::look(keep)?;
+    Ok(())
 }
 
 fn load(folder: &Path) -> anyhow::Result<Vec<Wrong>> {
@@ -187,6 +209,8 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
         watch: if wrong.test.is_some() { "test" } else { wrong.level.as_str() },
         found: None,
         problem: None,
+        seen: layers::Seen::new(),
+        spec: layers::specified(wrong)?,
         took: Duration::ZERO,
     };
     keep.restore()?;
@@ -285,7 +309,9 @@ mod tests {
         let root = root();
         let all = load(&root.join(FOLDER)).expect("descriptions that can be read");
         assert!(all.len() >= 50, "{} wrong protocols", all.len());
-        for Wrong { name, test, edit, .. } in &all {
+        for wrong in &all {
+            let Wrong { name, test, edit, .. } = wrong;
+            layers::specified(wrong).expect("a variant that there is");
             if let Err(problem) = keep::spoiled(&root, edit) {
                 panic!("{name}: {problem:#}");
             }
@@ -293,10 +319,16 @@ mod tests {
             let [_, target, path] = test.splitn(3, "::").collect::<Vec<_>>()[..] else {
                 panic!("{name}: {test} is no package::target::name");
             };
+            let (modules, test) = path.rsplit_once("::").unwrap_or(("", path));
+            let file = match target {
+                "lib" => {
+                    format!("src/{}.rs", modules.trim_end_matches("::tests").replace("::", "/"))
+                }
+                target => format!("tests/{target}.rs"),
+            };
             let found = fs::read_dir(&root).expect("the tree").any(|entry| {
-                let folder = entry.expect("a crate").path().join("tests");
-                let text = fs::read_to_string(folder.join(target).with_extension("rs"));
-                text.is_ok_and(|text| text.contains(&format!("fn {path}(")))
+                let text = fs::read_to_string(entry.expect("a crate").path().join(&file));
+                text.is_ok_and(|text| text.contains(&format!("fn {test}(")))
             });
             assert!(found, "{name}: there is no {test}");
         }

@@ -33,6 +33,7 @@ use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal::edits::Waiting;
 use counterfoil_protocol::terminal::row::{CatalogState, Entry, State};
 use counterfoil_protocol::terminal::{self, Identity};
+use counterfoil_protocol::wire::message::ServerId;
 use counterfoil_storage::Ordered;
 
 use self::catalog::History;
@@ -60,6 +61,8 @@ pub struct Checker {
     pub tally: Tally,
     committed: Table<Fact, Box<Committed>>,
     posted_ever: Names<Fact>,
+    /// The cloud's name for each event, as a till was told it first.
+    names: Table<Fact, ServerId>,
     /// What the cloud holds as posted now.
     posted: Names<Fact>,
     /// How often the cloud has answered an item with a failure of its own.
@@ -152,7 +155,7 @@ impl Checker {
             };
             match entry.state {
                 State::Open => self.noted(at_ms, device, *epoch, entry)?,
-                State::Synced(_) => self.synced(at_ms, device, *seq, entry)?,
+                State::Synced(name) => self.synced(at_ms, device, (*seq, entry), name)?,
                 State::Moved(_) | State::Replaced(_) => {}
             }
             self.noted_replaced(device, entry);
@@ -222,14 +225,20 @@ impl Checker {
         &mut self,
         at_ms: u64,
         device: usize,
-        seq: u64,
-        entry: &Entry,
+        (seq, entry): (u64, &Entry),
+        name: ServerId,
     ) -> Result<(), Violation> {
         let fact = self.fact(device, entry);
         let held = self.posted_ever.contains(&fact);
         self.tally.check(Law::AckedIsDurable, at_ms, held, || {
             let (pos, id) = (entry.pos, entry.local_id);
             format!("{pos}/{id} (entry {seq}) is marked synced, and the cloud never held it")
+        })?;
+        // Whoever asks again, from a backup or a copy too, is answered as the first time.
+        let first = *self.names.entry(fact).or_insert(name);
+        self.tally.check(Law::NoDuplicate, at_ms, first == name, || {
+            let (pos, id) = (entry.pos, entry.local_id);
+            format!("{pos}/{id} (entry {seq}) has two names in the cloud: {first:?} and {name:?}")
         })
     }
 

@@ -1,5 +1,6 @@
 //! What the zoo prints.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_C
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Catch, Wrong};
+use super::{Catch, Wrong, layers};
 
 const WIDTH: u16 = 140;
 
@@ -78,14 +79,22 @@ pub(super) fn markdown(catches: &[Catch]) -> String {
          were\nfound.\n\n",
         catches.len()
     );
-    let line = |cells: &[String]| {
-        let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
-        format!("| {} |\n", cells.join(" | "))
-    };
     text += &line(&HEAD.map(str::to_owned));
     text += &line(&HEAD.map(|_| "---".to_owned()));
     text.extend(catches.iter().map(|catch| line(&row(catch))));
+    let asked = catches.iter().filter(|catch| !catch.seen.is_empty());
+    let asked: Vec<_> =
+        asked.map(|catch| (catch.name.as_str(), catch.spec.clone(), &catch.seen)).collect();
+    if !asked.is_empty() {
+        text += &layers::markdown(&asked);
+    }
     text
+}
+
+/// Returns a line of a table.
+pub(super) fn line(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+    format!("| {} |\n", cells.join(" | "))
 }
 
 const HEAD: [&str; 7] =
@@ -116,6 +125,8 @@ fn object(catch: &Catch) -> serde_json::Value {
         "seeds": catch.found.as_ref().and_then(|found| found.seeds),
         "said": catch.found.as_ref().map(|found| &found.said),
         "problem": catch.problem,
+        "spec": catch.spec,
+        "layers": catch.seen.iter().map(|(layer, by)| (layer.name(), by)).collect::<BTreeMap<_, _>>(),
         "ms": millis(catch.took),
     })
 }
