@@ -145,7 +145,7 @@ where
 
     fn heard<T>(&mut self, told: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(fault) = &told {
-            tracing::debug!(?fault, attempt = self.collector.attempt(), "no inventory events");
+            tracing::debug!(?fault, syncAttempt = self.collector.attempt(), "no inventory events");
             self.transport.disconnect();
         }
         told

@@ -12,6 +12,7 @@ use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::{KeyValue, Redb, StoreError};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tracing::Instrument as _;
 
 use crate::api::{self, live::Listeners};
 use crate::collect::CollectLoop;
@@ -20,6 +21,7 @@ use crate::follow::FollowLoop;
 use crate::live::LiveLoop;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
+use crate::tell;
 use crate::till::{Till, TillError};
 use crate::tls::CloudConnector;
 use crate::transport::{TokenError, Transport};
@@ -226,17 +228,19 @@ impl Daemon {
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });
-        let server = tokio::spawn(async move { serving.await });
-        let sync = tokio::spawn(sync.run());
-        let follow = tokio::spawn(follow_and_migrate(till.clone(), follow));
-        let collect = tokio::spawn(collect.run());
-        let verify = tokio::spawn(verify.run(orders));
+        let span = tell::span(&config.identity);
+        let server = tokio::spawn(async move { serving.await }.instrument(span.clone()));
+        let sync = tokio::spawn(sync.run().instrument(span.clone()));
+        let follow = follow_and_migrate(till.clone(), follow);
+        let follow = tokio::spawn(follow.instrument(span.clone()));
+        let collect = tokio::spawn(collect.run().instrument(span.clone()));
+        let verify = tokio::spawn(verify.run(orders).instrument(span.clone()));
         let listens = config.stream;
-        let live = tokio::spawn(async move {
-            if listens { live.run().await } else { std::future::pending().await }
-        });
+        let live =
+            async move { if listens { live.run().await } else { std::future::pending().await } };
+        let live = tokio::spawn(live.instrument(span.clone()));
         home.write_api(address, &token)?;
-        tracing::info!(%address, cloud = config.cloud, "the till is open");
+        span.in_scope(|| tracing::info!(%address, cloud = config.cloud, "the till is open"));
         Ok(Self { home, till, address, token, server, sync, follow, collect, verify, live, stop })
     }
 

@@ -137,7 +137,7 @@ where
                 Ok(())
             }
             Err(fault) => {
-                tracing::debug!(?fault, attempt, "no catalog");
+                tracing::debug!(?fault, syncAttempt = attempt, "no catalog");
                 self.transport.disconnect();
                 Err(fault)
             }

@@ -55,6 +55,7 @@ pub mod shelf;
 pub mod stock;
 pub mod story;
 pub mod sync;
+mod tell;
 pub mod till;
 pub mod tls;
 pub mod transport;

@@ -156,7 +156,7 @@ impl<S: TillStore, C: Connector> Ear<S, C> {
 
     /// Returns how long to wait after a refusal.
     fn refused(&mut self, (fault, retry_after): Refused) -> Millis {
-        tracing::debug!(?fault, attempt = self.attempt, "no stream of news");
+        tracing::debug!(?fault, syncAttempt = self.attempt, "no stream of news");
         self.missed |= matches!(fault, Fault::Transport | Fault::Untrusted(_));
         let wait = self.backoff.next_wait();
         let asked = retry_after.unwrap_or(Millis::ZERO).min(self.config.retry_after_cap);

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::reach::Way;
+use crate::tell;
 use crate::till::{Till, TillError, TillStore, storage_failed};
 use crate::tls;
 use crate::transport::{Connector, Transport};
@@ -242,6 +243,9 @@ where
             Ok(Answer::Welcome(_)) => unreachable!("a push is answered by an answer to a push"),
             Err(fault) => Err(*fault),
         };
+        if let Ok(answer) = heard {
+            tell::answered(push.terminal_id, &push, answer, attempt);
+        }
         self.till.jot(Noted::offered(self.till.clock().now(), &push, heard));
         Ok(Input::Answered(request, answer))
     }
@@ -306,7 +310,7 @@ where
     fn heard(&mut self, fault: Option<Fault>) {
         self.till.reached(Way::Sync, fault);
         if let Some(fault) = fault {
-            tracing::debug!(?fault, attempt = self.session.attempt(), "no answer");
+            tracing::debug!(?fault, syncAttempt = self.session.attempt(), "no answer");
             self.transport.disconnect();
         }
     }

@@ -108,9 +108,18 @@ impl Till {
     /// # Errors
     /// If it does not come up.
     pub async fn start(&mut self) -> anyhow::Result<Door> {
+        self.start_with(&[]).await
+    }
+
+    /// As [`Self::start`], with further arguments.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(&mut self, more: &[&str]) -> anyhow::Result<Door> {
         assert!(self.running.is_none(), "it does not run yet");
         let home = self.home.display().to_string();
-        let arguments = ["run", "--dir", &home].map(str::to_owned);
+        let arguments = ["run", "--dir", &home].into_iter().chain(more.iter().copied());
+        let arguments: Vec<String> = arguments.map(str::to_owned).collect();
         let mut running = Running::start(&self.program, &arguments, &self.log)?;
         let address = running.listening().await?;
         self.running = Some(running);

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::record::{self, Names};
+use crate::spec::seen;
 
 /// How wide the table is where no terminal says it.
 const WIDTH: u16 = 120;
@@ -109,7 +110,11 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
     if ran.is_none() && audit.require_run {
         bail!("there is no record of a test run: `cargo xtask test` makes one");
     }
-    let exist = record::exist()?;
+    if let Some(ran) = &mut ran {
+        ran.extend(seen::right()?);
+    }
+    let mut exist = record::exist()?;
+    exist.extend(seen::names()?);
     let left_out = without(&mut ran, &exist, |test| {
         let name = test.rsplit("::").next().unwrap_or(test);
         (audit.no_browser && record::needs_browser(name))

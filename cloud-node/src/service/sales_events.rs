@@ -3,8 +3,10 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::cloud::{Input, Offer, Output};
+use counterfoil_protocol::identity::EventKey;
 use counterfoil_protocol::wire::message::{Push, PushAnswer, Verdict};
 use http::StatusCode;
+use tracing::field;
 
 use super::body::{Form, Manner};
 use super::{Reads, Shared, auth, json, rollup, wrong_output};
@@ -30,9 +32,10 @@ async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     // The costly part, here and not in the committer: hashing and parsing need no database.
     let offer = Offer::read(push, caller.site.shop);
     log_single(&offer);
+    let names: Vec<_> = offer.entries().map(|(seq, key, _)| (seq, key)).collect();
     let output = node.ask_for(&caller, Input::Push { caller, offer }, weight).await?;
     let Output::Pushed(answer) = output else { return Err(wrong_output()) };
-    log_answer(&answer);
+    log_answer(&answer, &names);
     let done = |verdict| {
         matches!(verdict, Verdict::Created(_) | Verdict::Existing(_) | Verdict::Edited(_))
     };
@@ -53,7 +56,8 @@ fn log_single(offer: &Offer) {
     }
 }
 
-fn log_answer(answer: &PushAnswer) {
+fn log_answer(answer: &PushAnswer, names: &[(u64, Option<EventKey>)]) {
+    let name = |seq| names.iter().find(|(of, _)| *of == seq).and_then(|(_, key)| *key);
     tracing::debug!(
         head = answer.head,
         results = answer.results.len(),
@@ -68,10 +72,12 @@ fn log_answer(answer: &PushAnswer) {
                 tracing::debug!(seq = result.seq, version, ?outcome, "edit decided");
             }
             Verdict::Parked(code) => {
-                tracing::debug!(seq = result.seq, errorCode = code.as_str(), "parked");
+                let event = name(result.seq).map(field::display);
+                tracing::info!(eventId = event, errorCode = code.as_str(), "parked");
             }
             Verdict::Refused(code) => {
-                tracing::debug!(seq = result.seq, errorCode = code.as_str(), "refused");
+                let event = name(result.seq).map(field::display);
+                tracing::info!(eventId = event, errorCode = code.as_str(), "refused");
             }
         }
     }

@@ -8,6 +8,7 @@ use counterfoil_protocol::reconcile::{Counts, Plan};
 use counterfoil_protocol::terminal::{Draft, Output};
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::Failure;
 use crate::api::body::{BatchBody, EventBody, RecordedBody};
@@ -22,6 +23,7 @@ use crate::edit::{self, EditBody, Refused};
 use crate::shelf;
 use crate::stamp;
 use crate::stock::{self, ReviewItem, StockItem};
+use crate::tell;
 use crate::till::Till;
 
 /// Requests to the daemon stay well below its limit.
@@ -366,7 +368,9 @@ impl Access {
             }
             Way::Direct(till) => {
                 let mut sync = daemon::sync_loop(&self.home, &self.config, till.clone())?;
-                let settled = tokio::time::timeout_at(deadline, sync.settle_now()).await;
+                let span = tell::span(&self.config.identity);
+                let settling = sync.settle_now().instrument(span);
+                let settled = tokio::time::timeout_at(deadline, settling).await;
                 let link = match settled {
                     Ok(link) => link?,
                     Err(_) => *sync.link().borrow(),

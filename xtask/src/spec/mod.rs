@@ -5,6 +5,7 @@
 //! at the models too, and both must count the same states: `tla-checker` is young, and TLC shares
 //! nothing with it.
 
+pub(crate) mod seen;
 mod show;
 mod tlc;
 
@@ -130,6 +131,8 @@ pub(crate) fn run(spec: &Spec) -> anyhow::Result<bool> {
         let text = format!("{}\n{kept}", show::markdown(&all, tlc));
         fs::write(file, text).with_context(|| file.display().to_string())?;
     }
+    let found = |one: &Checked| Some((seen::name(one)?, one.problem.is_none()));
+    seen::note(all.iter().filter_map(found))?;
     show::all(&all, spec.json)?;
     Ok(all.iter().all(|checked| checked.problem.is_none()))
 }
@@ -137,7 +140,8 @@ pub(crate) fn run(spec: &Spec) -> anyhow::Result<bool> {
 /// Lets `spec-check` bind the specification to the running code; it prints what it found.
 fn bound(spec: &Spec) -> anyhow::Result<bool> {
     let mut well = true;
-    for (asked, flag) in [(spec.traces, "--traces"), (spec.drive, "--drive")] {
+    let bindings = [(spec.traces, "--traces", seen::TRACES), (spec.drive, "--drive", seen::DRIVE)];
+    for (asked, flag, name) in bindings {
         if !asked {
             continue;
         }
@@ -148,6 +152,7 @@ fn bound(spec: &Spec) -> anyhow::Result<bool> {
         }
         let ended = run.status().context("cargo cannot be started")?;
         ensure!(matches!(ended.code(), Some(0 | 1)), "spec-check gave up: {ended}");
+        seen::note([(name.to_owned(), ended.success())])?;
         well &= ended.success();
     }
     Ok(well)
