@@ -141,6 +141,40 @@ fn an_entity_from_the_future_waits_for_an_update() {
     assert_eq!(bench.wait(), Config::default().idle_greeting);
 }
 
+/// A till that is where the cloud says its catalog ends does not ask, and not for ever.
+#[test]
+fn a_word_beside_each_greeting_spares_the_question_so_often() {
+    let config = Config::default();
+    let mut bench = Bench::new();
+    assert_eq!(bench.tell(Input::Heads(true)), None, "what is under way will tell");
+    assert_eq!(bench.tell(Input::Answered(1, Ok(()))), Some(Output::Commit));
+    assert_eq!(bench.tell(Input::Committed(standing(DELTA, true))), None);
+    for word in 1..=31 {
+        assert_eq!(bench.tell(Input::Heads(true)), None, "word {word}");
+        let next = config.idle_greeting.after(config.request_timeout);
+        assert!((next..=next.after(config.backoff_cap)).contains(&bench.wait()), "word {word}");
+        bench.now = bench.now.after(config.idle_greeting);
+    }
+    assert_eq!(bench.tell(Input::Heads(true)), None);
+    assert!(bench.wait() < config.idle_greeting, "one word too many is not heeded");
+    bench.now = bench.follower.wake_at();
+    assert_eq!(bench.tell(Input::Wake), Some(Output::Ask(2)), "it asks all the same");
+}
+
+#[test]
+fn a_word_that_something_is_new_has_it_asked_for_unless_it_waits_for_another_reason() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.tell(Input::Answered(1, Ok(()))), Some(Output::Commit));
+    assert_eq!(bench.tell(Input::Committed(standing(DELTA, true))), None);
+    assert_eq!(bench.tell(Input::Heads(false)), Some(Output::Ask(2)));
+    assert_eq!(bench.tell(Input::Answered(2, Err(Fault::Server))), None);
+    let wait = bench.wait();
+    for at_head in [true, false] {
+        assert_eq!(bench.tell(Input::Heads(at_head)), None, "it backs off");
+        assert_eq!(bench.wait(), wait);
+    }
+}
+
 fn any_input() -> impl Strategy<Value = Input> {
     let fault = prop_oneof![
         Just(Fault::Transport),
@@ -153,6 +187,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Wake),
         prop::sample::select(vec![Nudge::Recorded, Nudge::Manual, Nudge::LinkUp])
             .prop_map(Input::Nudge),
+        any::<bool>().prop_map(Input::Heads),
         (0..6_u64, prop::option::of(fault))
             .prop_map(|(request, fault)| Input::Answered(request, fault.map_or(Ok(()), Err))),
         (wanted, any::<bool>()).prop_map(|(w, proven)| Input::Committed(standing(w, proven))),
@@ -165,7 +200,8 @@ proptest! {
         steps in prop::collection::vec((any_input(), 0..40_000_u64), 1..80),
     ) {
         let config = Config::default();
-        let longest = config.idle_greeting.max(config.retry_after_cap);
+        let past_a_greeting = config.idle_greeting.after(config.request_timeout);
+        let longest = past_a_greeting.after(config.backoff_cap).max(config.retry_after_cap);
         let mut follower = Follower::new(config, 3, Millis(0));
         let mut now = Millis(0);
         for (input, passed) in steps {

@@ -8,15 +8,18 @@ use std::collections::BTreeMap;
 
 use counterfoil_protocol::catalog::{Entity, EntityError, EntityId, Kind};
 use counterfoil_protocol::cloud::catalog::{delta, snapshot};
+use counterfoil_protocol::cloud::heads::heads;
 use counterfoil_protocol::cloud::{self, Cloud, Edit, Edits};
-use counterfoil_protocol::identity::{BranchId, CategoryId, ProductId};
+use counterfoil_protocol::identity::{BranchId, CategoryId, ProductId, TerminalId};
 use counterfoil_protocol::label::Label;
 use counterfoil_protocol::terminal::catalog::{Standing, Wanted, beside, wanted};
+use counterfoil_protocol::terminal::heads::at_head;
 use counterfoil_protocol::terminal::{self, Input, Output};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{
     BranchPriceV1, CategoryV1, DeltaAnswer, EntityV1, ProductV1, SnapshotPage,
 };
+use counterfoil_protocol::wire::heads::Heads;
 use proptest::prelude::*;
 use support::{Node, Till, block_on, site};
 
@@ -203,6 +206,32 @@ impl World {
         self.drifts += 1;
     }
 
+    /// What the cloud says beside a greeting spares a question exactly if that would only prove
+    /// again what is proven; and then the till has all of it.
+    fn a_word_is_worth_a_question(&self) {
+        let (site, terminal) = (site(), TerminalId::parse("T-1").unwrap());
+        let said = block_on(heads(&self.node.store, site, terminal)).unwrap().unwrap();
+        let said = Heads::from_text(&said.to_string()).unwrap();
+        let spared = block_on(at_head(&self.till.store, &said)).unwrap().catalog;
+        let Some(terminal::Record::Catalog(state)) =
+            self.till.store.rows.get(&terminal::Key::Catalog)
+        else {
+            return assert!(!spared, "who has nothing asks");
+        };
+        let nothing = match state.wanted() {
+            Wanted::Delta(from) => {
+                let store = &self.node.store;
+                let answer = block_on(delta(store, site.shop, site.branch, from, 5)).unwrap();
+                answer.page().is_some_and(|(page, _)| {
+                    page.to == from && page.head.is_some_and(|head| head.digest == state.digest)
+                })
+            }
+            Wanted::Snapshot { .. } => false,
+        };
+        assert_eq!(spared, nothing && state.proven, "{said}");
+        assert!(!spared || self.converged(), "who is spared the question has the catalog");
+    }
+
     /// What the till holds is what the cloud's books say of its branch.
     fn converged(&self) -> bool {
         let held: BTreeMap<EntityId, Vec<u8>> = self
@@ -268,9 +297,11 @@ proptest! {
         let mut world = World::new();
         for step in moves {
             world.step(step);
+            world.a_word_is_worth_a_question();
         }
         world.settle();
         prop_assert!(world.converged());
+        world.a_word_is_worth_a_question();
     }
 }
 

@@ -8,13 +8,17 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use counterfoil_protocol::cloud::heads::heads;
 use counterfoil_protocol::session::inbox::{Collector, Input as Heard, Output as Does};
 use counterfoil_protocol::session::{Config, Fault, Nudge};
+use counterfoil_protocol::terminal::heads::at_head;
 use counterfoil_protocol::terminal::inbox::Standing;
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::heads::Heads;
 use counterfoil_protocol::wire::inbox::{Ack, PendingAnswer};
 use inbox_support::{Counter, Shop, order};
 use proptest::prelude::*;
+use support::block_on;
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -114,8 +118,23 @@ impl World {
         }
     }
 
+    /// What the cloud says beside a greeting spares a question exactly if that would find nothing.
+    fn a_word_is_worth_a_question(&self) {
+        let Counter { till, caller } = &self.counter;
+        let said = block_on(heads(&self.shop.node.store, caller.site, caller.terminal));
+        let said = Heads::from_text(&said.unwrap().unwrap().to_string()).unwrap();
+        let spared = block_on(at_head(&till.store, &said)).unwrap().inbox;
+        let answer = self.shop.pending(caller, Some(self.counter.wanted()), 1);
+        let nothing = match answer {
+            PendingAnswer::Page(page) => page.after.seq == page.head && page.acked == page.head,
+            PendingAnswer::Restart => false,
+        };
+        assert_eq!(spared, nothing, "{said}");
+    }
+
     fn check(&self) {
         self.counter.stock_is_sum();
+        self.a_word_is_worth_a_question();
         if let Some(ack) = self.counter.ack() {
             // If the place is one of the cloud's inbox as it stands, all before it is applied.
             let told = self.shop.stored("mitte");
@@ -153,6 +172,9 @@ proptest! {
     #[test]
     fn a_collector_never_sleeps_for_ever(inputs in prop::collection::vec(inputs(), 1..200)) {
         let config = Config::default();
+        // Who was told that nothing is new waits until after the next greeting.
+        let longest =
+            config.idle_greeting.after(config.request_timeout).after(config.backoff_cap);
         let mut collector = Collector::new(config, 7, Millis(0));
         let mut now = Millis(0);
         let mut asked = 0;
@@ -169,7 +191,7 @@ proptest! {
                     asked = number;
                 }
             }
-            prop_assert!(collector.wake_at().since(now) <= config.idle_greeting, "it wakes");
+            prop_assert!(collector.wake_at().since(now) <= longest, "it wakes");
         }
         // Woken often enough, it asks again, whatever it has heard.
         let before = asked;
@@ -205,6 +227,7 @@ fn inputs() -> impl Strategy<Value = (u64, Heard)> {
         Just(Heard::Nudge(Nudge::Manual)),
         Just(Heard::Nudge(Nudge::LinkUp)),
         Just(Heard::Nudge(Nudge::Recorded)),
+        any::<bool>().prop_map(Heard::Heads),
         (0..2_u64, answer).prop_map(|(back, answer)| Heard::Answered(back, answer)),
         standing.prop_map(Heard::Committed),
     ];

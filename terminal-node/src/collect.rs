@@ -79,6 +79,7 @@ where
             biased;
             () = tokio::time::sleep_until(deadline) => Input::Wake,
             nudge = self.till.nudged_to_collect() => Input::Nudge(nudge),
+            at_head = self.till.heads_to_collect() => Input::Heads(at_head),
         };
         // 1. Something happened.
         self.collector.handle_input(self.now(), input);

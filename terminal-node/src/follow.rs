@@ -59,13 +59,16 @@ where
     }
 
     /// Waits until there is something to do, does it, and returns how the catalog stood at the last
-    /// commit of this turn, if there was one.
+    /// commit of this turn, or is known to stand still; none if nothing was learnt of it.
     ///
     /// # Errors
     /// The store's.
     pub async fn turn(&mut self) -> Result<Option<Standing>, TillError> {
-        self.rest().await;
-        self.settle().await
+        let heard = self.rest().await;
+        let settled = self.settle().await?;
+        // Who was told to be at the head stands as after the commit that led there.
+        let told = if heard == Input::Heads(true) { self.follower.standing() } else { None };
+        Ok(settled.or(told))
     }
 
     /// Follows until the catalog is proven, or an answer fails: the command line's way.
@@ -78,7 +81,7 @@ where
         Ok(())
     }
 
-    async fn rest(&mut self) {
+    async fn rest(&mut self) -> Input {
         // 3. Sleep until `wake_at`, or until something happens.
         let deadline = self.start + Duration::from_millis(self.follower.wake_at().0);
         let input = tokio::select! {
@@ -86,9 +89,11 @@ where
             biased;
             () = tokio::time::sleep_until(deadline) => Input::Wake,
             nudge = self.till.nudged_to_follow() => Input::Nudge(nudge),
+            at_head = self.till.heads_to_follow() => Input::Heads(at_head),
         };
         // 1. Something happened.
         self.follower.handle_input(self.now(), input);
+        input
     }
 
     async fn settle(&mut self) -> Result<Option<Standing>, TillError> {

@@ -205,6 +205,11 @@ where
             Err(fault) => Err(fault),
         };
         self.heard(welcome.as_ref().err().copied());
+        if welcome.is_ok()
+            && let Some(heads) = self.transport.heads()
+        {
+            self.till.heard_heads(&heads).await?;
+        }
         Ok(welcome.map(|welcome| {
             self.limits = limits_of(&welcome);
             let ahead = cloud_ahead(sent, self.now().since(asked), welcome.server_time_ms);

@@ -10,6 +10,7 @@
 
 mod carry;
 mod error;
+mod heads;
 mod notes;
 mod reading;
 
@@ -92,6 +93,7 @@ struct Shared<S> {
     follower: Nudges,
     /// For the loop that collects inventory events.
     collector: Nudges,
+    words: heads::Words,
     reach: Reach,
     /// Counts commits, for whoever shows the till.
     commits: watch::Sender<u64>,
@@ -130,6 +132,7 @@ impl<S: TillStore> Till<S> {
             nudges: Nudges::default(),
             follower: Nudges::default(),
             collector: Nudges::default(),
+            words: heads::Words::default(),
             reach: Reach::default(),
             commits: watch::Sender::new(0),
             failure: watch::Sender::new(None),

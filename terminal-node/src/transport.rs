@@ -11,6 +11,7 @@
 //! | any other 4xx | `Rejected` |
 
 pub(crate) mod live;
+mod query;
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -23,6 +24,7 @@ use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::catalog::{DeltaAnswer, EditName, SnapshotPage};
+use counterfoil_protocol::wire::heads::{HEADS_HEADER, Heads};
 use counterfoil_protocol::wire::inbox::{Ack, AckAnswer, Cursor, PendingAnswer};
 use counterfoil_protocol::wire::message::{Hello, MEDIA_TYPE, Push, PushAnswer, Welcome};
 use counterfoil_protocol::wire::reconcile::{
@@ -38,6 +40,8 @@ use tokio::task::AbortHandle;
 use tower::ServiceExt as _;
 
 use crate::tls::Untrusted;
+
+use query::{run_query, segment};
 
 pub use crate::endpoint::{Endpoint, EndpointError};
 
@@ -82,6 +86,8 @@ pub struct Transport<C> {
     compress: bool,
     introduces: bool,
     word: Option<HeaderValue>,
+    /// What the last answer said of the cloud's heads.
+    heads: Option<Heads>,
     connection: Option<Connection>,
 }
 
@@ -122,7 +128,8 @@ impl<C: Connector> Transport<C> {
             HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenError)?;
         bearer.set_sensitive(true);
         let (compress, introduces) = (false, false);
-        Ok(Self { connector, endpoint, bearer, compress, introduces, word: None, connection: None })
+        let (word, heads, connection) = (None, None, None);
+        Ok(Self { connector, endpoint, bearer, compress, introduces, word, heads, connection })
     }
 
     /// Says beside each request how the till is, if whoever drives it knows.
@@ -160,6 +167,12 @@ impl<C: Connector> Transport<C> {
         let ask = Ask::Post("/v1/handshake", hello.encode());
         let answer = self.send(ask, attempt, request_id).await?;
         Welcome::decode(&answer).map_err(|error| unreadable(&error))
+    }
+
+    /// Returns what the cloud said of its heads beside the last answer; none if it said nothing that
+    /// can be read.
+    pub(crate) const fn heads(&self) -> Option<Heads> {
+        self.heads
     }
 
     /// Offers journal entries.
@@ -313,6 +326,7 @@ impl<C: Connector> Transport<C> {
 
     async fn send(&mut self, ask: Ask, attempt: u32, request_id: u64) -> Result<Bytes, Fault> {
         let request = self.request(ask, attempt, request_id)?;
+        self.heads = None;
         // Out of `self` while under way: if this future is dropped, so is the connection.
         let kept = self.connection.take().filter(|kept| !kept.sender.is_closed());
         let reused = kept.is_some();
@@ -326,6 +340,7 @@ impl<C: Connector> Transport<C> {
             other => other?,
         };
         self.connection = Some(connection);
+        self.heads = answer.heads;
         answer.judge()
     }
 
@@ -384,29 +399,6 @@ impl<C: Connector> Transport<C> {
     }
 }
 
-fn run_query(pinned: Option<u64>, after: Option<EntityId>) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(pinned) = pinned {
-        query.append_pair("pinned", &pinned.to_string());
-    }
-    if let Some(after) = after {
-        query.append_pair("kind", after.kind.word()).append_pair("id", after.id.as_str());
-    }
-    query.finish()
-}
-
-/// Writes a name so that it can stand between two slashes.
-fn segment(name: &str) -> String {
-    name.bytes().fold(String::new(), |mut path, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
-            path.push(char::from(byte));
-        } else {
-            path += &format!("%{byte:02X}");
-        }
-        path
-    })
-}
-
 /// A request before it has its headers.
 enum Ask {
     Post(&'static str, Vec<u8>),
@@ -418,6 +410,7 @@ enum Ask {
 struct RawAnswer {
     status: StatusCode,
     retry_after: Option<Millis>,
+    heads: Option<Heads>,
     body: Bytes,
 }
 
@@ -430,6 +423,7 @@ async fn exchange(
         connection.sender.send_request(request).await.map_err(|error| unreadable(&error))?;
     let status = response.status();
     let retry_after = retry_after(response.headers());
+    let heads = heads(response.headers());
     let compressed = response.headers().get(header::CONTENT_ENCODING).is_some();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
     let body = body.collect().await.map_err(|error| {
@@ -438,7 +432,7 @@ async fn exchange(
     })?;
     let body = body.to_bytes();
     let body = if compressed { unpack(&body)? } else { body };
-    Ok((connection, RawAnswer { status, retry_after, body }))
+    Ok((connection, RawAnswer { status, retry_after, heads, body }))
 }
 
 /// Decompresses an answer; no other encoding than zstd was asked for.
@@ -452,6 +446,10 @@ fn unpack(wire: &[u8]) -> Result<Bytes, Fault> {
         return Err(unreadable(&"it is too long"));
     }
     Ok(plain.into())
+}
+
+fn heads(headers: &http::HeaderMap) -> Option<Heads> {
+    Heads::from_text(headers.get(HEADS_HEADER)?.to_str().ok()?)
 }
 
 fn retry_after(headers: &http::HeaderMap) -> Option<Millis> {

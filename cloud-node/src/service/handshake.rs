@@ -1,10 +1,13 @@
-//! `POST /v1/handshake`: a till introduces itself and learns where its journals stand.
+//! `POST /v1/handshake`: a till introduces itself and learns where its journals stand, and beside
+//! that where the catalog and its inbox end.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use counterfoil_protocol::cloud::{Input, Output};
+use counterfoil_protocol::cloud::heads::heads;
+use counterfoil_protocol::cloud::{Caller, Input, Output};
+use counterfoil_protocol::wire::heads::HEADS_HEADER;
 use counterfoil_protocol::wire::message::{Hello, Welcome};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use super::body::{Form, Manner, from_json};
 use super::{Node, Reads, Shared, auth, wrong_output};
@@ -32,5 +35,20 @@ async fn handshake<Q: Reads>(node: &Node<Q>, request: Request) -> Result<Respons
     if let Some(lane) = welcome.lanes.first() {
         tracing::debug!(standing = ?lane.standing, head = lane.head.seq, "greeted");
     }
-    Ok(manner.answer(StatusCode::OK, &welcome, Welcome::encode))
+    let mut answer = manner.answer(StatusCode::OK, &welcome, Welcome::encode);
+    if let Some(heads) = said(node, caller).await {
+        answer.headers_mut().insert(HEADS_HEADER, heads);
+    }
+    Ok(answer)
+}
+
+/// Says where everything ends that this till asks for. What cannot be said is asked for.
+async fn said<Q: Reads>(node: &Node<Q>, caller: Caller) -> Option<HeaderValue> {
+    match heads(&node.parts.reads, caller.site, caller.terminal).await {
+        Ok(heads) => HeaderValue::from_str(&heads?.to_string()).ok(),
+        Err(error) => {
+            tracing::warn!(%error, "the heads cannot be read");
+            None
+        }
+    }
 }

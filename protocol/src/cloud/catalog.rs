@@ -234,6 +234,19 @@ pub async fn head<Q: Query<Cloud>>(query: &Q, shop: ShopId) -> Result<u64, Q::Er
     Ok(feed(query, shop).await?.version)
 }
 
+/// Returns where the catalog of a branch ends, with what all of it adds up to there; none if it was
+/// edited meanwhile.
+///
+/// # Errors
+/// The query's.
+pub async fn proof<Q: Query<Cloud>>(
+    query: &Q,
+    site: Site,
+) -> Result<Option<CatalogHead>, Q::Error> {
+    let before = feed(query, site.shop).await?;
+    settled_head(query, site.shop, site.branch, before).await
+}
+
 /// Returns what a till of `branch` that has `from` needs next: whole commits, in at most `limit`
 /// entities (but at least one commit).
 ///

@@ -32,6 +32,7 @@ pub mod decide;
 pub mod direct;
 pub mod edited;
 mod greet;
+pub mod heads;
 pub mod inbox;
 mod ingest;
 mod key;

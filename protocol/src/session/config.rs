@@ -36,7 +36,19 @@ impl Config {
         idle_greeting: Millis::from_secs(15 * 60),
         items_max: 200,
     };
+
+    /// Returns a wait that the next greeting of an idle till is sure to come before, with its
+    /// answer: who has heard beside a greeting that there is nothing new asks no sooner.
+    pub(super) const fn past_a_greeting(&self) -> Millis {
+        let wait = self.idle_greeting.after(self.request_timeout);
+        assert!(wait.0 >= self.idle_greeting.0, "the next greeting comes before");
+        wait
+    }
 }
+
+/// How often in a row a till believes that there is nothing new before it asks all the same: its
+/// question renews its lease, and nothing rests on a word for longer.
+pub(super) const HEEDED_MAX: u32 = 31;
 
 const _: () = {
     let usual = Config::USUAL;

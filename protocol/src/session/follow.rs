@@ -1,7 +1,8 @@
 //! When a till asks for its catalog: a second volatile machine beside the [`Session`], so that news
 //! of the catalog never wait for sales, nor sales for them.
 //!
-//! It asks at the start, when a person wants it, when the link is back, and every so often (S1.2);
+//! It asks at the start, when a person wants it, when the link is back, and every so often (S1.2),
+//! unless the cloud has just said beside a greeting where its catalog ends, and the till is there;
 //! then on and on, until a delta ends with the proof that the catalog is the cloud's, and all edits
 //! of this till that may be in it have been asked for. The driver's
 //! loop is that of the session: `handle_input`, `poll_output` until `None`, sleep until `wake_at`.
@@ -12,6 +13,7 @@
 //! [`Session`]: super::Session
 
 use super::backoff::Backoff;
+use super::config::HEEDED_MAX;
 use super::{Config, Fault, Nudge};
 use crate::terminal::catalog::{Standing, Wanted};
 use crate::time::Millis;
@@ -29,6 +31,8 @@ pub struct Follower {
     slowed: bool,
     request: u64,
     attempt: u32,
+    /// How often in a row it has not asked, because the cloud had said that nothing is new.
+    heeded: u32,
     last: Option<Standing>,
     output: Option<Output>,
 }
@@ -40,6 +44,9 @@ pub enum Input {
     Wake,
     /// There may be news.
     Nudge(Nudge),
+    /// The cloud has said beside something else where its catalog ends: whether that is where this
+    /// till's is ([`crate::terminal::heads`]).
+    Heads(bool),
     /// The question with this number was answered, and the driver holds the answer.
     Answered(u64, Result<(), Fault>),
     /// The answer is committed; none if this program cannot read it.
@@ -78,6 +85,7 @@ impl Follower {
             slowed: false,
             request: 0,
             attempt: 0,
+            heeded: 0,
             last: None,
             output: None,
         }
@@ -97,6 +105,9 @@ impl Follower {
             (Input::Nudge(Nudge::LinkUp), Phase::Resting) if self.slowed => {}
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), Phase::Resting) => self.ask(now),
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), _) => self.nudged = true,
+            (Input::Heads(same), Phase::Resting) => self.heads(now, same),
+            // What is under way will tell.
+            (Input::Heads(_), _) => {}
             (Input::Answered(request, answer), Phase::Asking) if request == self.request => {
                 match answer {
                     Ok(()) => {
@@ -123,7 +134,8 @@ impl Follower {
         let Config { request_timeout, backoff_cap, retry_after_cap, .. } = self.config;
         let Config { quarantine_probe, idle_greeting, .. } = self.config;
         let waits = [request_timeout, backoff_cap, retry_after_cap, quarantine_probe];
-        let longest = waits.into_iter().fold(idle_greeting, Millis::max);
+        let past = self.config.past_a_greeting().after(backoff_cap);
+        let longest = waits.into_iter().fold(past, Millis::max);
         assert!(longest >= idle_greeting, "an idle till rests no longer than the longest");
         assert!(longest >= request_timeout, "an answer is waited for no longer");
         longest
@@ -132,6 +144,12 @@ impl Follower {
     /// Returns what to do next, until there is nothing.
     pub const fn poll_output(&mut self) -> Option<Output> {
         self.output.take()
+    }
+
+    /// Returns how the catalog stood after the last commit.
+    #[must_use]
+    pub const fn standing(&self) -> Option<Standing> {
+        self.last
     }
 
     /// Returns when to wake it, whatever else happens.
@@ -150,11 +168,31 @@ impl Follower {
         assert_eq!(self.phase, Phase::Resting, "one question at a time");
         (self.nudged, self.slowed) = (false, false);
         self.request += 1;
+        self.heeded = 0;
         self.attempt = self.attempt.saturating_add(1);
         self.phase = Phase::Asking;
         self.wake_at = now.after(self.config.request_timeout);
         self.output = Some(Output::Ask(self.request));
         assert!(self.wake_at > now, "an answer is waited for");
+    }
+
+    /// A till that stands where the cloud does rests on; one that does not asks at once. Who waits
+    /// for another reason goes on waiting.
+    fn heads(&mut self, now: Millis, same: bool) {
+        assert_eq!(self.phase, Phase::Resting, "who is asking hears it from the answer");
+        let settled = self.attempt == 0 && self.last.is_some_and(|last| last.proven);
+        if !settled {
+            return;
+        }
+        if !same {
+            return self.ask(now);
+        }
+        if self.heeded < HEEDED_MAX {
+            self.heeded += 1;
+            let spread = self.backoff.spread(self.config.backoff_cap.0.max(1));
+            self.rest(now, self.config.past_a_greeting().after(Millis(spread)));
+        }
+        assert!(self.heeded <= HEEDED_MAX, "sooner or later it asks");
     }
 
     fn fail(&mut self, now: Millis, fault: Option<Fault>) {

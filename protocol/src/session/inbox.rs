@@ -1,7 +1,8 @@
 //! When a till asks for the inventory events of its branch: a third volatile machine, beside the
 //! [`Session`] and the [`Follower`].
 //!
-//! It asks at the start (S0.1), when a person wants it, when the link is back, and every so often;
+//! It asks at the start (S0.1), when a person wants it, when the link is back, and every so often,
+//! unless the cloud has just said beside a greeting where the inbox ends, and the till is there;
 //! then on and on until it has reached the end of the inbox. Then it acknowledges what is
 //! committed, unless the cloud knows. Whatever fails backs off with full jitter; a till that hears
 //! nothing simply sells on.
@@ -19,6 +20,7 @@
 //! [`Follower`]: super::follow::Follower
 
 use super::backoff::Backoff;
+use super::config::HEEDED_MAX;
 use super::{Config, Fault, Nudge};
 use crate::terminal::inbox::Standing;
 use crate::time::Millis;
@@ -34,6 +36,8 @@ pub struct Collector {
     nudged: bool,
     request: u64,
     attempt: u32,
+    /// How often in a row it has not asked, because the cloud had said that nothing is new.
+    heeded: u32,
     /// Where the till stood after the last commit.
     last: Option<Standing>,
     output: Option<Output>,
@@ -46,6 +50,9 @@ pub enum Input {
     Wake,
     /// There may be news.
     Nudge(Nudge),
+    /// The cloud has said beside something else where the inbox ends: whether this till has all of
+    /// it, and the cloud knows ([`crate::terminal::heads`]).
+    Heads(bool),
     /// The request with this number was answered. If it was a question, the driver holds the
     /// answer; if it was an acknowledgement, the cloud has taken it.
     Answered(u64, Result<(), Fault>),
@@ -87,6 +94,7 @@ impl Collector {
             nudged: false,
             request: 0,
             attempt: 0,
+            heeded: 0,
             last: None,
             output: None,
         }
@@ -107,6 +115,9 @@ impl Collector {
             (Input::Nudge(Nudge::Recorded), _) => {}
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), Phase::Resting) => self.ask(now),
             (Input::Nudge(Nudge::Manual | Nudge::LinkUp), _) => self.nudged = true,
+            (Input::Heads(same), Phase::Resting) => self.heads(now, same),
+            // What is under way will tell.
+            (Input::Heads(_), _) => {}
             (Input::Answered(request, answer), Phase::Asking | Phase::Acking)
                 if request == self.request =>
             {
@@ -148,15 +159,35 @@ impl Collector {
         let Config { request_timeout, backoff_cap, retry_after_cap, .. } = self.config;
         let Config { quarantine_probe, idle_greeting, .. } = self.config;
         let waits = [request_timeout, backoff_cap, retry_after_cap, quarantine_probe];
-        let longest = waits.into_iter().fold(idle_greeting, Millis::max);
+        let past = self.config.past_a_greeting().after(backoff_cap);
+        let longest = waits.into_iter().fold(past, Millis::max);
         assert!(longest >= idle_greeting, "an idle till rests no longer than the longest");
         assert!(longest >= request_timeout, "an answer is waited for no longer");
         longest
     }
 
+    /// A till that has the whole inbox rests on; one that has not asks at once. Who waits for
+    /// another reason goes on waiting.
+    fn heads(&mut self, now: Millis, same: bool) {
+        assert_eq!(self.phase, Phase::Resting, "who is asking hears it from the answer");
+        let settled = self.attempt == 0 && self.last.is_some_and(|last| !last.unreadable);
+        if !settled {
+            return;
+        }
+        if !same {
+            return self.ask(now);
+        }
+        if self.heeded < HEEDED_MAX {
+            self.heeded += 1;
+            let spread = self.backoff.spread(self.config.backoff_cap.0.max(1));
+            self.rest(now, self.config.past_a_greeting().after(Millis(spread)));
+        }
+        assert!(self.heeded <= HEEDED_MAX, "sooner or later it asks");
+    }
+
     fn ask(&mut self, now: Millis) {
         assert_eq!(self.phase, Phase::Resting, "one question at a time");
-        self.nudged = false;
+        (self.nudged, self.heeded) = (false, 0);
         self.phase = Phase::Asking;
         let request = self.next_request(now);
         self.output = Some(Output::Ask(request));

@@ -28,6 +28,7 @@ mod damage;
 pub mod diary;
 pub mod edits;
 mod greeted;
+pub mod heads;
 pub mod inbox;
 mod key;
 pub mod migrate;

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod correction;
 pub mod edit;
 pub mod event;
+pub mod heads;
 pub mod inbox;
 pub mod message;
 pub mod reconcile;

@@ -71,7 +71,7 @@ impl<C: Connector> Transport<C> {
         let retry_after = retry_after(response.headers());
         let body = Limited::new(response.into_body(), PROBLEM_BYTES_MAX).collect().await;
         let body = body.map_err(|_| failed(Fault::Transport))?.to_bytes();
-        match (RawAnswer { status, retry_after, body }).judge() {
+        match (RawAnswer { status, retry_after, heads: None, body }).judge() {
             Err(fault) => Err((fault, retry_after)),
             Ok(_) => Err(failed(Fault::Transport)),
         }
