@@ -119,6 +119,12 @@ impl Cloud {
         Ok(address)
     }
 
+    /// Returns the number of its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref()?.id()
+    }
+
     /// Kills it without warning.
     ///
     /// # Errors

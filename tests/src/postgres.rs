@@ -89,6 +89,16 @@ impl Cluster {
         SHARED.get_or_init(|| Self::start().unwrap_or_else(|error| panic!("{error}")))
     }
 
+    /// Returns the number of the server's first process; the others are its children.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn process(&self) -> io::Result<u32> {
+        let written = fs::read_to_string(self.directory.join("data/postmaster.pid"))?;
+        let number = written.lines().next().and_then(|line| line.trim().parse().ok());
+        number.ok_or_else(|| io::Error::other("the server has left no number"))
+    }
+
     /// Makes a cluster and starts its server.
     ///
     /// # Errors

@@ -59,6 +59,12 @@ impl Running {
         }
     }
 
+    /// Returns its number; none once it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Kills it: SIGKILL, no goodbye. When this returns it is gone.
     ///
     /// # Errors

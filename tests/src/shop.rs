@@ -60,10 +60,24 @@ impl Shop {
         tills: &[(&str, &str)],
         arguments: &[&str],
     ) -> anyhow::Result<Self> {
-        let programs = tokio::task::spawn_blocking(|| binaries::build(Profile::Test)).await??;
+        let store = format!("{engine}:{}", directory.join("cloud").display());
+        Self::open_built(Profile::Test, directory, store, tills, arguments).await
+    }
+
+    /// As [`Self::open_with`], with programs that are built so, and a store as on the command line.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_built(
+        profile: Profile,
+        directory: &Path,
+        store: String,
+        tills: &[(&str, &str)],
+        arguments: &[&str],
+    ) -> anyhow::Result<Self> {
+        let programs = tokio::task::spawn_blocking(move || binaries::build(profile)).await??;
         let operator = directory.join("operator");
         fs::write(&operator, OPERATOR)?;
-        let store = format!("{engine}:{}", directory.join("cloud").display());
         let log = directory.join("cloud.log");
         let cloud = Cloud::new(&programs.cloud, store, log).with_operator(operator);
         let mut cloud = cloud.with_arguments(arguments);

@@ -127,6 +127,12 @@ impl Till {
         Ok(Door { address, token })
     }
 
+    /// Returns the number of its process, while it runs.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.running.as_ref()?.id()
+    }
+
     /// Kills it without warning.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ mod shop;
 mod till;
 
 pub(crate) use loader::{Loader, Part, Source};
-pub(crate) use shop::Shop;
+pub(crate) use shop::{Asked, Shop, product};
 pub(crate) use till::Follower;
 
 /// How many products the shop has.

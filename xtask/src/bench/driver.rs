@@ -1,7 +1,7 @@
 //! The clients: raw HTTP/1.1, one connection and one request in flight each, one thread for all.
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};
 use bytes::Bytes;
@@ -39,6 +39,13 @@ pub(crate) enum Part {
     Pushes,
 }
 
+/// When the requests of a client are due, whatever has become of those before: open loop.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    first: Instant,
+    gap: Duration,
+}
+
 /// Sends one part of every client's messages, all clients at once.
 pub(crate) fn drive(
     address: SocketAddr,
@@ -46,20 +53,36 @@ pub(crate) fn drive(
     part: Part,
     keep_answers: bool,
 ) -> anyhow::Result<Round> {
+    drive_to(&[address], clients, part, keep_answers, None)
+}
+
+/// The same to several nodes, each with its part of the clients. With `per_second`, so many
+/// requests are due in a second, and what one takes is counted from when it was due.
+pub(crate) fn drive_to(
+    nodes: &[SocketAddr],
+    clients: &[Client],
+    part: Part,
+    keep_answers: bool,
+    per_second: Option<u64>,
+) -> anyhow::Result<Round> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut ready = Vec::new();
-        for client in clients {
+        for (client, address) in clients.iter().zip(nodes.iter().cycle()) {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let (sender, connection) = handshake(TokioIo::new(stream)).await?;
             tokio::spawn(connection);
-            ready.push((sender, client.clone()));
+            ready.push((sender, *address, client.clone()));
         }
         let start = Instant::now();
         let mut running = JoinSet::new();
-        for (sender, client) in ready {
-            running.spawn(send(sender, address, client, part, keep_answers));
+        for (place, (sender, address, client)) in (0_u64..).zip(ready) {
+            let pace = per_second.map(|rate| {
+                let nanos = |requests| Duration::from_nanos(requests * 1_000_000_000 / rate.max(1));
+                Pace { first: start + nanos(place), gap: nanos(clients.len() as u64) }
+            });
+            running.spawn(send(sender, address, client, part, pace, keep_answers));
         }
         let mut round = Round::default();
         while let Some(done) = running.join_next().await {
@@ -78,6 +101,7 @@ async fn send(
     address: SocketAddr,
     client: Client,
     part: Part,
+    pace: Option<Pace>,
     keep_answers: bool,
 ) -> anyhow::Result<(Vec<u64>, Vec<Bytes>)> {
     let (path, messages) = match part {
@@ -87,13 +111,23 @@ async fn send(
     let authorization = format!("Bearer {}", client.token);
     let mut latencies = Vec::with_capacity(messages.len());
     let mut answers = Vec::new();
+    let mut due = pace.map(|pace| pace.first);
     for message in messages {
         let request = http::Request::post(path)
             .header("host", address.to_string())
             .header("authorization", &authorization)
             .header("content-type", MEDIA_TYPE)
             .body(Full::new(message))?;
-        let start = Instant::now();
+        let start = match due {
+            // Late, because the answer before it was: that is part of what it takes.
+            Some(due) if due <= Instant::now() => due,
+            Some(due) => {
+                tokio::time::sleep_until(due.into()).await;
+                Instant::now()
+            }
+            None => Instant::now(),
+        };
+        due = due.zip(pace).map(|(due, pace)| due + pace.gap);
         let response = sender.send_request(request).await?;
         let status = response.status();
         let body = response.into_body().collect().await?.to_bytes();

@@ -5,16 +5,19 @@
 //! minutes tells of hours, the tills ask more often than they do by default; what they asked is
 //! scaled back by that, what the stream carried is not scaled but by the window's length. A till
 //! keeps its connection between questions here; by default it makes a new one for each. Bytes are
-//! those of HTTP: what TCP and IP add is not counted.
+//! those of HTTP: what TCP and IP add is not counted. The cloud's CPU is that of its process,
+//! whatever it was for.
 
 mod count;
 
 use std::time::Duration;
 
 use anyhow::Context as _;
+use counterfoil_tests::binaries::Profile;
 use counterfoil_tests::shop::Shop;
 use serde_json::{Value, json};
 
+use super::usage::cpu_micros;
 use super::{fraction, print_rows, row};
 use count::{Counter, Tally};
 
@@ -43,6 +46,8 @@ pub(crate) struct Idle {
 struct Measured {
     stream: Tally,
     asked: Tally,
+    /// The cloud's CPU, in microseconds.
+    server_micros: u64,
 }
 
 pub(crate) fn run(wish: &Idle) -> anyhow::Result<()> {
@@ -55,7 +60,7 @@ pub(crate) fn run(wish: &Idle) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
+fn show(wish: &Idle, what: &str, Measured { stream, asked, server_micros }: Measured) {
     // By default questions come as much less often as the period is longer; beats do not.
     let asked_an_hour = |count: u64| count * HOUR * wish.ask_every / (wish.window * USUAL_SECS);
     let told_an_hour = |count: u64| count * HOUR / wish.window;
@@ -63,6 +68,8 @@ fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
         asked.requests * HOUR * wish.ask_every * 1_000 / (wish.window * USUAL_SECS * 60);
     let payload = asked_an_hour(asked.payload) + told_an_hour(stream.payload);
     let all = payload + asked_an_hour(asked.heads) + told_an_hour(stream.heads);
+    // Not scaled back: how much of it the questions are is not known.
+    let server_ms = told_an_hour(server_micros) / 1_000;
     if wish.json {
         let told = json!({
             "till": what, "windowSecs": wish.window, "askEverySecs": wish.ask_every,
@@ -70,7 +77,8 @@ fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
                 "requests": asked.requests, "payload": asked.payload, "heads": asked.heads,
                 "streamPayload": stream.payload, "streamHeads": stream.heads,
             },
-            "anHour": { "payloadBytes": payload, "bytesWithHeads": all },
+            "anHour": { "payloadBytes": payload, "bytesWithHeads": all,
+                        "serverMillisAtMost": server_ms },
             "requestsPerMinute": fraction(requests_per_mille),
         });
         println!("{told}");
@@ -85,12 +93,16 @@ fn show(wish: &Idle, what: &str, Measured { stream, asked }: Measured) {
         row("with the heads of HTTP, bytes an hour", all, Some(15_360)),
         row("of that over the stream", told_an_hour(stream.payload + stream.heads), None),
         row("requests in 1,000 minutes", requests_per_mille, Some(200)),
+        row("the cloud's CPU, ms an hour, with so many more questions", server_ms, Some(1_000)),
     ]);
 }
 
 async fn measure(wish: &Idle, stream: bool) -> anyhow::Result<Measured> {
     let directory = tempfile::tempdir()?;
-    let mut shop = Shop::open(directory.path(), "redb", &[("T-1", "north")]).await?;
+    let store = format!("redb:{}", directory.path().join("cloud").display());
+    let tills = [("T-1", "north")];
+    let mut shop =
+        Shop::open_built(Profile::Release, directory.path(), store, &tills, &[]).await?;
     let tea = json!({ "put": { "product": {
         "productId": "tea", "name": "Tea", "barcodes": [], "priceMinor": 100, "currency": "GBP",
         "taxPpm": 0, "unit": "pcs", "category": null, "active": true } } });
@@ -105,11 +117,12 @@ async fn measure(wish: &Idle, stream: bool) -> anyhow::Result<Measured> {
     std::fs::write(&settings, config.to_string())?;
     till.start().await?;
     tokio::time::sleep(SETTLE).await;
-    let before = counter.tallies();
+    let cloud = shop.cloud.id().context("it runs")?;
+    let (before, busy) = (counter.tallies(), cpu_micros(cloud)?);
     tokio::time::sleep(Duration::from_secs(wish.window)).await;
-    let after = counter.tallies();
+    let (after, server_micros) = (counter.tallies(), cpu_micros(cloud)? - busy);
     till.stop().await?;
     shop.cloud.stop().await?;
     let since = |index: usize| after[index].since(before[index]);
-    Ok(Measured { stream: since(0), asked: since(1) })
+    Ok(Measured { stream: since(0), asked: since(1), server_micros })
 }

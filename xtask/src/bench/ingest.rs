@@ -1,27 +1,45 @@
 //! `bench ingest`: the real service against the ceiling, alternately, with the same bytes.
+//!
+//! Clients, server and database share this machine. CPU is counted by threads: all but the one
+//! that drives the clients are the server's.
+
+mod memory;
+mod rounds;
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::ensure;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
-use counterfoil_protocol::wire::message::{PushAnswer, Verdict};
 use counterfoil_storage::Location;
 use counterfoil_tests::binaries::target_directory;
 use counterfoil_tests::postgres::{self, Cluster};
 use serde::Serialize;
 
-use super::ceiling::Ceiling;
-use super::driver::{Part, Round, drive};
-use super::frames::{Client, SALE_BYTES, prepare};
-use super::node::Node;
+pub(crate) use memory::fill;
+
+use super::driver::Round;
+use super::frames::{SALE_BYTES, prepare};
 use super::{disk, fraction, median, per_mille, per_second};
+use memory::Memory;
+use rounds::{Limit, Measured};
 
 /// Measured, ceiling, measured, ceiling: three of each.
 const ROUNDS: usize = 3;
-/// What the ratio should be at least, in thousandths.
+/// What the ratio should be at least, in thousandths: of batches, and of single sales.
 const TARGET: u64 = 500;
-/// The same on PostgreSQL, where the server's work is most of it.
+const TARGET_SINGLE: u64 = 700;
+/// The same of batches on PostgreSQL, where the server's work is most of it.
 const TARGET_POSTGRES: u64 = 600;
+/// The most bytes on the disk, in thousandths of the ceiling's.
+const DISK_MAX: u64 = 2_000;
+/// How fast everything is sent again, at least, in thousandths of the first time.
+const RESEND_MIN: u64 = 2_000;
+/// The most memory, in KiB.
+const MEMORY_MAX: u64 = 64 * 1_024;
+/// The most CPU of the server for a sale in a batch, in nanoseconds: on redb.
+const SALE_NANOS_MAX: u64 = 12_000;
+/// How long stock that was moved is rolled up after the last push, at most.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// Cloud ingest.
 #[derive(Clone, Debug, clap::Args)]
@@ -35,6 +53,9 @@ pub(crate) struct Ingest {
     /// How many tills push at once
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=200))]
     clients: u16,
+    /// Leave out what a node holds in memory: it takes a minute
+    #[arg(long)]
+    skip_memory: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -60,17 +81,18 @@ impl Engine {
     }
 
     /// What the ratio should be at least, in thousandths.
-    const fn target(self) -> u64 {
-        match self {
-            Self::Redb | Self::Sled => TARGET,
-            Self::Postgres => TARGET_POSTGRES,
+    const fn target(self, batch: usize) -> u64 {
+        match (self, batch) {
+            (Self::Redb | Self::Sled | Self::Postgres, 1) => TARGET_SINGLE,
+            (Self::Redb | Self::Sled, _) => TARGET,
+            (Self::Postgres, _) => TARGET_POSTGRES,
         }
     }
 }
 
 /// One line of the result: medians of the rounds.
 #[derive(Debug, Serialize)]
-struct Row {
+pub(crate) struct Row {
     store: Engine,
     batch: usize,
     clients: usize,
@@ -79,26 +101,33 @@ struct Row {
     ceiling_per_s: u64,
     ratio: String,
     target: String,
-    p50_us: u64,
-    p99_us: u64,
-    ceiling_p50_us: u64,
-    ceiling_p99_us: u64,
+    pub(crate) p50_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) ceiling_p50_us: u64,
+    pub(crate) ceiling_p99_us: u64,
+    server_ns_a_sale: u64,
+    ceiling_ns_a_sale: u64,
+    database_ns_a_sale: u64,
+    ceiling_database_ns_a_sale: u64,
+    written_a_sale: u64,
+    ceiling_written_a_sale: u64,
     acknowledged_groups: u64,
     durable_commits: u64,
     device_flushes: Option<u64>,
     fdatasync_limit_per_s: u64,
     resend_per_s: u64,
     resend_commits: u64,
+    resend_written: u64,
+    /// At half of what was measured, open loop: what was due, and what it took.
+    half: Option<Half>,
+    two_nodes_per_s: Option<u64>,
 }
 
-/// What one round of the real node showed.
-struct Measured {
-    round: Round,
-    groups: u64,
-    commits: u64,
-    flushes: Option<u64>,
-    resend: Round,
-    resend_commits: u64,
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Half {
+    requests_per_s: u64,
+    p50_us: u64,
+    p99_us: u64,
 }
 
 /// Measures and prints.
@@ -109,21 +138,34 @@ pub(crate) fn run(ingest: &Ingest) -> anyhow::Result<()> {
     }
     let batches = ingest.batch.map_or_else(|| vec![50, 1], |one| vec![usize::from(one)]);
     let mut rows = Vec::new();
+    let mut memories = Vec::new();
     for engine in engines {
         for batch in &batches {
             eprintln!("measuring {engine:?}, {batch} sales a request");
             rows.push(measure(engine, *batch, usize::from(ingest.clients))?);
         }
+        if !ingest.skip_memory {
+            eprintln!("measuring {engine:?}, memory");
+            memories.push((engine, memory::measure(engine)?));
+        }
     }
     if ingest.json {
-        println!("{}", serde_json::json!({ "bench": "ingest", "rows": rows }));
+        let memory: Vec<_> = memories
+            .iter()
+            .map(|(store, memory)| {
+                serde_json::json!({ "store": store, "memory": memory, "limit_kib": MEMORY_MAX })
+            })
+            .collect();
+        println!("{}", serde_json::json!({ "bench": "ingest", "rows": rows, "memory": memory }));
     } else {
         print(&rows);
+        print_memory(&memories);
     }
     Ok(())
 }
 
-fn measure(engine: Engine, batch: usize, clients: usize) -> anyhow::Result<Row> {
+/// Measures one engine with batches of one size.
+pub(crate) fn measure(engine: Engine, batch: usize, clients: usize) -> anyhow::Result<Row> {
     let each = if batch == 1 { 1_000 } else { 5_000_usize.next_multiple_of(batch) };
     let clients = prepare(clients, each, batch)?;
     let sales = (clients.len() * each) as u64;
@@ -136,15 +178,17 @@ fn measure(engine: Engine, batch: usize, clients: usize) -> anyhow::Result<Row> 
     for number in 0..ROUNDS {
         let directory = home.path().join(number.to_string());
         std::fs::create_dir_all(&directory)?;
-        measured.push(node_round(engine, &directory, &clients)?);
-        ceilings.push(ceiling_round(engine, &directory, &clients)?);
+        measured.push(rounds::node(engine, &directory, &clients)?);
+        ceilings.push(rounds::ceiling(engine, &directory, &clients)?);
         std::fs::remove_dir_all(&directory)?;
     }
     let of = |pick: &dyn Fn(&Measured) -> u64| median(measured.iter().map(pick).collect());
-    let of_ceiling = |pick: &dyn Fn(&Round) -> u64| median(ceilings.iter().map(pick).collect());
+    let of_ceiling = |pick: &dyn Fn(&Limit) -> u64| median(ceilings.iter().map(pick).collect());
     let measured_per_s = of(&|one| per_second(sales, one.round.micros));
-    let ceiling_per_s = of_ceiling(&|round| per_second(sales, round.micros));
+    let ceiling_per_s = of_ceiling(&|one| per_second(sales, one.round.micros));
     let told = measured.iter().all(|one| one.flushes.is_some());
+    let (half, two_nodes_per_s) = beside(engine, home.path(), &clients, sales, measured_per_s)?;
+    let nanos = |micros: u64| micros * 1_000 / sales;
     Ok(Row {
         store: engine,
         batch,
@@ -153,57 +197,55 @@ fn measure(engine: Engine, batch: usize, clients: usize) -> anyhow::Result<Row> 
         measured_per_s,
         ceiling_per_s,
         ratio: fraction(per_mille(measured_per_s, ceiling_per_s)),
-        target: fraction(engine.target()),
+        target: fraction(engine.target(batch)),
         p50_us: of(&|one| one.round.percentile(500)),
         p99_us: of(&|one| one.round.percentile(990)),
-        ceiling_p50_us: of_ceiling(&|round| round.percentile(500)),
-        ceiling_p99_us: of_ceiling(&|round| round.percentile(990)),
+        ceiling_p50_us: of_ceiling(&|one| one.round.percentile(500)),
+        ceiling_p99_us: of_ceiling(&|one| one.round.percentile(990)),
+        server_ns_a_sale: of(&|one| nanos(one.used.server_micros)),
+        ceiling_ns_a_sale: of_ceiling(&|one| nanos(one.used.server_micros)),
+        database_ns_a_sale: of(&|one| nanos(one.used.database_micros)),
+        ceiling_database_ns_a_sale: of_ceiling(&|one| nanos(one.used.database_micros)),
+        written_a_sale: of(&|one| one.used.written / sales),
+        ceiling_written_a_sale: of_ceiling(&|one| one.used.written / sales),
         acknowledged_groups: of(&|one| one.groups),
         durable_commits: of(&|one| one.commits),
         device_flushes: told.then(|| of(&|one| one.flushes.unwrap_or(0))),
         fdatasync_limit_per_s: limit,
         resend_per_s: of(&|one| per_second(sales, one.resend.micros)),
         resend_commits: of(&|one| one.resend_commits),
+        resend_written: of(&|one| one.resend_used.written),
+        half,
+        two_nodes_per_s,
     })
 }
 
-fn node_round(engine: Engine, directory: &Path, clients: &[Client]) -> anyhow::Result<Measured> {
-    let node = Node::start(&engine.location(directory)?, clients)?;
-    drive(node.address, clients, Part::Hello, false)?;
-    let (groups_before, commits_before) = node.counts();
-    let flushes_before = disk::device_flushes();
-    let round = drive(node.address, clients, Part::Pushes, true)?;
-    let flushes = disk::device_flushes().zip(flushes_before).map(|(after, before)| after - before);
-    let (groups, commits) = node.counts();
-    expect(&round, |verdict| matches!(verdict, Verdict::Created(_)))?;
-    let resend = drive(node.address, clients, Part::Pushes, true)?;
-    expect(&resend, |verdict| matches!(verdict, Verdict::Existing(_)))?;
-    let (_, commits_after) = node.counts();
-    node.stop()?;
-    Ok(Measured {
-        round,
-        groups: groups - groups_before,
-        commits: commits - commits_before,
-        flushes,
-        resend,
-        resend_commits: commits_after - commits,
-    })
-}
-
-fn ceiling_round(engine: Engine, directory: &Path, clients: &[Client]) -> anyhow::Result<Round> {
-    let ceiling = Ceiling::start(engine, directory)?;
-    let round = drive(ceiling.address, clients, Part::Pushes, false)?;
-    ceiling.stop()?;
-    Ok(round)
-}
-
-fn expect(round: &Round, verdict: impl Fn(&Verdict) -> bool) -> anyhow::Result<()> {
-    for answer in &round.answers {
-        let answer = PushAnswer::decode(answer)?;
-        let all = answer.results.iter().all(|result| verdict(&result.verdict));
-        ensure!(all && answer.stopped.is_none(), "an unexpected answer: {answer:?}");
+/// Measures what needs a round of its own: half of the load, and two nodes on one database.
+fn beside(
+    engine: Engine,
+    home: &Path,
+    clients: &[super::frames::Client],
+    sales: u64,
+    measured_per_s: u64,
+) -> anyhow::Result<(Option<Half>, Option<u64>)> {
+    if clients.len() < 2 {
+        return Ok((None, None));
     }
-    Ok(())
+    let requests = clients.iter().map(|client| client.pushes.len() as u64).sum::<u64>();
+    let requests_per_s = (measured_per_s * requests / sales / 2).max(1);
+    let directory = home.join("half");
+    std::fs::create_dir_all(&directory)?;
+    let round: Round = rounds::paced(engine, &directory, clients, requests_per_s)?;
+    std::fs::remove_dir_all(&directory)?;
+    let (p50_us, p99_us) = (round.percentile(500), round.percentile(990));
+    let two = match engine {
+        Engine::Redb | Engine::Sled => None,
+        Engine::Postgres => {
+            let round = rounds::two_nodes(engine, home, clients)?;
+            Some(per_second(sales, round.micros))
+        }
+    };
+    Ok((Some(Half { requests_per_s, p50_us, p99_us }), two))
 }
 
 fn print(rows: &[Row]) {
@@ -214,12 +256,33 @@ fn print(rows: &[Row]) {
     let mut line = |name: &str, value: &dyn Fn(&Row) -> String| {
         table.add_row([name.to_owned()].into_iter().chain(rows.iter().map(value)));
     };
+    let micros = |nanos: u64| fraction(nanos);
     line("sales/s", &|row| row.measured_per_s.to_string());
     line("ceiling, sales/s", &|row| row.ceiling_per_s.to_string());
     line("ratio, and at least", &|row| format!("{} / {}", row.ratio, row.target));
     line("p50 / p99, us", &|row| format!("{} / {}", row.p50_us, row.p99_us));
     line("ceiling p50 / p99, us", &|row| {
         format!("{} / {}", row.ceiling_p50_us, row.ceiling_p99_us)
+    });
+    line("server CPU a sale, us; at most", &|row| {
+        let most = row.batch > 1 && row.store == Engine::Redb;
+        let most = most.then(|| format!(" / {}", micros(SALE_NANOS_MAX))).unwrap_or_default();
+        format!("{}{most}", micros(row.server_ns_a_sale))
+    });
+    line("  the ceiling's", &|row| micros(row.ceiling_ns_a_sale));
+    line("  of the database, ceiling's", &|row| match row.store {
+        Engine::Redb | Engine::Sled => String::new(),
+        Engine::Postgres => {
+            let (own, limit) = (row.database_ns_a_sale, row.ceiling_database_ns_a_sale);
+            format!("{}, {}", micros(own), micros(limit))
+        }
+    });
+    line("written a sale, bytes; ceiling's", &|row| {
+        format!("{}, {}", row.written_a_sale, row.ceiling_written_a_sale)
+    });
+    line("  ratio, and at most", &|row| {
+        let ratio = per_mille(row.written_a_sale, row.ceiling_written_a_sale);
+        format!("{} / {}", fraction(ratio), fraction(DISK_MAX))
     });
     line("acknowledged groups", &|row| row.acknowledged_groups.to_string());
     line("durable commits", &|row| row.durable_commits.to_string());
@@ -228,10 +291,37 @@ fn print(rows: &[Row]) {
     });
     line("fdatasync of 4 KiB appends/s", &|row| row.fdatasync_limit_per_s.to_string());
     line("everything again, sales/s", &|row| row.resend_per_s.to_string());
-    line("commits for that", &|row| row.resend_commits.to_string());
+    line("  against the first time, at least", &|row| {
+        let ratio = per_mille(row.resend_per_s, row.measured_per_s);
+        format!("{} / {}", fraction(ratio), fraction(RESEND_MIN))
+    });
+    line("  commits for that, at most 0", &|row| row.resend_commits.to_string());
+    line("  bytes written for that", &|row| row.resend_written.to_string());
+    line("open loop at half, requests/s", &|row| {
+        row.half.map_or_else(String::new, |half| half.requests_per_s.to_string())
+    });
+    line("  p50 / p99, us", &|row| {
+        row.half.map_or_else(String::new, |half| format!("{} / {}", half.p50_us, half.p99_us))
+    });
+    line("two nodes on it, sales/s", &|row| {
+        row.two_nodes_per_s.map_or_else(String::new, |two| {
+            format!("{two} ({} of one)", fraction(per_mille(two, row.measured_per_s)))
+        })
+    });
     println!("{table}");
     println!(
         "{} clients, one request in flight each, {SALE_BYTES} bytes a sale; medians of {ROUNDS}",
         rows.first().map_or(0, |row| row.clients)
     );
+}
+
+fn print_memory(memories: &[(Engine, Memory)]) {
+    for (engine, memory) in memories {
+        let Memory { filled_kib, used_kib, anonymous_kib } = memory;
+        println!(
+            "{engine:?}, memory with 100,000 products: {filled_kib} KiB; after 20 tills have \
+             downloaded them and sold: {used_kib} KiB ({anonymous_kib} of that no pages of files), \
+             at most {MEMORY_MAX}"
+        );
+    }
 }

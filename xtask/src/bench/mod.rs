@@ -4,6 +4,7 @@
 
 mod catalog;
 mod ceiling;
+mod checkout;
 mod delta;
 mod disk;
 mod driver;
@@ -14,6 +15,7 @@ mod node;
 mod reconcile;
 mod sim;
 mod snapshot;
+mod usage;
 
 use std::process::Stdio;
 
@@ -26,6 +28,8 @@ use counterfoil_tests::binaries::cargo;
 pub(crate) enum Bench {
     /// Cloud ingest over HTTP on loopback, against one route, one committer and one table
     Ingest(ingest::Ingest),
+    /// A till: a checkout's commit, its start after a kill, its memory, and a sale on its way
+    Checkout(checkout::Checkout),
     /// Finding and mending drift: bytes, round trips and work, against the catalog's size
     Reconcile(reconcile::Reconcile),
     /// What a till costs when nothing happens: requests and bytes an hour
@@ -40,12 +44,13 @@ pub(crate) enum Bench {
 
 /// Runs a benchmark.
 pub(crate) fn run(bench: &Bench) -> anyhow::Result<bool> {
-    // Bytes are the same in any build.
+    // It measures other programs, which it has built in release.
     if cfg!(debug_assertions) && !matches!(bench, Bench::Idle(_)) {
         return in_release();
     }
     match bench {
         Bench::Ingest(ingest) => ingest::run(ingest).map(|()| true),
+        Bench::Checkout(wish) => checkout::run(wish).map(|()| true),
         Bench::Reconcile(wish) => reconcile::run(wish).map(|()| true),
         Bench::Idle(idle) => idle::run(idle).map(|()| true),
         Bench::Sim(sim) => sim::run(sim).map(|()| true),

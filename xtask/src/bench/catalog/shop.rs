@@ -32,7 +32,7 @@ pub(crate) struct Shop {
 }
 
 /// Makes a product: about 270 bytes as JSON. `edition` changes what it costs.
-fn product(number: u64, edition: u64) -> EntityV1 {
+pub(crate) fn product(number: u64, edition: u64) -> EntityV1 {
     const WORDS: [&str; 16] = [
         "organic",
         "roasted",
@@ -118,16 +118,7 @@ impl Shop {
 
     /// Downloads the whole snapshot, page by page as it travels.
     pub(crate) async fn pages(&self) -> anyhow::Result<Vec<Bytes>> {
-        let mut asked = Asked::connect(self.node.address, &self.tills[0]).await?;
-        let mut pages = Vec::new();
-        let mut query = String::new();
-        loop {
-            let packed = asked.get(&format!("/v1/catalog/snapshot?{query}")).await?;
-            let page = SnapshotPage::decode(&zstd::decode_all(&*packed)?)?;
-            pages.push(packed);
-            let Some(EntityId { kind, id }) = page.last else { return Ok(pages) };
-            query = format!("pinned={}&kind={}&id={id}", page.pinned, kind.word());
-        }
+        Asked::connect(self.node.address, &self.tills[0]).await?.snapshot().await
     }
 
     /// Downloads the delta after `from`, as it travels.
@@ -137,19 +128,33 @@ impl Shop {
     }
 }
 
-struct Asked {
+/// A till that asks and keeps nothing.
+pub(crate) struct Asked {
     sender: SendRequest<Empty<Bytes>>,
     address: SocketAddr,
     token: String,
 }
 
 impl Asked {
-    async fn connect(address: SocketAddr, till: &Client) -> anyhow::Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr, till: &Client) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
         let (sender, connection) = handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
         Ok(Self { sender, address, token: till.token.clone() })
+    }
+
+    /// Downloads the whole snapshot, page by page as it travels.
+    pub(crate) async fn snapshot(&mut self) -> anyhow::Result<Vec<Bytes>> {
+        let mut pages = Vec::new();
+        let mut query = String::new();
+        loop {
+            let packed = self.get(&format!("/v1/catalog/snapshot?{query}")).await?;
+            let page = SnapshotPage::decode(&zstd::decode_all(&*packed)?)?;
+            pages.push(packed);
+            let Some(EntityId { kind, id }) = page.last else { return Ok(pages) };
+            query = format!("pinned={}&kind={}&id={id}", page.pinned, kind.word());
+        }
     }
 
     async fn get(&mut self, path: &str) -> anyhow::Result<Bytes> {
