@@ -169,8 +169,8 @@ impl<C: Connector> Transport<C> {
         Welcome::decode(&answer).map_err(|error| unreadable(&error))
     }
 
-    /// Returns what the cloud said of its heads beside the last answer; none if it said nothing that
-    /// can be read.
+    /// Returns what the cloud said of its heads beside the last answer; none if it said nothing
+    /// that can be read.
     pub(crate) const fn heads(&self) -> Option<Heads> {
         self.heads
     }

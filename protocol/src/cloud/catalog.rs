@@ -244,7 +244,9 @@ pub async fn proof<Q: Query<Cloud>>(
     site: Site,
 ) -> Result<Option<CatalogHead>, Q::Error> {
     let before = feed(query, site.shop).await?;
-    settled_head(query, site.shop, site.branch, before).await
+    let head = settled_head(query, site.shop, site.branch, before).await?;
+    assert!(head.is_none_or(|head| head.version == before.version), "a proof is of one version");
+    Ok(head)
 }
 
 /// Returns what a till of `branch` that has `from` needs next: whole commits, in at most `limit`

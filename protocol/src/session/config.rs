@@ -42,6 +42,7 @@ impl Config {
     pub(super) const fn past_a_greeting(&self) -> Millis {
         let wait = self.idle_greeting.after(self.request_timeout);
         assert!(wait.0 >= self.idle_greeting.0, "the next greeting comes before");
+        assert!(wait.0 >= self.request_timeout.0, "and may take its time");
         wait
     }
 }

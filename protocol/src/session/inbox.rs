@@ -183,6 +183,8 @@ impl Collector {
             self.rest(now, self.config.past_a_greeting().after(Millis(spread)));
         }
         assert!(self.heeded <= HEEDED_MAX, "sooner or later it asks");
+        assert!(self.output.is_none(), "who stands where the cloud does asks for nothing");
+        assert_eq!(self.attempt, 0, "who waits for another reason is left alone");
     }
 
     fn ask(&mut self, now: Millis) {

@@ -3,6 +3,7 @@
 //! It is what the till would conclude from an answer without changes or events, so what is at the
 //! head here is not asked for. Whatever else is so is found out by asking, as ever.
 
+use super::catalog::Wanted;
 use super::inbox::wanted;
 use super::row::CatalogState;
 use super::{Key, Record, Terminal, edits};
@@ -30,9 +31,12 @@ pub async fn at_head<Q: Query<Terminal>>(store: &Q, heads: &Heads) -> Result<AtH
     let same = state.version == Some(heads.catalog.version) && state.digest == heads.catalog.digest;
     let proven = state.proven && state.progress.is_none();
     let catalog = same && proven && edits::asked(store).await?.is_empty();
+    let next = Wanted::Delta(heads.catalog.version);
+    assert!(!catalog || state.wanted() == next, "who is at the head would ask from there");
     let place = wanted(store).await?;
     // Before the first event every inbox is the same.
-    let there =
-        place.seq == heads.inbox.seq && (place.seq == 0 || place.chain == heads.inbox.chain);
-    Ok(AtHead { catalog, inbox: there && heads.acked == place.seq })
+    let begins = place.seq == 0 && heads.inbox.seq == 0;
+    let inbox = (begins || place == heads.inbox) && heads.acked == place.seq;
+    assert!(!inbox || place.seq == heads.inbox.seq, "who has all of it stands at its end");
+    Ok(AtHead { catalog, inbox })
 }

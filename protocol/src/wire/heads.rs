@@ -51,7 +51,9 @@ impl Heads {
         let catalog = CatalogHead { version, digest: Digest { count, lanes } };
         let heads = Self { catalog, inbox: Cursor { seq, chain }, acked };
         // One meaning has one form: no sign, no other zeros, no other case, nothing behind it.
-        Written::matches(&heads, text).then_some(heads)
+        let read = Written::matches(&heads, text).then_some(heads);
+        assert!(read.is_none() || text.is_ascii(), "the line can stand in a header");
+        read
     }
 }
 
@@ -70,6 +72,7 @@ fn lanes(digits: &str) -> Option<[u64; 4]> {
     if digits.len() != 64 || !digits.is_ascii() {
         return None;
     }
+    assert_eq!(digits.len(), 16 * lanes.len(), "each lane has its digits");
     for (lane, digits) in lanes.iter_mut().zip(digits.as_bytes().chunks(16)) {
         *lane = u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()?;
     }
@@ -88,7 +91,9 @@ impl Written<'_> {
 
 impl fmt::Write for Written<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+        let rest = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+        assert_eq!(rest.len() + part.len(), self.0.len(), "what was written is taken off");
+        self.0 = rest;
         Ok(())
     }
 }
