@@ -256,7 +256,7 @@ fn print(rows: &[Row]) {
     let mut line = |name: &str, value: &dyn Fn(&Row) -> String| {
         table.add_row([name.to_owned()].into_iter().chain(rows.iter().map(value)));
     };
-    let micros = |nanos: u64| fraction(nanos);
+    let micros = fraction;
     line("sales/s", &|row| row.measured_per_s.to_string());
     line("ceiling, sales/s", &|row| row.ceiling_per_s.to_string());
     line("ratio, and at least", &|row| format!("{} / {}", row.ratio, row.target));
