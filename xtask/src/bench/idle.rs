@@ -101,8 +101,7 @@ async fn measure(wish: &Idle, stream: bool) -> anyhow::Result<Measured> {
     let directory = tempfile::tempdir()?;
     let store = format!("redb:{}", directory.path().join("cloud").display());
     let tills = [("T-1", "north")];
-    let mut shop =
-        Shop::open_built(Profile::Release, directory.path(), store, &tills, &[]).await?;
+    let mut shop = Shop::open_built(Profile::Release, directory.path(), store, &tills, &[]).await?;
     let tea = json!({ "put": { "product": {
         "productId": "tea", "name": "Tea", "barcodes": [], "priceMinor": 100, "currency": "GBP",
         "taxPpm": 0, "unit": "pcs", "category": null, "active": true } } });
