@@ -31,7 +31,7 @@
 //! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
-//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else 403, and what to do |
+//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else passed on |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
 //! | `GET /openapi.json` | all of this, for programs; without a token |
@@ -80,6 +80,7 @@ use tokio::sync::watch;
 
 use crate::books::TillFigures;
 use crate::import::{self, Report};
+use crate::passage::Passage;
 use crate::stamp;
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
@@ -105,6 +106,7 @@ pub struct Api<S> {
     desk: Desk,
     listeners: Listeners,
     cloud: Arc<str>,
+    passage: Passage,
     secret: Hash,
 }
 
@@ -116,6 +118,7 @@ impl<S> Clone for Api<S> {
             desk: self.desk.clone(),
             listeners: self.listeners.clone(),
             cloud: Arc::clone(&self.cloud),
+            passage: self.passage.clone(),
             secret: self.secret,
         }
     }
@@ -140,11 +143,12 @@ pub fn router<S: TillStore + 'static>(
     link: watch::Receiver<Link>,
     desk: Desk,
     listeners: Listeners,
-    cloud: &str,
+    passage: Passage,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
-    let api = Api { till, link, desk, listeners, cloud: cloud.into(), secret };
+    let cloud = passage.address().into();
+    let api = Api { till, link, desk, listeners, cloud, passage, secret };
     let (import, plan) =
         (DefaultBodyLimit::max(IMPORT_BYTES_MAX), DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()
