@@ -182,6 +182,7 @@ enum Happening {
     DefineProducts(u64),
     Heal,
     Staff,
+    Admit,
 }
 
 /// A message on its way to the cloud.
@@ -348,6 +349,7 @@ impl World {
             Happening::DefineProducts(batch) => self.define_products(batch),
             Happening::Heal => self.heal(),
             Happening::Staff => self.staff(),
+            Happening::Admit => self.admit(),
         }
     }
 
