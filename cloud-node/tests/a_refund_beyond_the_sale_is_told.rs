@@ -31,6 +31,10 @@ fn refund(name: &str, quantity_milli: i64, price: i64) -> Vec<u8> {
     Event::parse(event.expect("the shape of an event")).expect("a refund").canonical()
 }
 
+fn named(terminal: &str, name: &str) -> Value {
+    json!({"terminalId": terminal, "posId": "P-1", "localEventId": name})
+}
+
 async fn returns(node: &Node, shop: &str) -> Value {
     let request = http::Request::get(format!("/v1/admin/returns?shopId={shop}"))
         .header("authorization", format!("Bearer {}", support::OPERATOR))
@@ -63,9 +67,6 @@ async fn a_refund_of_more_than_was_sold_is_posted_once_and_listed() {
     created(&node, &mut one, refund("back-1", 2_000, 150)).await;
     assert_eq!(returns(&node, "shop").await, json!([]), "all of it came back, and no more");
     created(&node, &mut two, refund("back-2", 500, 150)).await;
-    let named = |terminal: &str, name: &str| {
-        json!({"terminalId": terminal, "posId": "P-1", "localEventId": name})
-    };
     let listed = returns(&node, "shop").await;
     assert_eq!(
         listed,
