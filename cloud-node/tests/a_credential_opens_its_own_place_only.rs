@@ -199,6 +199,7 @@ async fn no_till_is_an_operator() {
         ("POST", "/v1/admin/adjustments"),
         ("POST", "/v1/admin/catalog/import?shopId=shop"),
         ("GET", "/v1/admin/reports/sales?shopId=shop"),
+        ("GET", "/v1/admin/returns?shopId=shop"),
         ("GET", "/v1/admin/sites"),
         ("GET", "/v1/admin/catalog?shopId=shop"),
         ("GET", "/v1/admin/orders?shopId=shop"),

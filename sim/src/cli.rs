@@ -3,6 +3,7 @@
 
 mod explore;
 mod files;
+mod incident;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -38,7 +39,8 @@ const NETWORK_SEEDS: u64 = 60;
 ///
 /// Exit codes: 0 no law was broken, and every class of faults that was asked for came; 1 a law was
 /// broken; 2 the command line cannot be understood; 3 no law was broken, but a class of faults that
-/// was asked for over half an hour of simulated time never came.
+/// was asked for over half an hour of simulated time never came; 4 no law was broken, but a bundle
+/// tells another story than the roles.
 #[derive(Parser)]
 #[command(name = "sim", version)]
 struct Cli {
@@ -50,7 +52,7 @@ struct Cli {
 enum Command {
     /// Runs many seeds and prints what they showed.
     Run(Run),
-    /// Runs one seed, or a plan from a file, and prints what happened, line by line.
+    /// Runs one seed, a plan or a till's bundle, and prints what happened, line by line.
     Replay(Replay),
     /// Visits every state of small configurations, and checks every law in each.
     ///
@@ -123,7 +125,8 @@ struct Size {
 
 #[derive(Args)]
 struct Replay {
-    /// A seed, a file with a plan, or an accident that has happened to others (docs/accidents).
+    /// A seed, a file with a plan, the bundle of a till (docs/incident.md; `--seconds` says for how
+    /// long it sells on), or an accident that has happened to others (docs/accidents).
     what: String,
     #[command(flatten)]
     size: Size,
@@ -180,7 +183,7 @@ pub(crate) fn main() -> ExitCode {
     let done = match Cli::parse().command {
         None => run(&Run::default()),
         Some(Command::Run(args)) => run(&args),
-        Some(Command::Replay(args)) => replay(&args).map(held),
+        Some(Command::Replay(args)) => replay(&args),
         Some(Command::Explore(args)) => {
             return explore::run(&args).unwrap_or_else(|error| {
                 eprintln!("sim: {error:#}");
@@ -360,7 +363,7 @@ fn keep_small(job: &Job, seed: u64, violation: &Violation, args: &Run) -> anyhow
     Ok(())
 }
 
-fn replay(args: &Replay) -> anyhow::Result<bool> {
+fn replay(args: &Replay) -> anyhow::Result<End> {
     let level = args.level.level();
     let sales = args.sales.as_deref().map(|file| load(file, args.size)).transpose()?;
     let plan = match args.what.parse::<u64>() {
@@ -379,36 +382,41 @@ fn replay(args: &Replay) -> anyhow::Result<bool> {
         }
         Err(_) => match accidents::find(&args.what) {
             Some(accident) => accident.plan,
-            None => read_plan(Path::new(&args.what))?,
+            None => match incident::read(Path::new(&args.what))? {
+                Some(incident) => return incident::replay(args, &incident),
+                None => read_plan(Path::new(&args.what))?,
+            },
         },
     };
     let outcome = runner::run_plan(level, &plan, sales.as_ref(), true);
+    let title = format!("{} level, plan {}", level.as_str(), args.what);
+    if show(args, &outcome.story, &title)? {
+        println!("{} faults, {} tills, {} sales", plan.faults.len(), plan.tills, outcome.events);
+        match &outcome.violation {
+            None => println!("No law was broken."),
+            Some(violation) => println!("{violation}"),
+        }
+    }
+    Ok(held(outcome.violation.is_none()))
+}
+
+/// Shows a story as it is wished. `false`: nothing else is to be printed.
+fn show(args: &Replay, story: &story::Story, title: &str) -> anyhow::Result<bool> {
     if let Some(file) = &args.html {
-        let title = format!("{} level, plan {}", level.as_str(), args.what);
-        write(file, &story::html::page(&outcome.story, &title, &args.again()))?;
+        write(file, &story::html::page(story, title, &args.again()))?;
     }
     if let Some(file) = &args.shiviz {
-        write(file, &story::shiviz::log(&outcome.story))?;
+        write(file, &story::shiviz::log(story))?;
         eprintln!("ShiViz takes it apart with {}", story::shiviz::PATTERN);
     }
     if let Some(steps) = args.mermaid {
-        print!("{}", story::mermaid::end(&outcome.story, steps));
-        return Ok(outcome.violation.is_none());
+        print!("{}", story::mermaid::end(story, steps));
+        return Ok(false);
     }
     if args.html.is_none() && args.shiviz.is_none() {
-        outcome.story.lines().for_each(|line| println!("{line}"));
+        story.lines().for_each(|line| println!("{line}"));
     }
-    println!("{} faults, {} tills, {} sales", plan.faults.len(), plan.tills, outcome.events);
-    match outcome.violation {
-        None => {
-            println!("No law was broken.");
-            Ok(true)
-        }
-        Some(violation) => {
-            println!("{violation}");
-            Ok(false)
-        }
-    }
+    Ok(true)
 }
 
 fn load(file: &Path, size: Size) -> anyhow::Result<Arc<Sales>> {

@@ -7,6 +7,7 @@
 //! | [`law`], [`checker`] | the laws, and those who watch over them |
 //! | [`coverage`], [`pairs`], [`asked`] | what really happened, after what, and what should have |
 //! | [`explore`] | every state of small configurations |
+//! | [`incident`] | what happened to a real till, from the bundle that it wrote |
 //! | [`accidents`] | what has happened to others, as plans |
 //! | [`own`] | all of that for a protocol of your own |
 pub mod accidents;
@@ -16,6 +17,7 @@ pub mod checker;
 pub mod coverage;
 mod disk;
 pub mod explore;
+pub mod incident;
 pub mod law;
 pub mod model;
 pub mod network;

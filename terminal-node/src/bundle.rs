@@ -9,7 +9,7 @@
 
 use counterfoil_protocol::event::Event;
 use counterfoil_protocol::hash::{Hash, secret_hash};
-use counterfoil_protocol::identity::Epoch;
+use counterfoil_protocol::identity::{Epoch, EventKey};
 use counterfoil_protocol::terminal::Place;
 use counterfoil_protocol::terminal::diary::{Note, Noted};
 use counterfoil_protocol::terminal::row::{Entry, Meta, State};
@@ -21,8 +21,9 @@ use crate::books::QueueItem;
 use crate::receipts::Backwards;
 use crate::till::{Till, TillError, TillStore};
 
-/// The version of a bundle's form.
-pub const BUNDLE_VERSION: u32 = 1;
+/// The version of a bundle's form. Version 2 tells of a refund what it takes back (`original`), and
+/// of a correction whose place it takes (`corrects`).
+pub const BUNDLE_VERSION: u32 = 2;
 /// The most journal entries of a bundle.
 pub const BUNDLE_ENTRIES_MAX: usize = 10_000;
 /// The journal entries of a bundle, if nobody says how many.
@@ -177,10 +178,28 @@ fn told(place: Place, entry: &Entry, mask: &Mask) -> Value {
         "payloadHash": mask.hash(entry.payload_hash), "chainHash": mask.hash(entry.chain),
         "state": state,
     });
+    if let Some(event) = &event {
+        related(&mut told, event, mask);
+    }
     if let (true, Some(event)) = (mask.contents, event) {
         told["content"] = json!(EventAny::from_event(&event));
     }
     told
+}
+
+/// Tells which other events an event names.
+fn related(told: &mut Value, event: &Event, mask: &Mask) {
+    if let Some(EventKey { terminal, pos, local_id }) = event.original() {
+        told["original"] = json!({
+            "terminal": mask.name(terminal.as_str()), "register": mask.name(pos.as_str()),
+            "event": mask.name(local_id.as_str()),
+        });
+    }
+    let of = event.corrected().iter().map(|of| mask.name(of.local_id.as_str()));
+    let of: Vec<String> = of.collect();
+    if !of.is_empty() {
+        told["corrects"] = json!(of);
+    }
 }
 
 /// A note as it is told: it has no name in it, only places, times and codes.

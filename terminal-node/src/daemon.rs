@@ -19,6 +19,7 @@ use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
 use crate::live::LiveLoop;
+use crate::passage::Passage;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::sync::SyncLoop;
 use crate::tell;
@@ -224,7 +225,9 @@ impl Daemon {
         });
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
         let listeners = Listeners::new(stop.subscribe());
-        let router = api::router(till.clone(), link, desk, listeners, &config.cloud, &token);
+        let connector = CloudConnector::new(config.ca_file.clone());
+        let passage = Passage::new(connector, config.endpoint()?);
+        let router = api::router(till.clone(), link, desk, listeners, passage, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });

@@ -18,6 +18,7 @@
 //! | [`live`] | how does the till hear of news before it asks? |
 //! | [`verify`] | is the catalog really what the cloud has, and what mends it? |
 //! | [`bundle`] | what does whoever looks into an incident need? |
+//! | [`passage`] | how does an operator ask the cloud through the local API? |
 //! | [`doctor`] | is this till in order? |
 //! | [`story`] | what became of one sale? |
 //! | [`migrate`] | how does the database of an older program become this one's? |
@@ -47,6 +48,7 @@ pub mod light;
 pub mod live;
 pub mod mend;
 pub mod migrate;
+pub mod passage;
 pub mod ports;
 pub mod queue;
 pub mod receipts;

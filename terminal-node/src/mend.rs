@@ -82,6 +82,11 @@ pub(crate) fn void_of(payload: Hash) -> LocalEventId {
     LocalEventId::parse(&name).expect("digits after a word are a name")
 }
 
+/// Returns whether a reference is that of a void.
+pub(crate) fn is_void(reference: &str) -> bool {
+    reference.starts_with(VOID)
+}
+
 /// Where a new event stands, and whether it stood there before.
 pub(crate) type Mended = (LocalEventId, Place, Option<counterfoil_protocol::event::Receipt>, bool);
 

@@ -2,55 +2,14 @@
 //! of it then, and what needs the cloud says so.
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
-use std::io::{BufRead as _, BufReader};
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 
+use http::Method;
 use serde_json::{Value, json};
-
-fn program(directory: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_terminal-node"));
-    command.args(args).env("COUNTERFOIL_DIR", directory).env("NO_COLOR", "1");
-    command
-}
-
-fn run(directory: &Path, args: &[&str]) -> Output {
-    program(directory, args).output().expect("a process")
-}
-
-fn json_of(directory: &Path, args: &[&str]) -> Value {
-    let output = run(directory, &[&["--json"], args].concat());
-    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{args:?}: {output:?}"))
-}
-
-fn init(directory: &Path) {
-    let token = directory.join("given-token");
-    std::fs::write(&token, "secret").expect("a write");
-    let token = token.display().to_string();
-    let args = ["init", "--shop", "S-1", "--branch", "B-1", "--terminal", "T-1"];
-    let more = ["--cloud", "http://127.0.0.1:9", "--token-file", &token];
-    let output = run(directory, &[&args[..], &more].concat());
-    assert!(output.status.success(), "{output:?}");
-}
-
-/// A daemon that is killed when it is dropped, and its address.
-struct Running(Child, String);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _reaped = self.0.wait();
-    }
-}
-
-fn daemon(directory: &Path) -> Running {
-    let mut child = program(directory, &["run"]).stdout(Stdio::piped()).spawn().expect("a process");
-    let mut line = String::new();
-    let stdout = child.stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
-    let url = line.trim().strip_prefix("listening on ").expect("an address").to_owned();
-    Running(child, url)
-}
+use support::process::{NOWHERE, ask, daemon, init, json_of, run};
 
 fn sells(directory: &Path, id: &str) -> Value {
     json_of(directory, &["sell", "--pos", "1", "--id", id, "--item", "tea:2:1.49"])
@@ -70,7 +29,7 @@ fn a_void_takes_everything_back_once_also_if_it_is_asked_for_again() {
     for served in [true, false] {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path();
-        init(path);
+        init(path, NOWHERE);
         let running = served.then(|| daemon(path));
         sells(path, "a");
         let first = voids(path, "a");
@@ -93,7 +52,7 @@ fn a_void_takes_everything_back_once_also_if_it_is_asked_for_again() {
 async fn what_was_taken_back_is_not_voided_and_what_was_voided_is_not_taken_back() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path();
-    init(path);
+    init(path, NOWHERE);
     let running = daemon(path);
     let token = std::fs::read_to_string(path.join("api-token")).expect("a token");
     sells(path, "part");
@@ -109,17 +68,21 @@ async fn what_was_taken_back_is_not_voided_and_what_was_voided_is_not_taken_back
     };
     let ask = |method: &'static str, place: &str, body: String| {
         let (url, token) = (format!("{}{place}", running.1), token.trim().to_owned());
-        async move { asked(method, &url, &token, body).await }
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        async move {
+            let (status, said) = ask(method, &url, &token, body).await;
+            (status.as_u16(), said)
+        }
     };
     let (status, _) = ask("POST", "/refunds", refund("back", "part")).await;
     assert_eq!(status, 201);
-    let reason = || json!({ "reason": "changed their mind" }).to_string();
     let (status, why) = ask("POST", "/sales/1/part/void", reason()).await;
     assert_eq!((status, &why["code"]), (409, &json!("POS_SYNC_EVENT_INVALID")), "{why}");
     let (status, _) = ask("POST", "/sales/1/whole/void", reason()).await;
     assert_eq!(status, 201);
     let (status, why) = ask("POST", "/refunds", refund("late", "whole")).await;
     assert_eq!(status, 409, "{why}");
+    in_a_batch(&ask, &refund).await;
     let (_, shown) = ask("GET", "/receipts/1/whole", String::new()).await;
     assert!(shown["voidedBy"].is_string(), "{shown}");
     let (_, void) = ask(
@@ -157,20 +120,39 @@ async fn what_was_taken_back_is_not_voided_and_what_was_voided_is_not_taken_back
     }
 }
 
-async fn asked(method: &str, url: &str, token: &str, body: String) -> (u16, Value) {
-    use http_body_util::{BodyExt as _, Full};
-    use hyper_util::client::legacy::Client;
-    use hyper_util::rt::TokioExecutor;
-    let client = Client::builder(TokioExecutor::new()).build_http();
-    let request = http::Request::builder()
-        .method(method)
-        .uri(url)
-        .header("authorization", format!("Bearer {token}"))
-        .header("content-type", "application/json")
-        .body(Full::new(bytes::Bytes::from(body)))
-        .expect("a request");
-    let response = client.request(request).await.expect("an answer");
-    let status = response.status().as_u16();
-    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
-    (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+/// Among many events at once the same is refused, each with its code; the others are recorded.
+async fn in_a_batch<A: Future<Output = (u16, Value)>>(
+    ask: &impl Fn(&'static str, &str, String) -> A,
+    refund: &impl Fn(&str, &str) -> String,
+) {
+    let refund = |id: &str, of: &str, reference: &str| {
+        let mut body: Value = serde_json::from_str(&refund(id, of)).expect("JSON");
+        body["reference"] = json!(reference);
+        json!({ "refund": body })
+    };
+    let batch = json!([
+        refund("late-1", "whole", ""),
+        refund("more", "part", ""),
+        refund("void-1", "never-sold", "void: a slip of nobody"),
+        // A till that was restored may have forgotten this sale, and the cloud knows it.
+        refund("old", "never-sold", "a slip of last year"),
+    ]);
+    for (recorded, again) in [(2, 0), (0, 2)] {
+        let (status, told) = ask("POST", "/events", batch.to_string()).await;
+        assert_eq!(status, 200, "{told}");
+        assert_eq!((&told["recorded"], &told["again"]), (&json!(recorded), &json!(again)));
+        let refused = told["refused"].as_array().expect("a list");
+        let codes = refused.iter().map(|one| (one["localEventId"].clone(), one["code"].clone()));
+        let expected = [
+            (json!("late-1"), json!("POS_SYNC_EVENT_INVALID")),
+            (json!("void-1"), json!("POS_SYNC_NOT_FOUND")),
+        ];
+        assert_eq!(codes.collect::<Vec<_>>(), expected, "{told}");
+    }
+    let (status, why) = ask("POST", "/sales/1/never-sold/void", reason()).await;
+    assert_eq!((status, &why["code"]), (404, &json!("POS_SYNC_NOT_FOUND")), "{why}");
+}
+
+fn reason() -> String {
+    json!({ "reason": "changed their mind" }).to_string()
 }

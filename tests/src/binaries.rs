@@ -23,6 +23,14 @@ pub struct Binaries {
     pub terminal: PathBuf,
 }
 
+impl Binaries {
+    /// Returns where the simulator lies: with the tests it is built too.
+    #[must_use]
+    pub fn simulator(&self) -> PathBuf {
+        self.cloud.with_file_name("sim").with_extension(std::env::consts::EXE_EXTENSION)
+    }
+}
+
 /// Returns the root of the workspace.
 #[must_use]
 pub fn root() -> PathBuf {

@@ -314,6 +314,60 @@ impl Browser {
         let told = self.call("Page.printToPDF", json!({ "preferCSSPageSize": true })).await?;
         decoded(told["data"].as_str().context("a document")?)
     }
+
+    /// Waits until so much is to be seen: a JavaScript expression.
+    ///
+    /// # Panics
+    /// If it is not to be seen within a minute, as the next ones: this is for whoever tests.
+    pub async fn sees(&mut self, expression: &str) -> Value {
+        self.until(expression, LIMIT).await.expect("it is to be seen")
+    }
+
+    /// Waits for an element and clicks it.
+    ///
+    /// # Panics
+    /// If it cannot be clicked within a minute.
+    pub async fn clicks(&mut self, selector: &str) {
+        self.click(selector, LIMIT).await.expect("it can be clicked");
+    }
+
+    /// Waits until an element with this text is there.
+    ///
+    /// # Panics
+    /// If it is not within a minute.
+    pub async fn reads(&mut self, selector: &str, text: &str) {
+        let has = format!(
+            "document.querySelector({})?.innerText.includes({})",
+            json!(selector),
+            json!(text)
+        );
+        self.sees(&has).await;
+    }
+
+    /// Writes into a field what stands there then.
+    ///
+    /// # Panics
+    /// If there is no such field within a minute.
+    pub async fn writes(&mut self, selector: &str, text: &str) {
+        self.sees(&format!("document.querySelector({})", json!(selector))).await;
+        self.write(selector, text).await.expect("a field");
+    }
+
+    /// Keeps a picture, if a directory for pictures is named: so those of the manual are made.
+    ///
+    /// # Panics
+    /// If it cannot be taken or kept.
+    pub async fn pictured(&mut self, name: &str) {
+        if let Some(directory) = std::env::var_os("COUNTERFOIL_PICTURES") {
+            let clear = "document.getElementById('toasts').replaceChildren()";
+            self.value(clear).await.expect("notes are put away");
+            // Let what fades in be there.
+            sleep(Duration::from_millis(400)).await;
+            let picture = self.picture().await.expect("a picture");
+            let file = Path::new(&directory).join(format!("{name}.png"));
+            std::fs::write(file, picture).expect("it is kept");
+        }
+    }
 }
 
 /// Decodes base64.

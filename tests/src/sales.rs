@@ -1,10 +1,15 @@
-//! What is sold: the published file if this machine has it, otherwise one made up like it.
+//! What is sold: the published file if this machine has it, otherwise one made up like it; and a
+//! sale of which nothing but its name matters.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use counterfoil_protocol::identity::PosId;
+use counterfoil_protocol::event::{Body, Line, Tender, Trade};
+use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
+use counterfoil_protocol::money::{Currency, Milli, Minor};
+use counterfoil_protocol::terminal::Draft;
+use counterfoil_protocol::time::Millis;
 use counterfoil_terminal::import::{self, Document};
 use counterfoil_terminal::sample;
 
@@ -55,4 +60,27 @@ pub fn load(path: Option<&Path>) -> anyhow::Result<Sales> {
         money_minor: report.money_minor,
     };
     Ok(Sales { source, documents, figures, not_understood: report.not_understood.len() })
+}
+
+/// Returns a sale of this name: two of the product `tea`, on register 1.
+///
+/// # Panics
+/// If it is no name.
+#[must_use]
+pub fn sale(id: &str) -> Draft {
+    let line = Line {
+        product: ProductId::parse("tea").expect("a name"),
+        name: "Tea".to_owned(),
+        quantity: Milli(2_000),
+        unit_price: Minor(210),
+        discount: Minor(0),
+        tax_ppm: 200_000,
+    };
+    Draft {
+        pos: PosId::parse("1").expect("a name"),
+        local_id: LocalEventId::parse(id).expect("a name"),
+        at: Millis(1_750_000_000_000),
+        reference: String::new(),
+        body: Body::Sale(Trade::paid(Currency::GBP, vec![line], Tender::Cash)),
+    }
 }

@@ -123,6 +123,12 @@ impl Shop {
         &self.programs.terminal
     }
 
+    /// Returns the simulator.
+    #[must_use]
+    pub fn simulator(&self) -> PathBuf {
+        self.programs.simulator()
+    }
+
     /// Kills the cloud without warning, and starts it again where it was.
     ///
     /// # Errors

@@ -6,16 +6,13 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use counterfoil_protocol::event::{Body, Line, Tender, Trade};
-use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
-use counterfoil_protocol::money::{Currency, Milli, Minor};
-use counterfoil_protocol::terminal::Draft;
-use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::money::Minor;
 use counterfoil_terminal::drawer::{CloudStatus, CloudWord, Sheet};
 use counterfoil_tests::binaries::{self, Profile};
 use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::http;
 use counterfoil_tests::process::output;
+use counterfoil_tests::sales::sale;
 use counterfoil_tests::till::{Door, Place, Refused, Till};
 use serde_json::{Value, json};
 
@@ -23,24 +20,6 @@ const LIMIT: Duration = Duration::from_secs(60);
 const OPERATOR: &str = "an operator's token";
 
 /// A cash sale of 4.20, 20 % tax included.
-fn sale(id: &str) -> Draft {
-    let line = Line {
-        product: ProductId::parse("tea").expect("a name"),
-        name: "Tea".to_owned(),
-        quantity: Milli(2_000),
-        unit_price: Minor(210),
-        discount: Minor(0),
-        tax_ppm: 200_000,
-    };
-    Draft {
-        pos: PosId::parse("1").expect("a name"),
-        local_id: LocalEventId::parse(id).expect("a name"),
-        at: Millis(1_750_000_000_000),
-        reference: String::new(),
-        body: Body::Sale(Trade::paid(Currency::GBP, vec![line], Tender::Cash)),
-    }
-}
-
 async fn sell(door: &Door, id: &str) {
     assert_eq!(door.sell(&[sale(id)]).await.expect("sold").recorded, 1);
 }

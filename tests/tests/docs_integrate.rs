@@ -8,7 +8,7 @@ use std::time::Duration;
 use counterfoil_tests::binaries::root;
 use counterfoil_tests::manual::{Manual, routes};
 use counterfoil_tests::proxy::{Mode, Proxy};
-use counterfoil_tests::shop::Shop;
+use counterfoil_tests::shop::{OPERATOR, Shop};
 use counterfoil_tests::till::{Door, Till};
 use serde_json::{Value, json};
 
@@ -44,7 +44,9 @@ async fn every_line_of_the_manual_answers_as_it_says() {
     std::fs::create_dir(&work).expect("a directory");
     let (told, ran) = tokio::task::spawn_blocking(move || {
         let json = "content-type: application/json";
-        Manual::read(MANUAL).run(&work, &[("TILL", &address), ("TOKEN", &token), ("JSON", json)])
+        let mine = [("TILL", address.as_str()), ("TOKEN", &token), ("JSON", json)];
+        let all = [&mine[..], &[("OPERATOR", OPERATOR)]].concat();
+        Manual::read(MANUAL).run(&work, &all)
     })
     .await
     .expect("a thread");

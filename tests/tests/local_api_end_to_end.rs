@@ -5,8 +5,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use counterfoil_tests::http;
 use counterfoil_tests::proxy::{Mode, Proxy};
-use counterfoil_tests::shop::Shop;
+use counterfoil_tests::shop::{OPERATOR, Shop};
 use counterfoil_tests::till::{Door, Till};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -314,4 +315,61 @@ async fn listeners_hear_of_changes_and_are_sent_away_when_the_till_ends() {
     till.stop().await.expect("stopped");
     assert!(asked.elapsed() < Duration::from_secs(8), "it waits for no listener");
     shop.cloud.stop().await.expect("stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_head_offices_is_passed_on_while_the_cloud_is_heard() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (mut shop, mut till, link) = shop(directory.path()).await;
+    let door = till.start().await.expect("the till is open");
+    door.drain(LIMIT).await.expect("in step");
+    let ask = async |method: &str, path: &str, operator: Option<&str>, body: Value| {
+        let own = format!("Bearer {}", door.token());
+        let mut headers =
+            vec![("authorization", own.as_str()), ("content-type", "application/json")];
+        headers.extend(operator.map(|token| ("x-operator-token", token)));
+        let body = body.to_string().into_bytes();
+        let answer = http::ask_with(door.address(), method, path, &headers, body).await;
+        let answer = answer.expect("an answer");
+        (answer.status, answer.json::<Value>().expect("JSON"))
+    };
+    let user = json!({
+        "userId": "anna", "shopId": "shop", "branchId": "north", "currency": "GBP",
+        "scopes": ["sales:create"],
+    });
+    // Reporting, user management, configuration: as if they were asked of the cloud itself.
+    let (status, made) = ask("POST", "/users", Some(OPERATOR), user.clone()).await;
+    assert!(status == 201 && made["token"].is_string(), "{status}: {made}");
+    let (status, users) = ask("GET", "/users", Some(OPERATOR), Value::Null).await;
+    let there = shop.operator("GET", "/v1/admin/users", None).await.expect("an answer");
+    assert_eq!((status, &users), (200, &there.json::<Value>().expect("JSON")));
+    assert!(users.to_string().contains("anna"), "{users}");
+    let report = "/reports/sales?shopId=shop&by=branch";
+    let (status, report) = ask("GET", report, Some(OPERATOR), Value::Null).await;
+    assert_eq!((status, &report["rows"]), (200, &json!([])), "{report}");
+    let buffer = "/settings/buffer?shopId=shop&branchId=north";
+    let (status, _) = ask("GET", buffer, Some(OPERATOR), Value::Null).await;
+    assert_ne!(status, 503, "it is the cloud that answers");
+    // Nobody else, and nothing else.
+    let (status, said) = ask("GET", "/users", Some("no token of theirs"), Value::Null).await;
+    assert_eq!((status, &said["code"]), (401, &json!("POS_SYNC_UNAUTHORIZED")), "{said}");
+    let (status, said) = ask("GET", "/users", None, Value::Null).await;
+    assert!(status == 403 && said["detail"].to_string().contains("sign in"), "{said}");
+    let (status, _) = ask("POST", "/settings/parked/decide", Some(OPERATOR), json!({})).await;
+    assert_eq!(status, 404);
+    // Without the cloud it says so, and the till sells on.
+    link.set(Mode::Reset);
+    let until = Instant::now() + LIMIT;
+    let said = loop {
+        let (status, said) = ask("POST", "/users", Some(OPERATOR), user.clone()).await;
+        if status == 503 {
+            break said;
+        }
+        assert!(Instant::now() < until, "{status}: {said}");
+    };
+    assert_eq!(said["code"], "POS_SYNC_UNAVAILABLE", "{said}");
+    let sold = door.raw("POST", "/sales", trade("offline").to_string().into_bytes()).await;
+    assert_eq!(sold.expect("an answer").status, 201);
+    till.stop().await.expect("it ends in peace");
+    shop.cloud.stop().await.expect("it ends in peace");
 }

@@ -273,7 +273,7 @@ async fn a_bundle_has_the_incident_and_no_secret() {
                 assert_eq!(text.contains(word), contents, "{word}: {text}");
             }
             let bundle: Value = serde_json::from_str(&text).expect("JSON");
-            assert_eq!((&bundle["bundle"], &bundle["daemon"]), (&json!(1), &json!(daemon)));
+            assert_eq!((&bundle["bundle"], &bundle["daemon"]), (&json!(2), &json!(daemon)));
             let inside = &bundle["till"];
             assert_eq!((&inside["head"], &inside["acked"]), (&json!(2), &json!(1)), "{inside:#}");
             assert_eq!(inside["entries"].as_array().map(Vec::len), Some(2), "{inside:#}");

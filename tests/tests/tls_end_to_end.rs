@@ -6,13 +6,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use counterfoil_protocol::event::{Body, Line, Tender, Trade};
-use counterfoil_protocol::identity::{LocalEventId, PosId, ProductId};
-use counterfoil_protocol::money::{Currency, Milli, Minor};
-use counterfoil_protocol::terminal::Draft;
-use counterfoil_protocol::time::Millis;
 use counterfoil_tests::binaries::{self, Binaries, Profile};
 use counterfoil_tests::cloud::Cloud;
+use counterfoil_tests::sales::sale;
 use counterfoil_tests::till::{Door, Place, Till};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::ServerName;
@@ -24,24 +20,6 @@ use tokio_rustls::TlsConnector;
 const OPERATOR: &str = "an operator's token";
 const LIMIT: Duration = Duration::from_secs(60);
 const PLACE: Place<'static> = Place { shop: "shop", branch: "north", terminal: "T-1" };
-
-fn sale(id: &str) -> Draft {
-    let line = Line {
-        product: ProductId::parse("tea").expect("a name"),
-        name: "Tea".to_owned(),
-        quantity: Milli(2_000),
-        unit_price: Minor(210),
-        discount: Minor(0),
-        tax_ppm: 200_000,
-    };
-    Draft {
-        pos: PosId::parse("1").expect("a name"),
-        local_id: LocalEventId::parse(id).expect("a name"),
-        at: Millis(1_750_000_000_000),
-        reference: String::new(),
-        body: Body::Sale(Trade::paid(Currency::GBP, vec![line], Tender::Cash)),
-    }
-}
 
 /// An authority of a shop, with its files.
 struct Authority {

@@ -63,6 +63,7 @@ mod pos_sync;
 mod presence;
 mod reconcile;
 mod reports;
+mod returns;
 mod rollup;
 mod runs;
 mod sale;
@@ -249,6 +250,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/adjustments", post(adjust::answer::<Q>))
         .route("/v1/admin/catalog/import", post(import::answer::<Q>))
         .route("/v1/admin/reports/sales", get(reports::sales::<Q>))
+        .route("/v1/admin/returns", get(returns::list::<Q>))
         .route("/v1/admin/terminals/{id}/revoke", post(admin::revoke::<Q>))
         .route("/v1/admin/products", post(admin::define_product::<Q>))
         .route("/v1/admin/fleet", get(fleet::list::<Q>))

@@ -16,6 +16,8 @@ pub(crate) enum End {
     Broken,
     /// Every law held, but faults that were asked for never came.
     Silent,
+    /// Every law held, but the roles came to something else than a bundle tells.
+    Differs,
 }
 
 impl End {
@@ -42,6 +44,7 @@ impl End {
             Self::Held => ExitCode::SUCCESS,
             Self::Broken => ExitCode::from(1),
             Self::Silent => ExitCode::from(3),
+            Self::Differs => ExitCode::from(4),
         }
     }
 }

@@ -100,7 +100,7 @@ impl CloudHost {
         }
     }
 
-    fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
+    pub(super) fn terminal(&self, id: TerminalId) -> Option<&Terminal> {
         match self.store.memory.rows().get(&Key::Terminal(id)).map(Arc::as_ref) {
             Some(Record::Terminal(terminal)) => Some(terminal),
             Some(_) | None => None,

@@ -207,8 +207,25 @@ impl World {
         Ok(())
     }
 
+    /// Staff lets in again whom the cloud turns away though the faults have ended, and will look
+    /// again: a cloud that is restored has the credentials of its backup.
+    pub(super) fn admit(&mut self) -> Result<(), Violation> {
+        self.after(STAFF_MS * 1000, Happening::Admit);
+        for till in 0..self.tills.len() {
+            let (id, secret) = (self.tills[till].identity.terminal, self.tills[till].secret);
+            let now = Millis(START + self.now_ms());
+            let known = self.cloud.terminal(id);
+            let admitted = known.is_some_and(|known| known.admits(now, secret).is_ok());
+            if self.cloud.up && !admitted {
+                self.enrol(till, None)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Staff looks at what needs attention, and has it tried again.
     pub(super) fn staff(&mut self) -> Result<(), Violation> {
+        self.admit()?;
         for till in 0..self.tills.len() {
             self.ask_for_session(till)?;
             for place in self.attention(till) {

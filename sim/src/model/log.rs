@@ -63,6 +63,7 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Relay => (23, 0, 0),
         Happening::Retire(till) => (24, *till, 0),
         Happening::Correct(till) => (25, *till, 0),
+        Happening::Admit => (26, 0, 0),
     }
 }
 
@@ -160,6 +161,7 @@ impl World {
             Happening::Order => note(Lane::Cloud, "somebody orders online"),
             Happening::Relay => note(Lane::Cloud, "tills are to hear of each other"),
             Happening::Staff => note(Lane::World, "staff looks at what needs attention"),
+            Happening::Admit => note(Lane::World, "staff looks who is turned away"),
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) mod inbox;
 mod link;
 mod log;
 mod moves;
+pub mod retold;
 pub(crate) mod sessions;
 mod stores;
 mod till;
@@ -182,6 +183,7 @@ enum Happening {
     DefineProducts(u64),
     Heal,
     Staff,
+    Admit,
 }
 
 /// A message on its way to the cloud.
@@ -287,6 +289,11 @@ impl World {
 
     fn live(&mut self) -> Result<(), Violation> {
         self.start()?;
+        self.go_on()
+    }
+
+    /// Lets happen what is to happen, until the faults have ended and everything has drained.
+    fn go_on(&mut self) -> Result<(), Violation> {
         let end_us = (self.plan.chaos_ms + DRAIN_MS) * 1000;
         while let Some(Reverse(mut next)) = self.heap.pop() {
             assert!(next.at_us >= self.now_us, "time goes on");
@@ -348,6 +355,7 @@ impl World {
             Happening::DefineProducts(batch) => self.define_products(batch),
             Happening::Heal => self.heal(),
             Happening::Staff => self.staff(),
+            Happening::Admit => self.admit(),
         }
     }
 

@@ -267,7 +267,8 @@ impl World {
             | Happening::RestartCloud
             | Happening::Fault(_)
             | Happening::Heal
-            | Happening::Staff => 0,
+            | Happening::Staff
+            | Happening::Admit => 0,
         };
         if until <= self.now_us {
             return false;

@@ -6,6 +6,7 @@ use counterfoil_protocol::event::{
 };
 use counterfoil_protocol::identity::{Epoch, LocalEventId, PosId, ProductId};
 use counterfoil_protocol::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
+use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::terminal::{Draft, Place};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::event::{AdjustmentLineV1, EventKeyV1};
@@ -147,6 +148,8 @@ pub struct RecordedBody {
 pub struct RefusedBody {
     /// The caller's name for it.
     pub local_event_id: LocalEventId,
+    /// The stable code.
+    pub code: ErrorCode,
     /// What a person is told.
     pub detail: String,
 }

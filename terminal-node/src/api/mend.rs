@@ -4,6 +4,7 @@ use axum::Json;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::Deserialize;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 use super::body::{EventBody, RecordedBody, TradeBody};
 use super::queue::Named;
 use super::{Api, Posted, Problem, Recorded};
-use crate::mend::{Mended, REASON_BYTES_MAX, ReplacedItem, Unmended};
-use crate::till::TillStore;
+use crate::mend::{Mended, REASON_BYTES_MAX, ReplacedItem, Unmended, is_void};
+use crate::till::{TillError, TillStore};
 
 /// The most entries of a list.
 const LIST_MAX: usize = 200;
@@ -102,17 +103,29 @@ pub(super) async fn replaced<S: TillStore>(
     Ok(Json(api.till.replaced(limit.unwrap_or(LIST_MAX).clamp(1, LIST_MAX)).await?))
 }
 
-/// Refuses to take anything back of a sale that was voided here.
-pub(super) async fn refuse_voided<S: TillStore>(
+/// Returns why nothing is taken back of a sale, if that is so: it was voided here; or this is to be
+/// its void, and there is no such sale of this till. A refund that names a sale which is not known
+/// here is no such case: a till that was restored has forgotten some, and the cloud knows them.
+pub(super) async fn refusal<S: TillStore>(
     api: &Api<S>,
     body: &TradeBody,
-) -> Result<(), Problem> {
-    let Some(original) = body.original else { return Ok(()) };
-    let own = api.till.meta().await?.identity.terminal == original.terminal_id;
-    if own && api.till.is_voided(original.pos_id, original.local_event_id).await? {
-        return Err(Problem::not_as_it_stands("the sale was voided: nothing is left to take back"));
+) -> Result<Option<(ErrorCode, &'static str)>, TillError> {
+    let Some(of) = body.original else { return Ok(None) };
+    let (pos, sale) = (of.pos_id, of.local_event_id);
+    let own = api.till.meta().await?.identity.terminal == of.terminal_id;
+    // The same again is the same again, whatever happened since.
+    if !own || api.till.known(body.pos_id, body.local_event_id).await?.is_some() {
+        return Ok(None);
     }
-    Ok(())
+    if api.till.is_voided(pos, sale).await? {
+        let why = "the sale was voided: nothing is left to take back";
+        return Ok(Some((ErrorCode::EventInvalid, why)));
+    }
+    if is_void(&body.reference) && api.till.known(pos, sale).await?.is_none() {
+        let why = "there is no sale of this name here: nothing is there to void";
+        return Ok(Some((ErrorCode::NotFound, why)));
+    }
+    Ok(None)
 }
 
 fn answer(done: Result<Mended, Unmended>) -> Recorded {

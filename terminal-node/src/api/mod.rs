@@ -31,7 +31,7 @@
 //! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
-//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else 403, and what to do |
+//! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else passed on |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
 //! | `GET /openapi.json` | all of this, for programs; without a token |
@@ -71,6 +71,7 @@ use axum::{Json, Router};
 use bytes::Bytes;
 use counterfoil_protocol::hash::{Hash, secret_hash};
 use counterfoil_protocol::identity::{LocalEventId, PosId};
+use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::reconcile::plan::PLAN_BYTES_MAX;
 use counterfoil_protocol::terminal::Output;
 use http::StatusCode;
@@ -79,6 +80,7 @@ use tokio::sync::watch;
 
 use crate::books::TillFigures;
 use crate::import::{self, Report};
+use crate::passage::Passage;
 use crate::stamp;
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
@@ -104,6 +106,7 @@ pub struct Api<S> {
     desk: Desk,
     listeners: Listeners,
     cloud: Arc<str>,
+    passage: Passage,
     secret: Hash,
 }
 
@@ -115,6 +118,7 @@ impl<S> Clone for Api<S> {
             desk: self.desk.clone(),
             listeners: self.listeners.clone(),
             cloud: Arc::clone(&self.cloud),
+            passage: self.passage.clone(),
             secret: self.secret,
         }
     }
@@ -139,11 +143,12 @@ pub fn router<S: TillStore + 'static>(
     link: watch::Receiver<Link>,
     desk: Desk,
     listeners: Listeners,
-    cloud: &str,
+    passage: Passage,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
-    let api = Api { till, link, desk, listeners, cloud: cloud.into(), secret };
+    let cloud = passage.address().into();
+    let api = Api { till, link, desk, listeners, cloud, passage, secret };
     let (import, plan) =
         (DefaultBodyLimit::max(IMPORT_BYTES_MAX), DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()
@@ -216,7 +221,9 @@ async fn sale<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) 
 async fn refund<S: TillStore>(State(api): State<Api<S>>, body: Posted<TradeBody>) -> Recorded {
     let Json(body) = body?;
     let _alone = api.till.returning().await;
-    mend::refuse_voided(&api, &body).await?;
+    if let Some((code, detail)) = mend::refusal(&api, &body).await? {
+        return Err(Problem::coded(code, detail));
+    }
     record(&api, EventBody::Refund(body)).await
 }
 
@@ -259,15 +266,28 @@ async fn events<S: TillStore>(
         return Err(Problem::too_large(&format!("at most {EVENTS_MAX} events at once")));
     }
     let mut batch = BatchBody::default();
-    let ids: Vec<_> = bodies.iter().map(|body| body.name().1).collect();
-    let outputs = stamp::record_all(&api.till, bodies).await?;
+    // Nobody voids a sale between this look and the refund.
+    let _alone = api.till.returning().await;
+    let mut taken = Vec::with_capacity(bodies.len());
+    for body in bodies {
+        let refused = match &body {
+            EventBody::Refund(refund) => mend::refusal(&api, refund).await?,
+            EventBody::Sale(_) | EventBody::Adjustment(_) | EventBody::CatalogEdit(_) => None,
+        };
+        match refused {
+            Some((code, detail)) => batch.refuse(body.name().1, code, detail),
+            None => taken.push(body),
+        }
+    }
+    let ids: Vec<_> = taken.iter().map(|body| body.name().1).collect();
+    let outputs = stamp::record_all(&api.till, taken).await?;
     batch.count(&ids, &outputs);
     Ok(Json(batch))
 }
 
 impl BatchBody {
-    fn refuse(&mut self, local_event_id: LocalEventId, detail: &str) {
-        self.refused.push(RefusedBody { local_event_id, detail: detail.to_owned() });
+    fn refuse(&mut self, local_event_id: LocalEventId, code: ErrorCode, detail: &str) {
+        self.refused.push(RefusedBody { local_event_id, code, detail: detail.to_owned() });
     }
 
     /// Counts what became of the events of these ids.
@@ -277,8 +297,10 @@ impl BatchBody {
             match output {
                 Output::Recorded { again: false, .. } => self.recorded += 1,
                 Output::Recorded { again: true, .. } => self.again += 1,
-                Output::Taken(_) => self.refuse(*id, problem::TAKEN),
-                Output::Invalid(error) => self.refuse(*id, &error.to_string()),
+                Output::Taken(_) => self.refuse(*id, ErrorCode::EventInvalid, problem::TAKEN),
+                Output::Invalid(error) => {
+                    self.refuse(*id, ErrorCode::EventInvalid, &error.to_string());
+                }
                 Output::Opened { .. }
                 | Output::NotInstalled(_)
                 | Output::Settled(_)

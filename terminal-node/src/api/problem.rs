@@ -64,6 +64,15 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorCode::TooLarge, detail)
     }
 
+    /// A refusal whose code says the status, but for an event, which is one thing and then another.
+    pub(super) fn coded(code: ErrorCode, detail: &str) -> Self {
+        if code == ErrorCode::EventInvalid {
+            return Self::not_as_it_stands(detail);
+        }
+        let status = StatusCode::from_u16(code.status());
+        Self::new(status.unwrap_or(StatusCode::CONFLICT), code, detail)
+    }
+
     pub(super) fn nothing(detail: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, detail)
     }

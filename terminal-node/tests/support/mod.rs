@@ -1,6 +1,8 @@
 //! What the tests share: an open till in memory, and a cloud made of the protocol's own machine.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of it")]
 
+pub mod process;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};

@@ -1,10 +1,11 @@
 //! Somebody who runs a shop's tills, at the pages of its cloud node.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
 
 use counterfoil_tests::browser::Browser;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// How long anything may take on a machine that is busy compiling.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -15,6 +16,20 @@ pub(crate) struct Operator {
     pub(crate) screen: Browser,
 }
 
+impl Deref for Operator {
+    type Target = Browser;
+
+    fn deref(&self) -> &Browser {
+        &self.screen
+    }
+}
+
+impl DerefMut for Operator {
+    fn deref_mut(&mut self) -> &mut Browser {
+        &mut self.screen
+    }
+}
+
 impl Operator {
     pub(crate) async fn at(address: &str, directory: &Path) -> Self {
         let mut screen = Browser::start(directory, 1280, 800).await.expect("a browser");
@@ -22,34 +37,9 @@ impl Operator {
         Self { screen }
     }
 
-    /// Waits until so much is to be seen: a JavaScript expression.
-    pub(crate) async fn sees(&mut self, expression: &str) -> Value {
-        self.screen.until(expression, LIMIT).await.expect("it is to be seen")
-    }
-
-    pub(crate) async fn clicks(&mut self, selector: &str) {
-        self.screen.click(selector, LIMIT).await.expect("it can be clicked");
-    }
-
-    /// Waits until an element with this text is there.
-    pub(crate) async fn reads(&mut self, selector: &str, text: &str) {
-        let has = format!(
-            "document.querySelector({})?.innerText.includes({})",
-            json!(selector),
-            json!(text)
-        );
-        self.sees(&has).await;
-    }
-
     /// Waits until there is no such element.
     pub(crate) async fn misses(&mut self, selector: &str) {
         self.sees(&format!("!document.querySelector({})", json!(selector))).await;
-    }
-
-    /// Writes into a field what stands there then.
-    pub(crate) async fn writes(&mut self, selector: &str, text: &str) {
-        self.sees(&format!("document.querySelector({})", json!(selector))).await;
-        self.screen.write(selector, text).await.expect("a field");
     }
 
     /// Chooses a branch in the bar.
@@ -99,19 +89,6 @@ impl Operator {
             .map((e) => `${e.tagName} ${e.scrollWidth} > ${e.clientWidth}`)";
         let wide = self.screen.value(wide).await.expect("it is measured");
         assert_eq!(wide, json!([]), "{place} fits");
-    }
-
-    /// Keeps a picture, if a directory for pictures is named: so those of the manual are made.
-    pub(crate) async fn pictured(&mut self, name: &str) {
-        if let Some(directory) = std::env::var_os("COUNTERFOIL_PICTURES") {
-            let clear = "document.getElementById('toasts').replaceChildren()";
-            self.screen.value(clear).await.expect("notes are put away");
-            // Let what fades in be there.
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            let picture = self.screen.picture().await.expect("a picture");
-            let file = Path::new(&directory).join(format!("{name}.png"));
-            std::fs::write(file, picture).expect("it is kept");
-        }
     }
 
     /// Returns the session's cookie as the browser sends it: no script of a page can read it.

@@ -1,10 +1,10 @@
 //! Somebody who sells at the till page, with a mouse, a scanner and patience.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::time::Duration;
 
 use counterfoil_tests::browser::Browser;
-use serde_json::{Value, json};
 
 /// How long anything may take on a machine that is busy compiling.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
@@ -17,30 +17,25 @@ pub(crate) struct Cashier {
     pub(crate) receipts: Vec<u64>,
 }
 
+impl Deref for Cashier {
+    type Target = Browser;
+
+    fn deref(&self) -> &Browser {
+        &self.screen
+    }
+}
+
+impl DerefMut for Cashier {
+    fn deref_mut(&mut self) -> &mut Browser {
+        &mut self.screen
+    }
+}
+
 impl Cashier {
     pub(crate) async fn at(page: &str, directory: &Path) -> Self {
         let mut screen = Browser::start(directory, 1280, 800).await.expect("a browser");
         screen.open(page).await.expect("it navigates");
         Self { screen, receipts: Vec::new() }
-    }
-
-    /// Waits until so much is to be seen: a JavaScript expression.
-    pub(crate) async fn sees(&mut self, expression: &str) -> Value {
-        self.screen.until(expression, LIMIT).await.expect("it is to be seen")
-    }
-
-    pub(crate) async fn clicks(&mut self, selector: &str) {
-        self.screen.click(selector, LIMIT).await.expect("it can be clicked");
-    }
-
-    /// Waits until an element with this text is there.
-    pub(crate) async fn reads(&mut self, selector: &str, text: &str) {
-        let has = format!(
-            "document.querySelector({})?.innerText.includes({})",
-            json!(selector),
-            json!(text)
-        );
-        self.sees(&has).await;
     }
 
     /// Puts one of a product into the basket by its tile.
@@ -97,25 +92,6 @@ impl Cashier {
     pub(crate) async fn empties(&mut self) {
         self.clicks(".basket > header button").await;
         self.has_lines(0).await;
-    }
-
-    /// Writes into a field what stands there then.
-    pub(crate) async fn writes(&mut self, selector: &str, text: &str) {
-        self.sees(&format!("document.querySelector({})", json!(selector))).await;
-        self.screen.write(selector, text).await.expect("a field");
-    }
-
-    /// Keeps a picture, if a directory for pictures is named: so those of the manual are made.
-    pub(crate) async fn pictured(&mut self, name: &str) {
-        if let Some(directory) = std::env::var_os("COUNTERFOIL_PICTURES") {
-            let clear = "document.getElementById('toasts').replaceChildren()";
-            self.screen.value(clear).await.expect("notes are put away");
-            // Let what fades in be there.
-            tokio::time::sleep(Duration::from_millis(400)).await;
-            let picture = self.screen.picture().await.expect("a picture");
-            let file = Path::new(&directory).join(format!("{name}.png"));
-            std::fs::write(file, picture).expect("it is kept");
-        }
     }
 
     /// The page has failed nowhere, and receipts have no gap.
