@@ -52,9 +52,9 @@ fn routes(document: &Document, tokens: &[(&str, String)]) -> Vec<Asked> {
 }
 
 /// Asks a route so often, and returns how many answers said that it was done.
-async fn ask_often(document: Arc<Document>, address: String, asked: Asked, times: u32) -> u32 {
-    let mut drawer = Drawer::new(&document, asked.number, &asked.route, &asked.said);
-    let (mut link, mut done) = (Kept::new(&address), 0);
+async fn ask_often(document: &Document, address: &str, asked: Asked, times: u32) -> u32 {
+    let mut drawer = Drawer::new(document, asked.number, &asked.route, &asked.said);
+    let (mut link, mut done) = (Kept::new(address), 0);
     for number in 0..times {
         let Drawn { path, headers, body } = drawer.next(asked.token.as_deref());
         let headers: Vec<(&str, &str)> =
@@ -114,7 +114,13 @@ async fn no_request_meets_a_server_error_and_memory_is_bounded() {
             done += under_way.join_next().await.expect("one is under way").expect("it holds");
         }
         routes_asked += 1;
-        under_way.spawn(ask_often(Arc::clone(&document), address.clone(), asked, times));
+        let (document, address) = (Arc::clone(&document), address.clone());
+        // What draws stays on its thread.
+        under_way.spawn_blocking(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let asks = ask_often(&document, &address, asked, times);
+            runtime.expect("a runtime").block_on(asks)
+        });
     }
     while let Some(more) = under_way.join_next().await {
         done += more.expect("it holds");

@@ -16,7 +16,7 @@ const PLAIN: super::route::Content = Text("text/plain; charset=utf-8");
 /// A page of a list of a shop.
 const OF_SHOP: &[Param] = &[need("shopId", "Name"), may("after", "Name")];
 /// A page of a list of a shop, whose rows have the name of an event.
-const BY_EVENT: &[Param] = &[
+const BY_EVENT: [Param; 4] = [
     need("shopId", "Name"),
     may("terminalId", "Name"),
     may("posId", "Name"),
@@ -217,7 +217,7 @@ pub(super) const ROUTES: &[Route] = &[
         BY_EVENT[3],
         may("conflicts", "Flag"),
     ]),
-    get("/v1/admin/parked", Operator, "Events that wait", &[(200, Json("Parked"))]).asks(BY_EVENT),
+    get("/v1/admin/parked", Operator, "Events that wait", &[(200, Json("Parked"))]).asks(&BY_EVENT),
     post(
         "/v1/admin/parked/decide",
         Operator,
