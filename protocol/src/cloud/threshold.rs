@@ -76,7 +76,9 @@ impl Thresholds {
 
 pub(super) fn reads(thresholds: &Thresholds, keys: &mut ReadSet<Key>) {
     assert!(!thresholds.is_empty(), "thresholds are checked");
-    keys.extend(thresholds.set.iter().map(|(product, _)| Key::Threshold(thresholds.shop, *product)));
+    keys.extend(
+        thresholds.set.iter().map(|(product, _)| Key::Threshold(thresholds.shop, *product)),
+    );
 }
 
 pub(super) fn step(rows: &mut Rows<'_, Cloud>, thresholds: &Thresholds) -> Output {

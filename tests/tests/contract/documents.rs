@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::node::{Contract, Store, example, sale, sync};
 
-pub async fn the_example_of_s2_is_answered_as_it_says_and_so_after_a_crash(store: Store) {
+pub(crate) async fn the_example_of_s2_is_answered_as_it_says_and_so_after_a_crash(store: Store) {
     let mut contract = Contract::new(store).await;
     let first: Value = contract.sync(&example()).await.json().expect("JSON");
     let names: Vec<_> = first.as_object().expect("an object").keys().collect();
@@ -28,7 +28,7 @@ pub async fn the_example_of_s2_is_answered_as_it_says_and_so_after_a_crash(store
     assert_eq!(contract.close().await, 1);
 }
 
-pub async fn the_policies_of_s2_hold(store: Store) {
+pub(crate) async fn the_policies_of_s2_hold(store: Store) {
     let contract = Contract::new(store).await;
     let mut unknown = sale("failed-sale-uuid");
     unknown["items"][0]["productId"] = json!("xyz");
@@ -81,7 +81,7 @@ async fn with_retry(address: &str, token: &str, body: &Value) -> Value {
     }
 }
 
-pub async fn eight_clients_race_for_the_same_names_while_the_node_is_killed(store: Store) {
+pub(crate) async fn eight_clients_race_for_the_same_names_while_the_node_is_killed(store: Store) {
     const NAMES: usize = 400;
     let mut contract = Contract::new(store).await;
     let done = Arc::new(AtomicUsize::new(0));
@@ -122,7 +122,7 @@ pub async fn eight_clients_race_for_the_same_names_while_the_node_is_killed(stor
     assert_eq!(contract.close().await, NAMES as u64, "each counts once");
 }
 
-pub async fn the_examples_of_s1_and_s3_work(store: Store) {
+pub(crate) async fn the_examples_of_s1_and_s3_work(store: Store) {
     let contract = Contract::new(store).await;
     let edits = json!({"shopId": "shop", "edits": [{"put": {"product": {
         "productId": "prod_001", "name": "Coffee", "barcodes": [], "priceMinor": 500,
@@ -170,7 +170,7 @@ pub async fn the_examples_of_s1_and_s3_work(store: Store) {
 }
 
 /// The rows of the policies that the example does not show.
-pub async fn a_name_stands_for_one_sale_and_a_duplicate_is_no_error(store: Store) {
+pub(crate) async fn a_name_stands_for_one_sale_and_a_duplicate_is_no_error(store: Store) {
     let contract = Contract::new(store).await;
     let first: Value = contract.sync(&json!({"sales": [sale("a")]})).await.json().expect("JSON");
     assert_eq!(first["synced"][0]["status"], "created", "an unknown customer is left out");
@@ -186,7 +186,7 @@ pub async fn a_name_stands_for_one_sale_and_a_duplicate_is_no_error(store: Store
     assert_eq!(contract.close().await, 1);
 }
 
-pub async fn a_low_stock_is_told_below_the_threshold_of_its_product(store: Store) {
+pub(crate) async fn a_low_stock_is_told_below_the_threshold_of_its_product(store: Store) {
     let contract = Contract::new(store).await;
     let csv = "productId,name,price,currency,lowStock\n\
                product-uuid,Coffee,15.99,GBP,10\nwater,Water,1.00,GBP,\n";

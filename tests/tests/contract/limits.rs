@@ -8,7 +8,7 @@ use crate::node::{Contract, JSON, OPERATOR, Store, code, example, sale, wait};
 
 const LIMITED: (u16, &str) = (429, "POS_SYNC_RATE_LIMITED");
 
-pub async fn whoever_asks_too_often_waits_and_is_heard_again(store: Store) {
+pub(crate) async fn whoever_asks_too_often_waits_and_is_heard_again(store: Store) {
     let contract = Contract::with(store, &["--rate", "1", "--burst", "3"]).await;
     let mut limited = None;
     for _ in 0..6 {
@@ -31,7 +31,7 @@ fn wide(sales: &Value, bytes: usize) -> Value {
     body
 }
 
-pub async fn whoever_sends_too_much_waits_alone_and_is_heard_again(store: Store) {
+pub(crate) async fn whoever_sends_too_much_waits_alone_and_is_heard_again(store: Store) {
     let arguments = ["--rate", "0", "--byte-rate", "1000", "--byte-burst", "10000"];
     let contract = Contract::with(store, &arguments).await;
     let till = contract.enrol("T-1").await;
@@ -59,7 +59,7 @@ pub async fn whoever_sends_too_much_waits_alone_and_is_heard_again(store: Store)
     assert_eq!(contract.close().await, 1);
 }
 
-pub async fn a_list_beyond_its_limit_is_refused_whole(store: Store) {
+pub(crate) async fn a_list_beyond_its_limit_is_refused_whole(store: Store) {
     let contract = Contract::new(store).await;
     let till = contract.enrol("T-1").await;
     let sales = |count: usize| {
@@ -129,7 +129,7 @@ pub async fn a_list_beyond_its_limit_is_refused_whole(store: Store) {
     assert_eq!(contract.close().await, 0);
 }
 
-pub async fn a_file_beyond_its_limit_changes_nothing(store: Store) {
+pub(crate) async fn a_file_beyond_its_limit_changes_nothing(store: Store) {
     let contract = Contract::new(store).await;
     let rows: String = (0..=20_000).map(|at| format!("p-{at},Tea,1.00,GBP\n")).collect();
     let csv = format!("productId,name,price,currency\n{rows}");
@@ -148,7 +148,7 @@ pub async fn a_file_beyond_its_limit_changes_nothing(store: Store) {
     assert_eq!(contract.close().await, 0);
 }
 
-pub async fn what_unpacks_beyond_its_limit_is_too_large(store: Store) {
+pub(crate) async fn what_unpacks_beyond_its_limit_is_too_large(store: Store) {
     let contract = Contract::new(store).await;
     let bearer = format!("Bearer {}", contract.token);
     let headers = [
@@ -167,7 +167,7 @@ pub async fn what_unpacks_beyond_its_limit_is_too_large(store: Store) {
     assert_eq!(contract.close().await, 1);
 }
 
-pub async fn wrong_tokens_run_out(store: Store) {
+pub(crate) async fn wrong_tokens_run_out(store: Store) {
     let contract = Contract::new(store).await;
     let origin = format!("http://{}", contract.address);
     let headers = [("content-type", JSON), ("x-counterfoil-page", "person"), ("origin", &*origin)];

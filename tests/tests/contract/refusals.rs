@@ -12,7 +12,7 @@ async fn ask(contract: &Contract, path: &str, headers: &[(&str, String)], body: 
     contract.ask("POST", path, &headers, body).await
 }
 
-pub async fn refusals_have_their_codes(store: Store) {
+pub(crate) async fn refusals_have_their_codes(store: Store) {
     let contract = Contract::new(store).await;
     let token = &contract.token;
     let bearer = format!("Bearer {token}");
@@ -75,7 +75,7 @@ fn path_of(route: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-pub async fn every_route_opens_to_its_own_credential_and_to_no_other(store: Store) {
+pub(crate) async fn every_route_opens_to_its_own_credential_and_to_no_other(store: Store) {
     let contract = Contract::new(store).await;
     let credentials = credentials(&contract).await;
     let mut closed = 0;
@@ -102,7 +102,7 @@ pub async fn every_route_opens_to_its_own_credential_and_to_no_other(store: Stor
     assert_eq!(contract.close().await, 0, "nobody has done anything");
 }
 
-pub async fn every_body_is_bounded_typed_and_read_strictly(store: Store) {
+pub(crate) async fn every_body_is_bounded_typed_and_read_strictly(store: Store) {
     let contract = Contract::new(store).await;
     let credentials = credentials(&contract).await;
     let mut looked = 0;
@@ -140,7 +140,7 @@ pub async fn every_body_is_bounded_typed_and_read_strictly(store: Store) {
     assert_eq!(contract.close().await, 0, "nothing that was refused counts");
 }
 
-pub async fn a_till_that_differs_too_much_is_told_to_take_a_snapshot(store: Store) {
+pub(crate) async fn a_till_that_differs_too_much_is_told_to_take_a_snapshot(store: Store) {
     let contract = Contract::new(store).await;
     let till = contract.enrol("T-1").await;
     let product = |number: u32| {
@@ -163,7 +163,7 @@ pub async fn a_till_that_differs_too_much_is_told_to_take_a_snapshot(store: Stor
 
 /// A database that fails under a node: its server is killed, or its tables are gone. Only on
 /// PostgreSQL can that be done from outside.
-pub async fn a_failing_database_has_its_codes_and_nothing_is_lost() {
+pub(crate) async fn a_failing_database_has_its_codes_and_nothing_is_lost() {
     let mut cluster = Cluster::start().expect("a server");
     let location = cluster.database().expect("a database");
     let directory = tempfile::tempdir().expect("a directory");

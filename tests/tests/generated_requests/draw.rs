@@ -28,16 +28,20 @@ const TEXTS: [&str; 9] = [
     "\u{1f600}\u{1f600}",
 ];
 
+/// The columns of a file of products.
+const COLUMNS: &str =
+    "productId,name,price,currency,taxPercent,unit,category,barcodes,active,lowStock";
+
 /// A request.
 #[derive(Clone, Debug)]
-pub struct Drawn {
-    pub path: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
+pub(crate) struct Drawn {
+    pub(crate) path: String,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// Draws requests of one route.
-pub struct Drawer {
+pub(crate) struct Drawer {
     runner: TestRunner,
     path: BoxedStrategy<String>,
     body: BoxedStrategy<Vec<u8>>,
@@ -46,7 +50,7 @@ pub struct Drawer {
 
 impl Drawer {
     /// What is drawn follows from the number of the route.
-    pub fn new(document: &Document, number: u64, route: &str, said: &Value) -> Self {
+    pub(crate) fn new(document: &Document, number: u64, route: &str, said: &Value) -> Self {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&number.to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
@@ -61,7 +65,7 @@ impl Drawer {
     }
 
     /// Draws the next one.
-    pub fn next(&mut self, token: Option<&str>) -> Drawn {
+    pub(crate) fn next(&mut self, token: Option<&str>) -> Drawn {
         let extras = extras();
         let strategy = (&self.path, &self.body, &self.media, extras);
         let tree = strategy.new_tree(&mut self.runner).expect("nothing is rejected");
@@ -215,15 +219,14 @@ impl Draws<'_> {
     /// A file of products.
     fn table(&self) -> BoxedStrategy<Vec<u8>> {
         let head = prop_oneof![
-            4 => Just("productId,name,price,currency,taxPercent,unit,category,barcodes,active,lowStock"),
+            4 => Just(COLUMNS),
             1 => Just("productId,name,price,currency"),
             1 => Just("name,name,,\""),
         ];
-        let cell = prop_oneof![
-            6 => self.text(),
-            4 => select(vec!["1.00", "-1", "0.001", "1e400", "99999999999999999999"]).prop_map(str::to_owned),
-        ];
-        let cell = prop_oneof![8 => cell.prop_map(|text| text.replace(['"', '\n'], "")), 1 => Just("\"".to_owned())];
+        let number = select(vec!["1.00", "-1", "0.001", "1e400", "99999999999999999999"]);
+        let cell = prop_oneof![6 => self.text(), 4 => number.prop_map(str::to_owned)];
+        let cell = cell.prop_map(|text| text.replace(['"', '\n'], ""));
+        let cell = prop_oneof![8 => cell, 1 => Just("\"".to_owned())];
         let row = vec(cell, 0..12).prop_map(|cells| cells.join(","));
         let good = Just("tea,Tea,2.55,GBP,20,pcs,drinks,4001,true,3".to_owned());
         (head, vec(prop_oneof![2 => row, 3 => good], 0..4))
