@@ -13,6 +13,9 @@ use crate::money::{MILLI_MAX, Milli};
 /// The most thresholds that are set at once.
 pub const SET_MAX: usize = 500;
 
+const _: () = assert!(SET_MAX > 0, "a threshold can be set");
+const _: () = assert!(MILLI_MAX > 0, "a threshold can be above zero");
+
 /// Thresholds of a shop, checked: one to [`SET_MAX`], each product once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thresholds {
@@ -51,7 +54,8 @@ impl Thresholds {
         if !set.is_sorted_by(|(a, _), (b, _)| a < b) {
             return Err(ThresholdError::Twice);
         }
-        assert!(set.len() <= SET_MAX, "what is set at once is bounded");
+        assert!(!set.is_empty() && set.len() <= SET_MAX, "what is set at once is bounded");
+        assert!(set.iter().all(|(_, quantity)| quantity.0 >= 0), "no stock below zero is enough");
         Ok(Self { shop, set })
     }
 
@@ -83,6 +87,7 @@ pub(super) fn reads(thresholds: &Thresholds, keys: &mut ReadSet<Key>) {
 
 pub(super) fn step(rows: &mut Rows<'_, Cloud>, thresholds: &Thresholds) -> Output {
     let mut changed = 0;
+    assert!(thresholds.len() <= SET_MAX, "thresholds are checked");
     for (product, quantity) in &thresholds.set {
         assert!(quantity.0 >= 0, "thresholds are checked");
         if of(rows, thresholds.shop, *product) == *quantity {
