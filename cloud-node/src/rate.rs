@@ -34,8 +34,8 @@ pub struct Rate {
 impl Rate {
     /// How often one terminal may ask unless it is said otherwise.
     pub const REQUESTS: Self = Self { per_second: 50, burst: 200 };
-    /// How many bytes one terminal may send unless it is said otherwise: the longest queue drains
-    /// at some thousand sales a second.
+    /// How many bytes one terminal may send unless it is said otherwise: about the largest push
+    /// there is each second, and fifteen at once.
     pub const BYTES: Self = Self { per_second: BYTES_PER_SECOND, burst: BYTES_BURST };
 }
 
