@@ -285,7 +285,8 @@ mod tests {
         let document = described();
         let text = document.to_string();
         let places = |prefix: &str| -> BTreeSet<String> {
-            let parts = text.split(&format!("\"$ref\":\"#/components/{prefix}/")).skip(1);
+            let mark = format!("\"$ref\":\"#/components/{prefix}/");
+            let parts = text.split(mark.as_str()).skip(1);
             parts.map(|part| part.split('"').next().expect("a name").to_owned()).collect()
         };
         for kind in ["schemas", "responses", "headers"] {
