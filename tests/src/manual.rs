@@ -157,7 +157,8 @@ fn headers(text: &str) -> HeaderMap {
 fn script(blocks: &[Block]) -> String {
     let mut text = String::from(
         "set -eu\n\
-         curl() { command curl -sS -o body -D head -w '%{http_code}' \"$@\" > status; cat body; }\n",
+         curl() {\n\
+         command curl -sS -o body -D head -w '%{http_code}' \"$@\" > status; cat body; }\n",
     );
     for (number, Block { script, .. }) in blocks.iter().enumerate() {
         text.push_str(script);
