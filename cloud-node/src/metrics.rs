@@ -222,6 +222,7 @@ impl Metrics {
                 | Output::Decided(_)
                 | Output::NoSuchEvent
                 | Output::Settled
+                | Output::ThresholdsSet { .. }
                 | Output::OtherSite(_)
                 | Output::Revoked
                 | Output::NoSuchTerminal

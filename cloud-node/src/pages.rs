@@ -221,6 +221,7 @@ const fn terminal_of(key: &Key) -> Option<TerminalId> {
         | Key::Decision(..)
         | Key::LogHead
         | Key::Log(_)
+        | Key::Threshold(..)
         | Key::Inbox(_) => None,
     }
 }

@@ -75,6 +75,7 @@ fn measure(engine: &str) {
     let tills = enrolled(&store);
     let mut child = Command::new(cloud)
         .args(["serve", "--json", "--store", &store, "--listen", "127.0.0.1:0", "--rate", "0"])
+        .args(["--byte-rate", "0"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program starts");

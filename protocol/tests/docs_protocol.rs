@@ -207,6 +207,8 @@ fn the_bounds_of_the_programs_are_those_of_their_sources() {
     let expected = [
         "per_second",
         "burst",
+        "BYTES_PER_SECOND",
+        "BYTES_BURST",
         "concurrent",
         "deadline",
         "BATCH_MAX",

@@ -79,6 +79,7 @@ fn rows() -> Vec<(Key, Record)> {
         (Key::Decision(shop, key), Record::Decision(decision)),
         (Key::LogHead, Record::LogHead(300)),
         (Key::Log(300), Record::Log(entry)),
+        (Key::Threshold(shop, product("tea")), Record::Threshold(Milli(2_500))),
     ]
 }
 

@@ -160,6 +160,7 @@ fn later_key() -> impl Strategy<Value = cloud::Key> {
         )),
         (label(), event_key()).prop_map(|(s, key)| Key::Waiting(ShopId(s), key)),
         (label(), event_key()).prop_map(|(s, key)| Key::Decision(ShopId(s), key)),
+        (label(), label()).prop_map(|(s, p)| Key::Threshold(ShopId(s), ProductId(p))),
         Just(Key::LogHead),
         number().prop_map(Key::Log),
     ]

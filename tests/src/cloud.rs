@@ -125,6 +125,14 @@ impl Cloud {
         self.running.as_ref()?.id()
     }
 
+    /// Returns the most memory that it has had in use at once, in bytes.
+    ///
+    /// # Errors
+    /// If it does not run, or the system does not say.
+    pub fn peak_bytes(&self) -> anyhow::Result<u64> {
+        self.running.as_ref().context("the cloud runs")?.peak_bytes()
+    }
+
     /// Kills it without warning.
     ///
     /// # Errors

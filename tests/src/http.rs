@@ -5,6 +5,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
@@ -16,6 +18,8 @@ const LIMIT: Duration = Duration::from_secs(20);
 pub struct Answer {
     /// The status.
     pub status: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
     /// The body.
     pub body: Bytes,
 }
@@ -78,6 +82,84 @@ pub async fn ask_as(
     ask_with(address, method, path, &headers, body).await
 }
 
+/// A connection that is kept for many requests, and opened again when the server has closed it.
+#[derive(Debug)]
+pub struct Kept {
+    address: String,
+    sender: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Kept {
+    /// Names a server.
+    #[must_use]
+    pub fn new(address: &str) -> Self {
+        Self { address: address.to_owned(), sender: None }
+    }
+
+    /// Asks with these headers and no others.
+    ///
+    /// # Errors
+    /// As [`ask_with`]; a request that met a closing connection is sent once more.
+    pub async fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
+        let again = self.sender.is_some();
+        let asked = tokio::time::timeout(LIMIT, self.exchange(method, path, headers, body)).await;
+        match asked.with_context(|| format!("{method} {path}: no answer in time"))? {
+            Err(_) if again => {
+                self.sender = None;
+                ask_with(&self.address, method, path, headers, body.to_vec()).await
+            }
+            told => told,
+        }
+    }
+
+    async fn exchange(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> anyhow::Result<Answer> {
+        if self.sender.as_ref().is_none_or(SendRequest::is_closed) {
+            let stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            let (sender, connection) =
+                hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+            tokio::spawn(connection);
+            self.sender = Some(sender);
+        }
+        let sender = self.sender.as_mut().context("a connection that was opened")?;
+        sender.ready().await?;
+        let request = request(&self.address, method, path, headers, body.to_vec())?;
+        answer(sender.send_request(request).await?).await
+    }
+}
+
+fn request(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Vec<u8>,
+) -> anyhow::Result<http::Request<Full<Bytes>>> {
+    let mut request = http::Request::builder().method(method).uri(path).header("host", address);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Ok(request.body(Full::new(Bytes::from(body)))?)
+}
+
+async fn answer(response: http::Response<Incoming>) -> anyhow::Result<Answer> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(Answer { status, headers, body })
+}
+
 async fn exchange(
     address: &str,
     method: &str,
@@ -90,14 +172,8 @@ async fn exchange(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
-    let mut request = http::Request::builder().method(method).uri(path).header("host", address);
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Full::new(Bytes::from(body)))?;
-    let response = sender.send_request(request).await?;
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await?.to_bytes();
+    let request = request(address, method, path, headers, body)?;
+    let told = answer(sender.send_request(request).await?).await;
     connection.abort();
-    Ok(Answer { status, body })
+    told
 }

@@ -25,6 +25,7 @@ pub mod events;
 pub mod figures;
 pub mod http;
 pub mod manual;
+pub mod openapi;
 pub mod postgres;
 pub mod process;
 pub mod proxy;

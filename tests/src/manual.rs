@@ -5,7 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use http::{HeaderMap, HeaderName};
+
 use crate::binaries::root;
+use crate::http::Answer;
 
 /// A line to paste.
 #[derive(Clone, Debug)]
@@ -21,8 +24,19 @@ pub struct Block {
 pub struct Told {
     /// The status of the answer.
     pub status: String,
+    /// Its headers, in lower case.
+    pub headers: HeaderMap,
     /// Its body.
     pub body: String,
+}
+
+impl Told {
+    /// Returns it as an answer to a request.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        let status = self.status.parse().unwrap_or(0);
+        Answer { status, headers: self.headers.clone(), body: self.body.clone().into() }
+    }
 }
 
 /// A page with lines to paste.
@@ -85,7 +99,8 @@ impl Manual {
             fs::read_to_string(work.join(format!("{what}-{number}"))).unwrap_or_default()
         };
         let told = blocks.into_iter().enumerate().map(|(number, block)| {
-            (block, Told { status: read("status", number), body: read("body", number) })
+            let (status, body) = (read("status", number), read("body", number));
+            (block, Told { status, headers: headers(&read("head", number)), body })
         });
         (told.collect(), ran)
     }
@@ -107,8 +122,19 @@ impl Manual {
 }
 
 impl Block {
+    /// Returns what it sends, if that is JSON that needs nothing of the lines before it.
+    #[must_use]
+    pub fn sends(&self) -> Option<serde_json::Value> {
+        let body = self.script.split_once("-d '")?.1;
+        serde_json::from_str(body.split('\'').next()?).ok()
+    }
+
     /// Returns the method and the path of its request.
-    fn asks(&self, base: &str) -> (String, String) {
+    ///
+    /// # Panics
+    /// If it asks for nothing.
+    #[must_use]
+    pub fn asks(&self, base: &str) -> (String, String) {
         let call = self.script.split("curl ").nth(1).expect("a block asks once");
         let words: Vec<&str> = call.split_whitespace().collect();
         let (method, address) =
@@ -118,15 +144,27 @@ impl Block {
     }
 }
 
+/// Reads the head of an answer as curl writes it.
+fn headers(text: &str) -> HeaderMap {
+    let pairs = text.lines().filter_map(|line| line.split_once(": "));
+    let pairs = pairs.filter_map(|(name, value)| {
+        Some((HeaderName::try_from(name).ok()?, value.trim().parse().ok()?))
+    });
+    pairs.collect()
+}
+
 /// One script with all blocks.
 fn script(blocks: &[Block]) -> String {
     let mut text = String::from(
         "set -eu\n\
-         curl() { command curl -sS -o body -w '%{http_code}' \"$@\" > status; cat body; }\n",
+         curl() {\n\
+         command curl -sS -o body -D head -w '%{http_code}' \"$@\" > status; cat body; }\n",
     );
     for (number, Block { script, .. }) in blocks.iter().enumerate() {
         text.push_str(script);
-        text.push_str(&format!("\nmv status status-{number}; mv body body-{number}\n"));
+        text.push_str(&format!(
+            "\nmv status status-{number}; mv body body-{number}; mv head head-{number}\n"
+        ));
     }
     text
 }
@@ -164,7 +202,7 @@ pub fn routes(router: &str) -> Vec<(String, Vec<&'static str>)> {
 }
 
 /// Returns whether a path is one of a route, whose parts in braces stand for anything.
-fn same(route: &str, path: &str) -> bool {
+pub(crate) fn same(route: &str, path: &str) -> bool {
     let (route, path): (Vec<_>, Vec<_>) = (route.split('/').collect(), path.split('/').collect());
     route.len() == path.len()
         && route.iter().zip(&path).all(|(part, said)| part.starts_with('{') || part == said)

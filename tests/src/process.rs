@@ -43,6 +43,18 @@ impl Running {
         Ok(Self { child, said: BufReader::new(stdout).lines(), log: log.to_owned() })
     }
 
+    /// Returns the most memory that it has had in use at once, in bytes.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    pub fn peak_bytes(&self) -> anyhow::Result<u64> {
+        let id = self.child.id().context("a process that runs")?;
+        let said = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = said.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let words = line.context("the system says the peak")?.trim().trim_end_matches(" kB");
+        Ok(words.trim().parse::<u64>()? * 1024)
+    }
+
     /// Waits for the line with the address, and returns the address.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use counterfoil_tests::binaries::root;
 use counterfoil_tests::manual::{Manual, routes};
+use counterfoil_tests::openapi::Document;
 use counterfoil_tests::proxy::{Mode, Proxy};
 use counterfoil_tests::shop::{OPERATOR, Shop};
 use counterfoil_tests::till::{Door, Till};
@@ -72,53 +73,12 @@ fn every_route_of_the_local_api_has_a_line() {
     Manual::read(MANUAL).assert_lines_for(ROUTER, "$TILL");
 }
 
-/// Why a value is not as a schema of the document says, if it is not. Only words that the document
-/// uses are known.
-fn misfit(document: &Value, schema: &Value, value: &Value) -> Option<String> {
-    if let Some(place) = schema["$ref"].as_str() {
-        let Some(schema) = document.pointer(place.trim_start_matches('#')) else {
-            return Some(format!("there is no {place}"));
-        };
-        return misfit(document, schema, value);
-    }
-    if let Some(ways) = schema["oneOf"].as_array() {
-        let fits = ways.iter().any(|way| misfit(document, way, value).is_none());
-        return (!fits).then(|| format!("none of the ways: {value}"));
-    }
-    let kinds = schema["type"].as_array().cloned().unwrap_or_else(|| vec![schema["type"].clone()]);
-    let kind = match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "integer",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
-    };
-    if !kinds.iter().any(|known| known == kind) {
-        return Some(format!("{value} is no {kinds:?}"));
-    }
-    let (items, fields) = (value.as_array(), value.as_object());
-    let item = items
-        .into_iter()
-        .flatten()
-        .find_map(|item| schema.get("items").and_then(|schema| misfit(document, schema, item)));
-    let needed = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    let missing = needed.filter(|name| value.get(name).is_none()).map(str::to_owned).next();
-    let field = fields.into_iter().flatten().find_map(|(name, value)| {
-        match schema["properties"].get(name) {
-            Some(schema) => misfit(document, schema, value),
-            None if schema["additionalProperties"] == false => Some(format!("{name} is unknown")),
-            None => None,
-        }
-    });
-    item.or(missing).or(field)
-}
-
 /// What the manual's lines send is as the document of the API says.
 #[test]
 fn what_the_manual_sends_fits_the_schemas() {
     let document = std::fs::read_to_string(root().join("terminal-node/src/api/openapi.json"));
-    let document: Value = serde_json::from_str(&document.expect("a document")).expect("JSON");
+    let document = serde_json::from_str(&document.expect("a document")).expect("JSON");
+    let document = Document::new(document);
     let mut looked = 0;
     for block in Manual::read(MANUAL).blocks() {
         let Some((head, body)) = block.script.split_once("-d '") else { continue };
@@ -130,14 +90,12 @@ fn what_the_manual_sends_fits_the_schemas() {
         let path = path.replace("/products/tea", "/products/{id}");
         let path = path.replace("/front/basket-1/", "/{pos}/{id}/");
         let path = path.replace("/front/basket-0/", "/{pos}/{id}/");
-        let content = &document["paths"][&path][&method]["requestBody"]["content"];
-        let schema = &content["application/json"]["schema"];
-        assert!(schema.is_object(), "{method} {path} has a schema");
-        assert_eq!(misfit(&document, schema, &body), None, "{method} {path} {body}");
+        assert_eq!(document.refuses(&method, &path, &body), None, "{method} {path} {body}");
         let mut wrong = body.clone();
         if let Some(fields) = wrong.as_object_mut() {
             fields.insert("unheardOf".to_owned(), json!(1));
-            assert!(misfit(&document, schema, &wrong).is_some(), "{path}: strict as the till is");
+            let refused = document.refuses(&method, &path, &wrong);
+            assert!(refused.is_some(), "{path}: strict as the till is");
         }
         looked += 1;
     }

@@ -6,6 +6,7 @@
 //! | `audit` | which requirement is shown by which test, and did that test run? |
 //! | `demo` | do real processes keep every sale while they are killed and cut off? |
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
+//! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
 //! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@ mod audit;
 mod bench;
 mod demo;
 mod record;
+mod schemathesis;
 mod spec;
 mod zoo;
 
@@ -39,6 +41,8 @@ enum Command {
     Demo(demo::Demo),
     /// Break the protocol on purpose, in each way that we know, and see it found
     Zoo(zoo::Zoo),
+    /// Draw requests from a node's own /openapi.json, and look for answers that it does not tell of
+    Schemathesis(schemathesis::Schemathesis),
     /// Check the formal specification, by two checkers
     Spec(spec::Spec),
     /// Measure, beside the limit of this machine
@@ -52,6 +56,7 @@ fn main() -> ExitCode {
         Command::Audit(audit) => audit::run(&audit),
         Command::Demo(demo) => demo::run(demo),
         Command::Zoo(zoo) => zoo::run(&zoo),
+        Command::Schemathesis(wish) => schemathesis::run(&wish),
         Command::Spec(spec) => spec::run(&spec),
         Command::Bench(bench) => bench::run(&bench),
     };

@@ -34,11 +34,17 @@ pub(super) struct Serve {
     #[arg(long, env = "COUNTERFOIL_UNKNOWN_PRODUCTS", default_value = "accept")]
     unknown_products: Policy,
     /// Requests a second of one terminal; 0 for as many as it likes
-    #[arg(long, env = "COUNTERFOIL_RATE", default_value_t = Rate::default().per_second)]
+    #[arg(long, env = "COUNTERFOIL_RATE", default_value_t = Rate::REQUESTS.per_second)]
     rate: u32,
     /// Requests of one terminal at once, after a pause
-    #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::default().burst)]
+    #[arg(long, env = "COUNTERFOIL_BURST", default_value_t = Rate::REQUESTS.burst)]
     burst: u32,
+    /// Bytes of bodies a second that one terminal may send; 0 for as many as it likes
+    #[arg(long, env = "COUNTERFOIL_BYTE_RATE", default_value_t = Rate::BYTES.per_second)]
+    byte_rate: u32,
+    /// Bytes of bodies of one terminal at once, after a pause
+    #[arg(long, env = "COUNTERFOIL_BYTE_BURST", default_value_t = Rate::BYTES.burst)]
+    byte_burst: u32,
     /// Speak TLS with this certificate, in PEM: the node's own, then those between it and an
     /// authority. It is read once: start the node again to take a new one
     #[arg(long, env = "COUNTERFOIL_TLS_CERT", value_name = "PEM", requires = "tls_key")]
@@ -75,8 +81,13 @@ enum Log {
 pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
     log_as(wish.log_format);
     let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
-    let unlimited = wish.rate == 0;
-    let rate = (!unlimited).then_some(Rate { per_second: wish.rate, burst: wish.burst });
+    let limited = |per_second, burst| (per_second > 0).then_some(Rate { per_second, burst });
+    let limits = Limits {
+        rate: limited(wish.rate, wish.burst),
+        byte_rate: limited(wish.byte_rate, wish.byte_burst),
+        forwarded_proto: wish.forwarded_proto,
+        ..Limits::default()
+    };
     let store = wish.store.place().to_string();
     let tls = match (&wish.tls_cert, &wish.tls_key) {
         (Some(cert), Some(key)) => Some(tls::read(cert, key)?),
@@ -92,7 +103,7 @@ pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
             Policy::Accept => UnknownProducts::Accept,
             Policy::Park => UnknownProducts::Park,
         },
-        limits: Limits { rate, forwarded_proto: wish.forwarded_proto, ..Limits::default() },
+        limits,
         tls,
     };
     node::serve(&options, |address| {

@@ -19,6 +19,7 @@ use http::header;
 use super::{Node, Reads, login};
 use crate::credential::{Presented, bearer, operator_digest};
 use crate::problem::Problem;
+use crate::rate::Wait;
 
 /// The most terminals that are remembered.
 const SEEN_MAX: usize = 100_000;
@@ -55,17 +56,17 @@ impl Seen {
     }
 }
 
-/// Authenticates a till by its committed row, and takes one request from its rate.
+/// Authenticates a till by its committed row, and takes one request from its rates.
 pub(super) async fn till<Q: Reads>(node: &Node<Q>, headers: &HeaderMap) -> Result<Caller, Problem> {
     let presented = presented(headers)?;
     let now = node.parts.clock.now();
     let terminal = admitted(node, presented, now).await?;
     node.presence.heard(presented.terminal, headers, now);
-    caller(node, presented, terminal.site, now)
+    caller(node, headers, presented, terminal.site, now)
 }
 
 /// Authenticates a till whose request the committer judges again, and takes one request from its
-/// rate: what this node remembers of the till will do. Never for an answer without a transaction.
+/// rates: what this node remembers of the till will do. Never for an answer without a transaction.
 pub(super) async fn till_to_be_judged<Q: Reads>(
     node: &Node<Q>,
     headers: &HeaderMap,
@@ -82,7 +83,7 @@ pub(super) async fn till_to_be_judged<Q: Reads>(
         }
     };
     node.presence.heard(presented.terminal, headers, now);
-    caller(node, presented, terminal.site, now)
+    caller(node, headers, presented, terminal.site, now)
 }
 
 fn presented(headers: &HeaderMap) -> Result<Presented, Problem> {
@@ -94,6 +95,7 @@ fn presented(headers: &HeaderMap) -> Result<Presented, Problem> {
 
 fn caller<Q>(
     node: &Node<Q>,
+    headers: &HeaderMap,
     Presented { terminal, secret }: Presented,
     site: Site,
     now: Millis,
@@ -101,16 +103,22 @@ fn caller<Q>(
     let span = tracing::Span::current();
     span.record("terminalId", terminal.as_str());
     span.record("branchId", site.branch.as_str());
-    if let Some(limiter) = &node.limiter {
-        limiter.admit(terminal.0, now).map_err(|secs| {
-            Problem::new(
-                ErrorCode::RateLimited,
-                "this terminal asks too often: wait as `Retry-After` says, then go on",
-            )
-            .retry_after(secs)
-        })?;
-    }
+    node.till_gate.admit(terminal.0, now, headers).map_err(too_often)?;
     Ok(Caller { terminal, secret, site })
+}
+
+/// Says that a caller has to wait.
+pub(super) fn too_often(wait: Wait) -> Problem {
+    let (detail, secs) = match wait {
+        Wait::Requests(secs) => {
+            ("the caller asks too often: wait as `Retry-After` says, then go on", secs)
+        }
+        Wait::Bytes(secs) => (
+            "the caller sends too much: wait as `Retry-After` says, then send the same again",
+            secs,
+        ),
+    };
+    Problem::new(ErrorCode::RateLimited, detail).retry_after(secs)
 }
 
 async fn admitted<Q: Reads>(

@@ -1,7 +1,8 @@
 //! `POST /v1/admin/catalog/import?shopId=S`: products as CSV.
 //!
 //! The first line names the columns: `productId,name,price,currency`, and if wanted `taxPercent`,
-//! `unit`, `category`, `barcodes` (with spaces between them) and `active`. Every row is read before
+//! `unit`, `category`, `barcodes` (with spaces between them), `active`, and `lowStock`, the stock
+//! below which somebody is told (empty: as it was). Every row is read before
 //! anything is written, so a file with a mistake changes nothing; then it is written in commits of
 //! bounded size. To send the same file again changes nothing.
 
@@ -10,16 +11,18 @@ use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::catalog::Entity;
 use counterfoil_protocol::cloud::catalog::EDITS_MAX;
+use counterfoil_protocol::cloud::threshold::SET_MAX;
 use counterfoil_protocol::cloud::{Edit, Edits, Input, Output};
 use counterfoil_protocol::identity::{CategoryId, ProductId, ShopId};
 use counterfoil_protocol::label::Label;
+use counterfoil_protocol::money::{MILLI_MAX, Milli};
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::wire::catalog::{EntityV1, ProductV1};
 use http::{StatusCode, header};
 use serde::Deserialize;
 
 use super::body::{Manner, json};
-use super::{Reads, Shared, auth, lease, wrong_output};
+use super::{Reads, Shared, auth, lease, thresholds, wrong_output};
 use crate::decimal::{self, decimals_of};
 use crate::problem::Problem;
 
@@ -27,6 +30,8 @@ use crate::problem::Problem;
 const ROWS_MAX: usize = 20_000;
 /// What a commit weighs in a transaction.
 const COMMIT_WEIGHT: usize = 256 * 1024;
+/// Thousandths of a quantity, as a power of ten.
+const MILLI_DECIMALS: u32 = 3;
 /// Millionths in one percent, as a power of ten.
 const PERCENT_PPM: u32 = 4;
 
@@ -53,6 +58,8 @@ struct Row {
     barcodes: String,
     #[serde(default)]
     active: String,
+    #[serde(default)]
+    low_stock: String,
 }
 
 pub(super) async fn answer<Q: Reads>(
@@ -78,7 +85,7 @@ async fn take<Q: Reads>(
         return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
     }
     let bytes = Manner::plain_json().read(&node.parts.limits, body).await?;
-    let edits = read(&bytes)?;
+    let (edits, low) = read(&bytes)?;
     let rows = edits.len();
     let commits: Result<Vec<Edits>, _> =
         edits.chunks(EDITS_MAX).map(|part| Edits::new(shop, part.to_vec())).collect();
@@ -96,28 +103,55 @@ async fn take<Q: Reads>(
             lease::edited(node, shop, now);
         }
     }
-    let told = serde_json::json!({ "rows": rows, "changed": changed, "version": version });
+    let mut thresholds = 0;
+    for part in low.chunks(SET_MAX) {
+        thresholds += thresholds::put(node, shop, part.to_vec()).await?;
+    }
+    let told = serde_json::json!({
+        "rows": rows, "changed": changed, "version": version, "thresholds": thresholds,
+    });
     Ok(json(Manner::plain_json(), StatusCode::OK, &told))
 }
 
-fn read(bytes: &[u8]) -> Result<Vec<Edit>, Problem> {
+/// What a file says: products, and the thresholds of some of them.
+type Said = (Vec<Edit>, Vec<(ProductId, Milli)>);
+
+fn read(bytes: &[u8]) -> Result<Said, Problem> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let mut edits = Vec::new();
+    let (mut edits, mut low) = (Vec::new(), Vec::new());
     let mut known = std::collections::BTreeMap::new();
     for (number, row) in (2_u32..).zip(reader.deserialize::<Row>()) {
-        let edit = row.map_err(|error| error.to_string()).and_then(product);
-        let edit = edit.map_err(|error| invalid(&format!("line {number}: {error}")))?;
+        let read = row.map_err(|error| error.to_string()).and_then(|row| {
+            let threshold = threshold(&row)?;
+            Ok((product(row)?, threshold))
+        });
+        let (edit, threshold) =
+            read.map_err(|error| invalid(&format!("line {number}: {error}")))?;
         if let Some(before) = known.insert(edit.id, number) {
             let what = format!("line {number}: {} stands in line {before} already", edit.id);
             return Err(invalid(&what));
         }
         edits.push(edit);
+        low.extend(threshold);
         if edits.len() > ROWS_MAX {
             let detail = format!("a file has at most {ROWS_MAX} products: send it in parts");
             return Err(Problem::new(ErrorCode::TooLarge, detail));
         }
     }
-    if edits.is_empty() { Err(invalid(&"the file has no product")) } else { Ok(edits) }
+    if edits.is_empty() { Err(invalid(&"the file has no product")) } else { Ok((edits, low)) }
+}
+
+/// Returns the threshold that a row sets, if it sets one.
+fn threshold(row: &Row) -> Result<Option<(ProductId, Milli)>, String> {
+    if row.low_stock.is_empty() {
+        return Ok(None);
+    }
+    let quantity = decimal::parse(&row.low_stock, MILLI_DECIMALS);
+    let quantity = quantity.map_err(|error| format!("lowStock: {error}"))?;
+    if !(0..=MILLI_MAX).contains(&quantity) {
+        return Err("lowStock: a quantity from 0".to_owned());
+    }
+    Ok(Some((row.product_id, Milli(quantity))))
 }
 
 fn product(row: Row) -> Result<Edit, String> {

@@ -28,7 +28,7 @@
 //! 1. A request id, a span for the log, a guard against panics.
 //! 2. A place among the requests under way, or 503.
 //! 3. The credential, before a byte of the body is read: 401.
-//! 4. The terminal's rate: 429.
+//! 4. The terminal's rates, by requests and by the bytes that the head speaks of: 429.
 //! 5. The body, by a deadline, within a limit on the wire and one after decompression: 413.
 //! 6. Decoding and hashing, outside of any transaction: 415, 422.
 //! 7. The committer: it decides again who may speak, in the transaction.
@@ -71,6 +71,7 @@ mod sales_events;
 mod sessions;
 mod stocks;
 mod terminals;
+mod thresholds;
 mod upstream;
 mod users;
 
@@ -96,7 +97,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::committer::Submit;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::rate::{Limiter, Rate};
+use crate::rate::{Gate, Rate};
 use crate::world::{Clock, Entropy};
 
 /// Reads committed rows of the cloud, from any task.
@@ -123,6 +124,8 @@ pub struct Limits {
     pub concurrent: usize,
     /// How often one terminal may ask; `None` is as often as it likes.
     pub rate: Option<Rate>,
+    /// How many bytes one terminal may send; `None` is as many as it likes.
+    pub byte_rate: Option<Rate>,
     /// After how many pushes what a branch has moved is added to its stock; below
     /// [`PUSHES_MAX`], so that a roll-up catches up.
     pub roll_up_every: u32,
@@ -151,7 +154,8 @@ impl Default for Limits {
             plain_bytes: 2 * MESSAGE_BYTES_MAX,
             deadline: Duration::from_secs(30),
             concurrent: 256,
-            rate: Some(Rate::default()),
+            rate: Some(Rate::REQUESTS),
+            byte_rate: Some(Rate::BYTES),
             roll_up_every: 256,
             lease_life: LEASE_LIFE,
             streams: 2_048,
@@ -186,8 +190,8 @@ struct Node<Q> {
     parts: Parts<Q>,
     seen: auth::Seen,
     desk: login::Desk,
-    limiter: Option<Limiter>,
-    user_limiter: Option<Limiter>,
+    till_gate: Gate,
+    user_gate: Gate,
     pending: rollup::Pending,
     packed: packed::Packed,
     mirrors: reconcile::Mirrors,
@@ -212,8 +216,8 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
     let node = Arc::new(Node {
         seen: auth::Seen::default(),
         desk: login::Desk::default(),
-        limiter: parts.limits.rate.map(Limiter::new),
-        user_limiter: parts.limits.rate.map(Limiter::new),
+        till_gate: Gate::new(&parts.limits),
+        user_gate: Gate::new(&parts.limits),
         pending: rollup::Pending::default(),
         packed: packed::Packed::default(),
         mirrors: reconcile::Mirrors::default(),
@@ -234,6 +238,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/orders", get(listing::orders::list::<Q>).post(orders::place::<Q>))
         .route("/v1/admin/orders/{id}/cancel", post(orders::cancel::<Q>))
         .route("/v1/admin/buffer", get(orders::buffer::<Q>).put(orders::set_buffer::<Q>))
+        .route("/v1/admin/low-stock", get(thresholds::list::<Q>).put(thresholds::set::<Q>))
         .route("/v1/admin/relay", put(orders::set_relay::<Q>))
         .route("/v1/admin/catalog", get(listing::catalog::list::<Q>).post(catalog::edit::<Q>))
         .route("/v1/admin/edits", get(edits::list::<Q>))

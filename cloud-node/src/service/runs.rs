@@ -4,8 +4,8 @@
 //!
 //! The till is told over its live stream, now or when it next has one, again on each new stream
 //! until it has answered. It only compares; what it finds is applied by a person at the till, or by
-//! its own daily round. Runs live in memory, the newest [`RUNS_MAX`] of this node: a restart
-//! forgets them.
+//! its own daily round. Runs live in memory, the newest [`RUNS_MAX`] of this node, and fewer if
+//! what was answered would take more than [`ANSWERS_BYTES_MAX`]: a restart forgets them.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,12 +16,13 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::cloud::{Key, Record, Site};
-use counterfoil_protocol::identity::{ShopId, TerminalId};
+use counterfoil_protocol::identity::{BranchId, ShopId, TerminalId};
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::reconcile::{Counts, PlanItem};
 use counterfoil_protocol::time::Millis;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
 
 use super::body::{Manner, from_json, json};
 use super::{Limits, Node, Reads, Shared, auth, unreadable};
@@ -29,6 +30,8 @@ use crate::problem::Problem;
 
 /// The most runs that are remembered; the oldest is forgotten first.
 const RUNS_MAX: usize = 256;
+/// The most bytes of all answers that are remembered; the oldest run is forgotten first.
+const ANSWERS_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The most runs in one answer.
 const LIST_MAX: usize = 100;
 /// The most bytes of a result's body.
@@ -55,7 +58,15 @@ struct Run {
     terminal: TerminalId,
     site: Site,
     asked_at: Millis,
-    answer: Option<(Millis, Found)>,
+    answer: Option<(Millis, Kept)>,
+}
+
+/// What a till has said of a run, as it is told: its bytes are what it takes.
+#[derive(Debug)]
+struct Kept {
+    state: Outcome,
+    summary: String,
+    plan: Option<Box<RawValue>>,
 }
 
 /// What a till says of a run.
@@ -94,14 +105,21 @@ enum Outcome {
 
 /// The runs of this node, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Runs(Mutex<VecDeque<Run>>);
+pub(super) struct Runs(Mutex<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    runs: VecDeque<Run>,
+    /// What all answers take.
+    bytes: usize,
+}
 
 impl Runs {
     /// Returns the run that a till has not answered yet.
     pub(super) fn asked(&self, terminal: TerminalId) -> Option<RunId> {
-        let runs = self.lock();
+        let inner = self.lock();
         let open = |run: &&Run| run.terminal == terminal && run.answer.is_none();
-        runs.iter().rev().find(open).map(|run| run.id)
+        inner.runs.iter().rev().find(open).map(|run| run.id)
     }
 
     /// Asks a till; a run that it has not answered yet is asked for once and no more.
@@ -109,47 +127,84 @@ impl Runs {
         if let Some(asked) = self.asked(terminal) {
             return asked;
         }
-        let mut runs = self.lock();
-        if runs.len() >= RUNS_MAX {
-            runs.pop_front();
+        let mut inner = self.lock();
+        if inner.runs.len() >= RUNS_MAX {
+            inner.forget_oldest();
         }
         let id = RunId(fresh);
-        runs.push_back(Run { id, terminal, site, asked_at: now, answer: None });
+        inner.runs.push_back(Run { id, terminal, site, asked_at: now, answer: None });
         id
     }
 
     /// Keeps the first answer to a run; `false` if this till was asked no such thing.
-    fn answer(&self, id: &str, terminal: TerminalId, now: Millis, found: Found) -> bool {
-        let mut runs = self.lock();
-        let asked = |run: &&mut Run| run.terminal == terminal && run.id.to_string() == id;
-        let Some(run) = runs.iter_mut().find(asked) else { return false };
-        run.answer.get_or_insert((now, found));
+    fn answer(&self, id: &str, terminal: TerminalId, now: Millis, found: Kept) -> bool {
+        let mut inner = self.lock();
+        let asked = |run: &Run| run.terminal == terminal && run.id.to_string() == id;
+        let Some(at) = inner.runs.iter().position(asked) else { return false };
+        if inner.runs[at].answer.is_some() {
+            return true;
+        }
+        inner.bytes += found.bytes();
+        inner.runs[at].answer = Some((now, found));
+        while inner.bytes > ANSWERS_BYTES_MAX && inner.runs.len() > 1 {
+            inner.forget_oldest();
+        }
         true
     }
 
     /// Returns the newest runs of a shop, the newest first.
-    fn of(&self, shop: ShopId) -> Vec<serde_json::Value> {
-        let runs = self.lock();
-        let of_shop = runs.iter().rev().filter(|run| run.site.shop == shop);
-        of_shop.take(LIST_MAX).map(Run::told).collect()
+    fn of(&self, shop: ShopId) -> Vec<Box<RawValue>> {
+        let inner = self.lock();
+        let of_shop = inner.runs.iter().rev().filter(|run| run.site.shop == shop);
+        of_shop.take(LIST_MAX).filter_map(|run| to_raw_value(&run.told()).ok()).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Run>> {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Inner {
+    fn forget_oldest(&mut self) {
+        let answer = self.runs.pop_front().and_then(|run| run.answer);
+        self.bytes -= answer.map_or(0, |(_, kept)| kept.bytes());
+        assert!(!self.runs.is_empty() || self.bytes == 0, "what is forgotten takes nothing");
+    }
+}
+
+/// A run as an operator is told.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ToldRun<'a> {
+    run_id: String,
+    terminal_id: TerminalId,
+    branch_id: BranchId,
+    asked_at_ms: Millis,
+    answered_at_ms: Option<Millis>,
+    state: &'static str,
+    summary: Option<&'a str>,
+    plan: Option<&'a RawValue>,
+}
+
 impl Run {
-    fn told(&self) -> serde_json::Value {
-        let found = self.answer.as_ref().map(|(_, found)| found);
-        let state = found.map_or("asked", |found| found.state.word());
-        serde_json::json!({
-            "runId": self.id.to_string(), "terminalId": self.terminal,
-            "branchId": self.site.branch, "askedAtMs": self.asked_at,
-            "answeredAtMs": self.answer.as_ref().map(|(at, _)| at), "state": state,
-            "summary": found.map(|found| &found.summary),
-            "plan": found.and_then(|found| found.plan.as_ref()),
-        })
+    fn told(&self) -> ToldRun<'_> {
+        let kept = self.answer.as_ref().map(|(_, kept)| kept);
+        ToldRun {
+            run_id: self.id.to_string(),
+            terminal_id: self.terminal,
+            branch_id: self.site.branch,
+            asked_at_ms: self.asked_at,
+            answered_at_ms: self.answer.as_ref().map(|(at, _)| *at),
+            state: kept.map_or("asked", |kept| kept.state.word()),
+            summary: kept.map(|kept| kept.summary.as_str()),
+            plan: kept.and_then(|kept| kept.plan.as_deref()),
+        }
+    }
+}
+
+impl Kept {
+    fn bytes(&self) -> usize {
+        self.summary.len() + self.plan.as_ref().map_or(0, |plan| plan.get().len())
     }
 }
 
@@ -165,7 +220,8 @@ impl Outcome {
 }
 
 impl Found {
-    fn check(self) -> Result<Self, Problem> {
+    /// Returns what is kept of it.
+    fn check(self) -> Result<Kept, Problem> {
         let wrong = |what: &'static str| Problem::new(ErrorCode::EventInvalid, what);
         if self.summary.len() > SUMMARY_BYTES_MAX
             || self.plan.as_ref().is_some_and(|plan| plan.text.len() > PLAN_BYTES_MAX)
@@ -175,8 +231,18 @@ impl Found {
         if self.state != Outcome::Plan && self.plan.is_some() {
             return Err(wrong("only the state `plan` comes with a plan: correct it"));
         }
-        Ok(self)
+        let Self { state, mut summary, plan } = self;
+        summary.shrink_to_fit();
+        let plan = plan.map(|plan| to_raw_value(&plan)).transpose();
+        let plan = plan.map_err(|_| wrong("the plan has no form in JSON: correct it"))?;
+        Ok(Kept { state, summary, plan })
     }
+}
+
+/// A value would take the plans twice more than they have.
+#[derive(Serialize)]
+struct Listed {
+    runs: Vec<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
@@ -266,6 +332,54 @@ fn show<Q>(
     auth::operator(node, headers)?;
     let Query(Wish { shop_id }) =
         wish.map_err(|_| Problem::new(ErrorCode::EventInvalid, "say whose: `?shopId=acme`"))?;
-    let body = serde_json::json!({ "runs": node.runs.of(shop_id) });
-    Ok(json(Manner::plain_json(), StatusCode::OK, &body))
+    let runs = node.runs.of(shop_id);
+    Ok(json(Manner::plain_json(), StatusCode::OK, &Listed { runs }))
+}
+
+#[cfg(test)]
+mod tests {
+    use counterfoil_protocol::label::Label;
+
+    use super::*;
+
+    #[test]
+    fn answers_are_bounded_by_their_bytes_and_the_oldest_is_forgotten_first() {
+        let runs = Runs::default();
+        let site = Site {
+            shop: ShopId(Label::parse("shop").expect("a name")),
+            branch: BranchId(Label::parse("north").expect("a name")),
+        };
+        let till = |number: u64| TerminalId(Label::parse(&format!("T-{number}")).expect("a name"));
+        // The longest answer that a body has room for.
+        let text = "x".repeat(PLAN_BYTES_MAX);
+        let found = || Found {
+            state: Outcome::Plan,
+            summary: "much".to_owned(),
+            plan: Some(ToldPlan { text: text.clone(), counts: Counts::default(), items: None }),
+        };
+        let one = found().check().expect("within its bounds").bytes();
+        assert!((PLAN_BYTES_MAX..RESULT_BYTES_MAX).contains(&one), "{one} bytes");
+        let fit = (ANSWERS_BYTES_MAX / one) as u64;
+        assert!(fit > 100 && fit < RUNS_MAX as u64, "bytes bound before the count does: {fit}");
+        for number in 0..RUNS_MAX as u64 {
+            let id = runs.ask(till(number), site, Millis(number), number);
+            let kept = found().check().expect("within its bounds");
+            assert!(runs.answer(&id.to_string(), till(number), Millis(number), kept));
+            // To say it again changes nothing.
+            let kept = found().check().expect("within its bounds");
+            assert!(runs.answer(&id.to_string(), till(number), Millis(number), kept));
+            let inner = runs.lock();
+            assert_eq!(inner.bytes, inner.runs.len() * one, "each byte is counted once");
+            assert!(inner.bytes <= ANSWERS_BYTES_MAX);
+        }
+        let inner = runs.lock();
+        assert_eq!(inner.runs.len() as u64, fit);
+        assert_eq!(inner.runs.front().expect("a run").id, RunId(RUNS_MAX as u64 - fit));
+        drop(inner);
+        for number in 0..RUNS_MAX as u64 {
+            runs.ask(till(1_000 + number), site, Millis(number), 1_000 + number);
+        }
+        let inner = runs.lock();
+        assert_eq!((inner.runs.len(), inner.bytes), (RUNS_MAX, 0), "the count bounds too");
+    }
 }

@@ -32,7 +32,7 @@ pub(super) struct Known {
     pub(super) currency: Currency,
 }
 
-/// Authenticates a user by its committed row, and takes one request from its rate. Shop and branch
+/// Authenticates a user by its committed row, and takes one request from its rates. Shop and branch
 /// are those of the row: nothing in a request can name others.
 pub(super) async fn user<Q: Reads>(
     node: &Node<Q>,
@@ -55,12 +55,7 @@ pub(super) async fn user<Q: Reads>(
     })?;
     let Some(Record::User(row)) = row else { return Err(denied(Denial::UnknownTerminal)) };
     row.admits(now, secret).map_err(denied)?;
-    if let Some(limiter) = &node.user_limiter {
-        limiter.admit(id.0, now).map_err(|secs| {
-            let detail = "this user asks too often: wait as `Retry-After` says, then go on";
-            Problem::new(ErrorCode::RateLimited, detail).retry_after(secs)
-        })?;
-    }
+    node.user_gate.admit(id.0, now, headers).map_err(auth::too_often)?;
     if let Some(scope) = scope.filter(|scope| !row.may(*scope)) {
         return Err(forbidden(scope));
     }

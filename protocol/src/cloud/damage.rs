@@ -11,6 +11,7 @@ use crate::catalog::ENTITY_BYTES_MAX;
 use crate::event::EVENT_BYTES_MAX;
 use crate::hash::genesis;
 use crate::journal::{SEGMENT_ENTRIES, Segment};
+use crate::money::MILLI_MAX;
 use crate::persist::COUNT_MAX;
 
 /// The number of the last segment that a journal can have.
@@ -53,6 +54,9 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
             Some("commits count from 1, and not so far")
         }
         (_, Record::LogHead(last)) if !is_place(*last) => Some("no log has so many entries"),
+        (_, Record::Threshold(quantity)) if !(1..=MILLI_MAX).contains(&quantity.0) => {
+            Some("a threshold is above zero, and has its bound")
+        }
         (_, Record::Decision(decision)) if decision.reason.len() > REASON_BYTES_MAX => {
             Some("no reason is so long")
         }

@@ -73,6 +73,7 @@ impl Key {
             Self::Decision(shop, key) => event_key(to.kind(33).label(shop.0), key),
             Self::LogHead => to.kind(34).byte(0),
             Self::Log(number) => to.kind(35).number(*number),
+            Self::Threshold(shop, product) => to.kind(36).label(shop.0).label(product.0),
         };
         assert!(out.len() > start + 1, "every row of the cloud has a name beside its kind");
         assert!(out.len() - start <= KEY_BYTES_MAX, "a key is bounded");
@@ -129,7 +130,7 @@ impl Key {
                 TerminalId(from.label()?),
             ),
             25 => Self::Floor(ShopId(from.label()?)),
-            26..=35 => Self::read_later(kind, &mut from)?,
+            26..=36 => Self::read_later(kind, &mut from)?,
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -142,7 +143,7 @@ impl Key {
 impl Key {
     /// Reads the kinds that came with the contracts of others.
     fn read_later(kind: u8, from: &mut KeyReader<'_>) -> Result<Self, Damaged> {
-        assert!((26..=35).contains(&kind), "only its own kinds are read here");
+        assert!((26..=36).contains(&kind), "only its own kinds are read here");
         assert!(!InboxKey::KINDS.contains(&kind), "each kind has one reader");
         Ok(match kind {
             26 => Self::User(UserId(from.label()?)),
@@ -160,6 +161,7 @@ impl Key {
             33 => Self::Decision(ShopId(from.label()?), read_event_key(from)?),
             34 if from.byte()? == 0 => Self::LogHead,
             35 => Self::Log(from.number()?),
+            36 => Self::Threshold(ShopId(from.label()?), ProductId(from.label()?)),
             _ => return Err(Damaged { what: "cloud key", why: "its kind is unknown" }),
         })
     }

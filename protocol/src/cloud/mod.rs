@@ -14,6 +14,7 @@
 //! | [`Input::Bring`] | sales and adjustments without a journal | [`direct`] |
 //! | [`Input::Decide`] | what becomes of events that wait | [`decide`] |
 //! | [`Input::Logged`] | any of these, with an entry in the operators' log | [`log`] |
+//! | [`Input::SetThresholds`] | of which stocks somebody is told | [`threshold`] |
 //! | [`Input::RollUp`] | what pushes have moved, added to the stock | [`rollup`] |
 //!
 //! What was posted of a register's session is kept by [`sessions`].
@@ -42,6 +43,7 @@ pub mod rollup;
 pub mod row;
 pub mod sessions;
 pub mod stocks;
+pub mod threshold;
 mod touched;
 pub mod users;
 
@@ -182,15 +184,17 @@ pub enum Input {
     Bring(direct::Brought),
     /// A person has decided about an event that waits.
     Decide(Box<decide::Decide>),
-    /// Somebody has settled what a stock below zero was about.
+    /// Somebody has settled what a low stock was about.
     Settle {
         /// Whose stock.
         site: Site,
         /// Which product.
         product: ProductId,
-        /// By which movement it fell below zero.
+        /// By which movement it fell below its threshold.
         movement: u64,
     },
+    /// Says below which stocks somebody is told.
+    SetThresholds(threshold::Thresholds),
     /// Does something as an operator, and notes it.
     Logged(log::Logged),
 }
@@ -336,6 +340,11 @@ pub enum Output {
     NoSuchEvent,
     /// The notice is gone.
     Settled,
+    /// The thresholds are set.
+    ThresholdsSet {
+        /// How many were others before.
+        changed: u32,
+    },
 }
 
 impl Machine for Cloud {
@@ -374,6 +383,7 @@ impl Machine for Cloud {
             Input::Settle { site, product, movement } => {
                 keys.insert(Key::Notice(site.shop, site.branch, *product, *movement));
             }
+            Input::SetThresholds(thresholds) => threshold::reads(thresholds, keys),
             Input::Logged(logged) => {
                 keys.insert(Key::LogHead);
                 self.reads(&logged.input, keys);
@@ -415,6 +425,7 @@ impl Machine for Cloud {
                 rows.remove(Key::Notice(site.shop, site.branch, *product, *movement));
                 Output::Settled
             }
+            Input::SetThresholds(thresholds) => threshold::step(rows, thresholds),
             Input::Logged(logged) => log::step(*self, rows, now, logged),
         }
     }

@@ -14,7 +14,7 @@ use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 use super::row::{Moved, Stock};
-use super::{Cloud, Key, Output, Record, Site};
+use super::{Cloud, Key, Output, Record, Site, threshold};
 use crate::event::LINES_MAX;
 use crate::hash::Hash;
 use crate::identity::ProductId;
@@ -23,7 +23,7 @@ use crate::money::Milli;
 use crate::time::Millis;
 use crate::wire::message::ServerId;
 
-/// A stock that fell below zero (S2.5): somebody is to look at the shelf.
+/// A stock that fell below its threshold (S2.5): somebody is to look at the shelf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     /// The stock that it fell to.
@@ -118,6 +118,7 @@ pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {
     let Site { shop, branch } = rolled.site;
     keys.extend(rolled.pushes.iter().map(|first| Key::Movements(shop, branch, *first)));
     keys.extend(rolled.products.iter().map(|product| Key::Stock(shop, branch, *product)));
+    keys.extend(rolled.products.iter().map(|product| Key::Threshold(shop, *product)));
 }
 
 pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> Output {
@@ -144,7 +145,8 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> 
     for (product, by) in sums {
         let held = rows.stock(shop, branch, product).copied().unwrap_or_default();
         let stock = held.plus(by);
-        if held.quantity.0 >= 0 && stock.quantity.0 < 0 {
+        let threshold = threshold::of(rows, shop, product);
+        if held.quantity >= threshold && stock.quantity < threshold {
             // Named by its movement, of which there is one: nothing need be read before.
             assert!(stock.movements >= held.movements, "movements are not taken back");
             let notice = Notice { quantity: stock.quantity, at: now };

@@ -136,7 +136,7 @@ pub enum Key {
     Stamp(ShopId),
     /// Which commit of a shop's catalog has this time. For ever.
     Stamped(ShopId, Millis),
-    /// A stock that fell below zero, and by which of its movements. Until it is settled.
+    /// A stock that fell below its threshold, and by which of its movements. Until it is settled.
     Notice(ShopId, BranchId, ProductId, u64),
     /// An event that waits for a person, or for what it needs. Until it is posted or rejected.
     Waiting(ShopId, EventKey),
@@ -146,6 +146,8 @@ pub enum Key {
     LogHead,
     /// What an operator did. For ever.
     Log(u64),
+    /// Below which stock of a product somebody is told. Absent is zero.
+    Threshold(ShopId, ProductId),
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -211,6 +213,8 @@ pub enum Record {
     LogHead(u64),
     /// Of [`Key::Log`].
     Log(LogEntry),
+    /// Of [`Key::Threshold`]: above zero.
+    Threshold(Milli),
 }
 
 /// An enrolled till.
@@ -431,6 +435,7 @@ impl Record {
                 | (Self::Decision(_), Key::Decision(..))
                 | (Self::LogHead(_), Key::LogHead)
                 | (Self::Log(_), Key::Log(..))
+                | (Self::Threshold(_), Key::Threshold(..))
         )
     }
 }

@@ -59,6 +59,7 @@ impl Input {
             | Self::Compact(_)
             | Self::AddUser(_)
             | Self::RevokeUser(_)
+            | Self::SetThresholds(_)
             | Self::Settle { .. } => Touched::Nobody,
         }
     }

@@ -340,6 +340,7 @@ impl World {
             | Output::Decided(_)
             | Output::NoSuchEvent
             | Output::Settled
+            | Output::ThresholdsSet { .. }
             | Output::Defined => Reply::Fault(Fault::Server),
         };
         self.reply(&job.from, reply);

@@ -103,6 +103,7 @@ pub(super) fn committed(inputs: &[Input]) -> String {
         Input::Bring(_) => "sales without a journal",
         Input::Decide(_) => "decision",
         Input::Settle { .. } => "settled notice",
+        Input::SetThresholds(_) => "thresholds",
         Input::Logged(_) => "operator",
     };
     inputs.iter().map(named).collect::<Vec<_>>().join(", ")

@@ -163,6 +163,7 @@ fn done(scene: &Scene, errand: Errand, output: &Output) {
         | Input::Bring(_)
         | Input::Decide(_)
         | Input::Settle { .. }
+        | Input::SetThresholds(_)
         | Input::Logged(_)
         | Input::DrawSketchSecret { .. } => {
             unreachable!("an operator does not sell")

@@ -199,6 +199,7 @@ impl FakeCloud {
             | Output::Decided(_)
             | Output::NoSuchEvent
             | Output::Settled
+            | Output::ThresholdsSet { .. }
             | Output::Moved) => panic!("{other:?} answers no till"),
         }
     }

@@ -101,7 +101,7 @@ impl Node {
             entropy: Arc::new(SystemEntropy),
             metrics,
             operator: None,
-            limits: Limits { rate: None, ..Limits::default() },
+            limits: Limits { rate: None, byte_rate: None, ..Limits::default() },
         });
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))?;
         let address = listener.local_addr()?;

@@ -1,340 +1,355 @@
 //! Every route of the node, in the order in which they are read.
 
-use super::Route;
-use super::Who::{self, Anybody, Operator, Till, User};
+use counterfoil_protocol::problem::ErrorCode::{
+    DeltaFailed, EventInvalid, ManifestTooLarge, NotFound, ProductUnknown, RateLimited,
+    ReconcileFailed, SnapshotFailed, StorageFailed, TooLarge, Unauthorized,
+};
 
-const JSON: Option<&str> = Some("application/json");
+use super::route::Content::{Framed, Json, Nothing, Text};
+use super::route::Who::{Anybody, Operator, Till, User};
+use super::route::{Param, Route, get, may, need, post, put};
 
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    who: Who,
-    body: Option<&'static str>,
-    answers: &'static [u16],
-    what: &'static str,
-) -> Route {
-    Route { method, path, who, what, body, answers }
-}
+const EVENTS: super::route::Content = Text("text/event-stream");
+const PAGE: super::route::Content = Text("text/html; charset=utf-8");
+const PLAIN: super::route::Content = Text("text/plain; charset=utf-8");
+
+/// A page of a list of a shop.
+const OF_SHOP: &[Param] = &[need("shopId", "Name"), may("after", "Name")];
+/// A page of a list of a shop, whose rows have the name of an event.
+const BY_EVENT: [Param; 4] = [
+    need("shopId", "Name"),
+    may("terminalId", "Name"),
+    may("posId", "Name"),
+    may("localEventId", "Name"),
+];
+const PLACE: [Param; 2] = [need("shop", "Name"), need("branch", "Name")];
 
 /// Every route.
 pub(super) const ROUTES: &[Route] = &[
-    route(
-        "post",
+    post(
         "/api/pos/sync",
         User,
-        JSON,
-        &[200, 400, 413, 415, 422],
         "Brings sales that were made offline (S2)",
-    ),
-    route(
-        "get",
+        &[(200, Json("PosSynced"))],
+    )
+    .takes(Json("PosSync")),
+    get(
         "/api/v1/sync/downstream",
         User,
-        None,
-        &[200, 422, 500],
         "What has changed in the catalog (S1)",
-    ),
-    route(
-        "post",
+        &[(200, Json("Downstream"))],
+    )
+    .asks(&[may("last_synced_at", "Text")])
+    .or(&[(500, DeltaFailed)]),
+    post(
         "/api/v1/sync/upstream",
         User,
-        JSON,
-        &[200, 413, 415, 422],
         "Brings what a client has queued (S1, S3)",
-    ),
-    route(
-        "post",
-        "/v1/handshake",
-        Till,
-        JSON,
-        &[200, 413, 415, 422],
-        "Where a till's journals stand",
-    ),
-    route("post", "/v1/sales-events", Till, JSON, &[200, 413, 415, 422], "Offers journal entries"),
-    route(
-        "get",
-        "/v1/catalog/delta",
-        Till,
-        None,
-        &[200, 422, 500],
-        "What has changed after a version",
-    ),
-    route(
-        "get",
+        &[(200, Json("UpstreamTaken"))],
+    )
+    .takes(Json("Upstream"))
+    .tells("UpstreamRefused"),
+    post("/v1/handshake", Till, "Where a till's journals stand", &[(200, Framed("Welcome"))])
+        .takes(Framed("Hello")),
+    post("/v1/sales-events", Till, "Offers journal entries", &[(200, Framed("PushAnswer"))])
+        .takes(Framed("Push")),
+    get("/v1/catalog/delta", Till, "What has changed after a version", &[(200, Framed("Delta"))])
+        .asks(&[need("from", "Count"), may("edits", "Text")])
+        .or(&[(500, DeltaFailed)]),
+    get(
         "/v1/catalog/snapshot",
         Till,
-        None,
-        &[200, 422, 500],
         "The whole catalog, run by run",
-    ),
-    route(
-        "post",
+        &[(200, Framed("SnapshotRun"))],
+    )
+    .asks(&[may("pinned", "Count"), may("kind", "Kind"), may("id", "Name")])
+    .or(&[(500, SnapshotFailed)]),
+    post(
         "/v1/catalog/reconcile",
         Till,
-        JSON,
-        &[200, 413, 415, 422, 500],
         "Which rows have drifted",
-    ),
-    route(
-        "post",
+        &[(200, Framed("ReconcileAnswer"))],
+    )
+    .takes(Framed("ReconcileAsk"))
+    .or(&[(413, ManifestTooLarge), (500, ReconcileFailed), (503, ReconcileFailed)]),
+    post(
         "/v1/catalog/reconcile/entities",
         Till,
-        JSON,
-        &[200, 413, 415, 422, 500],
         "The rows that differ",
-    ),
-    route(
-        "get",
+        &[(200, Framed("EntitiesAnswer"))],
+    )
+    .takes(Framed("EntitiesAsk"))
+    .or(&[(500, ReconcileFailed), (503, ReconcileFailed)]),
+    get(
         "/v1/sessions/{pos}/{session}",
         Till,
-        None,
-        &[200, 404, 422],
         "Whether the cloud has what a till states of its day",
-    ),
-    route(
-        "get",
+        &[(200, Framed("SessionReport"))],
+    )
+    .or(&[(404, NotFound)]),
+    get(
         "/v1/inventory-events/pending",
         Till,
-        None,
-        &[200, 422],
         "What moved the branch's stock elsewhere",
-    ),
-    route("get", "/v1/live", Till, None, &[200], "That there is news, as a stream of events"),
-    route(
-        "post",
+        &[(200, Framed("Pending"))],
+    )
+    .asks(&[may("after", "Count"), may("chain", "Hash"), may("limit", "PageSize")]),
+    get("/v1/live", Till, "That there is news, as a stream of events", &[(200, EVENTS)]),
+    post(
         "/v1/reconcile-runs/{runId}",
         Till,
-        JSON,
-        &[200, 404, 413, 415, 422],
         "What came of a comparison that the operator asked for",
-    ),
-    route(
-        "post",
+        &[(200, Json("RunAsked"))],
+    )
+    .takes(Json("RunAnswer"))
+    .or(&[(404, NotFound)]),
+    post(
         "/v1/inventory-events/ack",
         Till,
-        JSON,
-        &[200, 413, 415, 422],
         "How far a till has applied it",
-    ),
-    route(
-        "get",
+        &[(200, Framed("Acked"))],
+    )
+    .takes(Framed("Ack")),
+    get(
         "/v1/storefront/stock",
         Operator,
-        None,
-        &[200, 422],
         "What the online store may show",
-    ),
-    route("get", "/v1/admin/users", Operator, None, &[200], "Users and their scopes"),
-    route(
-        "post",
+        &[(200, Json("StoreStock"))],
+    )
+    .asks(&[PLACE[0], PLACE[1], need("product", "Name")]),
+    get("/v1/admin/users", Operator, "Users and their scopes", &[(200, Json("Users"))]),
+    post(
         "/v1/admin/users",
         Operator,
-        JSON,
-        &[201, 413, 415, 422],
         "Adds a user, or gives one a new token",
-    ),
-    route(
-        "post",
+        &[(201, Json("User"))],
+    )
+    .takes(Json("UserWish")),
+    post(
         "/v1/admin/users/{id}/revoke",
         Operator,
-        None,
-        &[200, 404, 422],
         "Turns a user away",
-    ),
-    route("get", "/v1/admin/terminals", Operator, None, &[200, 422], "Enrolled terminals"),
-    route(
-        "post",
-        "/v1/admin/terminals",
-        Operator,
-        JSON,
-        &[201, 413, 415, 422],
-        "Enrols a terminal",
-    ),
-    route(
-        "put",
+        &[(200, Json("UserRevoked"))],
+    )
+    .or(&[(404, NotFound)]),
+    get("/v1/admin/terminals", Operator, "Enrolled terminals", &[(200, Json("Terminals"))])
+        .asks(OF_SHOP),
+    post("/v1/admin/terminals", Operator, "Enrols a terminal", &[(201, Json("Enrolled"))])
+        .takes(Json("TerminalWish")),
+    put(
         "/v1/admin/terminals/{id}/credential",
         Operator,
-        JSON,
-        &[200, 404, 413, 415, 422],
         "Rotates a credential, by its digest",
-    ),
-    route(
-        "post",
+        &[(200, Json("CredentialRotated"))],
+    )
+    .takes(Json("CredentialWish"))
+    .or(&[(404, NotFound)]),
+    post(
         "/v1/admin/terminals/{id}/revoke",
         Operator,
-        None,
-        &[200, 404, 422],
         "Turns a terminal away",
-    ),
-    route(
-        "post",
+        &[(200, Json("TerminalRevoked"))],
+    )
+    .or(&[(404, NotFound)]),
+    post(
         "/v1/admin/terminals/{id}/verify",
         Operator,
-        None,
-        &[202, 404, 422],
         "Asks a till to compare its catalog",
-    ),
-    route(
-        "get",
+        &[(202, Json("RunAsked"))],
+    )
+    .or(&[(404, NotFound)]),
+    get(
         "/v1/admin/reconcile-runs",
         Operator,
-        None,
-        &[200, 422],
         "What tills found when they were asked to compare",
-    ),
-    route("get", "/v1/admin/fleet", Operator, None, &[200, 422], "How the tills of a shop are"),
-    route(
-        "get",
+        &[(200, Json("Runs"))],
+    )
+    .asks(&[need("shopId", "Name")]),
+    get("/v1/admin/fleet", Operator, "How the tills of a shop are", &[(200, Json("Fleet"))])
+        .asks(OF_SHOP),
+    get(
         "/v1/admin/terminals/{id}/histories",
         Operator,
-        None,
-        &[200, 404, 422],
         "What the cloud has of a terminal's journals",
-    ),
-    route("get", "/v1/admin/forks", Operator, None, &[200, 422], "Partings of histories"),
-    route(
-        "post",
-        "/v1/admin/products",
-        Operator,
-        JSON,
-        &[201, 413, 415, 422],
-        "Makes a product known",
-    ),
-    route(
-        "post",
-        "/v1/admin/catalog",
-        Operator,
-        JSON,
-        &[200, 413, 415, 422],
-        "Changes the catalog",
-    ),
-    route(
-        "post",
+        &[(200, Json("Histories"))],
+    )
+    .asks(&[may("after", "Text")])
+    .or(&[(404, NotFound)]),
+    get("/v1/admin/forks", Operator, "Partings of histories", &[(200, Json("Forks"))])
+        .asks(OF_SHOP),
+    post("/v1/admin/products", Operator, "Makes a product known", &[(201, Json("ProductName"))])
+        .takes(Json("ProductName")),
+    post("/v1/admin/catalog", Operator, "Changes the catalog", &[(200, Json("CatalogEdited"))])
+        .takes(Json("CatalogWish")),
+    post(
         "/v1/admin/catalog/import",
         Operator,
-        Some("text/csv"),
-        &[200, 413, 415, 422],
         "Products as CSV",
-    ),
-    route(
-        "post",
+        &[(200, Json("CatalogImported"))],
+    )
+    .asks(&[need("shopId", "Name")])
+    .takes(Text("text/csv")),
+    post(
         "/v1/admin/catalog/compact",
         Operator,
-        JSON,
-        &[200, 413, 415, 422],
         "Takes old deletions out of the feed",
-    ),
-    route(
-        "get",
+        &[(200, Json("Compacted"))],
+    )
+    .takes(Json("Shop")),
+    get(
         "/v1/admin/catalog",
         Operator,
-        None,
-        &[200, 422],
         "What the catalog has, page by page",
-    ),
-    route("get", "/v1/admin/edits", Operator, None, &[200, 422], "What tills have edited"),
-    route("get", "/v1/admin/parked", Operator, None, &[200, 422], "Events that wait"),
-    route(
-        "post",
+        &[(200, Json("CatalogPage"))],
+    )
+    .asks(&[
+        need("shopId", "Name"),
+        may("branchId", "Name"),
+        may("kind", "Kind"),
+        may("search", "Text"),
+        may("after", "Name"),
+        may("ids", "Text"),
+    ]),
+    get("/v1/admin/edits", Operator, "What tills have edited", &[(200, Json("Edits"))]).asks(&[
+        BY_EVENT[0],
+        BY_EVENT[1],
+        BY_EVENT[2],
+        BY_EVENT[3],
+        may("conflicts", "Flag"),
+    ]),
+    get("/v1/admin/parked", Operator, "Events that wait", &[(200, Json("Parked"))]).asks(&BY_EVENT),
+    post(
         "/v1/admin/parked/decide",
         Operator,
-        JSON,
-        &[200, 404, 413, 415, 422],
         "Accepts, rejects or retries one",
-    ),
-    route(
-        "get",
+        &[(200, Json("Decided"))],
+    )
+    .takes(Json("Decision"))
+    .or(&[(404, NotFound)]),
+    get(
         "/v1/admin/notifications",
         Operator,
-        None,
-        &[200, 422],
-        "Stocks that fell below zero",
-    ),
-    route(
-        "post",
+        "Stocks that fell to their threshold",
+        &[(200, Json("Notifications"))],
+    )
+    .asks(&PLACE),
+    post(
         "/v1/admin/notifications/settle",
         Operator,
-        JSON,
-        &[200, 413, 415, 422],
         "Takes one off the list",
-    ),
-    route(
-        "post",
+        &[(200, Json("Settled"))],
+    )
+    .takes(Json("Settled")),
+    post(
         "/v1/admin/adjustments",
         Operator,
-        JSON,
-        &[200, 201, 413, 415, 422],
         "Corrects a stock",
-    ),
-    route("get", "/v1/admin/stock", Operator, None, &[200, 422], "What a branch has"),
-    route(
-        "get",
-        "/v1/admin/buffer",
+        &[(200, Json("Adjusted")), (201, Json("Adjusted"))],
+    )
+    .takes(Json("AdjustmentWish"))
+    .or(&[(422, ProductUnknown)]),
+    get("/v1/admin/stock", Operator, "What a branch has", &[(200, Json("Stock"))]).asks(&[
+        PLACE[0],
+        PLACE[1],
+        may("negative", "Flag"),
+        may("low", "Flag"),
+        may("after", "Name"),
+    ]),
+    get("/v1/admin/buffer", Operator, "What the store front holds back", &[(200, Json("Buffer"))])
+        .asks(&[PLACE[0], PLACE[1], may("product", "Name")]),
+    get(
+        "/v1/admin/low-stock",
         Operator,
-        None,
-        &[200, 422],
-        "What the store front holds back",
-    ),
-    route("put", "/v1/admin/buffer", Operator, JSON, &[200, 413, 415, 422], "Sets it"),
-    route(
-        "put",
+        "Below which stocks somebody is told",
+        &[(200, Json("Thresholds"))],
+    )
+    .asks(OF_SHOP),
+    put("/v1/admin/low-stock", Operator, "Sets it", &[(200, Json("ThresholdsSet"))])
+        .takes(Json("ThresholdsWish")),
+    put("/v1/admin/buffer", Operator, "Sets it", &[(200, Json("Buffer"))]).takes(Json("Buffer")),
+    put(
         "/v1/admin/relay",
         Operator,
-        JSON,
-        &[200, 413, 415, 422],
         "Whether tills of a branch hear of each other",
-    ),
-    route(
-        "post",
+        &[(200, Json("Relay"))],
+    )
+    .takes(Json("Relay")),
+    post(
         "/v1/admin/orders",
         Operator,
-        JSON,
-        &[200, 201, 409, 413, 415, 422],
         "Enters an online order",
-    ),
-    route(
-        "post",
-        "/v1/admin/orders/{id}/cancel",
-        Operator,
-        JSON,
-        &[200, 404, 413, 415, 422],
-        "Cancels one",
-    ),
-    route("get", "/v1/admin/orders", Operator, None, &[200, 422], "Online orders"),
-    route("get", "/v1/admin/sites", Operator, None, &[200, 422], "Shops and their branches"),
-    route("get", "/v1/admin/sessions", Operator, None, &[200, 422], "Days of registers"),
-    route(
-        "get",
+        &[(200, Json("OrderEntered")), (201, Json("OrderEntered"))],
+    )
+    .takes(Json("OrderWish"))
+    .or(&[(409, EventInvalid)]),
+    post("/v1/admin/orders/{id}/cancel", Operator, "Cancels one", &[(200, Json("OrderEntered"))])
+        .takes(Json("OrderCancel"))
+        .or(&[(404, NotFound)]),
+    get("/v1/admin/orders", Operator, "Online orders", &[(200, Json("Orders"))]).asks(&[
+        need("shopId", "Name"),
+        may("branchId", "Name"),
+        may("after", "Name"),
+    ]),
+    get("/v1/admin/sites", Operator, "Shops and their branches", &[(200, Json("Sites"))])
+        .asks(&[may("after", "Name")]),
+    get("/v1/admin/sessions", Operator, "Days of registers", &[(200, Json("Sessions"))]).asks(&[
+        PLACE[0],
+        may("branch", "Name"),
+        may("terminalId", "Name"),
+        may("posId", "Name"),
+        may("sessionId", "Name"),
+    ]),
+    get(
         "/v1/admin/reports/sales",
         Operator,
-        None,
-        &[200, 413, 422],
         "What was sold, per day, branch, product",
-    ),
-    route(
-        "get",
+        &[(200, Json("SalesReport"))],
+    )
+    .asks(&[
+        need("shopId", "Name"),
+        may("branchId", "Name"),
+        may("from", "Day"),
+        may("to", "Day"),
+        may("by", "Groups"),
+    ])
+    .or(&[(413, TooLarge)]),
+    get(
         "/v1/admin/returns",
         Operator,
-        None,
-        &[200, 413, 422],
         "Sales of which more was taken back than they sold",
-    ),
-    route("get", "/v1/admin/live", Operator, None, &[200], "That something was committed"),
-    route("get", "/v1/admin/log", Operator, None, &[200, 422], "What operators did"),
-    route("get", "/healthz", Anybody, None, &[200], "The process answers"),
-    route("get", "/readyz", Anybody, None, &[200], "The node can be asked"),
-    route("get", "/metrics", Anybody, None, &[200], "Counters"),
-    route("get", "/openapi.json", Anybody, None, &[200], "This document"),
-    route("get", "/", Anybody, None, &[200], "The operator's pages"),
-    route("get", "/page/{name}", Anybody, None, &[200, 304, 404], "What belongs to them"),
-    route(
-        "post",
-        "/login",
+        &[(200, Json("Returns"))],
+    )
+    .asks(OF_SHOP)
+    .or(&[(413, TooLarge)]),
+    get("/v1/admin/live", Operator, "That something was committed", &[(200, EVENTS)]),
+    get("/v1/admin/log", Operator, "What operators did", &[(200, Json("Log"))])
+        .asks(&[may("before", "Count")]),
+    get("/healthz", Anybody, "The process answers", &[(200, PLAIN)]),
+    get("/readyz", Anybody, "The node can be asked", &[(200, PLAIN)]).or(&[(503, StorageFailed)]),
+    get(
+        "/metrics",
         Anybody,
-        JSON,
-        &[200, 401, 403, 413, 415, 422, 429],
-        "Opens a session of a page",
+        "Counters",
+        &[(200, Text("application/openmetrics-text; version=1.0.0; charset=utf-8"))],
     ),
-    route("post", "/logout", Anybody, None, &[204, 403], "Ends it"),
-    route("get", "/docs", Anybody, None, &[200], "This document, to read"),
+    get("/openapi.json", Anybody, "This document", &[(200, Json("Any"))]),
+    get("/", Anybody, "The operator's pages", &[(200, PAGE), (304, Nothing)]),
+    get(
+        "/page/{name}",
+        Anybody,
+        "What belongs to them",
+        &[
+            (200, PAGE),
+            (200, Text("text/css; charset=utf-8")),
+            (200, Text("text/javascript; charset=utf-8")),
+            (200, Text("image/svg+xml")),
+            (304, Nothing),
+        ],
+    )
+    .or(&[(404, NotFound)]),
+    post("/login", Anybody, "Opens a session of a page", &[(200, Json("LoggedIn"))])
+        .takes(Json("Login"))
+        .or(&[(401, Unauthorized), (403, Unauthorized), (422, EventInvalid), (429, RateLimited)]),
+    post("/logout", Anybody, "Ends it", &[(204, Nothing)]).or(&[(403, Unauthorized)]),
+    get("/docs", Anybody, "This document, to read", &[(200, PAGE)]),
 ];
