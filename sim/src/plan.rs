@@ -68,6 +68,10 @@ pub struct Plan {
     /// corrected, set aside, or gives way; 0 if nobody looks.
     #[serde(default)]
     pub correct_every_ms: u64,
+    /// The mean time between two steps in which settled entries of a till leave for its archive, in
+    /// milliseconds; 0 if none ever does.
+    #[serde(default)]
+    pub archive_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// What every disk does, where there are disks.
@@ -330,6 +334,9 @@ impl Plan {
         let mut corrections = Stream::new(seed, "plan/corrections", 0);
         let corrected = park_unknown && corrections.happens(600_000);
         let correct_every_ms = if corrected { corrections.between(300, 5_000) } else { 0 };
+        let mut archive = Stream::new(seed, "plan/archive", 0);
+        let archived = archive.happens(500_000);
+        let archive_every_ms = if archived { archive.between(200, 6_000) } else { 0 };
         let mut faults = draw_faults(seed, shape.chaos_ms, tills);
         let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
@@ -349,6 +356,7 @@ impl Plan {
             verify_every_ms,
             compact_every_ms,
             correct_every_ms,
+            archive_every_ms,
             link,
             disk: draw_disk(seed),
             crash_ppm,
