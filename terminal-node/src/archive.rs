@@ -11,7 +11,6 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use counterfoil_protocol::machine::Query as _;
 use counterfoil_protocol::terminal::archive::{Archive, confirm, look};
 use counterfoil_protocol::terminal::{Key, Output, Place, Record};
 use counterfoil_protocol::time::Millis;

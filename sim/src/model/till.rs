@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, LocalEventId, PosId, TerminalId, Witness};
-use counterfoil_protocol::machine;
 use counterfoil_protocol::session::follow::{Follower, Input as Follow};
 use counterfoil_protocol::session::inbox::Collector;
 use counterfoil_protocol::session::{Commit, Input as Heard, Nudge, Output as Wanted, Session};
