@@ -17,7 +17,7 @@ use counterfoil_protocol::terminal::{Input, Key, Place, Record, Terminal};
 use counterfoil_protocol::time::Millis;
 use insta::assert_snapshot;
 use support::rows::entries;
-use support::{Mem, Pair, block_on, sale};
+use support::{Mem, Pair, block_on};
 
 /// When the sales of these tests were made.
 const SOLD: Millis = Millis(1_700_000_000_000);

@@ -13,8 +13,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use counterfoil_protocol::identity::{Epoch, LocalEventId, PosId};
+use counterfoil_protocol::label::Label;
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
-use counterfoil_protocol::terminal::archive::{Archive, is_of, may_hold};
+use counterfoil_protocol::terminal::archive::{Archive, books_in, is_of, may_hold};
 use counterfoil_protocol::terminal::row::Seen;
 use counterfoil_protocol::terminal::{Key, Place, Record, Terminal};
 
@@ -57,11 +59,8 @@ where
 {
     /// Returns what has left, if this is the archive that it has left for.
     async fn books(&self) -> Result<Option<Archive>, H::Error> {
-        let books = |record: &Record| {
-            if let Record::Archive(books) = record { Some(books.clone()) } else { None }
-        };
-        let Some(left) = self.hot.look(&Key::Archive, books).await? else { return Ok(None) };
-        let held = self.archive.look(&Key::Archive, books).await?;
+        let Some(left) = self.hot.look(&Key::Archive, books_in).await? else { return Ok(None) };
+        let held = self.archive.look(&Key::Archive, books_in).await?;
         Ok(held.is_some_and(|held| held.id == left.id).then_some(left))
     }
 
@@ -148,6 +147,10 @@ where
     }
 }
 
+const FIRST_ENTRY: Key = Key::Entry(Epoch { number: 0, nonce: 0 }, 0);
+const AFTER_ENTRIES: Key = Key::Queue(Epoch { number: 0, nonce: 0 }, 0);
+const FIRST_NAME: Key = Key::Local(PosId(Label::FIRST), LocalEventId(Label::FIRST));
+
 /// Returns whether rows of the archive can lie in a range.
 fn range_may_hold(books: &Archive, from: &Key, until: &Key) -> bool {
     if let (Key::Entry(first, seq), Key::Entry(last, _)) = (from, until)
@@ -156,18 +159,11 @@ fn range_may_hold(books: &Archive, from: &Key, until: &Key) -> bool {
         // Mostly it is asked for what is new.
         return books.shows(Place { epoch: *first, seq: (*seq).max(1) });
     }
-    let entries = *from < Key::Queue(counterfoil_protocol::identity::Epoch::default(), 0);
+    let entries = *from < AFTER_ENTRIES && *until > FIRST_ENTRY;
     let begins = matches!(from, Key::Local(..));
     let names = begins || (*from < FIRST_NAME && *until > FIRST_NAME);
-    (entries && *until > FIRST_ENTRY) || names
+    entries || names
 }
-
-const FIRST_ENTRY: Key =
-    Key::Entry(counterfoil_protocol::identity::Epoch { number: 0, nonce: 0 }, 0);
-const FIRST_NAME: Key = Key::Local(
-    counterfoil_protocol::identity::PosId(counterfoil_protocol::label::Label::FIRST),
-    counterfoil_protocol::identity::LocalEventId(counterfoil_protocol::label::Label::FIRST),
-);
 
 /// Fills in what the hot store lacks.
 fn whole(loaded: &Loaded<Terminal>, behind: &[(Key, Arc<Record>)]) -> Loaded<Terminal> {

@@ -58,8 +58,7 @@ struct Stores {
 /// `left` says of each entry whether it has left, whether its name has left with it, and whether
 /// the archive also has a row of a later life at its place or behind the end.
 fn stores(left: &[(bool, bool, bool)]) -> Stores {
-    let mut stores =
-        Stores { one: Memory::new(), hot: Memory::new(), cold: Memory::new() };
+    let mut stores = Stores { one: Memory::new(), hot: Memory::new(), cold: Memory::new() };
     let mut through = vec![(epoch(1), 0), (epoch(2), 0)];
     for (index, (gone, name_gone, other)) in left.iter().enumerate() {
         let history = usize::from(index as u64 >= ENTRIES / 2);

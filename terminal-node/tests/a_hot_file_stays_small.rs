@@ -116,7 +116,11 @@ async fn a_till_with_thousands_of_sales_is_small_and_a_restored_cloud_gets_them_
     let (hot, cold) = (size(&home.database()), size(&home.archive()));
     println!("{sales} sales: {hot} bytes, archive {cold}; by rounds {sizes:?}");
     assert_eq!(hot_entries(&till).await, 0);
-    assert_eq!(sizes[3..].iter().max(), sizes[3..4].iter().max(), "it does not grow with its sales");
+    assert_eq!(
+        sizes[3..].iter().max(),
+        sizes[3..4].iter().max(),
+        "it does not grow with its sales"
+    );
     is_whole(&till, sales).await;
     // The same name again is known, however long ago it was sold.
     let again = till.record(sale("s-0", 1)).await.expect("a sale");

@@ -157,13 +157,11 @@ impl Step {
     /// what it has not, and its books. What it has stays as it is. A new one gets the name `id`.
     #[must_use]
     pub fn copy(&self, id: u64, held: &Loaded<Terminal>) -> Writes<Terminal> {
-        let mut books = match held.last() {
-            Some((Key::Archive, Some(row))) => match &**row {
-                Record::Archive(books) => books.clone(),
-                _ => unreachable!("a store gives each key a record of its kind"),
-            },
-            Some(_) | None => Archive { id, ..Archive::default() },
+        let known = match held.last() {
+            Some((Key::Archive, Some(row))) => books_in(row),
+            Some(_) | None => None,
         };
+        let mut books = known.unwrap_or_else(|| Archive { id, ..Archive::default() });
         let absent = |key: &Key| held.iter().any(|(held, row)| held == key && row.is_none());
         let mut writes = Writes::<Terminal>::new();
         for (key, record) in self.rows().into_iter().filter(|(key, _)| absent(key)) {
@@ -195,6 +193,12 @@ impl Step {
         assert!(rows.is_sorted_by(|(a, _), (b, _)| a < b), "each row is copied once");
         rows
     }
+}
+
+/// Returns the books, if a row is such.
+#[must_use]
+pub fn books_in(row: &Record) -> Option<Archive> {
+    if let Record::Archive(books) = row { Some(books.clone()) } else { None }
 }
 
 /// Returns whether a row of this name can stand in the archive.
@@ -274,11 +278,8 @@ pub async fn confirm<Q: Query<Terminal>>(
     archive: &Q,
     step: Step,
 ) -> Result<Option<Input>, Q::Error> {
-    let Some(Record::Archive(Archive { id, step: number, .. })) =
-        archive.get(&Key::Archive).await?
-    else {
-        return Ok(None);
-    };
+    let books = archive.look(&Key::Archive, books_in).await?;
+    let Some(Archive { id, step: number, .. }) = books else { return Ok(None) };
     let copied = step.entries();
     let mut leaving = Vec::with_capacity(copied);
     for Leaving { place, entry, seen } in step.0 {
@@ -292,12 +293,10 @@ pub async fn confirm<Q: Query<Terminal>>(
         leaving.push(Leaving { place, entry, seen });
     }
     assert!(leaving.len() <= copied, "only what was copied leaves");
-    let input = Input::Archive(Box::new(Copied { id, step: number, leaving }));
-    Ok(if matches!(&input, Input::Archive(copied) if copied.leaving.is_empty()) {
-        None
-    } else {
-        Some(input)
-    })
+    if leaving.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Input::Archive(Box::new(Copied { id, step: number, leaving }))))
 }
 
 pub(super) fn reads(copied: &Copied, keys: &mut ReadSet<Key>) {
@@ -313,11 +312,8 @@ pub(super) fn reads(copied: &Copied, keys: &mut ReadSet<Key>) {
 
 /// Removes what still is as it was copied.
 pub(super) fn step(rows: &mut Rows<'_, Terminal>, meta: &Meta, copied: &Copied) -> Output {
-    let mut books = match rows.get(&Key::Archive) {
-        Some(Record::Archive(books)) => books.clone(),
-        Some(_) => unreachable!("a store gives each key a record of its kind"),
-        None => Archive { id: copied.id, ..Archive::default() },
-    };
+    let known = rows.get(&Key::Archive).and_then(books_in);
+    let mut books = known.unwrap_or_else(|| Archive { id: copied.id, ..Archive::default() });
     let before = books.entries;
     if books.id != copied.id {
         return Output::Settled(meta.backlog()); // it was copied into another archive

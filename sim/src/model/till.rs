@@ -27,7 +27,6 @@ use super::sessions::ASKS_FROM;
 use super::stores::TillBackup;
 use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, session_config, shop};
-use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Transition};
 use crate::law::{Law, Violation};
 use crate::observed::{Observed, answered, at_once};
@@ -180,11 +179,6 @@ impl TillHost {
         let empty = self.queue_is_empty();
         format!("up {}, {backlog:?}, queue empty {empty}, wakes {wake:?}", self.up)
     }
-
-    pub(super) fn put_aside(&self, owed: DeviceBackup) -> TillBackup {
-        let archive = self.archiving.put_aside();
-        TillBackup { image: self.store.image(), witness: self.witness, owed, archive }
-    }
 }
 
 impl World {
@@ -238,13 +232,12 @@ impl World {
         if !self.open_till(till)? {
             return Ok(());
         }
+        self.check_archive(till)?;
         let host = &mut self.tills[till];
         host.up = true;
         host.life += 1;
         host.alarms = Alarms::default();
         self.checker.till_whole(at, host.device, host.rows())?;
-        self.check_archive(till)?;
-        let host = &mut self.tills[till];
         let fresh = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
         let input = Input::Open { witness: host.witness, fresh, nonce: host.entropy.draw() };
         let Some(opened) = self.till_step(till, &input, true)? else { return Ok(()) };

@@ -116,9 +116,7 @@ impl From<DaemonError> for Failure {
             DaemonError::InUse(_)
             | DaemonError::Store(_)
             | DaemonError::Archive { .. }
-            | DaemonError::Ended(_) => {
-                Self::Storage(error.to_string())
-            }
+            | DaemonError::Ended(_) => Self::Storage(error.to_string()),
             DaemonError::Token(_) | DaemonError::NotLoopback(_) => Self::Usage(error.to_string()),
             DaemonError::Listen { .. } => Self::Network(error.to_string()),
         }
