@@ -46,6 +46,9 @@ pub const HISTORIES_MAX: usize = 256;
 /// How many entries are read at a time: each may have half a megabyte.
 const PAGE: usize = 32;
 
+/// Before every entry.
+const FIRST: Key = Key::Entry(Epoch { number: 0, nonce: 0 }, 0);
+
 const _: () = assert!(PAGE > 0 && PAGE <= LOOKED_MAX, "each look gets on");
 const _: () = assert!(STEP_ENTRIES_MAX > 0 && STEP_ENTRIES_MAX <= LOOKED_MAX, "each step gets on");
 
@@ -233,9 +236,7 @@ pub async fn look<Q: Query<Terminal>>(
     let until = Key::Entry(meta.epoch, meta.acked + 1);
     let (mut last, mut looked, mut bytes) = (after, 0, 0);
     while looked < LOOKED_MAX {
-        let from = last.map_or(Key::Entry(Epoch::default(), 0), |Place { epoch, seq }| {
-            Key::Entry(epoch, seq.saturating_add(1))
-        });
+        let from = last.map_or(FIRST, |Place { epoch, seq }| Key::Entry(epoch, seq + 1));
         let page = if from < until { hot.scan(&from, &until, PAGE).await? } else { Vec::new() };
         assert!(page.len() <= PAGE, "a scan keeps its limit");
         looked += PAGE;
