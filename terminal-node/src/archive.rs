@@ -104,10 +104,9 @@ impl Till<Disk> {
             .map_err(ArchiveError::Copy)?;
         let confirmed = confirm(&file, found.step).await.map_err(ArchiveError::Copy)?;
         let Some(input) = confirmed else { return Ok((Moved::default(), found.next)) };
-        match self.apply(input).await? {
-            Output::Settled(_) => Ok((Moved { steps: 1, entries, bytes }, found.next)),
-            other => Err(unexpected(other).into()),
-        }
+        let output = self.apply(input).await?;
+        assert!(matches!(output, Output::Settled(_)), "an open till settles what leaves");
+        Ok((Moved { steps: 1, entries, bytes }, found.next))
     }
 
     /// Takes every step that is to be taken now. To stop it, drop the future: whoever goes on finds
@@ -175,23 +174,5 @@ impl<S: TillStore> Till<S> {
             Some(Record::Archive(archive)) => archive,
             Some(_) | None => Archive::default(),
         })
-    }
-}
-
-fn unexpected(output: Output) -> TillError {
-    match output {
-        Output::NotInstalled(other) => TillError::NotInstalled(other),
-        output @ (Output::Opened { .. }
-        | Output::Recorded { .. }
-        | Output::Taken(_)
-        | Output::Invalid(_)
-        | Output::Settled(_)
-        | Output::NothingToRetry
-        | Output::Catalogued(_)
-        | Output::CatalogUnreadable(_)
-        | Output::Inbox(_)
-        | Output::PlanApplied(_)
-        | Output::PlanRefused(_)
-        | Output::Session(_)) => unreachable!("what leaves is not answered by {output:?}"),
     }
 }

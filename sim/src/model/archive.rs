@@ -256,7 +256,7 @@ impl World {
             if archive::may_hold(key) {
                 let read = answered(at_once(host.both().get(key)));
                 let owed = host.archiving.whole.get(key).map(AsRef::as_ref);
-                wrong = wrong.or((read.as_ref() != owed).then_some(*key));
+                wrong = if read.as_ref() == owed { wrong } else { Some(*key) };
             }
         }
         if !host.store.works() {

@@ -101,10 +101,9 @@ impl World {
     /// Returns the entry at a place, if a person could make anything of it.
     fn readable(&self, till: usize, place: Place) -> Option<&Entry> {
         let rows = self.tills[till].store.memory.rows();
-        match &**rows.get(&Key::Entry(place.epoch, place.seq))? {
-            Record::Entry(entry) if Event::from_canonical(&entry.payload).is_ok() => Some(entry),
-            _ => None,
-        }
+        let row = rows.get(&Key::Entry(place.epoch, place.seq))?;
+        let Record::Entry(entry) = &**row else { return None };
+        Event::from_canonical(&entry.payload).is_ok().then_some(entry)
     }
 }
 
