@@ -49,8 +49,8 @@ pub enum DaemonError {
     /// The archive is not the one that entries have left for. Without it the till does not know
     /// what it sold, and could not offer it to a cloud that has lost it.
     #[error(
-        "the archive {} cannot be used: {why}; put it back as it was, from a copy that is not older \
-         than the database", path.display()
+        "the archive {} cannot be used: {why}; put it back as it was, from a copy that is not \
+         older than the database", path.display()
     )]
     Archive {
         /// Which.

@@ -82,6 +82,7 @@ impl Archive {
     /// Returns whether a history can leave entries.
     fn has_room(&self, epoch: Epoch) -> bool {
         assert!(self.through.len() <= HISTORIES_MAX, "so many histories and no more");
+        debug_assert!(self.through.is_sorted_by(|(a, _), (b, _)| a < b), "in their order");
         let known = self.through.binary_search_by_key(&epoch, |(epoch, _)| *epoch).is_ok();
         known || self.through.len() < HISTORIES_MAX
     }
@@ -89,12 +90,14 @@ impl Archive {
     /// Notes that an entry leaves.
     fn takes(&mut self, place: Place, bytes: u64) {
         assert!(self.has_room(place.epoch), "only what can be noted leaves");
+        assert!(place.seq > 0, "a journal counts from 1");
         self.entries += 1;
         self.bytes += bytes;
         match self.through.binary_search_by_key(&place.epoch, |(epoch, _)| *epoch) {
             Ok(index) => self.through[index].1 = self.through[index].1.max(place.seq),
             Err(index) => self.through.insert(index, (place.epoch, place.seq)),
         }
+        assert!(self.shows(place), "what leaves is looked for in the archive");
         assert!(self.through.len() <= HISTORIES_MAX, "so many histories and no more");
     }
 }
@@ -144,6 +147,7 @@ impl Step {
     /// Returns the bytes of their events.
     #[must_use]
     pub fn bytes(&self) -> u64 {
+        assert!(self.0.len() <= STEP_ENTRIES_MAX, "a step has its bound");
         self.0.iter().map(|leaving| leaving.entry.payload.len() as u64).sum()
     }
 
@@ -246,6 +250,8 @@ pub async fn look<Q: Query<Terminal>>(
             let place = Place { epoch, seq };
             let full = found.step.entries() == STEP_ENTRIES_MAX;
             if full || (bytes > 0 && bytes + entry.payload.len() > STEP_BYTES_MAX) {
+                assert!(!found.step.is_empty(), "a step that is full takes something");
+                assert!(last > after, "each look gets on");
                 found.next = last;
                 return Ok(found);
             }
@@ -266,6 +272,7 @@ pub async fn look<Q: Query<Terminal>>(
         }
     }
     found.next = last;
+    assert!(found.next > after, "each look gets on");
     assert!(found.step.entries() <= STEP_ENTRIES_MAX, "a step has its bound");
     Ok(found)
 }
@@ -282,6 +289,7 @@ pub async fn confirm<Q: Query<Terminal>>(
     let books = archive.look(&Key::Archive, books_in).await?;
     let Some(Archive { id, step: number, .. }) = books else { return Ok(None) };
     let copied = step.entries();
+    assert!(copied <= STEP_ENTRIES_MAX, "a step has its bound");
     let mut leaving = Vec::with_capacity(copied);
     for Leaving { place, entry, seen } in step.0 {
         let local = Key::Local(entry.pos, entry.local_id);
@@ -302,6 +310,7 @@ pub async fn confirm<Q: Query<Terminal>>(
 
 pub(super) fn reads(copied: &Copied, keys: &mut ReadSet<Key>) {
     assert!(copied.leaving.len() <= STEP_ENTRIES_MAX, "a step has its bound");
+    assert!(!copied.leaving.is_empty(), "a step that takes nothing is none");
     keys.insert(Key::Archive);
     for Leaving { place, entry, seen } in &copied.leaving {
         keys.insert(Key::Entry(place.epoch, place.seq));
@@ -333,6 +342,8 @@ pub(super) fn step(rows: &mut Rows<'_, Terminal>, meta: &Meta, copied: &Copied) 
             rows.remove(Key::Local(entry.pos, entry.local_id));
         }
     }
+    assert!(books.entries >= before, "nothing comes back");
+    assert!(books.step > 0, "whatever has left has left by a step");
     let left = books.entries - before;
     assert!(left <= copied.leaving.len() as u64, "each entry leaves once");
     assert!(left == 0 || !books.through.is_empty(), "what has left can be found");

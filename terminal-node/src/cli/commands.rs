@@ -42,18 +42,8 @@ impl At {
 }
 
 pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
-    let Init {
-        at,
-        shop,
-        branch,
-        terminal,
-        cloud,
-        token_file,
-        ca_file,
-        compress,
-        witness,
-        archiving,
-    } = init;
+    let (compress, archiving) = (init.compress, init.archiving);
+    let Init { at, shop, branch, terminal, cloud, token_file, ca_file, witness, .. } = init;
     let identity = Identity { shop, branch, terminal };
     let home = at.home();
     let before = home.config().ok();
