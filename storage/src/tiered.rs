@@ -73,6 +73,8 @@ where
             return Ok(None);
         }
         let Some(record) = self.archive.get(key).await? else { return Ok(None) };
+        let (entry, row) = (matches!(key, Key::Entry(..)), matches!(record, Record::Entry(_)));
+        assert_eq!(entry, row, "a store gives each key a record of its kind");
         Ok(if self.shows(books, key, &record).await? { Some(record) } else { None })
     }
 
@@ -82,6 +84,7 @@ where
         }
         let Some(seen) = Seen::of(row) else { return Ok(false) };
         let place = seen.known.place;
+        debug_assert!(may_hold(key), "only a name says where its event stands");
         if !books.shows(place) {
             return Ok(false);
         }
@@ -95,6 +98,7 @@ where
 
     /// Returns what the archive has under keys of the hot store, in their order.
     async fn behind(&self, keys: &[Key]) -> Result<Vec<(Key, Arc<Record>)>, H::Error> {
+        debug_assert!(keys.is_sorted_by(|a, b| a < b), "each row is asked for once, in order");
         let mut found = Vec::new();
         if !keys.iter().any(may_hold) {
             return Ok(found);
@@ -106,6 +110,7 @@ where
         }
         assert!(found.len() <= keys.len(), "each row is found once");
         debug_assert!(found.is_sorted_by(|(a, _), (b, _)| a < b), "in the order of the keys");
+        debug_assert!(found.iter().all(|(key, _)| may_hold(key)), "an archive holds little else");
         Ok(found)
     }
 
@@ -118,6 +123,9 @@ where
         limit: usize,
     ) -> Result<Page<Terminal>, H::Error> {
         assert!(page.len() <= limit, "a scan keeps its limit");
+        assert!(from < until, "a range has two ends");
+        assert!(limit > 0, "something is asked for");
+        debug_assert!(page.keys().all(|key| from <= key && key < until), "within its bounds");
         let mut next = *from;
         let mut first = true;
         loop {
@@ -125,6 +133,8 @@ where
             let end = if page.len() == limit { page.keys().next_back() } else { None };
             let end = end.map_or(*until, |last| *last.min(until));
             let rows = self.archive.scan(&next, &end, PAGE.min(limit.saturating_add(1))).await?;
+            assert!(rows.len() <= PAGE, "a scan keeps its limit");
+            assert!(end <= *until, "nothing behind the range is asked for");
             let last = rows.len() < PAGE.min(limit.saturating_add(1));
             let begun = std::mem::replace(&mut next, rows.last().map_or(end, |(key, _)| *key));
             for (key, row) in rows {
@@ -143,6 +153,7 @@ where
             }
         }
         assert!(page.len() <= limit, "a scan keeps its limit");
+        debug_assert!(page.keys().all(|key| from <= key && key < until), "within its bounds");
         Ok(page.into_iter().collect())
     }
 }
@@ -153,6 +164,8 @@ const FIRST_NAME: Key = Key::Local(PosId(Label::FIRST), LocalEventId(Label::FIRS
 
 /// Returns whether rows of the archive can lie in a range.
 fn range_may_hold(books: &Archive, from: &Key, until: &Key) -> bool {
+    assert!(from < until, "a range has two ends");
+    assert!(FIRST_ENTRY < AFTER_ENTRIES && AFTER_ENTRIES < FIRST_NAME, "kinds have an order");
     if let (Key::Entry(first, seq), Key::Entry(last, _)) = (from, until)
         && first == last
     {
@@ -167,6 +180,8 @@ fn range_may_hold(books: &Archive, from: &Key, until: &Key) -> bool {
 
 /// Fills in what the hot store lacks.
 fn whole(loaded: &Loaded<Terminal>, behind: &[(Key, Arc<Record>)]) -> Loaded<Terminal> {
+    assert!(behind.len() <= loaded.len(), "what was found behind was asked for");
+    debug_assert!(loaded.is_sorted_by(|(a, _), (b, _)| a < b), "in the order of the keys");
     let mut behind = behind.iter().peekable();
     let mut filled = Vec::with_capacity(loaded.len());
     for (key, row) in loaded {
@@ -198,6 +213,7 @@ where
         if behind.is_empty() {
             return self.hot.transact(keys, decide).await;
         }
+        assert!(behind.len() <= keys.len(), "each row is asked for once");
         self.hot.transact(keys, |loaded| decide(&whole(loaded, &behind))).await
     }
 }
@@ -227,6 +243,7 @@ where
         limit: usize,
     ) -> Result<Page<Terminal>, H::Error> {
         let page = self.hot.scan(from, until, limit).await?;
+        assert!(page.len() <= limit, "a scan keeps its limit");
         if from >= until || limit == 0 {
             return Ok(page);
         }
