@@ -25,6 +25,8 @@
 //! Design and measurements behind it: `docs/decisions/0001-declare-load-decide.md`. The idea of
 //! declared read sets is that of Calvin (SIGMOD 2012) and of TigerBeetle's `prefetch`.
 
+mod by_ref;
+
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;

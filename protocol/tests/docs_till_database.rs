@@ -41,6 +41,7 @@ fn keys() -> Vec<Key> {
         Key::Diary,
         Key::Note(1),
         Key::Replaced(epoch, 1),
+        Key::Archive,
     ]
 }
 

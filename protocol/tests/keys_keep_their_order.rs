@@ -64,6 +64,8 @@ fn till_key() -> impl Strategy<Value = terminal::Key> {
         Just(Key::Schema),
         Just(Key::Diary),
         number().prop_map(Key::Note),
+        (epoch(), number()).prop_map(|(epoch, seq)| Key::Replaced(epoch, seq)),
+        Just(Key::Archive),
     ]
 }
 

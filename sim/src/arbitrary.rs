@@ -33,6 +33,7 @@ pub fn plans(tills: u32, chaos_ms: u64) -> impl Strategy<Value = Plan> {
                 relay,
                 verify_every_ms,
                 correct_every_ms: if seed % 3 == 0 { 1_000 } else { 0 },
+                archive_every_ms: if seed % 2 == 1 { 700 } else { 0 },
                 // Every other edited catalog is compacted, about as often as it is edited.
                 compact_every_ms: if seed % 2 == 0 { catalog_edit_every_ms } else { 0 },
                 link,

@@ -52,6 +52,7 @@ counted! {
         TillCorrect = "till.correct",
         TillGiveWay = "till.give way",
         TillSetAside = "till.set aside",
+        TillArchive = "till.archive",
         CloudEnrol = "cloud.enrol",
         CloudRevoke = "cloud.revoke",
         CloudProduct = "cloud.product",

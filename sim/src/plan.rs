@@ -68,6 +68,10 @@ pub struct Plan {
     /// corrected, set aside, or gives way; 0 if nobody looks.
     #[serde(default)]
     pub correct_every_ms: u64,
+    /// The mean time between two steps in which settled entries of a till leave for its archive, in
+    /// milliseconds; 0 if none ever does.
+    #[serde(default)]
+    pub archive_every_ms: u64,
     /// What every link does.
     pub link: LinkPlan,
     /// What every disk does, where there are disks.
@@ -327,9 +331,8 @@ impl Plan {
         let mut compaction = Stream::new(seed, "plan/compaction", 0);
         let compacted = edited && compaction.happens(600_000);
         let compact_every_ms = if compacted { compaction.between(500, 10_000) } else { 0 };
-        let mut corrections = Stream::new(seed, "plan/corrections", 0);
-        let corrected = park_unknown && corrections.happens(600_000);
-        let correct_every_ms = if corrected { corrections.between(300, 5_000) } else { 0 };
+        let corrected = draw_every(seed, "plan/corrections", 600_000, (300, 5_000));
+        let correct_every_ms = if park_unknown { corrected } else { 0 };
         let mut faults = draw_faults(seed, shape.chaos_ms, tills);
         let verify_every_ms = draw_drift(seed, edited, shape.chaos_ms, tills, &mut faults);
         let chaos_ms = shape.chaos_ms;
@@ -349,6 +352,7 @@ impl Plan {
             verify_every_ms,
             compact_every_ms,
             correct_every_ms,
+            archive_every_ms: draw_every(seed, "plan/archive", 500_000, (200, 6_000)),
             link,
             disk: draw_disk(seed),
             crash_ppm,
@@ -356,6 +360,12 @@ impl Plan {
             faults,
         }
     }
+}
+
+/// Draws how often something is done, if it is: that happens in so many of a million plans.
+fn draw_every(seed: u64, stream: &'static str, ppm: u32, (least, most): (u64, u64)) -> u64 {
+    let mut rng = Stream::new(seed, stream, 0);
+    if rng.happens(ppm) { rng.between(least, most) } else { 0 }
 }
 
 /// Draws what disks do. It has a stream of its own, as drift has.

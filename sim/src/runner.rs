@@ -53,13 +53,15 @@ impl Level {
     /// Returns whether a transition can be seen at this level.
     #[must_use]
     pub const fn shows(self, kind: Transition) -> bool {
-        use Transition::{StoreRepaired, TillCorrect, TillGiveWay, TillSetAside};
+        use Transition::{StoreRepaired, TillArchive, TillCorrect, TillGiveWay, TillSetAside};
         match self {
             // Stores in memory need no repair.
             Self::Model => !matches!(kind, StoreRepaired),
             Self::Disk => true,
-            // No cashier looks at what failed there.
-            Self::Network => !matches!(kind, TillCorrect | TillGiveWay | TillSetAside),
+            // No cashier looks at what failed there, and a till has no second file.
+            Self::Network => {
+                !matches!(kind, TillArchive | TillCorrect | TillGiveWay | TillSetAside)
+            }
         }
     }
 

@@ -70,6 +70,7 @@ fn candidates(plan: &Plan) -> Vec<Plan> {
     push(&|plan| plan.verify_every_ms = 0);
     push(&|plan| plan.compact_every_ms = 0);
     push(&|plan| plan.correct_every_ms = 0);
+    push(&|plan| plan.archive_every_ms = 0);
     push(&|plan| {
         (plan.catalog_edit_every_ms, plan.till_edit_every_ms, plan.verify_every_ms) = (0, 0, 0);
     });

@@ -24,6 +24,7 @@ fn plan(faults: &[(u64, Fault)]) -> Plan {
         verify_every_ms: 0,
         compact_every_ms: 0,
         correct_every_ms: 0,
+        archive_every_ms: 0,
         link: LinkPlan { latency_us: 5_000, jitter_us: 20_000, ..LinkPlan::default() },
         disk: DiskPlan::default(),
         crash_ppm: 0,

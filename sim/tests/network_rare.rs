@@ -22,6 +22,7 @@ fn plan(seed: u64, tills: u32) -> Plan {
         verify_every_ms: 0,
         compact_every_ms: 0,
         correct_every_ms: 0,
+        archive_every_ms: 0,
         link: LinkPlan { latency_us: 60_000, jitter_us: 120_000, ..LinkPlan::default() },
         disk: DiskPlan::default(),
         crash_ppm: 0,

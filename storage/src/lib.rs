@@ -22,6 +22,7 @@
 //! | `Postgres` (feature `postgres`) | several clouds on one database |
 //! | [`MemoryEngine`] | a write-ahead log in memory that can be cut at any byte |
 //! | [`Memory`] | a typed store for simulation, with failures on demand |
+//! | [`Tiered`] | a till's rows in two stores: what it sells from, and its archive |
 //! | [`Location`], [`AnyEngine`] | the engine as an operator names it |
 //! | [`copy_rows`](engine::copy_rows) | backup, restore, and the way between engines |
 #![forbid(unsafe_code)]
@@ -35,6 +36,7 @@ pub mod memory_engine;
 pub mod postgres;
 pub mod redb;
 pub mod sled;
+pub mod tiered;
 
 mod contain;
 mod error;
@@ -56,4 +58,5 @@ pub use ordered::Ordered;
 pub use postgres::{Postgres, PostgresReader};
 pub use redb::{Redb, RedbReader};
 pub use sled::{Compacted, Sled, SledReader};
+pub use tiered::Tiered;
 pub use url::Url;

@@ -50,6 +50,12 @@ pub struct Status {
     pub oldest_pending_ms: Option<Millis>,
     /// Why the cloud does not listen, if it does not.
     pub quarantined: Option<Denial>,
+    /// Events that have left the database for the archive, and their bytes.
+    #[serde(default)]
+    pub archived: u64,
+    /// See `archived`.
+    #[serde(default)]
+    pub archived_bytes: u64,
 }
 
 /// One event that is not synced.
@@ -154,6 +160,7 @@ impl<S: TillStore> Till<S> {
         for closed in &meta.closed {
             self.count_closed(closed, &mut count).await?;
         }
+        let archived = self.archived().await?;
         Ok(Status {
             identity: meta.identity,
             epoch: meta.epoch,
@@ -166,6 +173,8 @@ impl<S: TillStore> Till<S> {
             replaced: count.replaced,
             oldest_pending_ms: count.oldest,
             quarantined: meta.quarantined,
+            archived: archived.entries,
+            archived_bytes: archived.bytes,
         })
     }
 

@@ -5,6 +5,7 @@
 //! | `config.json` | [`Config`] |
 //! | `cloud-token` | the credential for the cloud; readable by its owner only |
 //! | `till.redb` | the database |
+//! | `archive.redb` | entries that have left it, if any have |
 //! | `witness` | the file that watches over it, unless the settings name another place |
 //! | `api-address`, `api-token` | where the running daemon listens, and who may ask it |
 //! | `api-port` | where it listened last, to listen there again |
@@ -50,6 +51,13 @@ pub struct Config {
     /// Whether it listens for news meanwhile.
     #[serde(default = "by_default", skip_serializing_if = "is_default")]
     pub stream: bool,
+    /// How many days an entry stays in the database, at least, before it leaves for the archive:
+    /// 30 if not given, 36,500 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive_after_days: Option<u32>,
+    /// Whether entries leave for the archive. What has left is read all the same.
+    #[serde(default = "by_default", skip_serializing_if = "is_default")]
+    pub archive: bool,
 }
 
 const fn by_default() -> bool {
@@ -57,8 +65,8 @@ const fn by_default() -> bool {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature is serde's")]
-const fn is_default(stream: &bool) -> bool {
-    *stream
+const fn is_default(on: &bool) -> bool {
+    *on
 }
 
 /// Settings that cannot be read or used. The caller shows it, and stops.
@@ -109,6 +117,12 @@ impl Home {
     #[must_use]
     pub fn database(&self) -> PathBuf {
         self.0.join("till.redb")
+    }
+
+    /// Returns the archive's file.
+    #[must_use]
+    pub fn archive(&self) -> PathBuf {
+        self.0.join("archive.redb")
     }
 
     /// Returns the witness, where the settings want it.
@@ -233,6 +247,12 @@ impl Config {
     /// [`ConfigError::Endpoint`].
     pub fn endpoint(&self) -> Result<Endpoint, ConfigError> {
         Ok(Endpoint::parse(&self.cloud)?)
+    }
+
+    /// Returns how long an entry stays in the database; none if it stays for ever.
+    #[must_use]
+    pub fn archive_after(&self) -> Option<Millis> {
+        self.archive.then(|| crate::archive::keep(self.archive_after_days))
     }
 
     /// Returns the spans by which the loops live that speak to the cloud.

@@ -4,17 +4,20 @@
 //! whoever supervises it starts it again: only reopening tells what was written.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use counterfoil_protocol::machine::{Loaded, Page, Query, Store, Writes};
 use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
-use counterfoil_storage::{KeyValue, Redb, StoreError};
+use counterfoil_protocol::time::Millis;
+use counterfoil_storage::{KeyValue, Redb, StoreError, Tiered};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
 use crate::api::{self, live::Listeners};
+use crate::archive::ArchiveFile;
 use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
@@ -30,7 +33,7 @@ use crate::verify::{self, Verifier};
 use crate::witness::Found;
 
 /// The store of a real till.
-pub type Disk = Offload<KeyValue<Terminal, Redb>>;
+pub type Disk = Offload<Tiered<KeyValue<Terminal, Redb>, ArchiveFile>>;
 
 /// Why a daemon did not start, or has ended.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +47,18 @@ pub enum DaemonError {
     /// The database cannot be used.
     #[error(transparent)]
     Store(StoreError),
+    /// The archive is not the one that entries have left for. Without it the till does not know
+    /// what it sold, and could not offer it to a cloud that has lost it.
+    #[error(
+        "the archive {} cannot be used: {why}; put it back as it was, from a copy that is not \
+         older than the database", path.display()
+    )]
+    Archive {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// The till cannot be opened, or has failed.
     #[error(transparent)]
     Till(#[from] TillError),
@@ -98,7 +113,7 @@ pub fn store(home: &Home) -> Result<Disk, DaemonError> {
                 Some(Record::Schema(schema)) if schema.version > SCHEMA_VERSION => {
                     Err(TillError::TooNew(schema.version).into())
                 }
-                Some(_) | None => Ok(Offload(store)),
+                Some(_) | None => with_archive(home, store),
             }
         }
         Err(StoreError::Locked { .. }) => {
@@ -106,6 +121,18 @@ pub fn store(home: &Home) -> Result<Disk, DaemonError> {
         }
         Err(error) => Err(DaemonError::Store(error)),
     }
+}
+
+/// Puts the archive behind the database, if it is the right one.
+fn with_archive(home: &Home, store: KeyValue<Terminal, Redb>) -> Result<Disk, DaemonError> {
+    let path = home.archive();
+    let refuse = |why: String| DaemonError::Archive { path: home.archive(), why };
+    let left = store.reader().get_now(&Key::Archive).map_err(DaemonError::Store)?;
+    let archive = ArchiveFile::open(&path).map_err(|error| refuse(error.to_string()))?;
+    if let Some(Record::Archive(left)) = left {
+        archive.must_hold(&left).map_err(refuse)?;
+    }
+    Ok(Offload(Tiered::new(store, archive)))
 }
 
 /// Returns a till of this machine over `store`: not open yet.
@@ -234,7 +261,8 @@ impl Daemon {
         let span = tell::span(&config.identity);
         let server = tokio::spawn(async move { serving.await }.instrument(span.clone()));
         let sync = tokio::spawn(sync.run().instrument(span.clone()));
-        let follow = follow_and_migrate(till.clone(), follow);
+        let archive = config.archive_after().map(|keep| (home.path().to_owned(), keep));
+        let follow = follow_and_tidy(till.clone(), follow, archive);
         let follow = tokio::spawn(follow.instrument(span.clone()));
         let collect = tokio::spawn(collect.run().instrument(span.clone()));
         let verify = tokio::spawn(verify.run(orders).instrument(span.clone()));
@@ -337,13 +365,21 @@ async fn bind(home: &Home, listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
 
-/// Follows the catalog, and rebuilds beside it what an older program's database has not.
-async fn follow_and_migrate(
+/// Follows the catalog, and beside it rebuilds what an older program's database has not, and
+/// archives what has been there for so long.
+async fn follow_and_tidy(
     till: Till<Disk>,
     follow: FollowLoop<Disk, CloudConnector>,
+    archive: Option<(PathBuf, Millis)>,
 ) -> Result<std::convert::Infallible, TillError> {
-    let migrated = async { till.migrate(|_| ()).await.map(|_| ()) };
-    let (never, ()) = tokio::try_join!(follow.run(), migrated)?;
+    let tidied = async {
+        till.migrate(|_| ()).await?;
+        match archive {
+            Some((home, keep)) => till.keep_archiving(home, keep).await.map(|never| match never {}),
+            None => Ok(()),
+        }
+    };
+    let (never, ()) = tokio::try_join!(follow.run(), tidied)?;
     match never {}
 }
 

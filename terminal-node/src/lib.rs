@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+pub mod archive;
 pub mod books;
 pub mod bundle;
 pub mod cli;

@@ -50,6 +50,7 @@ pub(super) fn contradiction(key: &Key, record: &Record) -> Option<&'static str> 
         Record::Schema(schema) => of_schema(schema),
         Record::Diary(diary) if diary.written > COUNT_MAX => Some("nothing is noted so often"),
         Record::Note(note) => note.contradiction(),
+        Record::Archive(archive) => super::archive::contradiction(archive),
         Record::Queue(_)
         | Record::Attention(_)
         | Record::Local(_)

@@ -34,6 +34,7 @@ impl Key {
             Self::Diary => to.kind(19),
             Self::Note(number) => to.kind(20).number(*number),
             Self::Replaced(epoch, seq) => to.kind(21).epoch(*epoch).number(*seq),
+            Self::Archive => to.kind(22),
         };
         let length = out.len() - start;
         assert!(length <= KEY_BYTES_MAX, "a key is bounded");
@@ -45,6 +46,7 @@ impl Key {
                 | Self::Inbox
                 | Self::Schema
                 | Self::Diary
+                | Self::Archive
         );
         assert_eq!(length == 1, alone, "only what there is once has no name");
     }
@@ -77,6 +79,7 @@ impl Key {
             19 => Self::Diary,
             20 => Self::Note(from.number()?),
             21 => Self::Replaced(from.epoch()?, from.number()?),
+            22 => Self::Archive,
             _ => return Err(Damaged { what: "till key", why: "its kind is unknown" }),
         };
         let key = from.end(key)?;
@@ -89,6 +92,7 @@ impl Key {
                 | Self::Inbox
                 | Self::Schema
                 | Self::Diary
+                | Self::Archive
         );
         assert_eq!(bytes.len() == 1, alone, "only what there is once has no name");
         Ok(key)

@@ -5,6 +5,7 @@
 //! | 1 | no row says a version |
 //! | 2 | [`Key::Schema`] does, and each barcode has a row ([`Key::Code`]) |
 //! | 3 | an entry can be replaced by its correction: nothing is rebuilt |
+//! | 4 | an entry can stand in the archive ([`Key::Archive`]): nothing is rebuilt |
 //!
 //! Opening an older database puts the new version into it, with the commit that an opening is
 //! anyway. What has to be rebuilt follows in steps of at most [`STEP_PRODUCTS`] products, one
@@ -24,7 +25,7 @@ use crate::machine::{Query, ReadSet, Rows};
 
 /// The version of the till's tables that this program writes. It rises with each change of a row
 /// that an older program would read wrongly, or not keep.
-pub const SCHEMA_VERSION: u32 = 3;
+pub const SCHEMA_VERSION: u32 = 4;
 /// The version of a database in which no row says one.
 pub const SCHEMA_VERSION_UNSAID: u32 = 1;
 /// The most products of one step. A sale waits for one step at most.

@@ -13,6 +13,7 @@
 //! | [`inbox`] | [`Input::Inbox`] | each inventory event moves the stock once |
 //! | [`reconcile`] | [`Input::ApplyPlan`] | mend the catalog as a plan says, or leave it |
 //! | [`migrate`] | [`Input::Open`], [`Input::Migrate`] | an older database, step by step |
+//! | [`archive`] | [`Input::Archive`] | entries that are settled for long leave the hot rows |
 //! | [`diary`] | [`Input::Note`] | what a person may ask about later; decides nothing |
 //! | here | [`Input::Denied`], [`Input::Retry`] | quarantine; a person's decision |
 //!
@@ -21,6 +22,7 @@
 
 mod adopt;
 mod answered;
+pub mod archive;
 pub mod catalog;
 pub mod codes;
 pub mod correct;
@@ -149,6 +151,10 @@ pub enum Input {
     ApplyPlan(alloc::boxed::Box<reconcile::Application>),
     /// Takes a step of a migration; [`migrate::next`] makes it. The books are its answer.
     Migrate(migrate::Step),
+    /// Lets entries leave that the archive holds; [`archive::confirm`] makes it. It is alone in its
+    /// transaction: what comes after it is to see what it has removed, in the archive. The books
+    /// are its answer.
+    Archive(alloc::boxed::Box<archive::Copied>),
     /// Writes notes into the diary, beside another input of the same commit. The books are its
     /// answer.
     Note(Vec<diary::Note>),
@@ -275,6 +281,7 @@ impl Machine for Terminal {
             Input::Inbox(input) => inbox::reads(input, keys),
             Input::ApplyPlan(application) => reconcile::reads(application, keys),
             Input::Migrate(step) => migrate::reads(step, keys),
+            Input::Archive(copied) => archive::reads(copied, keys),
             Input::Note(_) => diary::reads(keys),
             Input::Correct(correct) => correct::reads(correct, keys),
             Input::GiveWay(way) => correct::reads_way(way, keys),
@@ -313,6 +320,7 @@ impl Machine for Terminal {
             Input::Inbox(input) => Output::Inbox(inbox::step(rows, now, &meta, input)),
             Input::ApplyPlan(plan) => reconcile::apply(rows, meta.identity, plan),
             Input::Migrate(step) => migrate::step(rows, &meta, step),
+            Input::Archive(copied) => archive::step(rows, &meta, copied),
             Input::Note(notes) => diary::step(rows, &meta, notes),
         }
     }

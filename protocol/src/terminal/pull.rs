@@ -334,6 +334,7 @@ async fn leftover<Q: Query<Terminal>>(
                 | Key::Schema
                 | Key::Diary
                 | Key::Replaced(..)
+                | Key::Archive
                 | Key::Note(_) => {}
             }
         }

@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
+use super::archive::Archive;
 pub use super::correct::Replaced;
 use super::diary::{Diary, Note};
 use super::edits::LocalEdits;
@@ -100,6 +101,8 @@ pub enum Key {
     /// An entry that another counts in the place of. From its correction on, until it counts after
     /// all.
     Replaced(Epoch, u64),
+    /// What stands in the archive. One row, from the first entry that has left.
+    Archive,
 }
 
 /// The content of a row. Variants are stored: append only.
@@ -149,6 +152,8 @@ pub enum Record {
     Note(Note),
     /// Of [`Key::Replaced`].
     Replaced(Replaced),
+    /// Of [`Key::Archive`].
+    Archive(Archive),
 }
 
 /// The till's books.
@@ -407,6 +412,7 @@ impl Record {
                 | (Self::Review(_), Key::Review(_))
                 | (Self::Inbox(_), Key::Inbox)
                 | (Self::Replaced(_), Key::Replaced(..))
+                | (Self::Archive(_), Key::Archive)
                 | (Self::Code, Key::Code(..))
                 | (Self::Schema(_), Key::Schema)
                 | (Self::Diary(_), Key::Diary)

@@ -58,6 +58,7 @@ impl Seen {
             | Record::Schema(_)
             | Record::Diary(_)
             | Record::Replaced(_)
+            | Record::Archive(_)
             | Record::Note(_) => None,
         }
     }

@@ -379,10 +379,10 @@ impl Checker {
             self.attempts(at_ms, device, rows, (key, record.as_deref()))?;
             let terminal::Key::Entry(epoch, seq) = *key else { continue };
             let place = terminal::Place { epoch, seq };
-            let moved = matches!(
-                record.as_deref(),
-                Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. }))
-            );
+            // What has left for the archive is among the rows as it was.
+            let own = record.as_deref().or_else(|| rows.get(key).map(Arc::as_ref));
+            let moved =
+                matches!(own, Some(terminal::Record::Entry(Entry { state: State::Moved(_), .. })));
             let states = match &among {
                 _ if moved => 1,
                 Some(among) => among.at(place),

@@ -66,8 +66,8 @@ impl World {
         original: LocalEventId,
         draft: Draft,
     ) -> Result<(), Violation> {
-        let store = &self.tills[till].store;
-        let planned = answered(at_once(correct::plan(store, original, draft.clone())));
+        let store = self.tills[till].both();
+        let planned = answered(at_once(correct::plan(&store, original, draft.clone())));
         let Some(input) = planned else { return Ok(()) };
         if let Some(Output::Recorded { .. }) = self.till_step(till, &input, true)? {
             self.tills[till].last_correction = Some((original, draft));
@@ -82,7 +82,7 @@ impl World {
         pos: PosId,
         local_id: LocalEventId,
     ) -> Option<Input> {
-        answered(at_once(correct::yielding(&self.tills[till].store, pos, local_id)))
+        answered(at_once(correct::yielding(&self.tills[till].both(), pos, local_id)))
     }
 
     /// Returns where what has failed is: what needs attention, and what waits for another try.
@@ -101,10 +101,9 @@ impl World {
     /// Returns the entry at a place, if a person could make anything of it.
     fn readable(&self, till: usize, place: Place) -> Option<&Entry> {
         let rows = self.tills[till].store.memory.rows();
-        match &**rows.get(&Key::Entry(place.epoch, place.seq))? {
-            Record::Entry(entry) if Event::from_canonical(&entry.payload).is_ok() => Some(entry),
-            _ => None,
-        }
+        let row = rows.get(&Key::Entry(place.epoch, place.seq))?;
+        let Record::Entry(entry) = &**row else { return None };
+        Event::from_canonical(&entry.payload).is_ok().then_some(entry)
     }
 }
 

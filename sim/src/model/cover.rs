@@ -50,6 +50,7 @@ impl World {
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
+            | Input::Archive(_)
             | Input::Note(_)
             | Input::Correct(_)
             | Input::GiveWay(_)
@@ -71,6 +72,7 @@ pub(super) const fn kind(input: &Input) -> Transition {
         Input::Denied(_) => Transition::TillDenied,
         Input::Adopt(_) => Transition::TillAdopt,
         Input::Retry { .. } => Transition::TillRetry,
+        Input::Archive(_) => Transition::TillArchive,
         Input::Correct(_) => Transition::TillCorrect,
         Input::GiveWay(_) => Transition::TillGiveWay,
         Input::SetAside(_) => Transition::TillSetAside,

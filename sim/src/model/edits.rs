@@ -120,7 +120,7 @@ impl World {
         loop {
             let host = &mut self.tills[till];
             let Some(meta) = host.meta() else { return Ok(()) };
-            let part = answered(at_once(pull::adoption(&host.store, meta)));
+            let part = answered(at_once(pull::adoption(&host.both(), meta)));
             let Some(part) = part else { return Ok(()) };
             host.coverage.saw(Transition::TillAdopt);
             if self.till_step(till, &Input::Adopt(part), true)?.is_none() {

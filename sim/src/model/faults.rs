@@ -103,6 +103,7 @@ impl World {
         });
         self.checker.restore_device(host.device, &backup.owed);
         host.store.restore(backup.image);
+        host.archiving.restore(backup.archive);
         if with_witness {
             host.witness = backup.witness;
         }
@@ -131,6 +132,7 @@ impl World {
         copy.secret = original.secret;
         copy.skew_ms = original.skew_ms;
         copy.store = self.till_store(number, Some(backup.image));
+        copy.archiving.copy(backup.archive);
         copy.coverage = self.coverage.beside();
         copy.witness = if with_witness { backup.witness } else { None };
         self.tills.push(copy);

@@ -64,6 +64,8 @@ pub(super) fn fingerprint(what: &Happening) -> (u8, usize, u64) {
         Happening::Retire(till) => (24, *till, 0),
         Happening::Correct(till) => (25, *till, 0),
         Happening::Admit => (26, 0, 0),
+        Happening::Archive(till) => (27, *till, 0),
+        Happening::Leave(till, life, _) => (28, *till, u64::from(*life)),
     }
 }
 
@@ -142,6 +144,8 @@ impl World {
             Happening::Wake(till, _, Part::Collector) => at(till, "thinks of its inbox"),
             Happening::EditAtTill(till) => at(till, "somebody edits the catalog"),
             Happening::Correct(till) => at(till, "somebody looks at what failed"),
+            Happening::Archive(till) => at(till, "entries are copied into its archive"),
+            Happening::Leave(till, ..) => at(till, "what was copied leaves for the archive"),
             Happening::Drawer(till) => at(till, "a cashier looks into a drawer"),
             Happening::Verify(till) => at(till, "its catalog is verified"),
             Happening::ApplyPlan(till, _) => at(till, "a plan is applied"),

@@ -4,6 +4,7 @@
 //! happens is an entry of the heap; entries of the same time happen in the order of their making.
 
 mod alarm;
+mod archive;
 pub(crate) mod catalog;
 mod cloud;
 mod compaction;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use counterfoil_protocol::cloud::{Compact, RollUp, Site};
 use counterfoil_protocol::identity::{PosId, SessionId, ShopId};
 use counterfoil_protocol::session::{Config, Fault};
+use counterfoil_protocol::terminal::archive::Step;
 use counterfoil_protocol::terminal::catalog::Wanted;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::Cursor;
@@ -41,7 +43,7 @@ use crate::plan::Plan;
 use crate::rng::Stream;
 use crate::runner::Outcome;
 use crate::sales::Sales;
-use crate::story::{Lane, Step, Story, What};
+use crate::story::{self, Lane, Story, What};
 
 use alarm::Part;
 use cloud::CloudHost;
@@ -168,6 +170,8 @@ enum Happening {
     EditAtTill(usize),
     /// Somebody looks at what failed.
     Correct(usize),
+    Archive(usize),
+    Leave(usize, u32, Box<Step>),
     PlanCompaction,
     Compact(u32, Box<Compact>),
     Drawer(usize),
@@ -340,6 +344,8 @@ impl World {
             Happening::EditCatalog => self.edit_catalog(),
             Happening::EditAtTill(till) => self.edit_at_till(till),
             Happening::Correct(till) => self.correct(till),
+            Happening::Archive(till) => self.archive(till),
+            Happening::Leave(till, life, step) => self.leave(till, life, *step),
             Happening::PlanCompaction => self.plan_compaction(),
             Happening::Compact(life, planned) => self.compact(life, *planned),
             Happening::Drawer(till) => self.drawer(till),
@@ -391,7 +397,7 @@ impl World {
     fn tell(&mut self, lane: Lane, what: What, text: impl FnOnce() -> String) {
         let at_us = self.now_us;
         if let Some(story) = &mut self.story {
-            story.add(Step { at_us, lane, what, text: text() });
+            story.add(story::Step { at_us, lane, what, text: text() });
         }
     }
 
@@ -405,14 +411,17 @@ impl World {
     fn check_everything(&mut self) -> Result<(), Violation> {
         self.check_disks()?;
         let at = self.now_ms();
+        for till in 0..self.tills.len() {
+            self.check_archive(till)?;
+        }
         for till in &self.tills {
-            self.checker.till_whole(at, till.device, till.store.memory.rows())?;
+            self.checker.till_whole(at, till.device, till.rows())?;
             if self.plan.catalog_edit_every_ms > 0 {
-                self.checker.catalog_drained(at, till.device, till.store.memory.rows())?;
-                self.checker.edits_drained(at, till.device, till.store.memory.rows())?;
+                self.checker.catalog_drained(at, till.device, till.rows())?;
+                self.checker.edits_drained(at, till.device, till.rows())?;
             }
             let cloud = self.cloud.store.memory.rows();
-            self.checker.inbox_drained(at, till.device, till.store.memory.rows(), cloud)?;
+            self.checker.inbox_drained(at, till.device, till.rows(), cloud)?;
         }
         self.checker.cloud_whole(at, self.cloud.store.memory.rows())?;
         let rows = self.cloud.store.memory.rows();

@@ -10,6 +10,7 @@ use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::terminal::Terminal;
 use counterfoil_storage::memory::Failure;
 
+use super::archive::ArchiveBackup;
 use super::log::lane;
 use super::{Happening, Reply, Scheduled, World};
 use crate::checker::DeviceBackup;
@@ -40,6 +41,7 @@ pub(super) struct TillBackup {
     pub(super) image: Backup<Terminal>,
     pub(super) witness: Option<Witness>,
     pub(super) owed: DeviceBackup,
+    pub(super) archive: Option<ArchiveBackup>,
 }
 
 impl World {
@@ -248,6 +250,8 @@ impl World {
             | Happening::Wake(till, ..)
             | Happening::EditAtTill(till)
             | Happening::Correct(till)
+            | Happening::Archive(till)
+            | Happening::Leave(till, ..)
             | Happening::Drawer(till)
             | Happening::Verify(till)
             | Happening::ApplyPlan(till, _) => self.tills[*till].busy_until_us,

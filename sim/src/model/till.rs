@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{BranchId, LocalEventId, PosId, TerminalId, Witness};
-use counterfoil_protocol::machine;
 use counterfoil_protocol::session::follow::{Follower, Input as Follow};
 use counterfoil_protocol::session::inbox::Collector;
 use counterfoil_protocol::session::{Commit, Input as Heard, Nudge, Output as Wanted, Session};
@@ -19,6 +18,7 @@ use counterfoil_protocol::wire::message::{PushAnswer, Verdict, Welcome};
 use counterfoil_storage::memory::Failure;
 
 use super::alarm::{Alarms, Part};
+use super::archive::Archiving;
 use super::catalog::{FOLLOWS_FROM, Told};
 use super::cover::kind;
 use super::inbox::COLLECTS_FROM;
@@ -27,7 +27,6 @@ use super::sessions::ASKS_FROM;
 use super::stores::TillBackup;
 use super::verify::{VERIFIES_FROM, Verifying};
 use super::{Happening, Kind, Reply, START, World, session_config, shop};
-use crate::checker::DeviceBackup;
 use crate::coverage::{Coverage, Transition};
 use crate::law::{Law, Violation};
 use crate::observed::{Observed, answered, at_once};
@@ -91,6 +90,7 @@ pub(super) struct TillHost {
     pub(super) edits: Stream,
     /// What is made of what failed.
     pub(super) corrections: Stream,
+    pub(super) archiving: Archiving,
     pub(super) last_correction: Option<(LocalEventId, Draft)>,
     pub(super) coverage: Coverage,
 }
@@ -139,6 +139,7 @@ impl TillHost {
             entropy: stream("till/entropy"),
             edits: stream("till/edits"),
             corrections: stream("till/corrections"),
+            archiving: Archiving::new(seed, number),
             last_correction: None,
             coverage: Coverage::default(),
         }
@@ -177,10 +178,6 @@ impl TillHost {
         let wake = self.session.as_ref().map(Session::wake_at);
         let empty = self.queue_is_empty();
         format!("up {}, {backlog:?}, queue empty {empty}, wakes {wake:?}", self.up)
-    }
-
-    pub(super) fn put_aside(&self, owed: DeviceBackup) -> TillBackup {
-        TillBackup { image: self.store.image(), witness: self.witness, owed }
     }
 }
 
@@ -235,11 +232,12 @@ impl World {
         if !self.open_till(till)? {
             return Ok(());
         }
+        self.check_archive(till)?;
         let host = &mut self.tills[till];
         host.up = true;
         host.life += 1;
         host.alarms = Alarms::default();
-        self.checker.till_whole(at, host.device, host.store.memory.rows())?;
+        self.checker.till_whole(at, host.device, host.rows())?;
         let fresh = Witness { install: host.entropy.draw(), boot: host.entropy.draw() };
         let input = Input::Open { witness: host.witness, fresh, nonce: host.entropy.draw() };
         let Some(opened) = self.till_step(till, &input, true)? else { return Ok(()) };
@@ -306,15 +304,13 @@ impl World {
         };
         match wanted {
             Wanted::Hello(number) => {
-                let hello = at_once(pull::hello(&host.store, meta, wall, "sim"));
-                let hello = answered(hello);
+                let hello = answered(host.hello(meta, wall));
                 self.send(till, number, Kind::Hello, hello.encode());
                 Ok(())
             }
             Wanted::Push(number, items) => {
                 let limits = Limits { items, ..Limits::default() };
-                let batch = at_once(pull::batch(&host.store, meta, wall, limits));
-                match answered(batch) {
+                match answered(host.batch(meta, wall, limits)) {
                     Batch::Push(push) => {
                         self.send(till, number, Kind::Push, push.encode());
                         Ok(())
@@ -337,7 +333,7 @@ impl World {
             Commit::Answered(epoch, answer) => Input::Answered { epoch, answer },
             Commit::Denied(denial) => Input::Denied(denial),
             Commit::Adopt => {
-                let part = at_once(pull::adoption(&host.store, meta));
+                let part = at_once(pull::adoption(&host.both(), meta));
                 match answered(part) {
                     Some(part) => Input::Adopt(part),
                     None => return self.answer_session(till, Heard::Committed(meta.backlog())),
@@ -432,13 +428,13 @@ impl World {
             failure = Some(planned);
         }
         host.coverage.saw(kind(input));
-        let done =
-            at_once(machine::run(&Terminal, &mut host.store, wall, std::slice::from_ref(input)));
+        let done = host.decide(wall, input);
         let settled = if done.is_err() { Some(self.settle_till(till, failure)?) } else { None };
         self.see_till(till);
         let host = &mut self.tills[till];
+        host.wrote(input);
         self.checker.till_committed(at, host.device, &host.store.written)?;
-        let rows = host.store.memory.rows();
+        let rows = host.rows();
         if matches!(input, Input::ApplyPlan(_)) {
             self.checker.plan_committed(at, host.device, rows, &host.store.written)?;
         }

@@ -306,9 +306,10 @@ impl World {
         let host = &mut self.tills[till];
         let rows = host.store.memory.rows();
         let (fault, id, record) = drawn_drift(&mut host.verifying.drift, rows, kind);
-        if !host.store.plant(Key::Item(id), record) {
+        if !host.store.plant(Key::Item(id), record.clone()) {
             return;
         }
+        host.planted(&Key::Item(id), record);
         self.checker.drifted(host.device, id);
         self.coverage.injected(fault);
     }

@@ -43,6 +43,7 @@ impl World {
             self.after(self.plan.till_edit_every_ms * 1000, Happening::EditAtTill(till));
         }
         self.start_correcting(till);
+        self.start_archiving(till);
         self.schedule_verify(till);
     }
 

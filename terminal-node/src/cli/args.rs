@@ -10,6 +10,8 @@ use counterfoil_protocol::identity::{
 };
 
 use crate::api::body::TenderWord;
+use crate::archive::KEEP_DAYS_MAX;
+use crate::config::Config;
 use crate::import::line::decimal;
 
 /// A till that sells offline and syncs in the background.
@@ -89,6 +91,8 @@ pub(super) enum Command {
     ///
     /// Exit codes: 0 nothing differs, or it was applied; 1 something differs and was not applied.
     Verify(Verify),
+    /// Lets what is old enough leave the database for the archive now; a daemon does so by itself.
+    Archive(At),
     /// Shows what all events of this till add up to.
     Figures(At),
     /// Writes all events with their state as JSON lines.
@@ -140,6 +144,38 @@ pub(super) struct Init {
     /// day: until it next speaks to the cloud it prints receipt numbers that were printed before.
     #[arg(long)]
     pub(super) witness: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) archiving: Archiving,
+}
+
+/// When settled events leave the database for the archive. It is kept in the settings.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub(super) struct Archiving {
+    /// How many days an event stays in the database before it leaves for the archive: 30 if it was
+    /// never said. Only what the cloud durably holds leaves, and it can be offered again.
+    #[arg(long, value_name = "DAYS", conflicts_with = "no_archive",
+        value_parser = clap::value_parser!(u32).range(0..=i64::from(KEEP_DAYS_MAX)))]
+    pub(super) archive_after_days: Option<u32>,
+    /// Lets no more events leave for the archive.
+    #[arg(long)]
+    pub(super) no_archive: bool,
+}
+
+impl Archiving {
+    /// Returns whether anything was said.
+    pub(super) const fn is_said(self) -> bool {
+        self.no_archive || self.archive_after_days.is_some()
+    }
+
+    /// Changes the settings as was said.
+    pub(super) const fn apply(self, config: &mut Config) {
+        if self.is_said() {
+            config.archive = !self.no_archive;
+        }
+        if self.archive_after_days.is_some() {
+            config.archive_after_days = self.archive_after_days;
+        }
+    }
 }
 
 #[derive(Debug, ClapArgs)]
@@ -149,6 +185,8 @@ pub(super) struct Run {
     /// Where the local API listens: a loopback address. DIR/api-address tells the real port.
     #[arg(long, default_value = "127.0.0.1:0", env = "COUNTERFOIL_TERMINAL_LISTEN")]
     pub(super) listen: SocketAddr,
+    #[command(flatten)]
+    pub(super) archiving: Archiving,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -42,7 +42,8 @@ impl At {
 }
 
 pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
-    let Init { at, shop, branch, terminal, cloud, token_file, ca_file, compress, witness } = init;
+    let (compress, archiving) = (init.compress, init.archiving);
+    let Init { at, shop, branch, terminal, cloud, token_file, ca_file, witness, .. } = init;
     let identity = Identity { shop, branch, terminal };
     let home = at.home();
     let before = home.config().ok();
@@ -56,7 +57,20 @@ pub(super) async fn init(show: Show, init: Init) -> Result<(), Failure> {
     };
     let (ask_every_secs, stream) =
         before.as_ref().map_or((None, true), |before| (before.ask_every_secs, before.stream));
-    let config = Config { identity, cloud, compress, witness, ca_file, ask_every_secs, stream };
+    let (archive_after_days, archive) =
+        before.as_ref().map_or((None, true), |before| (before.archive_after_days, before.archive));
+    let mut config = Config {
+        identity,
+        cloud,
+        compress,
+        witness,
+        ca_file,
+        ask_every_secs,
+        stream,
+        archive_after_days,
+        archive,
+    };
+    archiving.apply(&mut config);
     config.endpoint()?;
     if let Some(path) = &config.ca_file {
         tls::authorities(Some(path)).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -113,7 +127,13 @@ fn read_token(file: &Path) -> Result<String, Failure> {
 
 pub(super) async fn run(run: Run) -> Result<(), Failure> {
     let stop = stop_signal()?;
-    let daemon = Daemon::start(run.at.home(), run.listen).await?;
+    let home = run.at.home();
+    if run.archiving.is_said() {
+        let mut config = home.config()?;
+        run.archiving.apply(&mut config);
+        home.write_config(&config)?;
+    }
+    let daemon = Daemon::start(home, run.listen).await?;
     print(&format!("listening on http://{}\n", daemon.address()))?;
     daemon.run_until(stop).await?;
     Ok(())

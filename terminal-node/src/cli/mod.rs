@@ -4,6 +4,7 @@
 //! if none does.
 
 mod access;
+mod archive;
 mod args;
 mod ask;
 mod bundle;
@@ -112,9 +113,10 @@ impl From<DaemonError> for Failure {
         match error {
             DaemonError::Till(error) => error.into(),
             DaemonError::Config(error) => error.into(),
-            DaemonError::InUse(_) | DaemonError::Store(_) | DaemonError::Ended(_) => {
-                Self::Storage(error.to_string())
-            }
+            DaemonError::InUse(_)
+            | DaemonError::Store(_)
+            | DaemonError::Archive { .. }
+            | DaemonError::Ended(_) => Self::Storage(error.to_string()),
             DaemonError::Token(_) | DaemonError::NotLoopback(_) => Self::Usage(error.to_string()),
             DaemonError::Listen { .. } => Self::Network(error.to_string()),
         }
@@ -198,6 +200,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Stock(of) => stock::stock(output, of).await,
         Command::Review(review) => stock::review(output, review).await,
         Command::Verify(wish) => verify::verify(output, wish).await,
+        Command::Archive(at) => archive::archive(output, at).await,
         Command::Figures(at) => commands::figures(output, at).await,
         Command::Export(at) => commands::export(at).await,
         Command::Session(session) => sessions::run(output, session).await,

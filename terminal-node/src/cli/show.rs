@@ -127,6 +127,11 @@ fn status_table(status: &Value) -> Table {
     if let Some(why) = status["quarantineReason"].as_str() {
         table.add_row([Cell::new("quarantine"), Cell::new(why).fg(Color::Red)]);
     }
+    if count("archived") > 0 {
+        let kib = count("archivedBytes").div_ceil(1024);
+        let text = format!("{} events, {kib} KiB", count("archived"));
+        table.add_row(["archived", &text]);
+    }
     let link = &status["link"];
     let when = link["lastSuccessMs"].as_u64().map_or_else(|| "-".to_owned(), ago);
     table.add_row(["last success", &when]);

@@ -24,7 +24,14 @@ const PROBE: &str = "doctor-probe";
 /// Looks at everything around the database.
 #[must_use]
 pub fn look(home: &Home, config: &Config) -> Vec<Finding> {
-    vec![versions(), writable(home.path()), space(home.path()), witness(home, config), token(home)]
+    vec![
+        versions(),
+        writable(home.path()),
+        space(home.path()),
+        files(home, config),
+        witness(home, config),
+        token(home),
+    ]
 }
 
 fn versions() -> Finding {
@@ -74,8 +81,28 @@ fn space(directory: &Path) -> Finding {
     }
 }
 
+/// Tells the sizes of the database and its archive; whether it is the right archive is found out
+/// by whoever opens them.
+fn files(home: &Home, config: &Config) -> Finding {
+    let size = |path: &Path| fs::metadata(path).map(|file| file.len());
+    let kib = |bytes: u64| bytes.div_ceil(1024);
+    let told = size(&home.database()).map_or_else(
+        |error| format!("the database: {error}"),
+        |bytes| format!("the database has {} KiB", kib(bytes)),
+    );
+    let archive = match size(&home.archive()) {
+        Ok(bytes) => format!("its archive {} KiB", kib(bytes)),
+        Err(_) => "no archive yet".to_owned(),
+    };
+    let after = config.archive_after().map_or_else(
+        || "nothing leaves for it".to_owned(),
+        |keep| format!("events leave after {} days", keep.0 / 86_400_000),
+    );
+    Finding::ok("files", format!("{told}, {archive}; {after}"))
+}
+
 /// Asks the system's own program: the standard library has no way to ask.
-fn free_kib(directory: &Path) -> Option<u64> {
+pub(crate) fn free_kib(directory: &Path) -> Option<u64> {
     let said = Command::new("df").arg("-Pk").arg(directory).env("LC_ALL", "C").output().ok()?;
     parse_df(&String::from_utf8(said.stdout).ok()?)
 }

@@ -89,6 +89,7 @@ impl<S: TillStore> Till<S> {
             | Input::Inbox(_)
             | Input::ApplyPlan(_)
             | Input::Migrate(_)
+            | Input::Archive(_)
             | Input::Note(_) => return None,
         };
         let mut taken = std::mem::take(&mut *lock(&self.shared.notes));

@@ -6,6 +6,7 @@ use counterfoil_protocol::identity::{LocalEventId, PosId};
 use counterfoil_protocol::machine::Query;
 use counterfoil_protocol::terminal::row::{Entry, Known, Meta, Seen};
 use counterfoil_protocol::terminal::{Adoption, Backlog, Key, Place, Record, pull};
+use counterfoil_storage::Tiered;
 use tokio::sync::MutexGuard;
 
 use super::{Slot, Till, TillError, TillStore, storage_failed};
@@ -17,6 +18,18 @@ impl<S> std::ops::Deref for Reading<'_, S> {
     type Target = S;
     fn deref(&self) -> &S {
         &self.0.store
+    }
+}
+
+impl<H, A> Reading<'_, crate::daemon::Offload<Tiered<H, A>>> {
+    /// Returns the store that the till sells from, without its archive.
+    pub(crate) fn hot(&self) -> &H {
+        self.0.store.0.hot()
+    }
+
+    /// Returns the archive.
+    pub(crate) fn archive(&self) -> &A {
+        self.0.store.0.archive()
     }
 }
 
