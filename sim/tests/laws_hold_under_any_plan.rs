@@ -13,7 +13,7 @@ use proptest::prelude::*;
 
 #[test]
 fn kept_plans_hold() {
-    for level in [Level::Model, Level::Network] {
+    for level in [Level::Model, Level::Disk, Level::Network] {
         let broken = regressions::run(level);
         assert!(broken.is_empty(), "{broken:?}");
     }
@@ -28,7 +28,7 @@ fn every_kept_plan_is_run() {
     let names: BTreeSet<String> = plans
         .map(|path| path.file_stem().expect("a file").to_string_lossy().into_owned())
         .collect();
-    let levels = [Level::Model, Level::Network];
+    let levels = [Level::Model, Level::Disk, Level::Network];
     let kept = levels.into_iter().flat_map(regressions::kept).map(|kept| kept.name.to_owned());
     assert_eq!(names, kept.collect(), "list it in sim/src/regressions.rs");
 }
