@@ -261,7 +261,6 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/fleet", get(fleet::list::<Q>))
         .route("/v1/admin/terminals/{id}/verify", post(runs::ask::<Q>))
         .route("/v1/admin/reconcile-runs", get(runs::list::<Q>))
-        .route("/v1/reconcile-runs/{runId}", post(runs::answer::<Q>))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&node), frame::place::<Q>));
     Router::new()
         .route("/healthz", get(health::healthz))
@@ -298,6 +297,7 @@ fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
         .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
+        .route("/v1/reconcile-runs/{runId}", post(runs::answer::<Q>))
 }
 
 impl<Q> Node<Q> {

@@ -319,7 +319,7 @@ pub(super) const ROUTES: &[Route] = &[
         "Sales of which more was taken back than they sold",
         &[(200, Json("Returns"))],
     )
-    .asks(OF_SHOP)
+    .asks(&[need("shopId", "Name")])
     .or(&[(413, TooLarge)]),
     get("/v1/admin/live", Operator, "That something was committed", &[(200, EVENTS)]),
     get("/v1/admin/log", Operator, "What operators did", &[(200, Json("Log"))])

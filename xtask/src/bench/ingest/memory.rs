@@ -50,7 +50,7 @@ async fn measured(engine: Engine) -> anyhow::Result<Memory> {
     let names: Vec<String> = clients.iter().map(|till| till.terminal.to_string()).collect();
     let tills: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "B-0")).collect();
     // All of them push as fast as they can.
-    let unlimited = ["--rate", "0"];
+    let unlimited = ["--rate", "0", "--byte-rate", "0"];
     let mut shop =
         Shop::open_built(Profile::Release, directory.path(), store, &tills, &unlimited).await?;
     fill(&shop, PRODUCTS).await?;
