@@ -11,6 +11,9 @@ use serde_json::{Value, json};
 
 const ON_MS: u64 = 10_000;
 
+/// What somebody does to a bundle.
+type Spoil = fn(&mut Value);
+
 fn read(bundle: &Value) -> Result<Incident, IncidentError> {
     Incident::read(bundle.to_string().as_bytes())
 }
@@ -164,7 +167,7 @@ fn what_is_no_bundle_is_refused_with_a_code() {
     ] {
         assert_eq!(Incident::read(bytes).expect_err("no bundle").code(), code, "{bytes:?}");
     }
-    let said: [(fn(&mut Value), &str); 5] = [
+    let said: [(Spoil, &str); 5] = [
         (|till| till["acked"] = json!(99), "SIM_BUNDLE_CONTRADICTION"),
         (|till| till["closed"][0]["kept"] = json!(99), "SIM_BUNDLE_CONTRADICTION"),
         (|till| till["entries"][0]["seq"] = json!(0), "SIM_BUNDLE_CONTRADICTION"),

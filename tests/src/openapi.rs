@@ -218,10 +218,10 @@ fn is_one_of(value: &Value, said: &Value) -> bool {
         "object" => value.is_object(),
         _ => false,
     };
-    match said {
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(is),
-        said => said.as_str().is_some_and(is),
+    if let Value::Array(kinds) = said {
+        return kinds.iter().filter_map(Value::as_str).any(is);
     }
+    said.as_str().is_some_and(is)
 }
 
 /// How two numbers stand to each other: integers exactly.

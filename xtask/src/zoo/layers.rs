@@ -134,12 +134,13 @@ pub(super) fn specified(wrong: &Wrong) -> anyhow::Result<Option<String>> {
 pub(super) fn markdown(rows: &[(&str, Option<String>, &Seen)]) -> String {
     let mut text = format!(
         "\n## Which layer catches which\n\n\
-         Each layer looks for {} s at most: every state of the first three configurations of `sim explore` (up to {STATES} \
-         states each),\nand at the three levels of `sim run` {}, {} and {} seeds from 0, with nothing shrunk. *spec*: the \
-         variant of the\nspecification that makes the same mistake, and the law that both checkers see broken \
-         (`cargo xtask spec`). An empty cell is a\nlayer that saw nothing in that time, or cannot see it: \
-         `explore` has no catalog, inbox, plans or sessions. Real processes are\nnot among the layers: what \
-         they catch is in the tests that kill them.\n\n",
+         Each layer looks for {} s at most: every state of the first three configurations of\n\
+         `sim explore` (up to {STATES} states each), and at the three levels of `sim run` {}, {}\n\
+         and {} seeds from 0, with nothing shrunk. *spec* is the variant of the specification\n\
+         that makes the same mistake, and the law that the checkers see broken there (`cargo\n\
+         xtask spec`). An empty cell is a layer that saw nothing in that time, or cannot see it:\n\
+         `explore` has no catalog, inbox, plans or sessions. Real processes are not among the\n\
+         layers: what they catch is in the tests that kill them.\n\n",
         LOOK.as_secs(),
         Layer::Model.seeds(),
         Layer::Disk.seeds(),

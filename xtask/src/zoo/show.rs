@@ -116,6 +116,7 @@ fn row(catch: &Catch) -> [String; 7] {
 }
 
 fn object(catch: &Catch) -> serde_json::Value {
+    let layers: BTreeMap<_, _> = catch.seen.iter().map(|(layer, by)| (layer.name(), by)).collect();
     json!({
         "name": catch.name,
         "what": catch.what,
@@ -126,7 +127,7 @@ fn object(catch: &Catch) -> serde_json::Value {
         "said": catch.found.as_ref().map(|found| &found.said),
         "problem": catch.problem,
         "spec": catch.spec,
-        "layers": catch.seen.iter().map(|(layer, by)| (layer.name(), by)).collect::<BTreeMap<_, _>>(),
+        "layers": layers,
         "ms": millis(catch.took),
     })
 }

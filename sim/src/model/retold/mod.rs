@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use counterfoil_protocol::cloud::Cloud;
-use counterfoil_protocol::identity::{Epoch, Witness};
+use counterfoil_protocol::identity::{Epoch, LocalEventId, Witness};
 use counterfoil_protocol::terminal::row::Meta;
 use counterfoil_protocol::terminal::{Input, Output, Parted, Place};
 use counterfoil_protocol::time::Millis;
@@ -152,7 +152,7 @@ impl<'a> Stage<'a> {
         for till in &world.tills {
             coverage.add(&till.coverage);
         }
-        let mut tally = world.checker.tally.clone();
+        let mut tally = world.checker.tally;
         let panicked = violation.as_ref().is_some_and(|broken| broken.law == Law::NoPanic);
         if !panicked {
             let _held = tally.check(Law::NoPanic, world.now_ms(), true, String::new);
@@ -374,6 +374,11 @@ fn skew(began: u64) -> i64 {
     began - start
 }
 
+/// Returns a name that is made up here.
+fn short_name(text: &str) -> LocalEventId {
+    LocalEventId::parse(text).expect("a short name")
+}
+
 /// A shop in which nothing happens by itself, and one till sells when it plays on.
 fn calm() -> Plan {
     Plan {
@@ -392,6 +397,7 @@ fn calm() -> Plan {
         verify_every_ms: 0,
         compact_every_ms: 0,
         correct_every_ms: 0,
+        archive_every_ms: 0,
         link: LinkPlan { latency_us: 300, ..LinkPlan::default() },
         disk: DiskPlan::default(),
         crash_ppm: 0,

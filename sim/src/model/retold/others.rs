@@ -2,17 +2,15 @@
 //! tills beside it, the head office, whoever restores a cloud.
 
 use counterfoil_protocol::cloud::Input as CloudInput;
-use counterfoil_protocol::event::{Body, Event, Tender, Trade};
-use counterfoil_protocol::identity::{
-    Epoch, EventKey, LocalEventId, PosId, ProductId, TerminalId, Witness,
-};
+use counterfoil_protocol::event::{Body, Tender, Trade};
+use counterfoil_protocol::identity::{Epoch, EventKey, PosId, ProductId, TerminalId, Witness};
 use counterfoil_protocol::money::Minor;
 use counterfoil_protocol::problem::Denial;
 use counterfoil_protocol::session::Fault;
 use counterfoil_protocol::terminal::{Draft, Identity, Input, Output, pull};
 
 use super::record::{goods, trade, unknown};
-use super::{Route, Stage, TILL};
+use super::{Route, Stage, TILL, short_name};
 use crate::coverage::{Injected, Transition};
 use crate::incident::Told;
 use crate::incident::script::Name;
@@ -75,7 +73,7 @@ impl<'a> Stage<'a> {
         self.world.tell(lane(number), What::Start, || {
             format!("another copy of the database goes on with {epoch}: in no note")
         });
-        let local_id = LocalEventId::parse(&format!("another-{number}")).expect("a short name");
+        let local_id = short_name(&format!("another-{number}"));
         let pos = self.world.tills[TILL].registers[1];
         self.sells(number, (pos, local_id), trade(goods()))?;
         self.greet(number)?;
@@ -162,7 +160,7 @@ impl<'a> Stage<'a> {
     /// Returns the sale that a refund takes back. One of this till that is not in the bundle is
     /// left out, as nobody could post it.
     pub(super) fn original(&self, told: &Told) -> Option<EventKey> {
-        let content = told.content.as_ref().and_then(|event: &Box<Event>| event.original());
+        let content = told.content.as_ref().and_then(|event| event.original());
         let own = self.incident.identity.terminal;
         match told.original.or(content) {
             Some(key) if key.terminal == own => self.told_as((key.pos, key.local_id)).map(|_| key),

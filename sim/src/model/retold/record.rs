@@ -8,7 +8,7 @@ use counterfoil_protocol::terminal::{
     Draft, Input, Output, Place, SessionAct, SessionDraft, correct,
 };
 
-use super::{Stage, TILL};
+use super::{Stage, TILL, short_name};
 use crate::incident::Told;
 use crate::law::Violation;
 use crate::observed::{answered, at_once};
@@ -37,7 +37,7 @@ impl Stage<'_> {
     pub(super) fn fill(&mut self, place: Place) -> Result<(), Violation> {
         let story = self.world.story.take();
         let name = format!("filled-{}-{}", place.epoch.number, place.seq);
-        let local_id = LocalEventId::parse(&name).expect("a short name");
+        let local_id = short_name(&name);
         let pos = self.world.tills[TILL].registers[0];
         let at = self.world.wall(TILL);
         let body = Body::Sale(trade(goods()));

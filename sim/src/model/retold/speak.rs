@@ -26,7 +26,10 @@ impl Stage<'_> {
         let nonce = self.next_nonce(meta.epoch);
         match self.ask(till, Kind::Hello, hello, Route::Heard)? {
             Some(Reply::Welcome(bytes)) => {
-                let welcome = Welcome::decode(&bytes).expect("the cloud's answer can be read");
+                let Ok(welcome) = Welcome::decode(&bytes) else {
+                    self.differ("the cloud's answer cannot be read".to_owned());
+                    return Ok(None);
+                };
                 let output = self.step(till, &Input::Welcomed { welcome, nonce })?;
                 let Output::Settled(backlog) = output else { return Ok(None) };
                 self.greeted |= till == TILL;
@@ -43,7 +46,7 @@ impl Stage<'_> {
     /// Returns what tells the next history apart.
     pub(super) fn next_nonce(&self, epoch: Epoch) -> u64 {
         let next = self.incident.histories.iter().find(|next| next.epoch.number > epoch.number);
-        next.map_or(epoch.nonce.wrapping_add(1), |next| next.epoch.nonce)
+        next.map_or_else(|| epoch.nonce.wrapping_add(1), |next| next.epoch.nonce)
     }
 
     /// Sends a question, and returns the answer if it is heard.
