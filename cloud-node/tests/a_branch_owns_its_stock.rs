@@ -90,7 +90,7 @@ async fn listed(node: &Node, wish: &str) -> Value {
 
 fn row(product: &str, stock_milli: i64, movements: u64) -> Value {
     json!({"productId": product, "stockMilli": stock_milli, "movements": movements,
-           "negative": stock_milli < 0})
+           "negative": stock_milli < 0, "low": stock_milli <= 0, "thresholdMilli": 0})
 }
 
 /// S3.8: oversold stock is allowed, negative, and flagged for whoever counts the shelves.

@@ -195,6 +195,8 @@ async fn no_till_is_an_operator() {
         ("POST", "/v1/admin/parked/decide"),
         ("GET", "/v1/admin/notifications?shop=shop&branch=north"),
         ("POST", "/v1/admin/notifications/settle"),
+        ("GET", "/v1/admin/low-stock?shopId=shop"),
+        ("PUT", "/v1/admin/low-stock"),
         ("GET", "/v1/admin/log"),
         ("POST", "/v1/admin/adjustments"),
         ("POST", "/v1/admin/catalog/import?shopId=shop"),

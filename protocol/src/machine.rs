@@ -323,7 +323,9 @@ impl<'a, M: Machine + ?Sized> Rows<'a, M> {
     fn find(&self, key: &M::Key) -> Option<usize> {
         if self.loaded.len() <= READS_USUAL {
             // Keys of different kinds differ in their first byte: few are looked through at once.
-            return self.loaded.iter().position(|(loaded, _)| loaded == key);
+            let found = self.loaded.iter().position(|(loaded, _)| loaded == key);
+            debug_assert!(found.is_none_or(|at| at < self.written.len()), "a row has its fate");
+            return found;
         }
         let last = self.last.get();
         let (mut first, mut end) = (0, self.loaded.len());

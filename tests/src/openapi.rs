@@ -246,11 +246,11 @@ mod tests {
         }}}));
         let name = json!({"$ref": "#/components/schemas/Name"});
         let base = json!({"$ref": "#/components/schemas/Base"});
-        let maybe = json!({"oneOf": [name.clone(), {"type": "null"}]});
+        let maybe = json!({"oneOf": [name, {"type": "null"}]});
         let strict =
             json!({"type": "object", "properties": {"a": name}, "additionalProperties": false});
-        let more = json!({"allOf": [base.clone(), {"properties": {"b": {"const": 1}}}]});
-        let list = json!({"type": "array", "items": base.clone(), "minItems": 1});
+        let more = json!({"allOf": [base, {"properties": {"b": {"const": 1}}}]});
+        let list = json!({"type": "array", "items": base, "minItems": 1});
         for (schema, value, fits, fits_named) in [
             (&name, json!("ab"), true, true),
             (&name, json!("abcd"), false, false),

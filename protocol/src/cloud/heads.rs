@@ -24,5 +24,6 @@ pub async fn heads<Q: Query<Cloud>>(
     // As a page of the inbox tells it: what is beyond the end was lost with it.
     let acked = feed::acked(query, site, terminal).await?.min(inbox.seq);
     assert!(acked <= inbox.seq, "nothing is acknowledged before it is there");
+    assert!(head.is_some() || acked == 0, "without an inbox there is nothing to acknowledge");
     Ok(Some(Heads { catalog, inbox, acked }))
 }

@@ -48,6 +48,7 @@ pub(super) fn reads(cloud: Cloud, caller: &Caller, offer: &Offer, keys: &mut Rea
         keys.extend(event.original().map(Key::Ledger));
     }
     let unread = offer.items.iter().filter(|item| item.event.is_err());
+    debug_assert_eq!(events().count() + unread.clone().count(), offer.len(), "each is named");
     keys.extend(unread.map(|item| Key::Opaque(id, offer.epoch, item.seq)));
     let (mut moved, mut session) = (Vec::<ProductId>::new(), None);
     for (event, _) in events() {

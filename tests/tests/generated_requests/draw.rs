@@ -145,10 +145,9 @@ impl Draws<'_> {
         let asked = said["parameters"].as_array().into_iter().flatten();
         let asked = asked.filter(|asked| asked["in"] == "query").map(|asked| {
             let name = asked["name"].as_str().expect("a name").to_owned();
-            let value = self.value(&asked["schema"], 0).prop_map(|value| match value {
-                Value::String(text) => text,
-                other => other.to_string(),
-            });
+            let value = self
+                .value(&asked["schema"], 0)
+                .prop_map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
             let value = prop_oneof![9 => value, 1 => self.text()];
             let times = prop_oneof![1 => Just(0_usize), 8 => Just(1), 1 => Just(2)];
             (Just(name), vec(value, 2), times).prop_map(|(name, values, times)| {
@@ -243,9 +242,9 @@ impl Draws<'_> {
         if let Some(known) = schema["enum"].as_array() {
             return select(known.clone()).boxed();
         }
-        let kinds = match &schema["type"] {
-            Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-            kind => vec![kind.as_str().unwrap_or("any")],
+        let kinds = match schema["type"].as_array() {
+            Some(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+            None => vec![schema["type"].as_str().unwrap_or("any")],
         };
         Union::new(kinds.into_iter().map(|kind| self.of_kind(kind, schema, depth))).boxed()
     }

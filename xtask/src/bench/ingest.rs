@@ -266,7 +266,7 @@ fn print(rows: &[Row]) {
     });
     line("server CPU a sale, us; at most", &|row| {
         let most = row.batch > 1 && row.store == Engine::Redb;
-        let most = most.then(|| format!(" / {}", micros(SALE_NANOS_MAX))).unwrap_or_default();
+        let most = if most { format!(" / {}", micros(SALE_NANOS_MAX)) } else { String::new() };
         format!("{}{most}", micros(row.server_ns_a_sale))
     });
     line("  the ceiling's", &|row| micros(row.ceiling_ns_a_sale));
