@@ -34,7 +34,7 @@ pub(crate) fn answered(terminal: TerminalId, push: &Push, answer: &PushAnswer, a
 
 /// Returns the name of an event of a push, as the cloud's log has it.
 fn name(terminal: TerminalId, push: &Push, seq: u64) -> Option<String> {
-    let item = push.items.iter().find(|item| item.seq == seq)?;
-    let event = Event::from_canonical(&item.payload).ok()?;
+    let at = push.items.binary_search_by_key(&seq, |item| item.seq).ok()?;
+    let event = Event::from_canonical(&push.items[at].payload).ok()?;
     Some(event.key(terminal).to_string())
 }

@@ -69,16 +69,7 @@ async fn drain(till: &Till<Disk>, url: &str) {
     let endpoint = Endpoint::parse(url).expect("an address");
     let transport = Transport::new(HttpConnector::new(), endpoint, TOKEN).expect("a token");
     let mut sync = SyncLoop::new(till.clone(), transport, quick());
-    let draining = async {
-        loop {
-            sync.settle().await.expect("a store that works");
-            if till.status().await.expect("a status").pending == 0 {
-                break;
-            }
-            sync.rest().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(120), draining).await.expect("the queue drains");
+    support::drain(till, &mut sync).await;
 }
 
 /// How many entries the database itself still has.

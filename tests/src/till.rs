@@ -10,6 +10,7 @@ use counterfoil_terminal::api::body::{BatchBody, EventBody};
 use counterfoil_terminal::books::{Status, TillFigures};
 use counterfoil_terminal::drawer::Drawer;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::figures::{Figures, whole};
 use crate::http;
@@ -210,6 +211,25 @@ impl Door {
         let taken = batch.recorded + batch.again;
         ensure!(taken == drafts.len() as u64, "{taken} of {} events are recorded", drafts.len());
         Ok(batch)
+    }
+
+    /// Sells one piece for cash as another program's screen would, by `POST /sales`.
+    ///
+    /// # Errors
+    /// If there is no answer, or it is not that a new sale is recorded.
+    pub async fn ring_up(&self, sale: &str, product: &str) -> anyhow::Result<()> {
+        let line = json!({
+            "productId": product, "name": "Tea", "quantityMilli": 1000, "unitPriceMinor": 149,
+            "discountMinor": 0, "taxPpm": 200_000,
+        });
+        let sale = json!({
+            "posId": "front", "localEventId": sale, "currency": "GBP", "lines": [line],
+            "reference": format!("slip of {sale}"),
+            "payments": [{ "tender": "cash", "amountMinor": 149 }],
+        });
+        let answer = self.raw("POST", "/sales", sale.to_string().into_bytes()).await?;
+        ensure!(answer.status == 201, "{}", String::from_utf8_lossy(&answer.body));
+        Ok(())
     }
 
     /// Asks for the sums.

@@ -27,21 +27,6 @@ async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
     (shop, till, link)
 }
 
-async fn sell(door: &Door, id: &str) {
-    let line = json!({
-        "productId": "tea", "name": "Tea", "quantityMilli": 1000, "unitPriceMinor": 149,
-        "discountMinor": 0, "taxPpm": 200_000,
-    });
-    let sale = json!({
-        "posId": "front", "localEventId": id, "currency": "GBP", "lines": [line],
-        "reference": format!("slip of {id}"),
-        "payments": [{ "tender": "cash", "amountMinor": 149 }],
-    });
-    let answer = door.raw("POST", "/sales", sale.to_string().into_bytes()).await;
-    let answer = answer.expect("an answer");
-    assert_eq!(answer.status, 201, "{}", String::from_utf8_lossy(&answer.body));
-}
-
 async fn story(door: &Door, id: &str) -> Value {
     door.look(&format!("/sales/front/{id}/explain")).await.expect("a story")
 }
@@ -94,7 +79,7 @@ async fn command(shop: &Shop, till: &Till, arguments: &[&str]) -> String {
 /// A till that has lost an answer, and says so before and after the next commit.
 async fn lose_an_answer(door: &Door, link: &Proxy) {
     link.set(Mode::CutAnswer(0));
-    sell(door, "b").await;
+    door.ring_up("b", "tea").await.expect("a sale");
     let told = story_with(door, "b", is_unheard).await;
     assert_eq!(told["state"], "pending", "{told:#}");
     assert_eq!(told["steps"][0]["durable"], false, "nothing was committed since: {told:#}");
@@ -113,7 +98,7 @@ async fn lose_an_answer(door: &Door, link: &Proxy) {
 /// A till that is killed before it could note the offer whose answer was lost.
 async fn lose_an_answer_and_the_daemon(mut till: Till, door: &Door, link: &Proxy) -> (Till, Door) {
     link.set(Mode::CutAnswer(0));
-    sell(door, "c").await;
+    door.ring_up("c", "tea").await.expect("a sale");
     story_with(door, "c", is_unheard).await;
     till.kill().await.expect("killed");
     link.set(Mode::Pass);
@@ -154,7 +139,7 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, mut till, link) = shop(directory.path()).await;
     let door = till.start().await.expect("the till is open");
-    sell(&door, "a").await;
+    door.ring_up("a", "tea").await.expect("a sale");
     door.drain(LIMIT).await.expect("drained");
     let told = story(&door, "a").await;
     assert_eq!((way(&told), &told["state"]), (vec!["created".to_owned()], &json!("synced")));
@@ -179,13 +164,13 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
     }
     drop(door);
     let door = till.start().await.expect("open again");
-    sell(&door, "d").await;
+    door.ring_up("d", "tea").await.expect("a sale");
     door.drain(LIMIT).await.expect("drained");
     till.stop().await.expect("stopped");
     link.set(Mode::Reset);
     let mut copy = Till::new(&program, home, directory.path().join("copy.log"));
     let door = copy.start().await.expect("the copy is open");
-    sell(&door, "e").await;
+    door.ring_up("e", "tea").await.expect("a sale");
     let told = story(&door, "e").await;
     assert_eq!((way(&told), &told["serverId"]), (Vec::new(), &Value::Null), "{told:#}");
     assert!(told["next"]["text"].as_str().expect("words").contains("is offered"), "{told:#}");

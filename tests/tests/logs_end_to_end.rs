@@ -7,25 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use counterfoil_tests::shop::{OPERATOR, Shop};
-use counterfoil_tests::till::Door;
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const JSON: [&str; 2] = ["--log-format", "json"];
-
-async fn sell(door: &Door, id: &str, product: &str) {
-    let line = json!({
-        "productId": product, "name": "Tea", "quantityMilli": 1000, "unitPriceMinor": 149,
-        "discountMinor": 0, "taxPpm": 200_000,
-    });
-    let sale = json!({
-        "posId": "front", "localEventId": id, "currency": "GBP", "lines": [line],
-        "reference": format!("slip of {id}"),
-        "payments": [{ "tender": "cash", "amountMinor": 149 }],
-    });
-    let answer = door.raw("POST", "/sales", sale.to_string().into_bytes()).await;
-    assert_eq!(answer.expect("an answer").status, 201);
-}
 
 /// Returns the lines of a log; what is no JSON stands before the log begins.
 fn lines(log: &Path) -> Vec<Value> {
@@ -65,7 +50,7 @@ async fn both_sides_name_terminal_branch_event_attempt_and_code_and_no_secret() 
     let mut shop = shop.expect("a shop");
     let mut till = shop.install("T-1", None).await.expect("a till");
     let door = till.start_with(&JSON).await.expect("a daemon");
-    sell(&door, "s-1", "nobody-knows-it").await;
+    door.ring_up("s-1", "nobody-knows-it").await.expect("a sale");
 
     let logs = ["T-1.log", "cloud.log"].map(|name| directory.path().join(name));
     for log in &logs {

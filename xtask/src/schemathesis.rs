@@ -139,7 +139,9 @@ async fn fill(address: &str) -> anyhow::Result<()> {
     let edits = json!({"shopId": "shop", "edits": [product("tea"), product("0"),
         {"put": {"category": {"categoryId": "drinks", "name": "Drinks"}}},
         {"put": {"customer": {"customerId": "c-1", "name": "Carla"}}},
-        {"branchId": "north", "put": {"branchPrice": {"productId": "tea", "priceMinor": 249}}},
+        {"branchId": "north", "put": {"branchPrice": {"productId": "tea", "priceMinor": 249}}}]});
+    // A commit of its own: one commit changes each entity once.
+    let gone = json!({"shopId": "shop", "edits": [
         {"delete": {"kind": "category", "id": "drinks"}}]});
     let order = json!({"shopId": "shop", "branchId": "north", "orderId": "web-1",
         "createdAtMs": 1_705_314_600_000_u64,
@@ -147,6 +149,7 @@ async fn fill(address: &str) -> anyhow::Result<()> {
     let low = json!({"shopId": "shop", "thresholds": [{"productId": "tea", "belowMilli": 5_000}]});
     for (method, path, body) in [
         ("POST", "/v1/admin/catalog", edits),
+        ("POST", "/v1/admin/catalog", gone),
         ("POST", "/v1/admin/orders", order),
         ("PUT", "/v1/admin/low-stock", low),
         ("POST", "/v1/admin/terminals/T-1/verify", Value::Null),

@@ -50,6 +50,7 @@ mod import;
 mod inbox;
 mod json;
 mod lease;
+mod ledger;
 mod listing;
 mod live;
 mod login;

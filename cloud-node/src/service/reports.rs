@@ -10,7 +10,6 @@ use axum::extract::{Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use counterfoil_protocol::cloud::row::{Fate, Ledger};
-use counterfoil_protocol::cloud::{Key, Record};
 use counterfoil_protocol::event::{Body, Correction, Event, Trade};
 use counterfoil_protocol::identity::{BranchId, ProductId, ShopId};
 use counterfoil_protocol::problem::ErrorCode;
@@ -18,8 +17,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, json};
-use super::{Node, Reads, Shared, auth, unreadable};
-use crate::pages::{Kind, Pages, all};
+use super::ledger::Entries;
+use super::{Node, Reads, Shared, auth};
 use crate::problem::Problem;
 use crate::timestamp::date;
 
@@ -103,22 +102,15 @@ async fn answer<Q: Reads>(
         }
     }
     let mut rows: BTreeMap<Group, Sums> = BTreeMap::new();
-    let mut pages = Pages::new(&node.parts.reads, all(Kind::Ledger));
-    loop {
-        let page = pages.next().await.map_err(|error| unreadable(&error))?;
-        if page.is_empty() {
-            break;
-        }
-        for (key, record) in page {
-            if let (Key::Ledger(_), Record::Ledger(ledger)) = (key, record) {
-                count(&wish, by, &ledger, &mut rows);
-            }
+    let mut entries = Entries::new(node);
+    while let Some(page) = entries.next().await? {
+        for (_, ledger) in page {
+            count(&wish, by, &ledger, &mut rows);
         }
         if rows.len() > ROWS_MAX {
             let detail = "the report is too long: ask for fewer days, or tell less apart";
             return Err(Problem::new(ErrorCode::TooLarge, detail));
         }
-        tokio::task::yield_now().await;
     }
     let rows: Vec<Row> = rows.into_iter().map(|(group, sums)| Row { group, sums }).collect();
     let body = serde_json::json!({ "shopId": wish.shop_id, "rows": rows });

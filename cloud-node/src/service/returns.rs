@@ -23,8 +23,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
 use super::body::{Manner, json};
+use super::ledger::Entries;
 use super::{Node, Reads, Shared, auth, unreadable};
-use crate::pages::{Kind, Pages, all};
 use crate::problem::Problem;
 
 /// The most sales of which anything was taken back that are looked at.
@@ -83,22 +83,15 @@ async fn answer<Q: Reads>(
     let Query(Wish { shop_id }) =
         wish.map_err(|_| Problem::new(ErrorCode::EventInvalid, "say `?shopId=S`"))?;
     let mut returned: BTreeMap<EventKey, Returned> = BTreeMap::new();
-    let mut pages = Pages::new(&node.parts.reads, all(Kind::Ledger));
-    loop {
-        let page = pages.next().await.map_err(|error| unreadable(&error))?;
-        if page.is_empty() {
-            break;
-        }
-        for (key, record) in page {
-            if let (Key::Ledger(key), Record::Ledger(ledger)) = (key, record) {
-                take(shop_id, key, &ledger, &mut returned);
-            }
+    let mut entries = Entries::new(node);
+    while let Some(page) = entries.next().await? {
+        for (key, ledger) in page {
+            take(shop_id, key, &ledger, &mut returned);
         }
         if returned.len() > RETURNS_MAX {
             let detail = "too much was taken back to be looked through here";
             return Err(Problem::new(ErrorCode::TooLarge, detail));
         }
-        tokio::task::yield_now().await;
     }
     let mut rows = Vec::new();
     for (key, returned) in returned {

@@ -57,7 +57,7 @@ fn log_single(offer: &Offer) {
 }
 
 fn log_answer(answer: &PushAnswer, names: &[(u64, Option<EventKey>)]) {
-    let name = |seq| names.iter().find(|(of, _)| *of == seq).and_then(|(_, key)| *key);
+    let name = |seq| names[names.binary_search_by_key(&seq, |(of, _)| *of).ok()?].1;
     tracing::debug!(
         head = answer.head,
         results = answer.results.len(),

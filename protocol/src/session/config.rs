@@ -47,10 +47,6 @@ impl Config {
     }
 }
 
-/// How often in a row a till believes that there is nothing new before it asks all the same: its
-/// question renews its lease, and nothing rests on a word for longer.
-pub(super) const HEEDED_MAX: u32 = 31;
-
 const _: () = {
     let usual = Config::USUAL;
     let bound = Session::attempt_bound(&usual).0;

@@ -13,7 +13,7 @@
 //! [`Session`]: super::Session
 
 use super::backoff::Backoff;
-use super::config::HEEDED_MAX;
+use super::heed::Heed;
 use super::{Config, Fault, Nudge};
 use crate::terminal::catalog::{Standing, Wanted};
 use crate::time::Millis;
@@ -32,7 +32,7 @@ pub struct Follower {
     request: u64,
     attempt: u32,
     /// How often in a row it has not asked, because the cloud had said that nothing is new.
-    heeded: u32,
+    heed: Heed,
     last: Option<Standing>,
     output: Option<Output>,
 }
@@ -85,7 +85,7 @@ impl Follower {
             slowed: false,
             request: 0,
             attempt: 0,
-            heeded: 0,
+            heed: Heed::default(),
             last: None,
             output: None,
         }
@@ -168,7 +168,7 @@ impl Follower {
         assert_eq!(self.phase, Phase::Resting, "one question at a time");
         (self.nudged, self.slowed) = (false, false);
         self.request += 1;
-        self.heeded = 0;
+        self.heed = Heed::default();
         self.attempt = self.attempt.saturating_add(1);
         self.phase = Phase::Asking;
         self.wake_at = now.after(self.config.request_timeout);
@@ -187,12 +187,9 @@ impl Follower {
         if !same {
             return self.ask(now);
         }
-        if self.heeded < HEEDED_MAX {
-            self.heeded += 1;
-            let spread = self.backoff.spread(self.config.backoff_cap.0.max(1));
-            self.rest(now, self.config.past_a_greeting().after(Millis(spread)));
+        if let Some(wait) = self.heed.rests(&self.config, &mut self.backoff) {
+            self.rest(now, wait);
         }
-        assert!(self.heeded <= HEEDED_MAX, "sooner or later it asks");
         assert!(self.output.is_none(), "who stands where the cloud does asks for nothing");
         assert_eq!(self.attempt, 0, "who waits for another reason is left alone");
     }

@@ -20,7 +20,7 @@
 //! [`Follower`]: super::follow::Follower
 
 use super::backoff::Backoff;
-use super::config::HEEDED_MAX;
+use super::heed::Heed;
 use super::{Config, Fault, Nudge};
 use crate::terminal::inbox::Standing;
 use crate::time::Millis;
@@ -37,7 +37,7 @@ pub struct Collector {
     request: u64,
     attempt: u32,
     /// How often in a row it has not asked, because the cloud had said that nothing is new.
-    heeded: u32,
+    heed: Heed,
     /// Where the till stood after the last commit.
     last: Option<Standing>,
     output: Option<Output>,
@@ -94,7 +94,7 @@ impl Collector {
             nudged: false,
             request: 0,
             attempt: 0,
-            heeded: 0,
+            heed: Heed::default(),
             last: None,
             output: None,
         }
@@ -177,19 +177,16 @@ impl Collector {
         if !same {
             return self.ask(now);
         }
-        if self.heeded < HEEDED_MAX {
-            self.heeded += 1;
-            let spread = self.backoff.spread(self.config.backoff_cap.0.max(1));
-            self.rest(now, self.config.past_a_greeting().after(Millis(spread)));
+        if let Some(wait) = self.heed.rests(&self.config, &mut self.backoff) {
+            self.rest(now, wait);
         }
-        assert!(self.heeded <= HEEDED_MAX, "sooner or later it asks");
         assert!(self.output.is_none(), "who stands where the cloud does asks for nothing");
         assert_eq!(self.attempt, 0, "who waits for another reason is left alone");
     }
 
     fn ask(&mut self, now: Millis) {
         assert_eq!(self.phase, Phase::Resting, "one question at a time");
-        (self.nudged, self.heeded) = (false, 0);
+        (self.nudged, self.heed) = (false, Heed::default());
         self.phase = Phase::Asking;
         let request = self.next_request(now);
         self.output = Some(Output::Ask(request));

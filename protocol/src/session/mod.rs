@@ -19,6 +19,7 @@ pub mod backoff;
 mod config;
 mod fault;
 pub mod follow;
+mod heed;
 pub mod inbox;
 
 use crate::identity::Epoch;

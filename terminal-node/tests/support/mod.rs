@@ -27,7 +27,7 @@ use counterfoil_protocol::wire::message::{Hello, Push};
 use counterfoil_storage::Memory;
 use counterfoil_terminal::ports::{Clock, Entropy};
 use counterfoil_terminal::sync::SyncLoop;
-use counterfoil_terminal::till::Till;
+use counterfoil_terminal::till::{Till, TillStore};
 use counterfoil_terminal::transport::{Endpoint, Transport};
 use counterfoil_terminal::witness::WitnessCell;
 use http::StatusCode;
@@ -268,10 +268,7 @@ impl hyper::body::Body for Broken {
 }
 
 /// Steps `sync` until nothing is pending.
-pub async fn drain(
-    till: &Till<Memory<Terminal>>,
-    sync: &mut SyncLoop<Memory<Terminal>, HttpConnector>,
-) {
+pub async fn drain<S: TillStore>(till: &Till<S>, sync: &mut SyncLoop<S, HttpConnector>) {
     let draining = async {
         loop {
             sync.settle().await.expect("a store that works");
@@ -281,6 +278,6 @@ pub async fn drain(
             sync.rest().await;
         }
     };
-    let limit = std::time::Duration::from_secs(20);
+    let limit = std::time::Duration::from_secs(120);
     tokio::time::timeout(limit, draining).await.expect("the queue drains");
 }

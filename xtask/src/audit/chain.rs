@@ -14,6 +14,7 @@ use counterfoil_tests::binaries::root;
 use serde::Deserialize;
 
 use super::LAWS;
+use crate::spec::models::Models;
 
 const FILE: &str = "spec/laws.toml";
 
@@ -47,18 +48,6 @@ struct Told {
     beyond: Option<String>,
     code: Vec<String>,
     sometimes: Vec<String>,
-}
-
-/// The part of `spec/models.toml` that is asked for here.
-#[derive(Debug, Deserialize)]
-struct Models {
-    variant: Vec<Variant>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Variant {
-    name: String,
-    law: String,
 }
 
 /// The part of a wrong protocol's description that is asked for here.
@@ -182,7 +171,7 @@ fn checked() -> anyhow::Result<BTreeMap<String, Vec<String>>> {
 }
 
 fn variants() -> anyhow::Result<Vec<(String, Vec<String>)>> {
-    let models: Models = toml::from_str(&read("spec/models.toml")?).context("spec/models.toml")?;
+    let models = Models::load()?;
     Ok(models.variant.into_iter().map(|variant| (variant.name, vec![variant.law])).collect())
 }
 

@@ -5,6 +5,7 @@
 //! at the models too, and both must count the same states: `tla-checker` is young, and TLC shares
 //! nothing with it.
 
+pub(crate) mod models;
 pub(crate) mod seen;
 mod show;
 mod tlc;
@@ -15,9 +16,10 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
-use counterfoil_tests::binaries::{cargo, root, target_directory};
+use counterfoil_tests::binaries::{cargo, target_directory};
 use serde::{Deserialize, Serialize};
 
+use models::{Model, Models};
 use tlc::Tlc;
 
 /// Where the part of the figures begins that `--traces` and `--drive` have said.
@@ -81,22 +83,6 @@ enum Kind {
     Model,
     Variant,
     Actions,
-}
-
-/// The part of `spec/models.toml` that is of interest here.
-#[derive(Debug, Deserialize)]
-struct Models {
-    model: Vec<Large>,
-}
-
-/// A model at which only TLC looks, if it is large.
-#[derive(Debug, Deserialize)]
-struct Large {
-    name: String,
-    module: String,
-    #[serde(default)]
-    large: bool,
-    states: usize,
 }
 
 /// Checks; `false` if anything is not as it should be.
@@ -166,18 +152,16 @@ fn spec_check() -> anyhow::Result<Command> {
 }
 
 /// Returns the large models that were asked for.
-fn larges(spec: &Spec) -> anyhow::Result<Vec<Large>> {
-    let file = root().join("spec/models.toml");
-    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let models: Models = toml::from_str(&text).with_context(|| file.display().to_string())?;
-    let asked = |large: &Large| {
+fn larges(spec: &Spec) -> anyhow::Result<Vec<Model>> {
+    let models = Models::load()?;
+    let asked = |large: &Model| {
         large.large && (spec.names.contains(&large.name) || (spec.names.is_empty() && spec.large))
     };
     Ok(models.model.into_iter().filter(asked).collect())
 }
 
 /// Runs `spec-check`, and hears it line by line.
-fn checked(spec: &Spec, larges: &[Large]) -> anyhow::Result<Vec<Checked>> {
+fn checked(spec: &Spec, larges: &[Model]) -> anyhow::Result<Vec<Checked>> {
     let mut run = spec_check()?;
     run.args(spec.names.iter().filter(|name| larges.iter().all(|large| large.name != **name)));
     let mut child = run.stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
@@ -210,7 +194,7 @@ impl Checked {
     }
 }
 
-impl Large {
+impl Model {
     fn into_checked(self, said: tlc::Said) -> Checked {
         let problem = match &said.error {
             Some(error) => Some(format!("TLC: {error}")),

@@ -9,9 +9,9 @@ use std::io;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use counterfoil_tests::binaries::{root, target_directory};
-use serde::Deserialize;
+use counterfoil_tests::binaries::target_directory;
 
+use super::models::Models;
 use super::{Checked, Kind};
 
 /// Logs of the running code are behaviours of the specification.
@@ -19,23 +19,9 @@ pub(super) const TRACES: &str = "spec::traces";
 /// Behaviours of the specification are what the running code does.
 pub(super) const DRIVE: &str = "spec::drive";
 
-#[derive(Debug, Deserialize)]
-struct Models {
-    model: Vec<Named>,
-    variant: Vec<Named>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Named {
-    name: String,
-}
-
 /// Returns the names of all that can be found right.
 pub(crate) fn names() -> anyhow::Result<BTreeSet<String>> {
-    let file = root().join("spec/models.toml");
-    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let Models { model, variant } =
-        toml::from_str(&text).with_context(|| file.display().to_string())?;
+    let Models { model, variant } = Models::load()?;
     let models = model.iter().map(|one| format!("spec::model::{}", one.name));
     let variants = variant.iter().map(|one| format!("spec::variant::{}", one.name));
     Ok(models.chain(variants).chain([TRACES, DRIVE].map(str::to_owned)).collect())

@@ -3,17 +3,15 @@
 //! A mistake that the level which is named for it finds may pass the others, and should be known
 //! to: who looks at one layer only, knows then what it does not tell.
 
-use std::fs;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use counterfoil_tests::binaries::root;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::keep::{self, Keep};
 use super::{Wrong, show};
+use crate::spec::models::Models;
 
 /// How long a layer may look: long enough for thousands of seeds of the model.
 const LOOK: Duration = Duration::from_secs(45);
@@ -105,25 +103,11 @@ fn counterexample(report: &Value) -> Option<String> {
     }
 }
 
-/// The variants of the specification, as `spec/models.toml` lists them.
-#[derive(Debug, Deserialize)]
-struct Models {
-    variant: Vec<Variant>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Variant {
-    name: String,
-    law: String,
-}
-
 /// Returns what the specification says of a mistake: the variant that makes the same one, and the
 /// law that it breaks there (`cargo xtask spec` checks that it does).
 pub(super) fn specified(wrong: &Wrong) -> anyhow::Result<Option<String>> {
     let Some(name) = &wrong.spec else { return Ok(None) };
-    let file = root().join("spec").join("models.toml");
-    let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-    let models: Models = toml::from_str(&text).with_context(|| file.display().to_string())?;
+    let models = Models::load()?;
     let variant = models.variant.iter().find(|variant| variant.name == *name);
     let variant = variant.with_context(|| format!("{}: no variant {name}", wrong.name))?;
     ensure!(!variant.law.is_empty(), "{name} breaks a law");
