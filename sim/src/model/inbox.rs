@@ -15,6 +15,7 @@ use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::inbox::{AckAnswer, Cursor, PendingAnswer};
 
 use super::alarm::Part;
+use super::till::TillHost;
 use super::{Happening, Kind as Asks, Reply, START, World, session_config, shop};
 use crate::checker::{CloudRows, TillRows};
 use crate::coverage::Transition;
@@ -295,14 +296,10 @@ impl World {
         Ok(())
     }
 
-    /// Every till stands at the end of its branch's inbox, and the cloud knows.
-    pub(super) fn inbox_drained(&self) -> bool {
+    /// Returns whether a till stands at the end of its branch's inbox, and the cloud knows.
+    pub(super) fn inbox_applied(&self, till: &TillHost) -> bool {
         let cloud = self.cloud.store.memory.rows();
-        self.front.unsure.is_none()
-            && self
-                .tills
-                .iter()
-                .all(|till| stands_at_head(cloud, till.identity, till.store.memory.rows()))
+        stands_at_head(cloud, till.identity, till.store.memory.rows())
     }
 
     /// The faults have ended: the tills ask what they have missed.

@@ -9,19 +9,25 @@ use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use counterfoil_sim::network;
 use counterfoil_sim::plan::{Plan, Shape};
 use counterfoil_tests::binaries::build_simulator;
-use serde::Serialize;
 
 use super::{fraction, median, per_mille, per_second};
 
 /// What the model level should do at least.
 const TRANSITIONS_PER_S: u64 = 500_000;
 /// How much faster than time ten tills with the real programs should run.
-const TIMES_REAL: u64 = 100;
+const TIMES_REAL: u64 = 200;
 const ROUNDS: u64 = 3;
 const SEEDS: &str = "600";
 /// How much faster than time ten tills on simulated disks should run.
 const DISK_TIMES_REAL: u64 = 1_000;
 const DISK_SEEDS: &str = "40";
+/// How many tills a seed has, the power of ten, and how many seeds: as many tills in all, so that
+/// each size runs for about as long.
+const CURVE: [(&str, u64, &str); 4] =
+    [("10", 1, "1000"), ("100", 2, "100"), ("1000", 3, "10"), ("10000", 4, "1")];
+
+const PEERS: &str = "What others have published of theirs, on machines of their own: FoundationDB \
+    about 10 times real time, TigerBeetle's VOPR about 1,000 times.";
 
 /// The simulator.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -31,18 +37,25 @@ pub(crate) struct Sim {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug)]
 struct Row {
-    what: &'static str,
+    what: String,
     measured: u64,
     /// What it should be at least, if anything was promised.
     limit: Option<u64>,
+}
+
+impl Row {
+    fn new(what: impl Into<String>, measured: u64, limit: Option<u64>) -> Self {
+        Self { what: what.into(), measured, limit }
+    }
 }
 
 /// Measures and prints.
 pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
     let program = build_simulator()?;
     let mut rows = model_level(&program)?;
+    rows.extend(curve(&program)?);
     rows.extend(disk_level(&program)?);
     rows.push(network_level()?);
     if sim.json {
@@ -65,9 +78,10 @@ pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
         let ratio = row.limit.map(|limit| fraction(per_mille(row.measured, limit)));
         let limit = row.limit.map(|limit| limit.to_string()).unwrap_or_default();
         let (measured, ratio) = (row.measured.to_string(), ratio.unwrap_or_default());
-        table.add_row([row.what, &measured, &limit, &ratio]);
+        table.add_row([&row.what, &measured, &limit, &ratio]);
     }
     println!("{table}");
+    println!("{PEERS}");
     Ok(())
 }
 
@@ -75,28 +89,37 @@ pub(crate) fn run(sim: &Sim) -> anyhow::Result<()> {
 fn model_level(program: &Path) -> anyhow::Result<Vec<Row>> {
     let (mut rates, mut inputs, mut times) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..ROUNDS {
-        let told = told_by(program, "model", &["--seeds", SEEDS, "--from", &first(round)])?;
+        let seeds = ["--seeds", SEEDS, "--from", &first(round)];
+        let told = told_by(program, "model", &seeds)?;
         rates.push(per_second(told.total, told.micros));
         inputs.push(per_second(told.total - told.items, told.micros));
+        let told = told_by(program, "model", &[&seeds[..], &["--terminals", "10"]].concat())?;
         times.push(per_second(told.sim_ms, told.micros) / 1_000);
     }
     Ok(vec![
-        Row {
-            what: "model level, transitions/s on one core",
-            measured: median(rates),
-            limit: Some(TRANSITIONS_PER_S),
-        },
-        Row {
-            what: "  without the decisions about single items",
-            measured: median(inputs),
-            limit: None,
-        },
-        Row {
-            what: "model level, simulated time in real time",
-            measured: median(times),
-            limit: Some(10_000),
-        },
+        Row::new("model level, transitions/s on one core", median(rates), Some(TRANSITIONS_PER_S)),
+        Row::new("  without the decisions about single items", median(inputs), None),
+        Row::new(
+            "model level, ten tills, simulated time in real time",
+            median(times),
+            Some(10_000),
+        ),
     ])
+}
+
+/// Runs more and more tills. What `n` tills do grows with `n`; that the time grows with `n log n`
+/// at most says that the rate falls with the logarithm at most.
+fn curve(program: &Path) -> anyhow::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut few = None;
+    for (tills, power, seeds) in CURVE {
+        let told = told_by(program, "model", &["--terminals", tills, "--seeds", seeds])?;
+        let rate = per_second(told.total, told.micros);
+        let ten = *few.get_or_insert(rate);
+        let limit = (power > 1).then_some(ten / power);
+        rows.push(Row::new(format!("  {tills} tills, transitions/s"), rate, limit));
+    }
+    Ok(rows)
 }
 
 /// As [`model_level`], with the real redb on simulated disks, on every core: the seeds know nothing
@@ -113,12 +136,12 @@ fn disk_level(program: &Path) -> anyhow::Result<Vec<Row>> {
         together.push(per_second(told.sim_ms, told.micros) / 1_000);
     }
     Ok(vec![
-        Row {
-            what: "disk level, ten tills on one core, simulated time in real time",
-            measured: median(alone),
-            limit: Some(DISK_TIMES_REAL),
-        },
-        Row { what: "  on all cores", measured: median(together), limit: None },
+        Row::new(
+            "disk level, ten tills on one core, simulated time in real time",
+            median(alone),
+            Some(DISK_TIMES_REAL),
+        ),
+        Row::new("  on all cores", median(together), None),
     ])
 }
 
@@ -163,9 +186,9 @@ fn network_level() -> anyhow::Result<Row> {
         ensure!(outcome.violation.is_none(), "seed {seed}: {:?}", outcome.violation);
         times.push(per_second(outcome.sim_ms, micros) / 1_000);
     }
-    Ok(Row {
-        what: "network level, ten tills, simulated time in real time",
-        measured: median(times),
-        limit: Some(TIMES_REAL),
-    })
+    Ok(Row::new(
+        "network level, ten tills, simulated time in real time",
+        median(times),
+        Some(TIMES_REAL),
+    ))
 }

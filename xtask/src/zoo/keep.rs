@@ -1,6 +1,6 @@
 //! The copy of the tree in which mistakes are made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,7 @@ impl Keep {
     }
 
     /// Makes the copy what the tree is. Files that are the same are left alone, so that little is
-    /// built anew.
+    /// built anew; files that the tree has no more are removed, or cargo finds both.
     pub(super) fn restore(&self) -> anyhow::Result<()> {
         let listed = Command::new("git")
             .args(["ls-files", "--cached", "--others", "--exclude-standard", "-z"])
@@ -45,10 +45,12 @@ impl Keep {
             .context("git lists the files")?;
         ensure!(listed.status.success(), "git lists the files");
         let names = String::from_utf8(listed.stdout).context("names are text")?;
+        let mut kept = BTreeSet::new();
         for name in names.split_terminator('\0') {
             let (from, to) = (self.from.join(name), self.tree.join(name));
             // What is deleted but not committed is still listed.
             let Ok(content) = fs::read(&from) else { continue };
+            kept.insert(to.clone());
             if fs::read(&to).is_ok_and(|there| there == content) {
                 continue;
             }
@@ -57,7 +59,7 @@ impl Keep {
             }
             fs::write(&to, content).with_context(|| to.display().to_string())?;
         }
-        Ok(())
+        prune(&self.tree, &kept)
     }
 
     /// Makes a mistake in the copy.
@@ -93,6 +95,19 @@ impl Keep {
     pub(super) fn binary(&self, name: &str) -> PathBuf {
         self.built.join("debug").join(name)
     }
+}
+
+/// Removes the files of a folder that are not to be kept, however deep.
+fn prune(folder: &Path, kept: &BTreeSet<PathBuf>) -> anyhow::Result<()> {
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let (path, kind) = entry.and_then(|entry| Ok((entry.path(), entry.file_type()?)))?;
+        if kind.is_dir() {
+            prune(&path, kept)?;
+        } else if !kept.contains(&path) {
+            fs::remove_file(&path).with_context(|| path.display().to_string())?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns what the files of a tree become by a mistake.
@@ -135,4 +150,22 @@ pub(super) fn within(mut command: Command, limit: Duration) -> anyhow::Result<Op
     child.wait()?;
     let bytes = reader.join().ok().context("its output is read")??;
     Ok(in_time.then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_tree_has_no_more_leaves_the_copy() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (kept, moved) = (folder.path().join("a/kept.rs"), folder.path().join("a/b/moved.rs"));
+        fs::create_dir_all(moved.parent().expect("a parent")).expect("folders");
+        for path in [&kept, &moved] {
+            fs::write(path, "").expect("a file");
+        }
+        prune(folder.path(), &BTreeSet::from([kept.clone()])).expect("a look");
+        assert!(kept.is_file());
+        assert!(!moved.exists());
+    }
 }
