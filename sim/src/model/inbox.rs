@@ -33,7 +33,7 @@ const PAGE: usize = 5;
 pub(crate) struct StoreFront {
     rng: Stream,
     placed: Vec<Order>,
-    unsure: Option<inbox::Input>,
+    pub(super) unsure: Option<inbox::Input>,
 }
 
 impl StoreFront {
