@@ -421,7 +421,7 @@ pub trait Query<M: Machine> {
     ) -> impl Future<Output = Result<Page<M>, Self::Error>> + Send;
 
     /// Returns what `take` makes of the committed row under `key`, if there is one.
-    fn look<T>(
+    fn look<T: Send>(
         &self,
         key: &M::Key,
         take: impl FnOnce(&M::Record) -> Option<T> + Send,
@@ -432,8 +432,9 @@ pub trait Query<M: Machine> {
 
     /// Returns what `take` makes of the rows that [`Self::scan`] would return: a row is as large as
     /// the largest of its kind, and mostly little of it is wanted. What it leaves out counts
-    /// towards the limit.
-    fn select<T>(
+    /// towards the limit. It is asked about each row at most once, in no certain order, and may be
+    /// asked about rows behind the limit.
+    fn select<T: Send>(
         &self,
         from: &M::Key,
         until: &M::Key,

@@ -406,7 +406,7 @@ impl<M: Watchable> Query<M> for Observed<M> {
         self.memory.scan(from, until, limit).await
     }
 
-    async fn look<T>(
+    async fn look<T: Send>(
         &self,
         key: &M::Key,
         take: impl FnOnce(&M::Record) -> Option<T> + Send,
@@ -417,7 +417,7 @@ impl<M: Watchable> Query<M> for Observed<M> {
         Ok(self.get(key).await?.as_ref().and_then(take))
     }
 
-    async fn select<T>(
+    async fn select<T: Send>(
         &self,
         from: &M::Key,
         until: &M::Key,

@@ -236,7 +236,7 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
         Ok(page)
     }
 
-    async fn look<T>(
+    async fn look<T: Send>(
         &self,
         key: &M::Key,
         take: impl FnOnce(&M::Record) -> Option<T> + Send,
@@ -246,7 +246,7 @@ impl<M: Machine<Key: Send + Sync, Record: Send + Sync>> Query<M> for Memory<M> {
         Ok(self.rows.get(key).and_then(|record| take(record)))
     }
 
-    async fn select<T>(
+    async fn select<T: Send>(
         &self,
         from: &M::Key,
         until: &M::Key,

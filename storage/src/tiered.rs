@@ -60,8 +60,10 @@ where
     /// Returns what has left, if this is the archive that it has left for.
     async fn books(&self) -> Result<Option<Archive>, H::Error> {
         let Some(left) = self.hot.look(&Key::Archive, books_in).await? else { return Ok(None) };
-        let held = self.archive.look(&Key::Archive, books_in).await?;
-        Ok(held.is_some_and(|held| held.id == left.id).then_some(left))
+        let id =
+            |row: &Record| if let Record::Archive(books) = row { Some(books.id) } else { None };
+        let held = self.archive.look(&Key::Archive, id).await?;
+        Ok((held == Some(left.id)).then_some(left))
     }
 
     /// Returns the archive's row under a key, if it is one that the till has left there.
@@ -114,14 +116,17 @@ where
         Ok(found)
     }
 
-    /// Adds the archive's rows to those of the hot store, until a page has `limit` of both.
-    async fn merge(
+    /// Adds what `take` makes of the archive's rows to what there is of the hot store's, until a
+    /// page has `limit` of both.
+    async fn merge<T: Send>(
         &self,
         books: &Archive,
-        mut page: BTreeMap<Key, Record>,
+        page: Vec<(Key, T)>,
         (from, until): (&Key, &Key),
         limit: usize,
-    ) -> Result<Page<Terminal>, H::Error> {
+        mut take: impl FnMut(&Key, Record) -> T + Send,
+    ) -> Result<Vec<(Key, T)>, H::Error> {
+        let mut page: BTreeMap<Key, T> = page.into_iter().collect();
         assert!(page.len() <= limit, "a scan keeps its limit");
         assert!(from < until, "a range has two ends");
         assert!(limit > 0, "something is asked for");
@@ -142,7 +147,7 @@ where
                 if again || page.contains_key(&key) || !self.shows(books, &key, &row).await? {
                     continue;
                 }
-                page.insert(key, row);
+                page.insert(key, take(&key, row));
                 if page.len() > limit {
                     page.pop_last();
                 }
@@ -249,9 +254,49 @@ where
         }
         match self.books().await? {
             Some(books) if range_may_hold(&books, from, until) => {
-                self.merge(&books, page.into_iter().collect(), (from, until), limit).await
+                self.merge(&books, page, (from, until), limit, |_, row| row).await
             }
             Some(_) | None => Ok(page),
         }
+    }
+
+    async fn look<T: Send>(
+        &self,
+        key: &Key,
+        take: impl FnOnce(&Record) -> Option<T> + Send,
+    ) -> Result<Option<T>, H::Error> {
+        let mut take = Some(take);
+        let found = self.hot.look(key, |row| take.take().and_then(|take| take(row))).await?;
+        let Some(take) = take else { return Ok(found) };
+        assert!(found.is_none(), "what the hot store lacks was not looked at");
+        if !may_hold(key) {
+            return Ok(None);
+        }
+        match self.books().await? {
+            Some(books) => Ok(self.archived(&books, key).await?.as_ref().and_then(take)),
+            None => Ok(None),
+        }
+    }
+
+    async fn select<T: Send>(
+        &self,
+        from: &Key,
+        until: &Key,
+        limit: usize,
+        mut take: impl FnMut(&Key, &Record) -> Option<T> + Send,
+    ) -> Result<Vec<T>, H::Error> {
+        let hot = |key: &Key, row: &Record| Some((*key, take(key, row)));
+        let mut page = self.hot.select(from, until, limit, hot).await?;
+        assert!(page.len() <= limit, "a scan keeps its limit");
+        if from < until
+            && limit > 0
+            && let Some(books) = self.books().await?
+            && range_may_hold(&books, from, until)
+        {
+            let archived = |key: &Key, row: Record| take(key, &row);
+            page = self.merge(&books, page, (from, until), limit, archived).await?;
+        }
+        assert!(page.len() <= limit, "a scan keeps its limit");
+        Ok(page.into_iter().filter_map(|(_, taken)| taken).collect())
     }
 }

@@ -103,6 +103,11 @@ fn keys(stores: &Stores) -> Vec<Key> {
     keys
 }
 
+/// Takes entries and names, and leaves out all else.
+fn taken(key: &Key, row: &Record) -> Option<(Key, Record)> {
+    matches!(row, Record::Entry(_) | Record::Local(_)).then(|| (*key, row.clone()))
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -118,11 +123,17 @@ proptest! {
         for key in &keys {
             let (held, owed) = (block_on(both.get(key)), block_on(stores.one.get(key)));
             prop_assert_eq!(held.unwrap(), owed.unwrap(), "{:?}", key);
+            let held = block_on(both.look(key, |row| taken(key, row)));
+            let owed = block_on(stores.one.look(key, |row| taken(key, row)));
+            prop_assert_eq!(held.unwrap(), owed.unwrap(), "{:?}", key);
         }
         for (from, until, limit) in ranges {
             let (from, until) = (from.get(&keys), until.get(&keys));
             let held = block_on(both.scan(from, until, limit)).unwrap();
             let owed = block_on(stores.one.scan(from, until, limit)).unwrap();
+            prop_assert_eq!(held, owed, "{:?} to {:?}, {}", from, until, limit);
+            let held = block_on(both.select(from, until, limit, taken)).unwrap();
+            let owed = block_on(stores.one.select(from, until, limit, taken)).unwrap();
             prop_assert_eq!(held, owed, "{:?} to {:?}, {}", from, until, limit);
         }
     }

@@ -40,7 +40,7 @@ macro_rules! read_through {
                 Q::scan(self, from, until, limit)
             }
 
-            fn look<T>(
+            fn look<T: Send>(
                 &self,
                 key: &M::Key,
                 take: impl FnOnce(&M::Record) -> Option<T> + Send,
@@ -48,7 +48,7 @@ macro_rules! read_through {
                 Q::look(self, key, take)
             }
 
-            fn select<T>(
+            fn select<T: Send>(
                 &self,
                 from: &M::Key,
                 until: &M::Key,

@@ -127,6 +127,18 @@ impl TillHost {
         if self.archiving.on { &self.archiving.whole } else { self.store.memory.rows() }
     }
 
+    /// Returns whether a row is what the till would hold if nothing left.
+    fn owes(&self, key: &Key, held: &Record) -> bool {
+        self.archiving.whole.get(key).is_some_and(|owed| **owed == *held)
+    }
+
+    /// Returns whether a row is read as if nothing had left.
+    fn reads_as_owed(&self, key: &Key) -> bool {
+        let both = self.both();
+        let read = answered(at_once(both.look(key, |held| Some(self.owes(key, held)))));
+        read.unwrap_or_else(|| !self.archiving.whole.contains_key(key))
+    }
+
     /// The till has committed what is written.
     pub(super) fn wrote(&mut self, input: &Input) {
         if !self.archiving.on {
@@ -240,11 +252,7 @@ impl World {
     fn check_left(&mut self, till: usize, left: &[Key]) -> Result<(), Violation> {
         let at = self.now_ms();
         let host = &self.tills[till];
-        let reads = |key: &Key| {
-            let read = answered(at_once(host.both().get(key)));
-            read.as_ref() == host.archiving.whole.get(key).map(AsRef::as_ref)
-        };
-        let wrong = left.iter().find(|key| archive::may_hold(key) && !reads(key));
+        let wrong = left.iter().find(|key| archive::may_hold(key) && !host.reads_as_owed(key));
         if !host.store.works() {
             return Ok(()); // a read has failed meanwhile
         }
@@ -260,29 +268,20 @@ impl World {
         if !host.archiving.on || !host.store.works() {
             return Ok(());
         }
-        let held = answered(at_once(host.both().scan(&Key::Meta, &Key::Archive, usize::MAX)));
-        let owed = host.archiving.whole.iter().filter(|(key, _)| **key != Key::Archive);
-        let differs = held
-            .iter()
-            .map(|(key, record)| (key, record))
-            .zip(owed.clone().map(|(key, record)| (key, &**record)))
-            .find(|(held, owed)| held != owed);
-        let (found, count) = (held.len(), owed.count());
-        let shown = differs.map(|((held, _), (owed, _))| format!("{held:?} for {owed:?}"));
-        let whole = shown.is_none() && found == count;
-        let mut wrong = None;
-        for key in host.archiving.cold.rows().keys() {
-            if archive::may_hold(key) {
-                let read = answered(at_once(host.both().get(key)));
-                let owed = host.archiving.whole.get(key).map(AsRef::as_ref);
-                wrong = if read.as_ref() == owed { wrong } else { Some(*key) };
-            }
-        }
+        let compared = |key: &Key, held: &Record| Some((*key, host.owes(key, held)));
+        let both = host.both();
+        let held = both.select(&Key::Meta, &Key::Archive, usize::MAX, compared);
+        let held = answered(at_once(held));
+        let differs = held.iter().find(|(_, same)| !same).map(|(key, _)| *key);
+        let (found, count) = (held.len(), host.archiving.whole.range(..Key::Archive).len());
+        let mut archived = host.archiving.cold.rows().keys();
+        let wrong = archived.find(|key| archive::may_hold(key) && !host.reads_as_owed(key));
         if !host.store.works() {
             return Ok(()); // a read has failed meanwhile
         }
-        self.checker.tally.check(Law::NeverForgotten, at, whole && wrong.is_none(), || {
-            format!("till {till} and its archive: {found} of {count} rows, {shown:?}, {wrong:?}")
+        let holds = differs.is_none() && found == count && wrong.is_none();
+        self.checker.tally.check(Law::NeverForgotten, at, holds, || {
+            format!("till {till} and its archive: {found} of {count} rows, {differs:?}, {wrong:?}")
         })
     }
 }
