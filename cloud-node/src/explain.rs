@@ -29,7 +29,7 @@ use counterfoil_protocol::wire::explain::{
     ToldTerminal,
 };
 
-pub use refunds::LOOKED_MAX;
+pub use refunds::{LOOKED_FOR_TILL_MAX, LOOKED_MAX};
 
 /// Who wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,8 +9,11 @@ use counterfoil_protocol::wire::explain::{LISTED_MAX, OtherEvent};
 use super::{Viewer, told_other};
 use crate::pages::{Kind, Pages, Span, all, of_terminal};
 
-/// The most rows of the ledger that are looked at: of its own till, and again of all tills.
+/// The most rows of the ledger that are looked at for an operator: of its own till, and again of
+/// all tills.
 pub const LOOKED_MAX: usize = 20_000;
+/// The most for a till: many may ask, and often.
+pub const LOOKED_FOR_TILL_MAX: usize = 5_000;
 
 /// What was found.
 pub(super) struct Found {
@@ -41,37 +44,51 @@ pub(super) async fn refunds<Q: Query<Cloud>>(
 ) -> Result<Found, Q::Error> {
     let mut found = Found { refunds: Vec::new(), unknown: Vec::new() };
     let own = of_terminal(Kind::Ledger, sale.terminal);
-    let whole = look(reads, own, shop, sale, &mut found.refunds).await?;
+    let most = match viewer {
+        Viewer::Operator => LOOKED_MAX,
+        Viewer::Till => LOOKED_FOR_TILL_MAX,
+    };
+    let wanted = Wanted { shop, sale, most };
+    let whole = look(reads, own, wanted, &mut found.refunds).await?;
     let whole = match viewer {
         Viewer::Till => {
             found.unknown.push("refunds of it that other tills made: ask an operator".to_owned());
             whole
         }
         Viewer::Operator => {
-            look(reads, all(Kind::Ledger), shop, sale, &mut found.refunds).await? && whole
+            look(reads, all(Kind::Ledger), wanted, &mut found.refunds).await? && whole
         }
     };
     found.refunds.sort_by_key(|refund| refund.received_ms);
     if !whole {
         found.unknown.push(format!(
-            "every refund of it: at most {LOOKED_MAX} events of the ledger are looked at for them, \
+            "every refund of it: at most {most} events of the ledger are looked at for them, \
              and {LISTED_MAX} are told"
         ));
     }
     Ok(found)
 }
 
+/// What is looked for, and how far.
+#[derive(Clone, Copy)]
+struct Wanted {
+    shop: ShopId,
+    sale: EventKey,
+    most: usize,
+}
+
 /// Returns whether all of a stretch was looked at.
 async fn look<Q: Query<Cloud>>(
     reads: &Q,
     stretch: Span,
-    shop: ShopId,
-    sale: EventKey,
+    Wanted { shop, sale, most }: Wanted,
     found: &mut Vec<OtherEvent>,
 ) -> Result<bool, Q::Error> {
     let mut pages = Pages::new(reads, stretch);
     let mut looked = 0;
     loop {
+        // Others have their turn between two pages.
+        tokio::task::yield_now().await;
         let page = pages.next().await?;
         if page.is_empty() {
             return Ok(true);
@@ -90,7 +107,7 @@ async fn look<Q: Query<Cloud>>(
             }
             found.push(refund);
         }
-        if looked >= LOOKED_MAX {
+        if looked >= most {
             return Ok(false);
         }
     }
