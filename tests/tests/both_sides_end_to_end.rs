@@ -93,7 +93,7 @@ async fn command(shop: &Shop, till: &Till, arguments: &[&str]) -> String {
     String::from_utf8(said).expect("text")
 }
 
-/// An answer is lost, the daemon is killed, the cloud is out of reach: each side says what it knows.
+/// An answer is lost, the daemon is killed, the cloud is out of reach: each says what it knows.
 async fn loses_an_answer(shop: &Shop, mut till: Till, door: Door, link: &Proxy) -> (Till, Door) {
     link.set(Mode::CutAnswer(0));
     door.ring_up("b", "tea").await.expect("a sale");

@@ -253,7 +253,6 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .route("/v1/admin/forks", get(terminals::forks::<Q>))
         .route("/v1/admin/parked", get(parked::list::<Q>))
         .route("/v1/admin/parked/decide", post(parked::decide::<Q>))
-        .route("/v1/admin/explain", get(explain::to_operator::<Q>))
         .route("/v1/admin/notifications", get(notices::list::<Q>))
         .route("/v1/admin/notifications/settle", post(notices::settle::<Q>))
         .route("/v1/admin/log", get(notices::log::<Q>))
@@ -286,7 +285,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .with_state(node)
 }
 
-/// Routes of tills, of users, and of the online store.
+/// Routes of tills, of users, of the online store, and what is answered to tills and operators.
 fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
     Router::new()
         .route("/api/pos/sync", post(pos_sync::answer::<Q>))
@@ -301,6 +300,7 @@ fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
         .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
         .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/admin/explain", get(explain::to_operator::<Q>))
         .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/reconcile-runs/{runId}", post(runs::answer::<Q>))
