@@ -73,6 +73,9 @@ async fn tells_a_story(operator: &mut Operator, door: &Door) {
     operator.reads("#story-unknown", "how often it was offered").await;
     operator.clicks(".back").await;
     operator.reads("main h1", "till-1").await;
+    // What stands above the form has come: it moves no more.
+    operator.reads("#till-journal", "Chain").await;
+    operator.reads("#till-facts", "north").await;
     operator.writes("#field-pos", "front").await;
     operator.writes("#field-event", "s-9").await;
     operator.clicks("#find-story button").await;
