@@ -3,7 +3,7 @@
 //! It is told from committed rows, and changes none: the ledger's row, the copy of the journal,
 //! what waits and what was decided, other events that came under the name, refunds and corrections,
 //! partings of the history, the branch's inbox, the operators' log. The ledger has no index of what
-//! names what, so refunds are looked for in a bounded stretch of it ([`refunds::LOOKED_MAX`]), and
+//! names what, so refunds are looked for in a bounded stretch of it ([`LOOKED_MAX`]), and
 //! the story says where that was not all.
 
 mod inbox;
