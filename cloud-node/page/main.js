@@ -13,11 +13,14 @@ import { complain, problem } from './parts.js';
 import * as place from './place.js';
 import * as reports from './reports.js';
 import * as stock from './stock.js';
+import * as story from './story.js';
 import { language, t } from './strings.js';
 import * as terminal from './terminal.js';
 
-const VIEWS = { fleet, stock, parked, catalog, orders, reports, log, till: terminal };
-const PLACES = Object.keys(VIEWS).filter((name) => name !== 'till');
+const VIEWS = { fleet, stock, parked, catalog, orders, reports, log, till: terminal, story };
+/** Views that are reached from the fleet. */
+const INNER = ['till', 'story'];
+const PLACES = Object.keys(VIEWS).filter((name) => !INNER.includes(name));
 
 /** After an answer, a page asks by itself only after so many times as long as that took. */
 const REST = 8;
@@ -124,7 +127,7 @@ function go(byPerson) {
   if (!place.shop() && view !== 'log') current = { build: () => fleet.welcome(calls), refresh: () => {} };
   fill(parts.stage, current.build(param, calls));
   for (const link of parts.nav.querySelectorAll('a')) {
-    const here = link.dataset.view === (view === 'till' ? 'fleet' : view);
+    const here = link.dataset.view === (INNER.includes(view) ? 'fleet' : view);
     if (here) link.setAttribute('aria-current', 'page'); else link.removeAttribute('aria-current');
   }
   document.title = t('title', { view: param ?? t(`nav.${view}`) });

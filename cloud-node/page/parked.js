@@ -5,6 +5,7 @@ import { button, h, toast } from './dom.js';
 import { money, price, quantity } from './money.js';
 import { bad, complain, empty, field, form, head, show, when } from './parts.js';
 import * as place from './place.js';
+import { link } from './story.js';
 import { has, t } from './strings.js';
 
 let list;
@@ -42,7 +43,8 @@ function item(row) {
       row.site ? `${row.site.branch} · ` : '', when(row.event?.atMs ?? row.sinceMs)),
     h('p', {}, t(`parked.code.${code}`), ' ', h('code', {}, row.code)),
     trade ? lines(trade) : row.event ? null : h('p', { class: 'wrong' }, t('parked.unreadable')),
-    h('footer', {}, acts));
+    h('footer', {}, link(row, t('story.open'), { 'data-story': row.localEventId,
+      'aria-label': t('story.openLabel', { id: row.localEventId }) }), acts));
 }
 
 const total = (trade) => money(trade.payments.reduce((sum, part) => sum + part.amountMinor, 0), trade.currency);

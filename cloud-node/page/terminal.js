@@ -7,6 +7,7 @@ import { money } from './money.js';
 import { ago, complain, empty, head, pill, redraw, show, table, when } from './parts.js';
 import * as place from './place.js';
 import { showPlan } from './plan.js';
+import { finder } from './story.js';
 import { t } from './strings.js';
 
 const LISTS = ['journal', 'days', 'forks', 'runs'];
@@ -31,8 +32,11 @@ export function build(terminal) {
   const top = head(id, null);
   top.append(acts);
   return [h('a', { class: 'back', href: '#/fleet' }, icon('back'), t('till.back')), top, facts,
-    part('journal', t('till.journalLead')), part('days'), part('runs'), part('forks', t('till.forksLead'))];
+    part('journal', t('till.journalLead')), story(), part('days'), part('runs'), part('forks', t('till.forksLead'))];
 }
+
+const story = () => h('section', { 'aria-labelledby': 'h-find' }, h('h2', { id: 'h-find' }, t('story.findTitle')),
+  h('p', { class: 'lead' }, t('story.findLead')), finder(id));
 
 /** Fetches and draws all of it. */
 export async function refresh() {

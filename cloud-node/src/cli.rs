@@ -1,6 +1,7 @@
 //! The commands of `cloud-node`.
 
 mod books;
+mod explain;
 mod serve;
 mod users;
 
@@ -81,6 +82,10 @@ enum Command {
         #[arg(long)]
         figures: bool,
     },
+    /// Tell what a store holds of one event, and what nobody can know of it
+    ///
+    /// Ask a serving node with GET /v1/admin/explain, or on its pages.
+    Explain(explain::Explain),
     /// Take deletions out of a shop's catalog feed that no till needs any more
     ///
     /// A serving node does it by itself; ask one with POST /v1/admin/catalog/compact.
@@ -177,6 +182,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::User(command) => users::run(cli.json, command),
         Command::Product { at, shop, product } => define(cli.json, &at, shop, product),
         Command::Export { at, figures } => books::write_export(cli.json, &at, figures),
+        Command::Explain(wish) => explain::run(cli.json, &wish),
         Command::Compact { at, shop } => compact(cli.json, &at, shop),
         Command::Backup { at, out } => books::back_up(cli.json, &at, &out),
         Command::Restore { store, from } => {
@@ -306,7 +312,11 @@ fn held(error: StoreError, route: &str) -> anyhow::Error {
 }
 
 fn reads(at: &At) -> anyhow::Result<(Local, AnyReads)> {
-    let advice = "(stop it, or work on a copy of its store)";
+    reads_or(at, "(stop it, or work on a copy of its store)")
+}
+
+/// Reads a store, or says what to ask of the node that has it.
+fn reads_or(at: &At, advice: &str) -> anyhow::Result<(Local, AnyReads)> {
     let local = Local::open_existing(at.store.place()).map_err(|error| held(error, advice))?;
     // Other nodes may go on with a database that is theirs too.
     let reads = local.reads_of_one_moment()?;

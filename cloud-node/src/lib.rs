@@ -26,6 +26,7 @@
 //! | [`problem`] | what does a refusal look like? |
 //! | [`backup`] | how is a whole store copied, and moved to another engine? |
 //! | [`audit`], [`export`] | does the database keep its laws, and what is in it? |
+//! | [`explain`] | what does it hold of one event? |
 //! | [`node`] | how is it put together on a real machine? |
 
 pub mod audit;
@@ -34,6 +35,7 @@ pub mod committer;
 pub mod compaction;
 pub mod credential;
 pub mod decimal;
+pub mod explain;
 pub mod export;
 pub mod metrics;
 pub mod node;

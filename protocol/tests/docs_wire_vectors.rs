@@ -79,7 +79,9 @@ fn the_test_vectors_are_what_the_code_writes() {
     }
     let server = server_id(site().shop, &key_of("1", "a"));
     assert_eq!(server.0, hash(&vectors["server 1"]));
-    assert_eq!(vectors.len(), 1 + 8 * 4 + 1, "each vector was looked at");
+    assert_eq!(server.order_id(), vectors["order 1"].trim());
+    assert_eq!(server.uuid(), vectors["uuid 1"].trim());
+    assert_eq!(vectors.len(), 1 + 8 * 4 + 3, "each vector was looked at");
 }
 
 #[test]

@@ -28,7 +28,7 @@ export const address = (pos, id) => `/receipts/${encodeURIComponent(pos)}/${enco
 export function view(receipt, fresh = false, acts = null) {
   const counts = receipt.kind !== 'refund' && !receipt.replacedBy && !receipt.voidedBy;
   return dialog(t('receipt.title'), 'receipt', (close) => [
-    h('div', { class: 'scroll' }, paper(receipt)),
+    h('div', { class: 'scroll' }, paper(receipt), standing(receipt)),
     h('footer', {},
       button([icon('print'), t('receipt.print')], () => print(receipt), { id: 'print' }),
       acts && counts && !receipt.returned.length
@@ -38,6 +38,16 @@ export function view(receipt, fresh = false, acts = null) {
       button(fresh ? t('receipt.next') : t('receipt.close'), () => close(),
         { class: 'main', id: 'next', autofocus: true })),
   ]);
+}
+
+/** Where it stands in the cloud: its numbers there, or why it is not posted. Not for paper. */
+function standing(receipt) {
+  const { orderId, serverId, reason, code } = receipt;
+  if (!orderId && !serverId && !code) return null;
+  const fact = (name, value) => h('div', {}, h('dt', {}, t(`receipt.${name}`)), h('dd', {}, value));
+  return h('dl', { class: 'standing', id: 'standing' },
+    orderId ? fact('order', orderId) : null, serverId ? fact('server', h('code', {}, serverId)) : null,
+    code ? fact('error', [reason, ' ', h('code', {}, code)]) : null);
 }
 
 /** Lays a receipt out as it is printed. */

@@ -142,6 +142,9 @@ const en = {
     off: 'discount',
     returned: '{quantity} returned',
     register: 'Register {pos}, till {terminal}',
+    order: 'Order',
+    server: 'In the cloud',
+    error: 'Not posted',
   },
   sales: {
     title: 'Receipts',

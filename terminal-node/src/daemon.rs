@@ -24,6 +24,7 @@ use crate::follow::FollowLoop;
 use crate::live::LiveLoop;
 use crate::passage::Passage;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
+use crate::story::ask::Asker;
 use crate::sync::SyncLoop;
 use crate::tell;
 use crate::till::{Till, TillError};
@@ -221,6 +222,16 @@ pub(crate) fn transport(
     Ok(transport.compressing(config.compress).introducing(true))
 }
 
+/// Returns a way to ask the cloud about events of this till.
+///
+/// # Errors
+/// As [`sync_loop`].
+pub fn asker(home: &Home, config: &Config) -> Result<Asker, DaemonError> {
+    let connector = CloudConnector::new(config.ca_file.clone());
+    let passage = Passage::new(connector, config.endpoint()?);
+    Ok(Asker::new(passage, &home.cloud_token()?)?)
+}
+
 impl Daemon {
     /// Starts a daemon over the till in `home`. It needs a runtime of several threads.
     ///
@@ -254,7 +265,8 @@ impl Daemon {
         let listeners = Listeners::new(stop.subscribe());
         let connector = CloudConnector::new(config.ca_file.clone());
         let passage = Passage::new(connector, config.endpoint()?);
-        let router = api::router(till.clone(), link, desk, listeners, passage, &token);
+        let asker = asker(&home, &config)?;
+        let router = api::router(till.clone(), link, desk, listeners, passage, asker, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });

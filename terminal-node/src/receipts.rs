@@ -85,6 +85,8 @@ pub struct ReceiptBody {
     pub original: Option<EventKeyV1>,
     /// The cloud's name for it, once the cloud durably holds it.
     pub server_id: Option<ServerId>,
+    /// The number that people know it by, from then on.
+    pub order_id: Option<String>,
     /// Why it is not posted, if it failed.
     pub code: Option<ErrorCode>,
     /// The same for people.
@@ -207,6 +209,7 @@ impl<S: TillStore> Till<S> {
             session_id: event.session(),
             original: event.original().map(EventKeyV1::from_key),
             server_id,
+            order_id: order_id(&event, server_id),
             code,
             reason: code.map(crate::queue::reason),
             returned,
@@ -325,6 +328,11 @@ fn is_wanted(event: &Event, wanted: &str) -> bool {
 /// Returns a receipt's number as it is printed, with its series.
 pub(crate) fn printed(Receipt { series, number }: Receipt) -> String {
     format!("{series}/{number}")
+}
+
+/// Returns the number that a posted sale or refund is known by: the cloud gives the same one.
+pub(crate) fn order_id(event: &Event, name: Option<ServerId>) -> Option<String> {
+    trade(event).and(name).map(|name| name.order_id())
 }
 
 /// Returns what a sale or refund comes to.

@@ -5,7 +5,11 @@
 //! diary (the newest 4096 notes of what came of speaking to the cloud), and the memory of the
 //! running program (what is not noted on the disk yet). A program that is killed between an offer
 //! and its next commit about the cloud forgets that offer; the story says where that may be so.
+//!
+//! What the cloud holds of it stands beside that ([`cloud`]), if the cloud can be asked.
 
+pub mod ask;
+pub mod cloud;
 mod text;
 mod way;
 
@@ -20,7 +24,7 @@ use counterfoil_protocol::wire::message::ServerId;
 use serde::{Deserialize, Serialize};
 
 use crate::books::{Standing, Total};
-use crate::receipts::{Backwards, printed, total};
+use crate::receipts::{Backwards, order_id, printed, total};
 use crate::till::{Till, TillError, TillStore};
 
 pub use text::utc;
@@ -58,6 +62,9 @@ pub struct Story {
     pub state: Standing,
     /// The cloud's name for it, once the cloud durably holds it.
     pub server_id: Option<ServerId>,
+    /// The number that people know it by, from then on, if it is a sale, correction or refund.
+    #[serde(default)]
+    pub order_id: Option<String>,
     /// What counts in its place, if a person has corrected it.
     #[serde(default)]
     pub replaced_by: Option<LocalEventId>,
@@ -74,6 +81,9 @@ pub struct Story {
     pub next: Next,
     /// What nobody here can know, said plainly.
     pub unknown: Vec<String>,
+    /// The cloud's side, if the cloud was asked.
+    #[serde(default)]
+    pub cloud: Option<cloud::CloudSide>,
 }
 
 /// A place in the till's journal.
@@ -214,6 +224,7 @@ impl<S: TillStore> Till<S> {
             before: before.into_iter().map(Spot::from).collect(),
             state,
             server_id,
+            order_id: event.as_ref().and_then(|event| order_id(event, server_id)),
             replaced_by,
             corrects: event.iter().flat_map(Event::corrected).map(|of| of.local_id).collect(),
             offers: way::offers(&steps),
@@ -221,6 +232,7 @@ impl<S: TillStore> Till<S> {
             steps_left_out,
             next,
             unknown,
+            cloud: None,
         }))
     }
 

@@ -41,7 +41,8 @@ use tower::ServiceExt as _;
 
 use crate::tls::Untrusted;
 
-use query::{run_query, segment};
+use query::run_query;
+pub(crate) use query::segment;
 
 pub use crate::endpoint::{Endpoint, EndpointError};
 

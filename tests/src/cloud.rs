@@ -173,7 +173,11 @@ impl Cloud {
         Ok(serde_json::from_slice(&self.command("check", &["--json"]).await?)?)
     }
 
-    async fn command(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    /// Runs a command on its store, and returns what it says. The node must not run.
+    ///
+    /// # Errors
+    /// The command's.
+    pub async fn command(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
         let store = [name, "--store", &self.store];
         let all: Vec<String> = store.iter().chain(arguments).map(ToString::to_string).collect();
         output(&self.program, &all).await

@@ -17,7 +17,7 @@ use http::StatusCode;
 use serde::Deserialize;
 
 use super::body::json;
-use super::bring::{post, uuid};
+use super::bring::post;
 use super::{Reads, Shared, admin};
 use crate::problem::Problem;
 
@@ -74,7 +74,7 @@ async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     let (status, word) =
         if taken.created { (StatusCode::CREATED, "created") } else { (StatusCode::OK, "existing") };
     let body = serde_json::json!({
-        "adjustmentId": id, "serverId": uuid(taken.name), "status": word,
+        "adjustmentId": id, "serverId": taken.name.uuid(), "status": word,
     });
     Ok(json(manner, status, &body))
 }

@@ -110,39 +110,3 @@ pub(super) fn forbidden(scope: Scope) -> Problem {
     let detail = format!("this user lacks the permission {}: ask an operator", scope.as_str());
     Problem::new(ErrorCode::Unauthorized, detail).with_status(403)
 }
-
-/// Returns the UUID of an event: the first half of its name (version 8 of RFC 9562), so that even
-/// a cloud that was restored from a backup gives the same again.
-pub(super) fn uuid(name: ServerId) -> String {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&name.0.0[..16]);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// Returns the number that people know an event by: 80 bits of its name.
-pub(super) fn order_id(name: ServerId) -> String {
-    const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let bits = name.0.0[16..26].iter().fold(0_u128, |bits, byte| bits << 8 | u128::from(*byte));
-    let digit = |at: u32| char::from(DIGITS[(bits >> (75 - 5 * at) & 31) as usize]);
-    let text: String = (0..16).map(digit).collect();
-    format!("ORD-{}-{}", &text[..6], &text[6..])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use counterfoil_protocol::hash::Hash;
-
-    #[test]
-    fn names_have_their_forms() {
-        let name = ServerId(Hash(std::array::from_fn(|at| at as u8 * 8 + 3)));
-        assert_eq!(uuid(name), "030b131b-232b-833b-834b-535b636b737b");
-        assert_eq!(order_id(name).len(), "ORD-ABCDEF-GHJKMNPQRS".len());
-        let other = ServerId(Hash([0xff; 32]));
-        assert_eq!(order_id(other), "ORD-ZZZZZZ-ZZZZZZZZZZ");
-        assert_eq!(uuid(other), "ffffffff-ffff-8fff-bfff-ffffffffffff");
-    }
-}

@@ -6,6 +6,8 @@
 //! | `POST /v1/sales-events` | what became of each offered entry |
 //! | `GET /v1/catalog/delta`, `GET /v1/catalog/snapshot` | what a branch can sell |
 //! | `GET /v1/sessions/{pos}/{session}` | whether the cloud has what a till states of its day |
+//! | `GET /v1/explain/{pos}/{event}` | what the cloud holds of an event of the till |
+//! | `GET /v1/admin/explain` | operator: the same of any event |
 //! | `GET /v1/admin/sessions` | operator: the days of a shop's registers |
 //! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
@@ -42,6 +44,7 @@ mod catalog;
 mod committed;
 mod downstream;
 mod edits;
+mod explain;
 mod fleet;
 mod frame;
 mod handshake;
@@ -282,7 +285,7 @@ pub fn router<Q: Reads>(parts: Parts<Q>) -> Router {
         .with_state(node)
 }
 
-/// Routes of tills, of users, and of the online store.
+/// Routes of tills, of users, of the online store, and what is answered to tills and operators.
 fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
     Router::new()
         .route("/api/pos/sync", post(pos_sync::answer::<Q>))
@@ -293,9 +296,11 @@ fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
         .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))
+        .route("/v1/explain/{pos}/{event}", get(explain::to_till::<Q>))
         .route("/v1/inventory-events/pending", get(inbox::events::<Q>))
         .route("/v1/inventory-events/ack", post(inbox::acknowledge::<Q>))
         .route("/v1/storefront/stock", get(orders::stock::<Q>))
+        .route("/v1/admin/explain", get(explain::to_operator::<Q>))
         .route("/v1/catalog/reconcile", post(reconcile::compare::<Q>))
         .route("/v1/catalog/reconcile/entities", post(reconcile::entities::<Q>))
         .route("/v1/reconcile-runs/{runId}", post(runs::answer::<Q>))

@@ -93,6 +93,7 @@ fn schemas() -> Value {
             "status": {"type": "integer"}, "detail": {"type": "string"},
             "code": {"$ref": "#/components/schemas/Code"},
             "reason": {"type": "string", "enum": reasons},
+            "event": {"$ref": "#/components/schemas/EventKey"},
         },
     });
     schemas

@@ -45,6 +45,7 @@ files! {
     "cloud-node" "fleet.js": JS;
     "cloud-node" "terminal.js": JS;
     "cloud-node" "plan.js": JS;
+    "cloud-node" "story.js": JS;
     "cloud-node" "stock.js": JS;
     "cloud-node" "parked.js": JS;
     "cloud-node" "catalog.js": JS;

@@ -14,7 +14,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::body::{Manner, json, object_from_json};
-use super::bring::{bring, order_id, uuid};
+use super::bring::bring;
 use super::sale::{Bad, Envelope, name_of, sale};
 use super::{Reads, Shared, users};
 use crate::problem::Problem;
@@ -87,8 +87,8 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
         match outcome {
             Ok(taken) => answer.synced.push(Synced {
                 client_temp_id: name,
-                server_id: uuid(taken.name),
-                order_id: order_id(taken.name),
+                server_id: taken.name.uuid(),
+                order_id: taken.name.order_id(),
                 status: if taken.created { "created" } else { "existing" },
             }),
             Err(bad) => answer.errors.push(failed(name, bad)),

@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::body::{Manner, json, object_from_json};
-use super::bring::{Taken, bring, order_id, uuid};
+use super::bring::{Taken, bring};
 use super::sale::{Bad, Envelope, adjustment, name_of, object, sale};
 use super::users::Known;
 use super::{Reads, Shared, users};
@@ -221,8 +221,8 @@ fn done(entity_type: &'static str, uuid_of: Value, taken: Taken) -> Told {
         entity_type,
         uuid: uuid_of,
         status: if taken.created { "created" } else { "existing" },
-        server_id: Some(uuid(taken.name)),
-        order_id: Some(order_id(taken.name)),
+        server_id: Some(taken.name.uuid()),
+        order_id: Some(taken.name.order_id()),
         error: None,
         code: None,
     }

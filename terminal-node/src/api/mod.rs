@@ -26,7 +26,7 @@
 //! | `GET /receipts/{posId}/{localEventId}` | one as it is printed, and where it stands |
 //! | `GET /queue?limit=&attention=` | what is not synced, and why |
 //! | `GET /queue/records`, `/queue/{posId}/{localEventId}` | the same with the events; one of it |
-//! | `GET /sales/{posId}/{localEventId}/explain` | the way of one event, see [`crate::story`] |
+//! | `GET /sales/{posId}/{localEventId}/explain` | one event on both sides, see [`crate::story`] |
 //! | `GET /doctor` | the database looked at row by row, see [`crate::doctor`] |
 //! | `GET /bundle?entries=&contents=` | what an incident bundle has of it, see [`crate::bundle`] |
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
@@ -82,6 +82,7 @@ use crate::books::TillFigures;
 use crate::import::{self, Report};
 use crate::passage::Passage;
 use crate::stamp;
+use crate::story::ask::Asker;
 use crate::sync::Link;
 use crate::till::{GROUP_MAX, Till, TillStore};
 use crate::verify::Desk;
@@ -107,6 +108,7 @@ pub struct Api<S> {
     listeners: Listeners,
     cloud: Arc<str>,
     passage: Passage,
+    asker: Asker,
     secret: Hash,
 }
 
@@ -119,6 +121,7 @@ impl<S> Clone for Api<S> {
             listeners: self.listeners.clone(),
             cloud: Arc::clone(&self.cloud),
             passage: self.passage.clone(),
+            asker: self.asker.clone(),
             secret: self.secret,
         }
     }
@@ -144,11 +147,12 @@ pub fn router<S: TillStore + 'static>(
     desk: Desk,
     listeners: Listeners,
     passage: Passage,
+    asker: Asker,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
     let cloud = passage.address().into();
-    let api = Api { till, link, desk, listeners, cloud, passage, secret };
+    let api = Api { till, link, desk, listeners, cloud, passage, asker, secret };
     let (import, plan) =
         (DefaultBodyLimit::max(IMPORT_BYTES_MAX), DefaultBodyLimit::max(PLAN_BYTES_MAX));
     Router::new()

@@ -1,4 +1,4 @@
-//! `GET /sales/{posId}/{localEventId}/explain`: the way of one event.
+//! `GET /sales/{posId}/{localEventId}/explain`: the way of one event, here and in the cloud.
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
@@ -14,6 +14,7 @@ pub(super) async fn explain<S: TillStore>(
     name: Result<Path<(PosId, LocalEventId)>, PathRejection>,
 ) -> Result<Json<Story>, Problem> {
     let Path((pos, id)) = name?;
-    let story = api.till.story(pos, id).await?;
+    let heard = api.link.borrow().last_success_ms;
+    let story = api.till.both_sides(&api.asker, heard, pos, id).await?;
     story.map(Json).ok_or_else(|| Problem::nothing("no event of this name was made here"))
 }

@@ -23,6 +23,7 @@ use crate::edit::{self, EditBody, Refused};
 use crate::shelf;
 use crate::stamp;
 use crate::stock::{self, ReviewItem, StockItem};
+use crate::story::ask::Asker;
 use crate::tell;
 use crate::till::Till;
 
@@ -63,6 +64,11 @@ impl Access {
 
     pub(super) const fn way(&self) -> &Way {
         &self.way
+    }
+
+    /// Returns a way to ask the cloud about events of this till.
+    pub(super) fn asker(&self) -> Result<Asker, Failure> {
+        Ok(daemon::asker(&self.home, &self.config)?)
     }
 
     async fn daemon(home: &Home) -> Option<Client> {

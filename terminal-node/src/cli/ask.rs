@@ -9,7 +9,7 @@ use crate::client::ClientError;
 use crate::story::Story;
 
 impl Access {
-    /// Returns the way of an event, if there is one of this name.
+    /// Returns the way of an event on both sides, if there is one of this name.
     pub(super) async fn story(
         &self,
         pos: PosId,
@@ -25,7 +25,7 @@ impl Access {
                     Err(error) => Err(error.into()),
                 }
             }
-            Way::Direct(till) => Ok(till.story(pos, id).await?),
+            Way::Direct(till) => Ok(till.both_sides(&self.asker()?, None, pos, id).await?),
         }
     }
 

@@ -37,6 +37,9 @@ impl Story {
         if let Some(id) = self.server_id {
             line("posted as", &id.0.to_string());
         }
+        if let Some(order) = &self.order_id {
+            line("order", order);
+        }
         let offered = match self.offers {
             0 => "never, as far as is known".to_owned(),
             1 => "once, as far as is known".to_owned(),
@@ -62,6 +65,10 @@ impl Story {
         }
         for unknown in &self.unknown {
             let _infallible = writeln!(text, "not known: {unknown}");
+        }
+        if let Some(cloud) = &self.cloud {
+            text.push('\n');
+            text.push_str(&cloud.text());
         }
         text
     }

@@ -14,7 +14,7 @@ pub(super) fn run_query(pinned: Option<u64>, after: Option<EntityId>) -> String 
 }
 
 /// Writes a name so that it can stand between two slashes.
-pub(super) fn segment(name: &str) -> String {
+pub(crate) fn segment(name: &str) -> String {
     name.bytes().fold(String::new(), |mut path, byte| {
         if byte.is_ascii_alphanumeric() || b"-_~".contains(&byte) {
             path.push(char::from(byte));

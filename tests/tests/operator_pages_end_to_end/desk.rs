@@ -64,6 +64,41 @@ async fn decides(operator: &mut Operator, door: &Door) {
     operator.misses("#parked-count").await;
 }
 
+/// What became of one sale: reached from what is parked, and from its till.
+async fn tells_a_story(operator: &mut Operator, door: &Door) {
+    sells(door, "s-11", "nougat", "Nougat", 1_000, 250).await;
+    operator.clicks("[data-story=s-11]").await;
+    operator.reads("main h1", "Story of s-11").await;
+    operator.reads("#story-facts", "POS_SYNC_PRODUCT_UNKNOWN").await;
+    operator.reads("#story-unknown", "how often it was offered").await;
+    operator.clicks(".back").await;
+    operator.reads("main h1", "till-1").await;
+    // What stands above the form has come: it moves no more.
+    operator.reads("#till-journal", "Chain").await;
+    operator.reads("#till-facts", "north").await;
+    operator.writes("#field-pos", "front").await;
+    operator.writes("#field-event", "s-9").await;
+    operator.clicks("#find-story button").await;
+    operator.reads("main h1", "Story of s-9").await;
+    operator.reads("#story-facts", "accepted: seen on the slip").await;
+    operator.reads("#story-facts", "ORD-").await;
+    operator.reads("#story-steps", "seen on the slip").await;
+    operator.reads("#story-moved", "halva").await;
+    operator.finds_its_way().await;
+    operator.pictured("story").await;
+    operator.screen.dark(true).await.expect("dark");
+    operator.pictured("story-dark").await;
+    operator.screen.dark(false).await.expect("light");
+    operator.screen.size(390, 844).await.expect("small");
+    operator.scrolls_down_only("story").await;
+    operator.screen.size(1280, 800).await.expect("large");
+    operator.goes("parked").await;
+    operator.clicks("[data-event=s-11] [data-decide=reject]").await;
+    operator.writes("#field-reason", "a training sale").await;
+    operator.clicks("#decide-go").await;
+    operator.misses("[data-event=s-11]").await;
+}
+
 /// A price that is changed here is asked for at the till.
 async fn prices(operator: &mut Operator, door: &Door) {
     operator.goes("catalog").await;
@@ -193,6 +228,7 @@ async fn in_a_browser_an_operator_runs_a_shop() {
     let mut operator = Operator::at(shop.address(), directory.path()).await;
     arrives(&mut operator).await;
     decides(&mut operator, &door).await;
+    tells_a_story(&mut operator, &door).await;
     prices(&mut operator, &door).await;
     imports(&mut operator, directory.path()).await;
     orders(&mut operator).await;

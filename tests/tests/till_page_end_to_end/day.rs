@@ -59,7 +59,10 @@ async fn sells(cashier: &mut Cashier) {
     cashier.writes("#find", "2").await;
     cashier.screen.press("Enter").await.expect("a key");
     cashier.sees("document.querySelectorAll('#receipts .row').length === 1").await;
+    // What the cloud has of it has its number there.
+    cashier.sees("document.querySelector('#receipts .row .state.synced')").await;
     cashier.clicks("#receipts .row").await;
+    cashier.reads("#standing", "ORD-").await;
     cashier.clicks("#give-back").await;
     cashier.clicks("dialog .stepper button:last-child").await;
     cashier.reads("#refund", "£1.49").await;

@@ -88,6 +88,13 @@ pub(super) const ROUTES: &[Route] = &[
     )
     .or(&[(404, NotFound)]),
     get(
+        "/v1/explain/{pos}/{event}",
+        Till,
+        "What the cloud holds of an event of the till",
+        &[(200, Json("CloudStory"))],
+    )
+    .or(&[(404, NotFound)]),
+    get(
         "/v1/inventory-events/pending",
         Till,
         "What moved the branch's stock elsewhere",
@@ -225,6 +232,20 @@ pub(super) const ROUTES: &[Route] = &[
         &[(200, Json("Decided"))],
     )
     .takes(Json("Decision"))
+    .or(&[(404, NotFound)]),
+    get(
+        "/v1/admin/explain",
+        Operator,
+        "What the cloud holds of an event",
+        &[(200, Json("CloudStory"))],
+    )
+    .asks(&[
+        may("shopId", "Name"),
+        may("terminalId", "Name"),
+        may("posId", "Name"),
+        may("localEventId", "Name"),
+        may("clientTempId", "Name"),
+    ])
     .or(&[(404, NotFound)]),
     get(
         "/v1/admin/notifications",
