@@ -44,6 +44,8 @@ mod downstream;
 mod edits;
 mod fleet;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod health;
 mod import;
