@@ -243,12 +243,7 @@ pub fn rows_of(
     from: &Path,
     mut row: impl FnMut(&[u8], &[u8]) -> Result<(), BackupError>,
 ) -> Result<Copied, BackupError> {
-    let mut input = Input {
-        input,
-        digest: blake3::Hasher::new(),
-        bytes: 0,
-        path: from,
-    };
+    let mut input = Input { input, digest: blake3::Hasher::new(), bytes: 0, path: from };
     let mut magic = [0; MAGIC.len()];
     input.take(&mut magic)?;
     if magic != *MAGIC {

@@ -20,15 +20,14 @@ use seeds::Kind;
 
 /// What cargo-fuzz passes for a build without a sanitizer, and what `.cargo/config.toml` has, which
 /// the variable takes the place of.
-const FLAGS: [&str; 8] = [
-    "--cfg=tokio_unstable",
-    "--cfg=fuzzing",
+const FLAGS: [&str; 7] = [
+    "--cfg tokio_unstable",
+    "--cfg fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
-    "-Ccodegen-units=16",
 ];
 
 /// A target: its name, the longest input that is drawn, and what it begins with.

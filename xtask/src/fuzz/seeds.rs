@@ -139,9 +139,8 @@ fn lines(texts: &[&str]) -> Seeds {
 
 fn texts() -> Seeds {
     let (zeros, digits) = ("0".repeat(64), "ab".repeat(32));
-    let heads = format!(
-        "catalog=300; entities=2; digest={digits}; inbox=7; chain={zeros}; acked=6"
-    );
+    let heads =
+        format!("catalog=300; entities=2; digest={digits}; inbox=7; chain={zeros}; acked=6");
     let witness = "counterfoil witness 1\ninstall 00000000000000ab\nboot 0102030405060708\n";
     let mut found = lines(&["1\tedit-17\n2\ta b", "tea", "GBP", witness, &digits, &heads]);
     found.insert(json!({"kind": "product", "id": "tea"}).to_string().into_bytes());
@@ -217,8 +216,7 @@ fn bundles() -> Seeds {
     };
     let moved = json!({"moved": {"epoch": epoch(2), "seq": 1}});
     let closed = json!([{"epoch": epoch(1), "head": 2, "kept": 1}]);
-    let entries =
-        json!([entry(1, 1, synced()), entry(1, 2, moved), entry(2, 1, synced())]);
+    let entries = json!([entry(1, 1, synced()), entry(1, 2, moved), entry(2, 1, synced())]);
     [
         bundle(epoch(1), 0, json!([]), json!([]), json!([])),
         bundle(epoch(1), 1, json!([]), json!([entry(1, 1, synced())]), json!([offered])),
