@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use axum::Router;
 use axum::serve::ListenerExt as _;
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
 use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreError};
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
@@ -182,42 +184,55 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         .build()
         .map_err(system("the threads of the server cannot be started"))?;
     let served = runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(system("the address cannot be listened on"))?;
-        let address = listener.local_addr().map_err(system("the address cannot be read"))?;
-        let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
-        announce(address);
         tokio::spawn(compacting);
-        let listener = listener.tap_io(|socket| {
-            // Answers are small, and each is waited for.
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a socket refuses TCP_NODELAY");
-            }
-        });
-        let shutdown = async {
-            tokio::select! {
-                () = stop => tracing::info!("told to stop; finishing what is under way"),
-                _ = committer_ended => tracing::error!("the committer has ended; stopping"),
-            }
-        };
-        let hang_up = hang_up().map_err(system("signals cannot be awaited"))?;
-        let cut_off = match renewing {
-            Some((renewal, served)) => {
-                tokio::spawn(renewal.run(hang_up));
-                server::serve(TlsListener::new(listener, served), router, shutdown).await
-            }
-            None => server::serve(listener, router, shutdown).await,
-        };
-        if cut_off > 0 {
-            tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
-        }
-        Ok(())
+        listen(options.listen, renewing, router, committer_ended, announce).await
     });
     // Every handle to the committer is gone with the runtime: it commits what it has, and ends.
     drop(runtime);
     let committed = committer.join().map_err(|_| NodeError::Committer)?;
     served.and(committed)
+}
+
+/// What renews the certificate, and where handshakes find the one that is served.
+type Renewing = (Renewal, watch::Receiver<Arc<ServerConfig>>);
+
+/// Answers at an address until the process is told to stop, or its committer ends.
+async fn listen(
+    address: SocketAddr,
+    renewing: Option<Renewing>,
+    router: Router,
+    committer_ended: oneshot::Receiver<()>,
+    announce: impl FnOnce(SocketAddr),
+) -> Result<(), NodeError> {
+    let listener =
+        TcpListener::bind(address).await.map_err(system("the address cannot be listened on"))?;
+    let address = listener.local_addr().map_err(system("the address cannot be read"))?;
+    let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
+    let hang_up = hang_up().map_err(system("signals cannot be awaited"))?;
+    announce(address);
+    let listener = listener.tap_io(|socket| {
+        // Answers are small, and each is waited for.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a socket refuses TCP_NODELAY");
+        }
+    });
+    let shutdown = async {
+        tokio::select! {
+            () = stop => tracing::info!("told to stop; finishing what is under way"),
+            _ = committer_ended => tracing::error!("the committer has ended; stopping"),
+        }
+    };
+    let cut_off = match renewing {
+        Some((renewal, served)) => {
+            tokio::spawn(renewal.run(hang_up));
+            server::serve(TlsListener::new(listener, served), router, shutdown).await
+        }
+        None => server::serve(listener, router, shutdown).await,
+    };
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
+    }
+    Ok(())
 }
 
 /// Files have one node, and its committer tells of every commit; a server may have several nodes.

@@ -2,9 +2,9 @@
 //! panic, no answer that is not documented, and memory within bounds.
 //!
 //! A few hundred for each route; `COUNTERFOIL_REQUESTS=100000` draws so many, and
-//! `COUNTERFOIL_ROUTES=/v1/handshake,/api/` asks the routes that begin so and no others. They follow
-//! from the number of the route alone, so that a failure comes again. Left out are the streams of events,
-//! which have no end: strangers alone ask there.
+//! `COUNTERFOIL_ROUTES=/v1/handshake,/api/` asks the routes that begin so and no others. They
+//! follow from the number of the route alone, so that a failure comes again. Left out are the
+//! streams of events, which have no end: strangers alone ask there.
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 mod draw;
