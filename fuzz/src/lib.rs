@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `events`, `messages`, `catalog`, `inbox`, `session`, `sketch`, `texts` | the protocol's |
 //! | `rows` | what stores hold, of both sides |
-//! | `cloud`, `till`, `incident` | those of the programs, with the feature `nodes` |
+//! | `cloud`, `till` | those of the programs, with the feature `nodes` |
+//! | `incident` | those of a till's bundle, with the feature `simulator` |
 
 pub mod again;
 pub mod catalog;
@@ -23,7 +24,7 @@ pub mod texts;
 
 #[cfg(feature = "nodes")]
 pub mod cloud;
-#[cfg(feature = "nodes")]
+#[cfg(feature = "simulator")]
 pub mod incident;
 #[cfg(feature = "nodes")]
 pub mod till;

@@ -81,7 +81,7 @@ pub(super) fn replay(programs: &Path, target: &Target, input: &Path) -> anyhow::
 /// Returns a table for people.
 pub(super) fn table(looked: &[Looked]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_FULL_CONDENSED);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["target", "executions", "per s", "coverage", "peak MiB", "found"]);
     for looked in looked {
         let found = looked.found.as_deref().map_or_else(|| "nothing".to_owned(), short);

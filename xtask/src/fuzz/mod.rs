@@ -36,16 +36,34 @@ struct Target {
     name: &'static str,
     length: u32,
     kind: Kind,
-    /// It needs the programs, which take minutes to build.
-    nodes: bool,
+    needs: Needs,
+}
+
+/// What has to be built for a target: the later, the longer it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    Protocol,
+    Nodes,
+    Simulator,
+}
+
+impl Needs {
+    /// The feature of `fuzz/` that brings it.
+    const fn feature(self) -> Option<&'static str> {
+        match self {
+            Self::Protocol => None,
+            Self::Nodes => Some("nodes"),
+            Self::Simulator => Some("simulator"),
+        }
+    }
 }
 
 const fn protocol(name: &'static str, length: u32, kind: Kind) -> Target {
-    Target { name, length, kind, nodes: false }
+    Target { name, length, kind, needs: Needs::Protocol }
 }
 
 const fn node(name: &'static str, length: u32, kind: Kind) -> Target {
-    Target { name, length, kind, nodes: true }
+    Target { name, length, kind, needs: Needs::Nodes }
 }
 
 /// Every target there is; a test holds it against the directory.
@@ -65,7 +83,7 @@ const TARGETS: [Target; 20] = [
     node("products_csv", 8_192, Kind::Products),
     node("sales_csv", 8_192, Kind::Sales),
     node("backup", 8_192, Kind::Backup),
-    node("bundle", 16_384, Kind::Bundle),
+    Target { name: "bundle", length: 16_384, kind: Kind::Bundle, needs: Needs::Simulator },
     node("numbers", 128, Kind::Numbers),
     node("packed_body", 4_096, Kind::Packed),
     node("witness", 128, Kind::Texts),
@@ -132,7 +150,7 @@ fn chosen(wish: &Fuzz) -> anyhow::Result<Vec<Target>> {
         bail!("there is no target {unknown}; there are {}", names.join(", "));
     }
     let named = |target: &&Target| {
-        let all = wish.target.is_empty() && (!wish.protocol || !target.nodes);
+        let all = wish.target.is_empty() && (!wish.protocol || target.needs == Needs::Protocol);
         all || wish.target.iter().any(|name| name == target.name)
     };
     Ok(TARGETS.iter().filter(named).copied().collect())
@@ -147,8 +165,10 @@ fn build(chosen: &[Target]) -> anyhow::Result<PathBuf> {
     build.arg(root().join("fuzz/Cargo.toml")).arg("--target-dir").arg(&directory);
     // Named, so that build scripts and macros are built without these flags.
     build.args(["--target", &host]);
-    if chosen.iter().all(|target| !target.nodes) {
-        build.arg("--no-default-features");
+    build.arg("--no-default-features");
+    let most = chosen.iter().map(|target| target.needs).max();
+    if let Some(feature) = most.and_then(Needs::feature) {
+        build.args(["--features", feature]);
     }
     for target in chosen {
         build.args(["--bin", target.name]);
@@ -199,7 +219,9 @@ mod tests {
         for program in programs.clone() {
             let name = program["name"].as_str().expect("a name");
             let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
-            assert_eq!(program.get("required-features").is_some(), target.nodes, "{name}");
+            let features = program.get("required-features").and_then(|list| list.as_array());
+            let feature = features.and_then(|list| list[0].as_str());
+            assert_eq!(feature, target.needs.feature(), "{name}");
         }
         assert_eq!(programs.count(), TARGETS.len());
     }
