@@ -229,14 +229,21 @@ fn write_store(from: &Path, to: &Location) -> Result<Copied, BackupError> {
 /// Reads a backup to its end, and hands over each row in the order of the keys.
 fn read_rows(
     from: &Path,
+    row: impl FnMut(&[u8], &[u8]) -> Result<(), BackupError>,
+) -> Result<Copied, BackupError> {
+    rows_of(BufReader::new(File::open(from).map_err(file(from))?), from, row)
+}
+
+/// The same of what was opened; `from` is what a person is told.
+///
+/// # Errors
+/// [`BackupError`]; what was handed over by then is not to be used.
+pub fn rows_of(
+    input: impl Read,
+    from: &Path,
     mut row: impl FnMut(&[u8], &[u8]) -> Result<(), BackupError>,
 ) -> Result<Copied, BackupError> {
-    let mut input = Input {
-        input: BufReader::new(File::open(from).map_err(file(from))?),
-        digest: blake3::Hasher::new(),
-        bytes: 0,
-        path: from,
-    };
+    let mut input = Input { input, digest: blake3::Hasher::new(), bytes: 0, path: from };
     let mut magic = [0; MAGIC.len()];
     input.take(&mut magic)?;
     if magic != *MAGIC {
@@ -286,14 +293,14 @@ fn read_rows(
     Ok(Copied { rows, bytes: input.bytes + DIGEST as u64 })
 }
 
-struct Input<'a> {
-    input: BufReader<File>,
+struct Input<'a, R> {
+    input: R,
     digest: blake3::Hasher,
     bytes: u64,
     path: &'a Path,
 }
 
-impl Input<'_> {
+impl<R: Read> Input<'_, R> {
     fn take(&mut self, to: &mut [u8]) -> Result<(), BackupError> {
         self.input.read_exact(to).map_err(|error| {
             let cut = error.kind() == io::ErrorKind::UnexpectedEof;

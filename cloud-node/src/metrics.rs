@@ -5,10 +5,12 @@ use std::fmt;
 use counterfoil_protocol::cloud::Output;
 use counterfoil_protocol::cloud::direct::Outcome;
 use counterfoil_protocol::problem::{Denial, ErrorCode};
+use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{Standing, Verdict};
 use counterfoil_protocol::wire::reconcile::ReconcileAnswer;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::Registry;
@@ -16,6 +18,7 @@ use prometheus_client::registry::Registry;
 const VERDICTS: [&str; 5] = ["created", "existing", "parked", "refused", "edited"];
 const STANDINGS: [&str; 5] = ["inStep", "tillAhead", "cloudLostTail", "tillLostTail", "forked"];
 const DENIALS: [&str; 4] = ["unknownTerminal", "revoked", "expired", "wrongCredential"];
+const RENEWALS: [&str; 2] = ["taken", "refused"];
 const COMPARED: [&str; 5] = ["inSync", "cells", "tooLarge", "ahead", "moved"];
 const CODES: [&str; ErrorCode::ALL.len()] = {
     let mut names = [""; ErrorCode::ALL.len()];
@@ -47,6 +50,9 @@ pub struct Metrics {
     commits: Counter,
     batch_size: Histogram,
     commit_seconds: Histogram,
+    tls_not_after: Gauge,
+    tls_renewals: Labelled<2>,
+    tls_refused_at: Gauge,
 }
 
 /// A counter for each value of one label, in a fixed order and without a lock.
@@ -107,6 +113,9 @@ impl Metrics {
             commits: Counter::default(),
             batch_size: Histogram::new(SIZES),
             commit_seconds: Histogram::new(SECONDS),
+            tls_not_after: Gauge::default(),
+            tls_renewals: Labelled::new("outcome", &RENEWALS),
+            tls_refused_at: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -154,6 +163,27 @@ impl Metrics {
             "commit_seconds",
             "Time from the start of a transaction until it is durable",
             self.commit_seconds.clone(),
+        );
+        self.register_tls();
+    }
+
+    fn register_tls(&mut self) {
+        let to = &mut self.registry;
+        to.register(
+            "tls_certificate_not_after_seconds",
+            "When the certificate that is served runs out, in seconds since 1970; 0 without TLS",
+            self.tls_not_after.clone(),
+        );
+        to.register(
+            "tls_renewals",
+            "Other certificates that were found in the files, by what became of them",
+            self.tls_renewals.clone(),
+        );
+        to.register(
+            "tls_renewal_refused_seconds",
+            "When the files last had what cannot be served, in seconds since 1970; 0 while they \
+             have what is served",
+            self.tls_refused_at.clone(),
         );
     }
 
@@ -264,6 +294,27 @@ impl Metrics {
         self.delta_syncs.inc();
     }
 
+    /// Says when the certificate that is served runs out, if it says so itself.
+    pub(crate) fn certificate(&self, not_after: Option<Millis>) {
+        self.tls_not_after.set(seconds(not_after.unwrap_or(Millis::ZERO)));
+    }
+
+    /// Counts another certificate that is served from now on.
+    pub(crate) fn renewed(&self) {
+        self.tls_renewals.add(0, 1);
+    }
+
+    /// Counts one that cannot be served.
+    pub(crate) fn renewal_refused(&self, now: Millis) {
+        self.tls_renewals.add(1, 1);
+        self.tls_refused_at.set(seconds(now));
+    }
+
+    /// Says that the files have what is served.
+    pub(crate) fn renewal_in_order(&self) {
+        self.tls_refused_at.set(0);
+    }
+
     /// Counts a problem document.
     pub(crate) fn refused(&self, code: ErrorCode, reason: Option<Denial>) {
         let index = ErrorCode::ALL.iter().position(|known| *known == code);
@@ -272,6 +323,10 @@ impl Metrics {
             self.denied.add(denial_index(reason), 1);
         }
     }
+}
+
+fn seconds(at: Millis) -> i64 {
+    i64::try_from(at.0 / 1000).unwrap_or(i64::MAX)
 }
 
 const fn verdict_index(verdict: Verdict) -> usize {

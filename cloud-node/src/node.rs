@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::{Listener, ListenerExt as _};
+use axum::serve::ListenerExt as _;
 use counterfoil_protocol::cloud::{Cloud, Input, Output, UnknownProducts};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::machine;
@@ -19,14 +19,15 @@ use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreE
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::committer::{self, Queue};
 use crate::compaction;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::service::{Limits, Parts, router};
-use crate::tls::TlsListener;
+use crate::tls::renewal::Renewal;
+use crate::tls::{Files, Identity, TlsListener};
 use crate::world::{Clock as _, SystemClock, SystemEntropy};
 
 /// How often a node looks for commits of its neighbours while tills listen to it.
@@ -48,8 +49,9 @@ pub struct Options {
     pub unknown_products: UnknownProducts,
     /// The bounds.
     pub limits: Limits,
-    /// What it needs to speak TLS ([`crate::tls::read`]); without it, it speaks plain HTTP.
-    pub tls: Option<Arc<ServerConfig>>,
+    /// What it needs to speak TLS, and the files that this was read from and may be renewed by;
+    /// without it, it speaks plain HTTP.
+    pub tls: Option<(Files, Identity)>,
 }
 
 /// Why a node does not run, or ran no further.
@@ -160,6 +162,9 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         })
         .map_err(system("the committer's thread cannot be started"))?;
     let life = options.limits.lease_life;
+    let renewing = options.tls.clone().map(|(files, identity)| {
+        Renewal::new(files, identity, Arc::clone(&metrics), Arc::new(SystemClock))
+    });
     let compacting = compaction::hourly(reads.clone(), submit.clone(), Arc::new(SystemClock), life);
     let router = router(Parts {
         submit,
@@ -179,30 +184,8 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
         .build()
         .map_err(system("the threads of the server cannot be started"))?;
     let served = runtime.block_on(async {
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(system("the address cannot be listened on"))?;
-        let address = listener.local_addr().map_err(system("the address cannot be read"))?;
-        let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
-        announce(address);
         tokio::spawn(compacting);
-        let listener = listener.tap_io(|socket| {
-            // Answers are small, and each is waited for.
-            if let Err(error) = socket.set_nodelay(true) {
-                tracing::debug!(%error, "a socket refuses TCP_NODELAY");
-            }
-        });
-        let shutdown = async {
-            tokio::select! {
-                () = stop => tracing::info!("told to stop; finishing what is under way"),
-                _ = committer_ended => tracing::error!("the committer has ended; stopping"),
-            }
-        };
-        let cut_off = answer(listener, options.tls.as_ref(), router, shutdown).await;
-        if cut_off > 0 {
-            tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
-        }
-        Ok(())
+        listen(options.listen, renewing, router, committer_ended, announce).await
     });
     // Every handle to the committer is gone with the runtime: it commits what it has, and ends.
     drop(runtime);
@@ -210,15 +193,46 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
     served.and(committed)
 }
 
-/// Serves with TLS or without, and returns how many connections were cut off.
-async fn answer<L: Listener<Addr: 'static>>(
-    listener: L,
-    tls: Option<&Arc<ServerConfig>>,
+/// What renews the certificate, and where handshakes find the one that is served.
+type Renewing = (Renewal, watch::Receiver<Arc<ServerConfig>>);
+
+/// Answers at an address until the process is told to stop, or its committer ends.
+async fn listen(
+    address: SocketAddr,
+    renewing: Option<Renewing>,
     router: Router,
-    shutdown: impl Future<Output = ()>,
-) -> usize {
-    let Some(tls) = tls else { return server::serve(listener, router, shutdown).await };
-    server::serve(TlsListener::new(listener, Arc::clone(tls)), router, shutdown).await
+    committer_ended: oneshot::Receiver<()>,
+    announce: impl FnOnce(SocketAddr),
+) -> Result<(), NodeError> {
+    let listener =
+        TcpListener::bind(address).await.map_err(system("the address cannot be listened on"))?;
+    let address = listener.local_addr().map_err(system("the address cannot be read"))?;
+    let stop = stop_signal().map_err(system("signals cannot be awaited"))?;
+    let hang_up = hang_up().map_err(system("signals cannot be awaited"))?;
+    announce(address);
+    let listener = listener.tap_io(|socket| {
+        // Answers are small, and each is waited for.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "a socket refuses TCP_NODELAY");
+        }
+    });
+    let shutdown = async {
+        tokio::select! {
+            () = stop => tracing::info!("told to stop; finishing what is under way"),
+            _ = committer_ended => tracing::error!("the committer has ended; stopping"),
+        }
+    };
+    let cut_off = match renewing {
+        Some((renewal, served)) => {
+            tokio::spawn(renewal.run(hang_up));
+            server::serve(TlsListener::new(listener, served), router, shutdown).await
+        }
+        None => server::serve(listener, router, shutdown).await,
+    };
+    if cut_off > 0 {
+        tracing::warn!(cut_off, "connections were cut off at the end of the drain limit");
+    }
+    Ok(())
 }
 
 /// Files have one node, and its committer tells of every commit; a server may have several nodes.
@@ -264,4 +278,24 @@ fn stop_signal() -> io::Result<impl Future<Output = ()>> {
             std::future::pending::<()>().await;
         }
     })
+}
+
+/// Tells of each SIGHUP, which then does not end the process.
+#[cfg(unix)]
+fn hang_up() -> io::Result<watch::Receiver<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut signals = signal(SignalKind::hangup())?;
+    let (tell, told) = watch::channel(());
+    tokio::spawn(async move {
+        while signals.recv().await.is_some() {
+            tell.send_replace(());
+        }
+    });
+    Ok(told)
+}
+
+/// Nobody can send such a signal here.
+#[cfg(not(unix))]
+fn hang_up() -> io::Result<watch::Receiver<()>> {
+    Ok(watch::channel(()).1)
 }

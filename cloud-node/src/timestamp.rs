@@ -50,7 +50,8 @@ fn read(text: &[u8]) -> Option<Timestamp> {
     // A leap second is the last one of its minute.
     let seconds = hour * 3_600 + minute * 60 + second.min(59);
     let at = days * DAY_MS + seconds * 1_000 + fraction.0 - offset * 60_000;
-    Some(Timestamp { at: Millis(u64::try_from(at).ok()?), exact: fraction.1 })
+    let at = u64::try_from(at).ok().filter(|at| *at <= LAST)?;
+    Some(Timestamp { at: Millis(at), exact: fraction.1 })
 }
 
 fn number(text: &[u8], at: usize, digits: usize) -> Option<i64> {
@@ -168,6 +169,10 @@ mod tests {
             ("2024-01-15T10:30:00", Err(TimestampError)),
             ("2024-01-15", Err(TimestampError)),
             ("1969-12-31T23:59:59Z", Err(TimestampError)),
+            ("1970-01-01T00:59:59+01:00", Err(TimestampError)),
+            ("9999-12-31T23:59:59.999Z", exact(253_402_300_799_999)),
+            // In the year 10000 where times are kept: nobody could write it again.
+            ("9999-12-31T23:59:59-00:01", Err(TimestampError)),
             ("2024-01-15T10:30:00.Z", Err(TimestampError)),
             ("2024-01-15T10:30:00+1:00", Err(TimestampError)),
             ("yesterday", Err(TimestampError)),

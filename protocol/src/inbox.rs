@@ -104,6 +104,9 @@ pub enum InboxEventError {
     /// The bytes have no readable form.
     #[error(transparent)]
     Form(#[from] codec::DecodeError),
+    /// The bytes decode, but another encoder would write them differently.
+    #[error("the event's bytes are not the shortest form of their content")]
+    NotCanonical,
     /// Moves nothing, or more than there can be.
     #[error("an event moves something, and at most {MILLI_MAX} thousandths")]
     Delta,
@@ -122,9 +125,12 @@ impl InboxEvent {
     /// Reads canonical bytes back.
     ///
     /// # Errors
-    /// [`InboxEventError`]; any bytes may be given.
+    /// [`InboxEventError`]; in particular bytes that [`Self::canonical`] would not have written.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, InboxEventError> {
-        Self::parse(codec::decode(INBOX_EVENT_VERSION, bytes)?)
+        let wire: Option<InboxEventV1> = codec::decode_canonical(INBOX_EVENT_VERSION, bytes)?;
+        let event = Self::parse(wire.ok_or(InboxEventError::NotCanonical)?)?;
+        assert!(bytes.len() <= INBOX_EVENT_BYTES_MAX, "no event has a longer form");
+        Ok(event)
     }
 
     /// Parses the wire form.

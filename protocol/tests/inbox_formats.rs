@@ -187,6 +187,20 @@ fn rows_of_a_till() {
     insta::assert_snapshot!("inbox_till_rows", rows::<Terminal>(&till_rows()));
 }
 
+/// Found by fuzzing: the hash of an event is over its bytes, so it may have one form only.
+#[test]
+fn an_event_with_a_number_in_a_longer_form_is_refused() {
+    let [_, sale] = events();
+    let bytes = sale.canonical();
+    let at = bytes.windows(3).position(|part| part == [0xfb, 0x58, 0x02]).unwrap();
+    for longer in [&[0xfc, 0x58, 0x02, 0, 0][..], &[0xfd, 0x58, 0x02, 0, 0, 0, 0, 0, 0]] {
+        let mut other = bytes.clone();
+        other.splice(at..at + 3, longer.iter().copied());
+        assert_eq!(InboxEvent::from_canonical(&other), Err(InboxEventError::NotCanonical));
+    }
+    assert_eq!(InboxEvent::from_canonical(&bytes), Ok(sale));
+}
+
 #[test]
 fn an_event_of_the_longest_names_keeps_its_bound() {
     let longest = Label::parse(&"~".repeat(36)).unwrap();

@@ -44,6 +44,8 @@ pub mod doctor;
 pub mod drawer;
 pub mod edit;
 pub mod follow;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod import;
 pub mod light;
 pub mod live;

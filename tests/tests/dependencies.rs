@@ -16,10 +16,19 @@ fn rules() -> toml::Table {
     text.parse().expect("the rules are TOML")
 }
 
+/// What comes with libFuzzer's own sources, in `fuzz/` alone, which nothing is built with.
+const FUZZING: &str = "(MIT OR Apache-2.0) AND NCSA";
+
 /// Every package of the tree, ours included, as cargo knows it.
 fn packages() -> Vec<Value> {
+    packages_of("Cargo.toml")
+}
+
+/// The same of another workspace.
+fn packages_of(manifest: &str) -> Vec<Value> {
     let mut metadata = cargo();
-    metadata.args(["metadata", "--format-version=1", "--locked"]);
+    metadata.args(["metadata", "--format-version=1", "--locked", "--manifest-path"]);
+    metadata.arg(root().join(manifest));
     let told = metadata.output().expect("cargo starts");
     assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
     let told: Value = serde_json::from_slice(&told.stdout).expect("cargo prints JSON");
@@ -61,6 +70,21 @@ fn every_licence_is_one_that_we_accept() {
         }
     }
     none(&problems);
+}
+
+#[test]
+fn fuzzing_brings_one_licence_more_and_comes_from_the_registry() {
+    let known: BTreeSet<String> = packages().iter().map(|of| of["id"].to_string()).collect();
+    let all = packages_of("fuzz/Cargo.toml");
+    let more = all.iter().filter(|package| !known.contains(&package["id"].to_string()));
+    let mut brought = BTreeSet::new();
+    for package in more.filter(|package| !package["source"].is_null()) {
+        assert_eq!(package["source"], REGISTRY, "{}", name(package));
+        let licence = package["license"].as_str().expect("a licence");
+        assert!(["MIT OR Apache-2.0", FUZZING].contains(&licence), "{}: {licence}", name(package));
+        brought.insert(name(package));
+    }
+    assert_eq!(brought, BTreeSet::from(["arbitrary", "libfuzzer-sys"]), "and no other versions");
 }
 
 #[test]

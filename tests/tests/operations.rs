@@ -15,11 +15,12 @@ fn series() -> BTreeSet<String> {
 }
 
 /// What Prometheus itself says of a target, and the words of its language.
-const WORDS: [&str; 16] = [
+const WORDS: [&str; 17] = [
     "up",
     "instance",
     "rate",
     "increase",
+    "time",
     "sum",
     "by",
     "histogram_quantile",

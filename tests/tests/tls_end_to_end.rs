@@ -16,6 +16,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 const OPERATOR: &str = "an operator's token";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -42,8 +43,8 @@ impl Authority {
         self.directory.join("ca.pem").display().to_string()
     }
 
-    /// Asks a node that this authority stands for, and returns head and body as they came.
-    async fn ask(&self, address: &str, request: &str, body: &str) -> String {
+    /// Shakes hands with a node that this authority stands for.
+    async fn connect(&self, address: &str) -> TlsStream<TcpStream> {
         let mut roots = RootCertStore::empty();
         roots.add(self.issuer.der().clone()).expect("an authority");
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -55,7 +56,12 @@ impl Authority {
         let stream = TcpStream::connect(address).await.expect("accepted");
         let name = ServerName::try_from("localhost").expect("a name");
         let connector = TlsConnector::from(Arc::new(config));
-        let mut stream = connector.connect(name, stream).await.expect("a handshake");
+        connector.connect(name, stream).await.expect("a handshake")
+    }
+
+    /// Asks a node that this authority stands for, and returns head and body as they came.
+    async fn ask(&self, address: &str, request: &str, body: &str) -> String {
+        let mut stream = self.connect(address).await;
         let text = format!(
             "{request} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
              content-type: application/json\r\ncontent-length: {}\r\n\
@@ -262,4 +268,99 @@ fn a_node_without_a_whole_certificate_is_not_started() {
         assert!(said.contains(word) && told.stdout.is_empty(), "{arguments:?}: {said}");
         assert!(!store.exists(), "nothing was opened");
     }
+}
+
+/// A connection over TLS that is kept, and the certificate that it was shown.
+struct Link {
+    stream: TlsStream<TcpStream>,
+    shown: Vec<u8>,
+}
+
+impl Link {
+    async fn open(authority: &Authority, address: &str) -> Self {
+        let stream = authority.connect(address).await;
+        let (_, session) = stream.get_ref();
+        let shown = session.peer_certificates().expect("a certificate")[0].to_vec();
+        Self { stream, shown }
+    }
+
+    /// Asks over it once more.
+    async fn is_answered(&mut self) {
+        let request = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
+        self.stream.write_all(request).await.expect("sent");
+        let (mut said, mut part) = (Vec::new(), [0; 1024]);
+        while !said.ends_with(b"ok\n") {
+            let read = self.stream.read(&mut part).await.expect("an answer");
+            assert!(read > 0, "the connection goes on: {}", String::from_utf8_lossy(&said));
+            said.extend_from_slice(&part[..read]);
+        }
+    }
+}
+
+/// Tells a node that its files have changed, as `systemctl reload` does.
+fn hang_up(cloud: &Cloud) {
+    let id = cloud.id().expect("it runs").to_string();
+    let told = Command::new("kill").args(["-HUP", &id]).status().expect("it runs");
+    assert!(told.success());
+}
+
+async fn until_counted(authority: &Authority, address: &str, line: &str) {
+    let until = tokio::time::Instant::now() + LIMIT;
+    loop {
+        let told = authority.ask(address, "GET /metrics", "").await;
+        if told.lines().any(|found| found == line) {
+            return;
+        }
+        assert!(tokio::time::Instant::now() < until, "no `{line}`: {told}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_is_renewed_while_a_till_syncs_and_a_broken_file_changes_nothing() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let authority = Authority::new(directory.path());
+    let [cert, key] = authority.sign("localhost", 2999);
+    let (mut cloud, token, address) = open(directory.path(), &[cert.clone(), key.clone()]).await;
+    let port = address.rsplit_once(':').expect("a port").1;
+    let mut till = till(directory.path());
+    let more = ["--ca-file", &authority.file()];
+    let url = format!("https://localhost:{port}");
+    till.init_with(PLACE, &url, &token, &more).await.expect("installed");
+    let door = till.start().await.expect("it sells");
+    door.sell(&[sale("a")]).await.expect("sold");
+    door.drain(LIMIT).await.expect("drained");
+    let mut first = Link::open(&authority, &address).await;
+    until_counted(&authority, &address, "tls_certificate_not_after_seconds 32472144000").await;
+
+    let [next, next_key] = authority.sign("localhost", 3000);
+    let whole = std::fs::read_to_string(&next).expect("a file");
+    std::fs::write(&cert, &whole[..whole.len() / 2]).expect("half of it is written");
+    hang_up(&cloud);
+    until_counted(&authority, &address, "tls_renewals_total{outcome=\"refused\"} 1").await;
+    std::fs::write(&cert, &whole).expect("written, and the key is still the old one's");
+    hang_up(&cloud);
+    until_counted(&authority, &address, "tls_renewals_total{outcome=\"refused\"} 2").await;
+    door.sell(&[sale("b")]).await.expect("sold");
+    door.drain(LIMIT).await.expect("drained");
+    assert_eq!(Link::open(&authority, &address).await.shown, first.shown, "the old one stays");
+
+    std::fs::copy(&next_key, &key).expect("written");
+    door.sell(&[sale("c")]).await.expect("sold");
+    hang_up(&cloud);
+    until_counted(&authority, &address, "tls_renewals_total{outcome=\"taken\"} 1").await;
+    until_counted(&authority, &address, "tls_certificate_not_after_seconds 32503680000").await;
+    until_counted(&authority, &address, "tls_renewal_refused_seconds 0").await;
+    let second = Link::open(&authority, &address).await;
+    assert_ne!(second.shown, first.shown, "another one is served");
+    first.is_answered().await;
+    door.sell(&[sale("d")]).await.expect("sold");
+    door.drain(LIMIT).await.expect("drained");
+    let own = door.figures().await.expect("figures");
+    till.stop().await.expect("it ends");
+    cloud.stop().await.expect("it ends");
+    assert_eq!(cloud.figures().await.expect("figures"), (own, 0));
+    let log = std::fs::read_to_string(directory.path().join("cloud.log")).expect("a log");
+    assert_eq!(log.matches("CLOUD_TLS_CERTIFICATE_REFUSED").count(), 2, "{log}");
+    assert!(!log.contains("PRIVATE KEY") && !log.contains("panicked"), "{log}");
 }

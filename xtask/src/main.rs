@@ -7,6 +7,7 @@
 //! | `demo` | do real processes keep every sale while they are killed and cut off? |
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
+//! | `fuzz` | does any input break a decoder, or what it promises? |
 //! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]
@@ -14,6 +15,7 @@
 mod audit;
 mod bench;
 mod demo;
+mod fuzz;
 mod record;
 mod schemathesis;
 mod spec;
@@ -43,6 +45,8 @@ enum Command {
     Zoo(zoo::Zoo),
     /// Draw requests from a node's own /openapi.json, and look for answers that it does not tell of
     Schemathesis(schemathesis::Schemathesis),
+    /// Drive each decoder with inputs that nobody would send, by libFuzzer
+    Fuzz(fuzz::Fuzz),
     /// Check the formal specification, by two checkers
     Spec(spec::Spec),
     /// Measure, beside the limit of this machine
@@ -57,6 +61,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(demo),
         Command::Zoo(zoo) => zoo::run(&zoo),
         Command::Schemathesis(wish) => schemathesis::run(&wish),
+        Command::Fuzz(wish) => fuzz::run(&wish),
         Command::Spec(spec) => spec::run(&spec),
         Command::Bench(bench) => bench::run(&bench),
     };

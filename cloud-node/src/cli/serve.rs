@@ -11,7 +11,7 @@ use counterfoil_cloud::credential::operator_digest;
 use counterfoil_cloud::node::{self, Options};
 use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
-use counterfoil_cloud::tls;
+use counterfoil_cloud::tls::Files;
 use counterfoil_protocol::cloud::UnknownProducts;
 use counterfoil_protocol::hash::Hash;
 use serde_json::json;
@@ -46,7 +46,7 @@ pub(super) struct Serve {
     #[arg(long, env = "COUNTERFOIL_BYTE_BURST", default_value_t = Rate::BYTES.burst)]
     byte_burst: u32,
     /// Speak TLS with this certificate, in PEM: the node's own, then those between it and an
-    /// authority. It is read once: start the node again to take a new one
+    /// authority. Once a minute, and on SIGHUP, the node looks whether the files have another
     #[arg(long, env = "COUNTERFOIL_TLS_CERT", value_name = "PEM", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The private key of that certificate, in PEM, without a passphrase
@@ -90,7 +90,11 @@ pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
     };
     let store = wish.store.place().to_string();
     let tls = match (&wish.tls_cert, &wish.tls_key) {
-        (Some(cert), Some(key)) => Some(tls::read(cert, key)?),
+        (Some(cert), Some(key)) => {
+            let files = Files { cert: cert.clone(), key: key.clone() };
+            let identity = files.read()?;
+            Some((files, identity))
+        }
         (Some(_), None) | (None, Some(_)) => unreachable!("each of the two requires the other"),
         (None, None) => None,
     };

@@ -201,7 +201,7 @@ fn accepts_zstd(headers: &HeaderMap) -> bool {
     })
 }
 
-fn decompress(wire: &[u8], most: usize) -> Result<Bytes, Problem> {
+pub(super) fn decompress(wire: &[u8], most: usize) -> Result<Bytes, Problem> {
     let unreadable = |_| {
         let detail = "the body is not what its content encoding says: send it again";
         Problem::new(ErrorCode::EventInvalid, detail)

@@ -114,9 +114,9 @@ async fn take<Q: Reads>(
 }
 
 /// What a file says: products, and the thresholds of some of them.
-type Said = (Vec<Edit>, Vec<(ProductId, Milli)>);
+pub(super) type Said = (Vec<Edit>, Vec<(ProductId, Milli)>);
 
-fn read(bytes: &[u8]) -> Result<Said, Problem> {
+pub(super) fn read(bytes: &[u8]) -> Result<Said, Problem> {
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
     let (mut edits, mut low) = (Vec::new(), Vec::new());
     let mut known = std::collections::BTreeMap::new();

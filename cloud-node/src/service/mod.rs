@@ -47,6 +47,8 @@ mod edits;
 mod explain;
 mod fleet;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod health;
 mod import;

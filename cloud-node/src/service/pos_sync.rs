@@ -5,7 +5,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use counterfoil_protocol::cloud::direct::EVENTS_MAX;
+use counterfoil_protocol::cloud::direct::{Direct, EVENTS_MAX};
 use counterfoil_protocol::cloud::users::Scope;
 use counterfoil_protocol::problem::ErrorCode;
 use http::StatusCode;
@@ -16,6 +16,7 @@ use serde_json::value::RawValue;
 use super::body::{Manner, json, object_from_json};
 use super::bring::bring;
 use super::sale::{Bad, Envelope, name_of, sale};
+use super::users::Known;
 use super::{Reads, Shared, users};
 use crate::problem::Problem;
 
@@ -60,19 +61,9 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     users::shop_agrees(&known, &head.headers)?;
     let manner = Manner::json(&head.headers)?;
     let bytes = manner.read(&node.parts.limits, body).await?;
-    let wish: Wish<'_> = object_from_json(&bytes)?;
-    if wish.sales.len() > EVENTS_MAX {
-        let detail = format!("a request has at most {EVENTS_MAX} sales: send fewer at once");
-        return Err(Problem::new(ErrorCode::TooLarge, detail));
-    }
-    let site = known.caller.site;
-    let read = wish
-        .sales
-        .iter()
-        .map(|raw| (name_of(raw), sale(raw, site.shop, known.currency, Envelope::default())));
     let mut answer = Answer { synced: Vec::new(), errors: Vec::new() };
     let (mut names, mut sales) = (Vec::new(), Vec::new());
-    for (name, sale) in read {
+    for (name, sale) in read(&bytes, &known)? {
         match sale {
             Ok(sale) => {
                 names.push(name);
@@ -96,6 +87,21 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     }
     tracing::debug!(synced = answer.synced.len(), errors = answer.errors.len(), "sales synced");
     Ok(json(manner, StatusCode::OK, &answer))
+}
+
+/// Reads the sales of a body, each by itself, with the names that the client has for them.
+pub(super) fn read(
+    bytes: &[u8],
+    known: &Known,
+) -> Result<Vec<(Value, Result<Direct, Bad>)>, Problem> {
+    let wish: Wish<'_> = object_from_json(bytes)?;
+    if wish.sales.len() > EVENTS_MAX {
+        let detail = format!("a request has at most {EVENTS_MAX} sales: send fewer at once");
+        return Err(Problem::new(ErrorCode::TooLarge, detail));
+    }
+    let (shop, currency) = (known.caller.site.shop, known.currency);
+    let read = |raw: &&RawValue| (name_of(raw), sale(raw, shop, currency, Envelope::default()));
+    Ok(wish.sales.iter().map(read).collect())
 }
 
 fn failed(client_temp_id: Value, bad: Bad) -> Failed {

@@ -132,9 +132,12 @@ pub(super) fn sale(
     let lines = lines.into_iter().map(|(line, _)| line).collect();
     // How it was paid is not said.
     let trade = Trade::paid(currency, lines, Tender::Other);
+    let sum = trade.lines.iter().map(|line| i128::from(line.amount().0)).sum::<i128>();
+    let taken = Direct::sale(shop, id, at, trade)?;
+    assert_eq!(sum, i128::from(total.0), "a sale is worth what was paid for it");
     // A customer under a name that none can have is unknown.
     let customer = sale.customer.and_then(|customer| Label::parse(&customer).ok());
-    Ok(Direct::sale(shop, id, at, trade)?.for_customer(customer))
+    Ok(taken.for_customer(customer))
 }
 
 /// Reads an adjustment.

@@ -148,6 +148,14 @@ async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     Ok(Problem::new(ErrorCode::EventInvalid, detail).response_with(extra))
 }
 
+/// Returns the events of a body.
+#[cfg(feature = "fuzzing")]
+pub(super) fn events(bytes: &[u8], known: &Known) -> Result<Vec<Direct>, Problem> {
+    let body: Body<'_> = object_from_json(bytes)?;
+    let (items, _) = items(&body, bytes, known)?;
+    Ok(items.into_iter().filter_map(|item| item.read.ok()).collect())
+}
+
 /// Reads the items of a body, and answers those that change nothing.
 fn items(body: &Body<'_>, bytes: &[u8], known: &Known) -> Result<(Vec<Item>, Vec<Told>), Problem> {
     let changes: Changes<'_> = match (body.changes, &body.command_id) {

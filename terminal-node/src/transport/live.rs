@@ -96,6 +96,19 @@ impl LiveStream {
     }
 }
 
+/// Returns what a stream tells that comes in these pieces; `None` if it is given up.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn told(pieces: &[&[u8]]) -> Option<Vec<LiveEvent>> {
+    let (mut text, mut told) = (EventText::default(), Vec::new());
+    for piece in pieces {
+        text.0.extend_from_slice(piece);
+        while let Some(event) = text.take().ok()? {
+            told.push(event);
+        }
+    }
+    Some(told)
+}
+
 /// What has come and is not read yet.
 #[derive(Debug, Default)]
 struct EventText(Vec<u8>);

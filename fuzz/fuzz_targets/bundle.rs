@@ -1,0 +1,4 @@
+//! An incident's bundle.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| counterfoil_fuzz::incident::check(bytes));
