@@ -89,11 +89,11 @@ async fn sync<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     Ok(json(manner, StatusCode::OK, &answer))
 }
 
-/// Reads the sales of a body, each by itself, with the names that the client has for them.
-pub(super) fn read(
-    bytes: &[u8],
-    known: &Known,
-) -> Result<Vec<(Value, Result<Direct, Bad>)>, Problem> {
+/// A sale as it was read, under the name that the client has for it.
+type Named = (Value, Result<Direct, Bad>);
+
+/// Reads the sales of a body, each by itself.
+pub(super) fn read(bytes: &[u8], known: &Known) -> Result<Vec<Named>, Problem> {
     let wish: Wish<'_> = object_from_json(bytes)?;
     if wish.sales.len() > EVENTS_MAX {
         let detail = format!("a request has at most {EVENTS_MAX} sales: send fewer at once");
