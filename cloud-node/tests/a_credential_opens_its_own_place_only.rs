@@ -129,6 +129,13 @@ async fn a_session_a_journal_and_a_name_belong_to_one_till() {
     for till in [&marked, &south, &rival] {
         assert_eq!(ask(&node, till, session, None, JSON).await.status, StatusCode::OK);
     }
+    // A sale of the same name on another till is another sale: each is told of its own.
+    let story = "/v1/explain/P-1/s";
+    assert_eq!(ask(&node, &sibling, story, None, JSON).await.status, StatusCode::NOT_FOUND);
+    for (till, has_mark) in [(&marked, true), (&south, false), (&rival, false)] {
+        let told = ask(&node, till, story, None, JSON).await;
+        assert_eq!((told.status, marks(&told) > 0), (StatusCode::OK, has_mark));
+    }
     let before = node.rows();
     for till in [&sibling, &south, &rival] {
         for (path, body) in [
@@ -175,6 +182,7 @@ async fn no_till_is_an_operator() {
         ("GET", "/v1/admin/edits?shop=shop"),
         ("GET", "/v1/admin/buffer?shop=shop&branch=north"),
         ("GET", "/v1/admin/stock?shop=shop&branch=north"),
+        ("GET", "/v1/admin/explain?terminalId=T-1&posId=P-1&localEventId=s"),
         ("GET", "/v1/storefront/stock?shop=shop&branch=north&product=tea"),
         ("PUT", "/v1/admin/buffer"),
         ("PUT", "/v1/admin/relay"),

@@ -10,6 +10,7 @@ mod cloud;
 mod compaction;
 mod correct;
 mod cover;
+mod drain;
 pub(crate) mod edits;
 mod faults;
 pub(crate) mod inbox;
@@ -434,72 +435,6 @@ impl World {
             Some(sales) => self.checker.sums(at, rows, sales.figures),
             None => Ok(()),
         }
-    }
-
-    /// Returns whether nothing waits anywhere. Asked after each step, so that who was last found
-    /// waiting is asked first: mostly it waits still, and thousands need not be asked.
-    fn drained(&mut self) -> bool {
-        if !self.cloud.idle() {
-            return false;
-        }
-        let tills = self.tills.len();
-        let mut around = (0..tills).map(|ahead| (self.awaited + ahead) % tills);
-        if let Some(till) = around.find(|till| self.is_behind(&self.tills[*till])) {
-            self.awaited = till;
-            return false;
-        }
-        self.front.unsure.is_none()
-    }
-
-    /// Returns whether something of a till waits.
-    fn is_behind(&self, till: &TillHost) -> bool {
-        !till.drained() || self.unfollowed(till).is_some() || !self.inbox_applied(till)
-    }
-
-    /// Returns what a till's catalog still waits for.
-    fn unfollowed(&self, till: &TillHost) -> Option<&'static str> {
-        if self.plan.catalog_edit_every_ms == 0 {
-            return None;
-        }
-        let head = Some(self.cloud.catalog_version());
-        if !till.proven_since_heal {
-            return Some("no proof of its catalog");
-        }
-        if !till.catalog().is_some_and(|state| state.proven && state.version == head) {
-            return Some("its catalog is not proven at the head");
-        }
-        // What is decided goes with the proof that comes after.
-        if till.local_edits().waiting.iter().any(|edit| edit.decided.is_some()) {
-            return Some("an edit that was decided still lies over its catalog");
-        }
-        if self.plan.verify_every_ms > 0 && !till.verifying.clean_since_heal {
-            return Some("no clean verification");
-        }
-        None
-    }
-
-    fn not_drained(&mut self) -> Result<(), Violation> {
-        let mut stuck = Vec::new();
-        for (index, till) in self.tills.iter().enumerate() {
-            if !till.drained() {
-                stuck.push(format!("till {index}: {}", till.explain()));
-            }
-            if let Some(what) = self.unfollowed(till) {
-                let (state, edits) = (till.catalog(), &till.local_edits().waiting);
-                stuck.push(format!("till {index}: {what}, {state:?}, edits {edits:?}"));
-            }
-        }
-        if !self.cloud.idle() {
-            stuck.push("the cloud is not at rest".to_owned());
-        }
-        let applied = self.tills.iter().all(|till| self.inbox_applied(till));
-        if !applied || self.front.unsure.is_some() {
-            stuck.push("an inbox is not all applied".to_owned());
-        }
-        let at = self.now_ms();
-        self.checker.tally.check(Law::QueueDrains, at, false, || {
-            format!("after {DRAIN_MS} ms without faults: {}", stuck.join("; "))
-        })
     }
 }
 
