@@ -15,6 +15,7 @@
 //! | [`http`], [`events`] | how is a local API asked, and a stream listened to? |
 //! | [`figures`] | what must both sides agree on? |
 //! | [`sales`] | what is sold? |
+//! | [`story`] | what does `explain` tell? |
 #![forbid(unsafe_code)]
 
 pub mod binaries;
@@ -32,4 +33,5 @@ pub mod proxy;
 pub mod random;
 pub mod sales;
 pub mod shop;
+pub mod story;
 pub mod till;

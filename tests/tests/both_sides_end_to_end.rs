@@ -4,12 +4,13 @@
 #![allow(missing_docs, reason = "a test's name is its documentation")]
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use counterfoil_tests::http::{ask, ask_with};
 use counterfoil_tests::process::output;
 use counterfoil_tests::proxy::{Mode, Proxy};
 use counterfoil_tests::shop::Shop;
+use counterfoil_tests::story::{furnish, story, story_with};
 use counterfoil_tests::till::{Door, Till};
 use serde_json::{Value, json};
 
@@ -19,19 +20,8 @@ async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
     let tills = [("T-1", "north"), ("T-2", "north")];
     let park = ["--unknown-products", "park"];
     let shop = Shop::open_with(directory, "redb", &tills, &park).await.expect("a shop");
-    let product = json!({
-        "productId": "tea", "name": "Tea", "barcodes": [], "priceMinor": 149, "currency": "GBP",
-        "taxPpm": 200_000, "unit": "pcs", "category": null, "active": true,
-    });
-    shop.edit(&[json!({ "put": { "product": product } })]).await.expect("a catalog");
-    let link = Proxy::open(shop.address().parse().expect("an address")).await.expect("a link");
-    let till = shop.install("T-1", Some(link.address())).await.expect("a till");
+    let (till, link) = furnish(&shop).await.expect("a till that sells tea");
     (shop, till, link)
-}
-
-/// The till's story of an event, with the cloud's side in it.
-async fn story(door: &Door, id: &str) -> Value {
-    door.look(&format!("/sales/front/{id}/explain")).await.expect("a story")
 }
 
 /// The cloud's own story, as an operator hears it.
@@ -42,18 +32,6 @@ async fn cloud_story(shop: &Shop, id: &str) -> Value {
     answer.json().expect("JSON")
 }
 
-async fn story_with(door: &Door, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + LIMIT;
-    loop {
-        let told = story(door, id).await;
-        if holds(&told) {
-            return told;
-        }
-        assert!(Instant::now() < until, "it does not come to that: {told:#}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 fn happened(story: &Value) -> Vec<&str> {
     let steps = story["steps"].as_array().expect("steps");
     steps.iter().filter_map(|step| step["what"].as_str()).collect()
@@ -61,7 +39,7 @@ fn happened(story: &Value) -> Vec<&str> {
 
 /// Both sides say that it is posted, under one name and one number.
 async fn is_posted_on_both_sides(shop: &Shop, door: &Door, id: &str) -> Value {
-    let told = story(door, id).await;
+    let told = story(door, id).await.expect("a story");
     let cloud = &told["cloud"];
     assert_eq!(
         (&told["state"], &cloud["agreement"]),
@@ -98,7 +76,7 @@ async fn loses_an_answer(shop: &Shop, mut till: Till, door: Door, link: &Proxy) 
     link.set(Mode::CutAnswer(0));
     door.ring_up("b", "tea").await.expect("a sale");
     let unheard = |told: &Value| told["steps"].to_string().contains("unheard");
-    let told = story_with(&door, "b", unheard).await;
+    let told = story_with(&door, "b", unheard).await.expect("it comes to that");
     assert_eq!((&told["state"], &told["orderId"]), (&json!("pending"), &Value::Null), "{told:#}");
     let cloud = &told["cloud"];
     assert_eq!(
@@ -132,7 +110,7 @@ async fn both_sides_tell_one_story_after_a_lost_answer_and_a_killed_daemon() {
     let door = till.start().await.expect("the till is open");
     link.set(Mode::Reset);
     door.ring_up("a", "tea").await.expect("a sale");
-    let told = story(&door, "a").await;
+    let told = story(&door, "a").await.expect("a story");
     assert_eq!(
         (&told["cloud"]["heard"], &told["cloud"]["story"]),
         (&json!("notNow"), &Value::Null)
@@ -193,7 +171,7 @@ fn has_failed(told: &Value) -> bool {
 /// What waits in the cloud is accepted there: the cloud knows first, and then the till.
 async fn is_accepted(shop: &Shop, door: &Door) {
     door.ring_up("waits", "figs").await.expect("a sale");
-    let told = story_with(door, "waits", has_failed).await;
+    let told = story_with(door, "waits", has_failed).await.expect("it comes to that");
     assert_eq!(told["cloud"]["agreement"], "same", "{told:#}");
     let cloud = &told["cloud"]["story"];
     assert_eq!((&cloud["state"], &cloud["log"]), (&json!("waits"), &Value::Null), "{told:#}");
@@ -203,9 +181,9 @@ async fn is_accepted(shop: &Shop, door: &Door) {
     let aside = door.raw("POST", "/queue/park", name.to_string().into_bytes()).await;
     assert!(aside.expect("an answer").status < 300);
     let set = |told: &Value| told["state"] == "needsAttention";
-    story_with(door, "waits", set).await;
+    story_with(door, "waits", set).await.expect("it comes to that");
     decides(shop, "waits", "accept").await;
-    let told = story(door, "waits").await;
+    let told = story(door, "waits").await.expect("a story");
     assert_eq!(told["cloud"]["agreement"], "tillBehind", "{told:#}");
     assert_eq!(told["cloud"]["story"]["decision"]["reason"], "seen on the slip", "{told:#}");
     let operator = cloud_story(shop, "waits").await;
@@ -213,7 +191,7 @@ async fn is_accepted(shop: &Shop, door: &Door) {
     assert_eq!(happened(&operator), ["received", "decided"], "{operator:#}");
     let retry = door.raw("POST", "/retry", name.to_string().into_bytes()).await;
     assert!(retry.expect("an answer").status < 300);
-    story_with(door, "waits", |told| told["state"] == "synced").await;
+    story_with(door, "waits", |told| told["state"] == "synced").await.expect("it comes to that");
     is_posted_on_both_sides(shop, door, "waits").await;
 }
 
@@ -247,20 +225,22 @@ async fn both_sides_tell_of_decisions_refunds_and_corrections() {
     assert_eq!(back["cloud"]["story"]["movements"], moved, "{back:#}");
 
     door.ring_up("typo", "tae").await.expect("a sale");
-    story_with(&door, "typo", has_failed).await;
+    story_with(&door, "typo", has_failed).await.expect("it comes to that");
     let correction = json!({
         "posId": "front", "localEventId": "right", "currency": "GBP", "lines": [line],
         "payments": [{ "tender": "cash", "amountMinor": 149 }],
     });
     let name = json!({ "posId": "front", "localEventId": "typo" });
     door.raw("POST", "/queue/park", name.to_string().into_bytes()).await.expect("an answer");
-    story_with(&door, "typo", |told| told["state"] == "needsAttention").await;
+    story_with(&door, "typo", |told| told["state"] == "needsAttention")
+        .await
+        .expect("it comes to that");
     posts(&door, "/sales/front/typo/correct", &correction).await;
-    story_with(&door, "right", |told| told["state"] == "synced").await;
+    story_with(&door, "right", |told| told["state"] == "synced").await.expect("it comes to that");
     let right = is_posted_on_both_sides(&shop, &door, "right").await;
     let corrected = &right["cloud"]["story"]["corrects"][0];
     assert_eq!((&right["corrects"], &corrected["state"]), (&json!(["typo"]), &json!("withdrawn")));
-    let typo = story(&door, "typo").await;
+    let typo = story(&door, "typo").await.expect("a story");
     assert_eq!((&typo["state"], &typo["replacedBy"]), (&json!("replaced"), &json!("right")));
     assert_eq!(typo["cloud"]["agreement"], "same", "{typo:#}");
     let cloud = &typo["cloud"]["story"];

@@ -5,11 +5,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use counterfoil_tests::process::output;
 use counterfoil_tests::proxy::{Mode, Proxy};
 use counterfoil_tests::shop::Shop;
+use counterfoil_tests::story::{furnish, story, story_with};
 use counterfoil_tests::till::{Door, Till};
 use serde_json::{Value, json};
 
@@ -17,31 +18,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 async fn shop(directory: &Path) -> (Shop, Till, Proxy) {
     let shop = Shop::open(directory, "redb", &[("T-1", "north")]).await.expect("a shop");
-    let product = json!({
-        "productId": "tea", "name": "Tea", "barcodes": [], "priceMinor": 149, "currency": "GBP",
-        "taxPpm": 200_000, "unit": "pcs", "category": null, "active": true,
-    });
-    shop.edit(&[json!({ "put": { "product": product } })]).await.expect("a catalog");
-    let link = Proxy::open(shop.address().parse().expect("an address")).await.expect("a link");
-    let till = shop.install("T-1", Some(link.address())).await.expect("a till");
+    let (till, link) = furnish(&shop).await.expect("a till that sells tea");
     (shop, till, link)
-}
-
-async fn story(door: &Door, id: &str) -> Value {
-    door.look(&format!("/sales/front/{id}/explain")).await.expect("a story")
-}
-
-/// Asks until the story holds what is wanted.
-async fn story_with(door: &Door, id: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let until = Instant::now() + LIMIT;
-    loop {
-        let told = story(door, id).await;
-        if holds(&told) {
-            return told;
-        }
-        assert!(Instant::now() < until, "it does not come to that: {told:#}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 /// What came of each offer, in order; whatever else happened by its own name.
@@ -80,12 +58,12 @@ async fn command(shop: &Shop, till: &Till, arguments: &[&str]) -> String {
 async fn lose_an_answer(door: &Door, link: &Proxy) {
     link.set(Mode::CutAnswer(0));
     door.ring_up("b", "tea").await.expect("a sale");
-    let told = story_with(door, "b", is_unheard).await;
+    let told = story_with(door, "b", is_unheard).await.expect("it comes to that");
     assert_eq!(told["state"], "pending", "{told:#}");
     assert_eq!(told["steps"][0]["durable"], false, "nothing was committed since: {told:#}");
     link.set(Mode::Pass);
     door.drain(LIMIT).await.expect("drained");
-    let told = story(door, "b").await;
+    let told = story(door, "b").await.expect("a story");
     let way = way(&told);
     assert_eq!(way.first().map(String::as_str), Some("unheard"), "{told:#}");
     assert_eq!(way.last().map(String::as_str), Some("existing"), "{told:#}");
@@ -99,12 +77,12 @@ async fn lose_an_answer(door: &Door, link: &Proxy) {
 async fn lose_an_answer_and_the_daemon(mut till: Till, door: &Door, link: &Proxy) -> (Till, Door) {
     link.set(Mode::CutAnswer(0));
     door.ring_up("c", "tea").await.expect("a sale");
-    story_with(door, "c", is_unheard).await;
+    story_with(door, "c", is_unheard).await.expect("it comes to that");
     till.kill().await.expect("killed");
     link.set(Mode::Pass);
     let door = till.start().await.expect("open again");
     door.drain(LIMIT).await.expect("drained");
-    let told = story(&door, "c").await;
+    let told = story(&door, "c").await.expect("a story");
     assert_eq!(way(&told), ["started", "existing"], "{told:#}");
     assert!(unknown(&told).contains("by which offer it was posted"), "{told:#}");
     assert!(unknown(&told).contains("a program that is killed forgets it"), "{told:#}");
@@ -141,7 +119,7 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
     let door = till.start().await.expect("the till is open");
     door.ring_up("a", "tea").await.expect("a sale");
     door.drain(LIMIT).await.expect("drained");
-    let told = story(&door, "a").await;
+    let told = story(&door, "a").await.expect("a story");
     assert_eq!((way(&told), &told["state"]), (vec!["created".to_owned()], &json!("synced")));
     assert_eq!((&told["before"], &told["unknown"]), (&json!([]), &json!([])), "{told:#}");
     let receipt = door.look("/receipts/front/a").await.expect("a receipt");
@@ -171,12 +149,12 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
     let mut copy = Till::new(&program, home, directory.path().join("copy.log"));
     let door = copy.start().await.expect("the copy is open");
     door.ring_up("e", "tea").await.expect("a sale");
-    let told = story(&door, "e").await;
+    let told = story(&door, "e").await.expect("a story");
     assert_eq!((way(&told), &told["serverId"]), (Vec::new(), &Value::Null), "{told:#}");
     assert!(told["next"]["text"].as_str().expect("words").contains("is offered"), "{told:#}");
     link.set(Mode::Pass);
     door.drain(LIMIT).await.expect("drained");
-    let told = story(&door, "e").await;
+    let told = story(&door, "e").await.expect("a story");
     assert_eq!(way(&told), ["parted", "carried", "created"], "{told:#}");
     assert_eq!(told["steps"][0]["what"]["why"], "forked", "{told:#}");
     let (from, to) = (&told["steps"][1]["what"]["from"], &told["steps"][1]["what"]["to"]);
@@ -184,7 +162,7 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
     assert_ne!(from["epoch"], to["epoch"]);
     assert!(unknown(&told).contains("another copy of this database went on"), "{told:#}");
     // What was settled before the copy was made stays where it is.
-    let settled = story(&door, "b").await;
+    let settled = story(&door, "b").await.expect("a story");
     assert_eq!(settled["before"], json!([]), "{settled:#}");
     assert!(!way(&settled).contains(&"parted".to_owned()), "its way had ended: {settled:#}");
 
@@ -193,7 +171,7 @@ async fn a_story_is_true_after_a_lost_answer_a_killed_daemon_and_a_copied_till()
         let nonce = told[of]["epoch"]["nonce"].as_u64().expect("a nonce");
         format!("{number}-{:04x}", nonce & 0xffff)
     };
-    let told = story(&door, "e").await;
+    let told = story(&door, "e").await.expect("a story");
     let (old, new) = (epoch(&settled, "place"), epoch(&told, "place"));
     for more in [&[][..], &["--with-contents"]] {
         let story = replayed(&shop, &copy, directory.path(), more).await;

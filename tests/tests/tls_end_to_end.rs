@@ -187,6 +187,23 @@ async fn until_live(authority: &Authority, address: &str) {
     }
 }
 
+/// A till that knows the authority, asks for `localhost`, and has sold `a`.
+async fn selling(
+    directory: &Path,
+    authority: &Authority,
+    address: &str,
+    token: &str,
+) -> (Till, Door) {
+    let port = address.rsplit_once(':').expect("a port").1;
+    let mut till = till(directory);
+    let more = ["--ca-file", &authority.file()];
+    let url = format!("https://localhost:{port}");
+    till.init_with(PLACE, &url, token, &more).await.expect("installed");
+    let door = till.start().await.expect("it sells");
+    door.sell(&[sale("a")]).await.expect("sold");
+    (till, door)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_has_run_out_or_is_for_another_name_is_refused() {
     for (name, year, word) in
@@ -195,13 +212,7 @@ async fn a_certificate_that_has_run_out_or_is_for_another_name_is_refused() {
         let directory = tempfile::tempdir().expect("a directory");
         let authority = Authority::new(directory.path());
         let (_cloud, token, address) = open(directory.path(), &authority.sign(name, year)).await;
-        let port = address.rsplit_once(':').expect("a port").1;
-        let mut till = till(directory.path());
-        let more = ["--ca-file", &authority.file()];
-        let url = format!("https://localhost:{port}");
-        till.init_with(PLACE, &url, &token, &more).await.expect("installed");
-        let door = till.start().await.expect("it sells");
-        door.sell(&[sale("a")]).await.expect("sold");
+        let (till, door) = selling(directory.path(), &authority, &address, &token).await;
         says(&door, word).await;
         assert_eq!(door.status().await.expect("an answer").pending, 1);
         assert!(doctor(&till).contains(word), "{}", doctor(&till));
@@ -322,13 +333,7 @@ async fn a_certificate_is_renewed_while_a_till_syncs_and_a_broken_file_changes_n
     let authority = Authority::new(directory.path());
     let [cert, key] = authority.sign("localhost", 2999);
     let (mut cloud, token, address) = open(directory.path(), &[cert.clone(), key.clone()]).await;
-    let port = address.rsplit_once(':').expect("a port").1;
-    let mut till = till(directory.path());
-    let more = ["--ca-file", &authority.file()];
-    let url = format!("https://localhost:{port}");
-    till.init_with(PLACE, &url, &token, &more).await.expect("installed");
-    let door = till.start().await.expect("it sells");
-    door.sell(&[sale("a")]).await.expect("sold");
+    let (mut till, door) = selling(directory.path(), &authority, &address, &token).await;
     door.drain(LIMIT).await.expect("drained");
     let mut first = Link::open(&authority, &address).await;
     until_counted(&authority, &address, "tls_certificate_not_after_seconds 32472144000").await;
