@@ -3,7 +3,7 @@
 import init, { BrowserTill } from './till.js';
 
 export async function load() {
-  await init();
+  await init({ module_or_path: new URL('./till_bg.wasm', import.meta.url) });
 }
 
 const random = (count) => {

@@ -22,7 +22,7 @@ pub struct Desk {
 enum State {
     Idle(Box<Till>),
     Busy(Work),
-    /// A job was abandoned half way: nobody knows what was written.
+    /// A job has panicked: nobody knows what was written.
     Lost,
 }
 
@@ -52,8 +52,11 @@ impl Desk {
 
     /// Begins a job: JSON of a [`Moment`]. Returns `false` while another one is under way.
     pub fn begin(&mut self, job: &str, body: &[u8]) -> bool {
-        let State::Idle(mut till) = std::mem::replace(&mut self.state, State::Lost) else {
+        if !matches!(self.state, State::Idle(_)) {
             return false;
+        }
+        let State::Idle(mut till) = std::mem::replace(&mut self.state, State::Lost) else {
+            unreachable!("looked at above");
         };
         let moment: Result<Moment, _> = serde_json::from_str(job);
         let body = body.to_vec();

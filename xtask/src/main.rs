@@ -8,6 +8,7 @@
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
 //! | `fuzz` | does any input break a decoder, or what it promises? |
+//! | `web` | where is the till that a browser loads? |
 //! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]

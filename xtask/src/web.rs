@@ -4,28 +4,24 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use counterfoil_tests::web;
+use counterfoil_tests::{binaries, web};
 
-/// What to do with it.
+/// Where to put it.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Web {
-    /// Copy the files here; without it they stay where they were built
+    /// Write the files here; without it, below the target directory
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
 /// Builds it, and says where it is.
 pub(crate) fn run(wish: &Web) -> anyhow::Result<bool> {
-    let built = web::build()?;
-    let Some(out) = &wish.out else {
-        println!("{}", built.display());
-        return Ok(true);
+    let out = match &wish.out {
+        Some(out) => out.clone(),
+        None => binaries::target_directory()?.join("web").join("page"),
     };
-    fs::create_dir_all(out).with_context(|| out.display().to_string())?;
-    for entry in fs::read_dir(&built)? {
-        let entry = entry?;
-        fs::copy(entry.path(), out.join(entry.file_name()))?;
-    }
+    fs::create_dir_all(&out).with_context(|| out.display().to_string())?;
+    web::build(&fs::canonicalize(&out)?)?;
     println!("{}", out.display());
     Ok(true)
 }

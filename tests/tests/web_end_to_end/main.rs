@@ -12,11 +12,12 @@ use counterfoil_tests::shop::Shop;
 
 /// A shop with one enrolled till, whose cloud serves the till for browsers, and the link to it.
 async fn shop(directory: &Path) -> (Shop, Proxy) {
-    let page = tokio::task::spawn_blocking(counterfoil_tests::web::build).await;
-    let page = page.expect("it does not panic").expect("the till for browsers");
-    let page = format!("--till-page={}", page.display());
+    let page = directory.join("page");
+    let argument = format!("--till-page={}", page.display());
+    let built = tokio::task::spawn_blocking(move || counterfoil_tests::web::build(&page)).await;
+    built.expect("it does not panic").expect("the till for browsers");
     let tills = [("till-1", "north")];
-    let shop = Shop::open_with(directory, "redb", &tills, &[&page]).await.expect("a shop");
+    let shop = Shop::open_with(directory, "redb", &tills, &[&argument]).await.expect("a shop");
     let link = Proxy::open(shop.address().parse().expect("an address")).await.expect("a link");
     (shop, link)
 }
@@ -142,14 +143,10 @@ async fn in_a_browser_a_till_of_its_own_has_one_writer_and_says_what_was_lost() 
     let mut clerk = Clerk::at(&home, link.address()).await;
     clerk.enrols(shop.token("till-1").expect("a credential")).await;
     // A second tab waits for the first one.
-    let frame = "(() => { const f = document.createElement('iframe'); f.id = 'twin'; \
-                 f.src = './sums.js'; document.body.append(f); return true; })()";
-    clerk.screen.value(frame).await.expect("a frame that is refused");
-    let held = "navigator.locks.query().then(({ held }) => held.length === 1)";
-    clerk.sees(held).await;
-    let free =
-        "navigator.locks.request('counterfoil-till', { ifAvailable: true }, l => l === null)";
-    clerk.sees(free).await;
+    clerk.screen.value("(globalThis.twin = window.open('./')) !== null").await.expect("a tab");
+    clerk.sees("twin.document.body?.dataset.stage === 'waiting'").await;
+    clerk.sees("twin.document.querySelector('#note').textContent.includes('another tab')").await;
+    clerk.screen.value("twin.close() ?? true").await.expect("closed");
     assert_eq!(clerk.sells("tea", "1.49", 1).await, 1);
     clerk.sees_pending(0).await;
     // Whoever clears the database under an open till stops it: what it would sell would be lost.
