@@ -95,9 +95,8 @@ async function sellDraft() {
   const told = await engine.run({ sell: draft });
   if (failed(told)) return;
   localStorage.removeItem(DRAFT);
-  at('receipt').textContent = told.is === 'sold' ? `Receipt ${told.receipt}` : told.why;
-  at('receipt').dataset.is = told.is;
   await show();
+  at('receipt').textContent = told.is === 'sold' ? `Receipt ${told.receipt}` : told.why;
   link.nudge('recorded');
 }
 

@@ -126,18 +126,9 @@ impl Clerk {
 
     /// Closes the browser as a person does, so that it keeps what it keeps lazily; nothing may
     /// have failed on the page.
-    pub(crate) async fn goes_home(mut self) {
+    pub(crate) async fn goes_home(self) {
         assert_eq!(self.screen.complaints(), &[] as &[String]);
-        // It is gone before it has answered.
-        let _gone = self.screen.call("Browser.close", serde_json::json!({})).await;
-        let lock = self.home.join("profile/SingletonLock");
-        for _ in 0..200 {
-            if fs::symlink_metadata(&lock).is_err() {
-                break;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        self.screen.end().await.expect("it has ended");
+        self.screen.close().await.expect("it has ended");
     }
 }
 
