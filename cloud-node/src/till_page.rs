@@ -75,8 +75,7 @@ impl TillPage {
             if content.len() as u64 > FILE_BYTES_MAX {
                 return Err(named(io::Error::other("the file is too large")));
             }
-            let tag = format!("\"{}\"", blake3::hash(&content).to_hex());
-            let tag = HeaderValue::try_from(tag).expect("digits are plain text");
+            let tag = tag_of(&content);
             files.push(File { name, kind, tag, content: content.into() });
         }
         Ok(Self(Arc::new(files)))
@@ -116,6 +115,11 @@ impl TillPage {
         }
         response
     }
+}
+
+fn tag_of(content: &[u8]) -> HeaderValue {
+    let tag = format!("\"{}\"", blake3::hash(content).to_hex());
+    HeaderValue::try_from(tag).expect("digits are plain text")
 }
 
 async fn index(State(page): State<TillPage>, headers: HeaderMap) -> Response {

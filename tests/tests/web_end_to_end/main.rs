@@ -147,6 +147,9 @@ async fn in_a_browser_a_till_of_its_own_has_one_writer_and_says_what_was_lost() 
     clerk.sees("twin.document.body?.dataset.stage === 'waiting'").await;
     clerk.sees("twin.document.querySelector('#note').textContent.includes('another tab')").await;
     clerk.screen.value("twin.close() ?? true").await.expect("closed");
+    // A click into a tab that lies behind another one is not heard.
+    clerk.sees("twin.closed").await;
+    clerk.screen.call("Page.bringToFront", serde_json::json!({})).await.expect("in front");
     assert_eq!(clerk.sells("tea", "1.49", 1).await, 1);
     clerk.sees_pending(0).await;
     // Whoever clears the database under an open till stops it: what it would sell would be lost.
