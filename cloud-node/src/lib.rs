@@ -18,6 +18,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | [`service`] | what do the routes answer? |
+//! | [`till_page`] | where does a browser get its till? |
 //! | [`committer`] | how do many requests become one commit? |
 //! | [`server`], [`tls`] | how do connections begin and end? |
 //! | [`compaction`] | when do deletions leave the catalog's feed? |
@@ -43,6 +44,7 @@ pub mod problem;
 pub mod rate;
 pub mod server;
 pub mod service;
+pub mod till_page;
 pub mod timestamp;
 pub mod tls;
 pub mod world;

@@ -26,6 +26,7 @@ use crate::compaction;
 use crate::metrics::Metrics;
 use crate::server;
 use crate::service::{Limits, Parts, router};
+use crate::till_page::TillPage;
 use crate::tls::renewal::Renewal;
 use crate::tls::{Files, Identity, TlsListener};
 use crate::world::{Clock as _, SystemClock, SystemEntropy};
@@ -52,6 +53,8 @@ pub struct Options {
     /// What it needs to speak TLS, and the files that this was read from and may be renewed by;
     /// without it, it speaks plain HTTP.
     pub tls: Option<(Files, Identity)>,
+    /// The till for browsers, if it is served.
+    pub till_page: Option<TillPage>,
 }
 
 /// Why a node does not run, or ran no further.
@@ -179,6 +182,10 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
             ..options.limits
         },
     });
+    let router = match &options.till_page {
+        Some(page) => router.merge(page.clone().router()),
+        None => router,
+    };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

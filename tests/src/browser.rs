@@ -112,6 +112,18 @@ impl Browser {
         Ok(self.child.kill().await?)
     }
 
+    /// Closes the browser as a person does, and waits until it has kept what it keeps.
+    ///
+    /// # Errors
+    /// If it does not end in time.
+    pub async fn close(mut self) -> anyhow::Result<()> {
+        self.session = None;
+        // It may be gone before it has answered.
+        let _gone = self.call("Browser.close", json!({})).await;
+        timeout(LIMIT, self.child.wait()).await.context("the browser does not end")??;
+        Ok(())
+    }
+
     /// Calls a method of the protocol, and returns its result.
     ///
     /// # Errors

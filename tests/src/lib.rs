@@ -10,6 +10,7 @@
 //! | [`random`] | how is chance repeated? |
 //! | [`browser`] | what does a cashier see, and what do clicks do? |
 //! | [`postgres`] | how is a database server had for a while? |
+//! | [`web`] | how is the till for browsers built? |
 //! | [`disk`] | what has a till on its disk? |
 //! | [`manual`] | do the lines of a manual work as they stand? |
 //! | [`http`], [`events`] | how is a local API asked, and a stream listened to? |
@@ -35,3 +36,4 @@ pub mod sales;
 pub mod shop;
 pub mod story;
 pub mod till;
+pub mod web;

@@ -8,6 +8,7 @@
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
 //! | `fuzz` | does any input break a decoder, or what it promises? |
+//! | `web` | where is the till that a browser loads? |
 //! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
 #![forbid(unsafe_code)]
@@ -19,6 +20,7 @@ mod fuzz;
 mod record;
 mod schemathesis;
 mod spec;
+mod web;
 mod zoo;
 
 use std::process::ExitCode;
@@ -47,6 +49,8 @@ enum Command {
     Schemathesis(schemathesis::Schemathesis),
     /// Drive each decoder with inputs that nobody would send, by libFuzzer
     Fuzz(fuzz::Fuzz),
+    /// Build the till for browsers: the directory for `cloud-node serve --till-page`
+    Web(web::Web),
     /// Check the formal specification, by two checkers
     Spec(spec::Spec),
     /// Measure, beside the limit of this machine
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Zoo(zoo) => zoo::run(&zoo),
         Command::Schemathesis(wish) => schemathesis::run(&wish),
         Command::Fuzz(wish) => fuzz::run(&wish),
+        Command::Web(wish) => web::run(&wish),
         Command::Spec(spec) => spec::run(&spec),
         Command::Bench(bench) => bench::run(&bench),
     };

@@ -11,6 +11,7 @@ use counterfoil_cloud::credential::operator_digest;
 use counterfoil_cloud::node::{self, Options};
 use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
+use counterfoil_cloud::till_page::TillPage;
 use counterfoil_cloud::tls::Files;
 use counterfoil_protocol::cloud::UnknownProducts;
 use counterfoil_protocol::hash::Hash;
@@ -56,6 +57,9 @@ pub(super) struct Serve {
     /// are Secure then
     #[arg(long, env = "COUNTERFOIL_FORWARDED_PROTO")]
     forwarded_proto: bool,
+    /// Serve the till for browsers at /till/, from this directory, which `cargo xtask web` makes
+    #[arg(long, env = "COUNTERFOIL_TILL_PAGE", value_name = "DIR")]
+    till_page: Option<PathBuf>,
     /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
     #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
     log_format: Log,
@@ -98,6 +102,8 @@ pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
         (Some(_), None) | (None, Some(_)) => unreachable!("each of the two requires the other"),
         (None, None) => None,
     };
+    let till_page = wish.till_page.as_deref().map(TillPage::read).transpose();
+    let till_page = till_page.context("the till for browsers cannot be served")?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let options = Options {
         store: wish.store.place().clone(),
@@ -109,6 +115,7 @@ pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
         },
         limits,
         tls,
+        till_page,
     };
     node::serve(&options, |address| {
         if json {
