@@ -27,6 +27,7 @@ function say(id, text) {
 
 // Nothing may be sold from here on: what would be printed might not be kept.
 function stop(why) {
+  if (stopped) return; // what fails after the first failure comes of it
   stopped = true;
   stage('stopped');
   say('stop', why);

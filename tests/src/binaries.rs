@@ -38,12 +38,24 @@ pub fn root() -> PathBuf {
     here.parent().unwrap_or(here).to_owned()
 }
 
+/// What cargo tells a program of the package that it runs it for.
+const OF_A_PACKAGE: [&str; 4] = ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_CRATE_", "CARGO_BIN_"];
+
 /// Returns a cargo that works in this workspace and asks the network for nothing new.
+///
+/// It is not told for which package it was started: build scripts run again when that changes, and
+/// what rests on them would be compiled anew for each test.
 #[must_use]
 pub fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = Command::new(program);
     cargo.current_dir(root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if OF_A_PACKAGE.iter().any(|package| text.starts_with(package)) {
+            cargo.env_remove(&name);
+        }
+    }
     cargo
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, bail, ensure};
-use counterfoil_tests::binaries::root;
+use counterfoil_tests::binaries::{cargo, root};
 
 use look::{Looked, look, replay};
 use seeds::Kind;
@@ -160,7 +160,7 @@ fn chosen(wish: &Fuzz) -> anyhow::Result<Vec<Target>> {
 fn build(chosen: &[Target]) -> anyhow::Result<PathBuf> {
     let host = host()?;
     let directory = root().join("target/fuzz");
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut build = cargo();
     build.args(["build", "--release", "--locked", "--manifest-path"]);
     build.arg(root().join("fuzz/Cargo.toml")).arg("--target-dir").arg(&directory);
     // Named, so that build scripts and macros are built without these flags.
@@ -174,7 +174,7 @@ fn build(chosen: &[Target]) -> anyhow::Result<PathBuf> {
         build.args(["--bin", target.name]);
     }
     build.env("RUSTFLAGS", FLAGS.join(" ")).env_remove("CARGO_ENCODED_RUSTFLAGS");
-    let built = build.current_dir(root()).status().context("cargo cannot be started")?;
+    let built = build.status().context("cargo cannot be started")?;
     ensure!(built.success(), "the targets cannot be built");
     Ok(directory.join(host).join("release"))
 }

@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use counterfoil_tests::binaries::cargo;
 
 use super::Edit;
 
@@ -75,7 +76,7 @@ impl Keep {
         let quick = QUICK.iter().flat_map(|package| {
             ["opt-level=1", "debug=false"].map(|set| format!("profile.dev.package.{package}.{set}"))
         });
-        let output = Command::new("cargo")
+        let output = cargo()
             .args(quick.flat_map(|setting| ["--config".to_owned(), setting]))
             .args(args)
             .current_dir(&self.tree)
