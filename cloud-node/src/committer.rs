@@ -15,6 +15,7 @@ use counterfoil_protocol::cloud::{Cloud, Input, Output};
 use counterfoil_protocol::machine::{self, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use crate::metrics::Metrics;
 use crate::news::News;
@@ -75,9 +76,12 @@ impl Submit {
     /// [`StorageFailed`], also once the committer has ended.
     pub async fn ask(&self, input: Input, bytes: usize) -> Result<Output, StorageFailed> {
         let (answer, answered) = oneshot::channel();
-        self.jobs.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
-        let (output, _) = answered.await.map_err(|_| StorageFailed)??;
-        Ok(output)
+        let asked = async {
+            self.jobs.send(Job { input, bytes, answer }).await.map_err(|_| StorageFailed)?;
+            let (output, _) = answered.await.map_err(|_| StorageFailed)??;
+            Ok(output)
+        };
+        asked.instrument(tracing::info_span!("commit")).await
     }
 
     /// Returns whether the committer still works.
@@ -131,7 +135,8 @@ async fn commit<S: Store<Cloud>>(
     let (inputs, answers): (Vec<Input>, Vec<_>) =
         batch.into_iter().map(|job| (job.input, job.answer)).unzip();
     let started = Instant::now();
-    match machine::run(&cloud, store, clock.now(), &inputs).await {
+    let span = tracing::info_span!("group commit", jobs = inputs.len());
+    match machine::run(&cloud, store, clock.now(), &inputs).instrument(span).await {
         Ok(outputs) => {
             assert_eq!(outputs.len(), answers.len(), "each caller has its own output");
             metrics.committed(&outputs, started.elapsed());

@@ -47,6 +47,8 @@ pub mod service;
 pub mod till_page;
 pub mod timestamp;
 pub mod tls;
+#[cfg(feature = "otel")]
+pub mod traces;
 pub mod world;
 
 mod news;

@@ -62,6 +62,9 @@ pub(crate) struct Audit {
     /// Let those that need a browser be missing in it, and say which
     #[arg(long)]
     no_browser: bool,
+    /// Let those that need the compiler's target for browsers be missing in it, and say which
+    #[arg(long)]
+    no_wasm: bool,
     /// Let those that need a PostgreSQL server be missing in it, and say which
     #[arg(long)]
     no_postgres: bool,
@@ -118,6 +121,7 @@ pub(crate) fn run(audit: &Audit) -> anyhow::Result<bool> {
     let left_out = without(&mut ran, &exist, |test| {
         let name = test.rsplit("::").next().unwrap_or(test);
         (audit.no_browser && record::needs_browser(name))
+            || (audit.no_wasm && record::needs_wasm(name))
             || (audit.no_postgres && record::needs_postgres(test))
     });
     let mut problems = problems(&claims, &exist, ran.as_ref());

@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use counterfoil_tests::binaries::{cargo, target_directory};
-use counterfoil_tests::{browser, postgres};
+use counterfoil_tests::{browser, postgres, web};
 use serde_json::Value;
 
 /// Run the whole suite.
@@ -32,6 +32,14 @@ const IN_A_BROWSER: &str = "in_a_browser_";
 /// Returns whether a test of this name is left out where there is no browser.
 pub(crate) fn needs_browser(name: &str) -> bool {
     name.starts_with(IN_A_BROWSER)
+}
+
+/// What the names of tests that need the compiler's target for browsers begin with, too.
+const IN_WASM: &str = "in_a_browser_a_till_of_its_own_";
+
+/// Returns whether a test of this name is left out where nothing can be compiled for browsers.
+pub(crate) fn needs_wasm(name: &str) -> bool {
+    name.starts_with(IN_WASM)
 }
 
 /// What the names of tests, or of their modules, begin with if they need a PostgreSQL server.
@@ -63,6 +71,10 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     if no_browser.is_some() {
         run.args(["--skip", IN_A_BROWSER]);
     }
+    let no_wasm = web::target().err();
+    if no_wasm.is_some() {
+        run.args(["--skip", IN_WASM]);
+    }
     let no_postgres = postgres::programs().err();
     if no_postgres.is_some() {
         run.args(["--skip", ON_POSTGRES]);
@@ -79,6 +91,9 @@ pub(crate) fn test(test: &Test) -> anyhow::Result<bool> {
     println!("{} tests passed; the record is {}", names.len(), file.display());
     if let Some(why) = no_browser {
         println!("NOT RUN: the tests of the till page ({IN_A_BROWSER}*). {why}");
+    }
+    if let Some(why) = no_wasm {
+        println!("NOT RUN: the tests of the till in the browser ({IN_WASM}*). {why}");
     }
     if let Some(why) = no_postgres {
         println!("NOT RUN: the tests on PostgreSQL ({ON_POSTGRES}*). {why}");

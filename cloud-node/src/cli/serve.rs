@@ -13,9 +13,16 @@ use counterfoil_cloud::rate::Rate;
 use counterfoil_cloud::service::Limits;
 use counterfoil_cloud::till_page::TillPage;
 use counterfoil_cloud::tls::Files;
+#[cfg(feature = "otel")]
+use counterfoil_cloud::traces::Traces;
 use counterfoil_protocol::cloud::UnknownProducts;
 use counterfoil_protocol::hash::Hash;
 use serde_json::json;
+#[cfg(not(feature = "otel"))]
+use tracing_subscriber::layer::Identity;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
 use super::{Named, say};
 
@@ -63,6 +70,10 @@ pub(super) struct Serve {
     /// The form of the log, which goes to standard error. COUNTERFOIL_LOG=debug says how much
     #[arg(long, env = "COUNTERFOIL_LOG_FORMAT", default_value = "text")]
     log_format: Log,
+    /// Send traces to the collector at this address, by OTLP over HTTP: http://HOST:4318
+    #[cfg(feature = "otel")]
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -83,7 +94,13 @@ enum Log {
 
 /// Serves until told to stop.
 pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
-    log_as(wish.log_format);
+    #[cfg(feature = "otel")]
+    let traces =
+        wish.otlp.as_deref().map(Traces::to).transpose().context("no traces can be sent")?;
+    #[cfg(feature = "otel")]
+    log_as(wish.log_format, traces.as_ref().map(Traces::layer));
+    #[cfg(not(feature = "otel"))]
+    log_as(wish.log_format, None::<Identity>);
     let operator = wish.operator_token_file.as_ref().map(operator_of).transpose()?;
     let limited = |per_second, burst| (per_second > 0).then_some(Rate { per_second, burst });
     let limits = Limits {
@@ -117,26 +134,30 @@ pub(super) fn serve(json: bool, wish: &Serve) -> anyhow::Result<ExitCode> {
         tls,
         till_page,
     };
-    node::serve(&options, |address| {
+    let served = node::serve(&options, |address| {
         if json {
             say(&json!({ "listening": address, "scheme": scheme, "store": store }).to_string());
         } else {
             say(&format!("listening on {scheme}://{address}"));
         }
-    })?;
+    });
+    #[cfg(feature = "otel")]
+    traces.iter().for_each(Traces::end);
+    served?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_as(form: Log) {
-    use tracing_subscriber::EnvFilter;
+/// Where spans go to beside the log, if anywhere.
+fn log_as<L: Layer<Registry> + Send + Sync>(form: Log, beside: Option<L>) {
     let filter =
         EnvFilter::try_from_env("COUNTERFOIL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match form {
-        Log::Text => log.with_ansi(colours).init(),
-        Log::Json => log.json().init(),
-    }
+    let log = fmt::layer().with_writer(io::stderr);
+    let log = match form {
+        Log::Text => log.with_ansi(colours).boxed(),
+        Log::Json => log.json().boxed(),
+    };
+    tracing_subscriber::registry().with(beside).with(log.with_filter(filter)).init();
 }
 
 fn operator_of(file: &PathBuf) -> anyhow::Result<Hash> {

@@ -37,12 +37,16 @@ pub(super) async fn frame<Q: Send + Sync + 'static>(
         terminalId = tracing::field::Empty,
         branchId = tracing::field::Empty,
     );
+    #[cfg(feature = "otel")]
+    crate::traces::begin(&span, &request);
     let mut response = next.run(request).instrument(span.clone()).await;
     if let Some(Refusal { code, reason }) = response.extensions().get().copied() {
         node.parts.metrics.refused(code, reason);
         let status = response.status().as_u16();
         span.in_scope(|| tracing::info!(errorCode = code.as_str(), ?reason, status, "refused"));
     }
+    #[cfg(feature = "otel")]
+    crate::traces::end(&span, response.status());
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }

@@ -90,7 +90,7 @@ async fn in_a_browser_a_till_of_its_own_offers_again_what_had_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_browser_a_copied_or_restored_till_opens_a_new_epoch() {
+async fn in_a_browser_a_till_of_its_own_opens_a_new_epoch_if_copied_or_restored() {
     let directory = tempfile::tempdir().expect("a directory");
     let (mut shop, link) = shop(directory.path()).await;
     let home = directory.path().join("clerk");
