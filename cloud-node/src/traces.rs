@@ -6,9 +6,8 @@
 //!
 //! > The fields are those of the log (S4.14). No credential and no body is among them.
 //!
-//! `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*` and `OTEL_RESOURCE_ATTRIBUTES` mean what the
-//! [specification](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/)
-//! says.
+//! `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*` and `OTEL_RESOURCE_ATTRIBUTES` mean what OpenTelemetry's
+//! specification says of its environment variables.
 
 use std::fmt;
 use std::future::Future;

@@ -5,6 +5,7 @@
 //! | [`binaries`] | where are the programs, and are they up to date? |
 //! | [`process`] | how is a node started, killed, and never left behind? |
 //! | [`cloud`], [`till`] | how is one node told what to do? |
+//! | [`conformance`] | does a cloud keep the protocol, whoever wrote it? |
 //! | [`shop`] | how does a shop come to be, with its operator, its cloud and its tills? |
 //! | [`proxy`] | how is a link broken, and what passed it? |
 //! | [`random`] | how is chance repeated? |
@@ -22,6 +23,7 @@
 pub mod binaries;
 pub mod browser;
 pub mod cloud;
+pub mod conformance;
 pub mod disk;
 pub mod events;
 pub mod figures;

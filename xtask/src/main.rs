@@ -8,6 +8,7 @@
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
 //! | `fuzz` | does any input break a decoder, or what it promises? |
+//! | `conformance` | does a cloud of somebody's own keep the protocol? |
 //! | `web` | where is the till that a browser loads? |
 //! | `spec` | does the formal specification hold, and do its mistakes show? |
 //! | `bench` | how near is it to what the machine can do? |
@@ -15,6 +16,7 @@
 
 mod audit;
 mod bench;
+mod conformance;
 mod demo;
 mod fuzz;
 mod record;
@@ -49,6 +51,8 @@ enum Command {
     Schemathesis(schemathesis::Schemathesis),
     /// Drive each decoder with inputs that nobody would send, by libFuzzer
     Fuzz(fuzz::Fuzz),
+    /// Hold a cloud of somebody's own against the protocol, or print its test vectors
+    Conformance(conformance::Conformance),
     /// Build the till for browsers: the directory for `cloud-node serve --till-page`
     Web(web::Web),
     /// Check the formal specification, by two checkers
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
         Command::Zoo(zoo) => zoo::run(&zoo),
         Command::Schemathesis(wish) => schemathesis::run(&wish),
         Command::Fuzz(wish) => fuzz::run(&wish),
+        Command::Conformance(wish) => conformance::run(&wish),
         Command::Web(wish) => web::run(&wish),
         Command::Spec(spec) => spec::run(&spec),
         Command::Bench(bench) => bench::run(&bench),
