@@ -56,8 +56,21 @@ const _: () = assert!(PACE.as_millis() < PATIENCE.as_millis(), "there is time fo
 #[derive(Debug)]
 pub struct Postgres {
     reads: PostgresReader,
+    /// Shared with the writers beside it: the last that goes closes the store.
+    open: Arc<Open>,
     /// The connection of the writer; none after it was lost.
     link: Option<Link>,
+}
+
+/// Closes every connection of a store when it goes.
+#[derive(Debug)]
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        shared.end();
+    }
 }
 
 impl Postgres {
@@ -105,7 +118,8 @@ impl Postgres {
             Ok(link)
         })??;
         assert!(tables.len() > 0, "every row has a table");
-        Ok(Self { reads: PostgresReader::new(shared), link: Some(link) })
+        let open = Arc::new(Open(Arc::clone(&shared)));
+        Ok(Self { reads: PostgresReader::new(shared), open, link: Some(link) })
     }
 
     const fn shared(&self) -> &Arc<Shared> {
@@ -252,6 +266,13 @@ impl Engine for Postgres {
         self.reads.of_one_moment()
     }
 
+    fn beside(&self) -> Option<Self> {
+        let (reads, open) = (self.reads.clone(), Arc::clone(&self.open));
+        assert!(Arc::strong_count(&open) > 1, "the store stays open for both");
+        // It connects when it has something to do.
+        Some(Self { reads, open, link: None })
+    }
+
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
         assert_within_limits(batch);
         let mut copy = Batch::new();
@@ -314,13 +335,5 @@ impl Engine for Postgres {
             (link, sound)
         })??;
         Ok(Integrity::Sound)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.link = None;
-        self.shared().end();
-        assert!(self.reads.usable().is_err(), "a reader of a closed store refuses");
     }
 }

@@ -1,0 +1,141 @@
+//! Where jobs wait, and whose turn it is to take them.
+//!
+//! One committer takes whatever is there. A second begins beside it once as many jobs wait as are
+//! under way: so two groups are about as large as each other, and what a group costs however small
+//! it is, is paid about as often as by one committer alone.
+//!
+//! Groups that run beside each other write rows of different tills, as a rule. Where they do not (a
+//! branch whose tills relay what they sell, one shop's catalog), the store lets one of them decide
+//! again, which costs more than to wait: so after a conflict the next groups run one by one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use tokio::sync::{Mutex, Notify, mpsc};
+
+use super::{BATCH_MAX, Job, fitting, refuse};
+
+/// How many groups run one by one after a conflict.
+const APART: u32 = 256;
+
+const _: () = assert!(APART > 0, "a conflict is not met again at once");
+
+#[derive(Debug)]
+pub(super) struct Line {
+    waiting: Mutex<Waiting>,
+    /// How many jobs are in groups that have not ended.
+    under_way: AtomicUsize,
+    /// How many groups are still to run one by one.
+    apart: AtomicU32,
+    /// Whether a committer has failed: nothing is taken any more.
+    failed: AtomicBool,
+    /// Tells who waits at the front that a group has ended.
+    ended: Notify,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    jobs: mpsc::Receiver<Job>,
+    /// Those that were received already.
+    front: Vec<Job>,
+}
+
+impl Line {
+    pub(super) fn new(jobs: mpsc::Receiver<Job>) -> Self {
+        Self {
+            waiting: Mutex::new(Waiting { jobs, front: Vec::with_capacity(BATCH_MAX) }),
+            under_way: AtomicUsize::new(0),
+            apart: AtomicU32::new(0),
+            failed: AtomicBool::new(false),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Waits for a group of jobs that may begin now; none once nobody can hand over another.
+    pub(super) async fn take(self: &Arc<Self>) -> Option<(Vec<Job>, Turn)> {
+        let mut waiting = self.waiting.lock().await;
+        let Waiting { jobs, front } = &mut *waiting;
+        let mut open = true;
+        loop {
+            if self.failed.load(Ordering::SeqCst) {
+                return None;
+            }
+            // Whoever has come by now is part of the group.
+            while front.len() < BATCH_MAX
+                && let Ok(job) = jobs.try_recv()
+            {
+                front.push(job);
+            }
+            if !front.is_empty() && self.may_begin(front.len()) {
+                break;
+            }
+            if front.is_empty() && !open {
+                return None;
+            }
+            let room = BATCH_MAX - front.len();
+            tokio::select! {
+                biased;
+                () = self.ended.notified() => {}
+                received = jobs.recv_many(front, room), if open && room > 0 => open = received > 0,
+            }
+        }
+        let fit = fitting(front);
+        let group: Vec<Job> = front.drain(..fit).collect();
+        assert!(!group.is_empty(), "a group has a job");
+        self.under_way.fetch_add(group.len(), Ordering::SeqCst);
+        let turn = Turn { line: Arc::clone(self), jobs: group.len(), done: false };
+        drop(waiting);
+        Some((group, turn))
+    }
+
+    fn may_begin(&self, waiting: usize) -> bool {
+        let under_way = self.under_way.load(Ordering::SeqCst);
+        let beside = self.apart.load(Ordering::SeqCst) == 0 && waiting >= under_way;
+        assert!(waiting <= BATCH_MAX, "a group is bounded");
+        under_way == 0 || beside
+    }
+
+    /// Refuses whoever waits, and whoever comes later.
+    pub(super) async fn close(&self) {
+        assert!(self.failed.load(Ordering::SeqCst), "only a failure closes the line");
+        let mut waiting = self.waiting.lock().await;
+        waiting.jobs.close();
+        refuse(std::mem::take(&mut waiting.front));
+        while let Some(job) = waiting.jobs.recv().await {
+            refuse(vec![job]);
+        }
+    }
+}
+
+/// A group that is under way. If it is dropped before its end was told, the line has failed.
+#[derive(Debug)]
+pub(super) struct Turn {
+    line: Arc<Line>,
+    jobs: usize,
+    done: bool,
+}
+
+impl Turn {
+    /// Tells whether the group was committed, and whether it met a conflict.
+    pub(super) fn end(&mut self, done: bool, conflict: bool) {
+        self.done = done;
+        let apart = &self.line.apart;
+        if conflict {
+            apart.store(APART, Ordering::SeqCst);
+        } else {
+            let less = |left: u32| left.checked_sub(1);
+            let _none_left = apart.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less);
+        }
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.done {
+            self.line.failed.store(true, Ordering::SeqCst);
+        }
+        let before = self.line.under_way.fetch_sub(self.jobs, Ordering::SeqCst);
+        assert!(before >= self.jobs, "what was under way has begun");
+        self.line.ended.notify_one();
+    }
+}
