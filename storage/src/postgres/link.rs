@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_postgres::error::{ErrorPosition, Severity, SqlState};
 use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 
-use super::table::{Act, Value};
+use super::statement::{self, Shape};
+use super::table::Value;
 use super::tables::Tables;
 use crate::StoreError;
 
@@ -15,6 +16,8 @@ use crate::StoreError;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Who has gone silent in a transaction is cut off after this time: others wait for its locks.
 const SILENT_SECS: u32 = 10;
+/// How many statements a connection keeps prepared. Pushes of a fleet have some ten shapes.
+const PREPARED_MAX: usize = 128;
 /// The oldest server that is spoken with.
 const VERSION_MIN: i32 = 130_000;
 
@@ -32,7 +35,7 @@ const _: () = assert!(SILENT_SECS < 60, "others do not wait for long");
 /// A connection that nobody else uses.
 pub(super) struct Link {
     pub(super) client: Client,
-    prepared: BTreeMap<(usize, Act), Statement>,
+    prepared: BTreeMap<Shape, Statement>,
 }
 
 impl std::fmt::Debug for Link {
@@ -103,19 +106,22 @@ impl Link {
         Ok(())
     }
 
-    /// Returns the statement, prepared once for each connection.
+    /// Returns the statement of a shape, prepared once for each connection, as long as those of a
+    /// connection are few.
     pub(super) async fn prepare(
         &mut self,
         tables: Tables,
-        table: usize,
-        act: Act,
+        shape: Shape,
     ) -> Result<Statement, Error> {
-        assert!(self.prepared.len() <= tables.len() * Act::ALL.len(), "statements are few");
-        if let Some(statement) = self.prepared.get(&(table, act)) {
+        assert!(self.prepared.len() <= PREPARED_MAX, "statements are few");
+        if let Some(statement) = self.prepared.get(&shape) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(&tables.table(table).sql(act)).await?;
-        let before = self.prepared.insert((table, act), statement.clone());
+        if self.prepared.len() == PREPARED_MAX {
+            self.prepared.clear(); // the server forgets what nobody holds
+        }
+        let statement = self.client.prepare(&statement::sql(tables, &shape)).await?;
+        let before = self.prepared.insert(shape, statement.clone());
         assert!(before.is_none(), "a statement is prepared once");
         Ok(statement)
     }

@@ -18,6 +18,7 @@ mod driver;
 mod link;
 mod migrate;
 mod reads;
+mod statement;
 mod table;
 mod tables;
 mod work;
@@ -36,6 +37,7 @@ use crate::engine::{
 use crate::url::Url;
 use link::{Link, Says};
 use reads::Shared;
+use statement::Sheets;
 use tables::Tables;
 use work::{Ended, Found, Frame, Keys};
 
@@ -205,7 +207,7 @@ impl Postgres {
 
     /// Writes and commits, in the transaction that was `begun` or in one of its own; `Ok(false)` if
     /// another was faster.
-    fn write(&mut self, sheets: work::Sheets, begun: bool) -> Result<bool, StoreError> {
+    fn write(&mut self, sheets: Sheets, begun: bool) -> Result<bool, StoreError> {
         assert!(!sheets.is_empty(), "a commit writes something");
         assert!(sheets.values().all(|sheet| !sheet.keys.is_empty()), "each statement has rows");
         let ended = self.with_link(|mut link, tables| async move {

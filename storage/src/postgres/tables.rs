@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::persist::KEY_BYTES_MAX;
 
 use super::cells;
+use super::statement::Sheets;
 use super::table::{Act, Column, Of, Table};
-use super::work::Sheets;
 use crate::StoreError;
 use crate::engine::{AFTER_LAST_KEY, KeyList};
 
