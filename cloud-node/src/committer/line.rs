@@ -139,3 +139,104 @@ impl Drop for Turn {
         self.line.ended.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::{Pin, pin};
+    use std::task::Poll;
+
+    use counterfoil_protocol::cloud::Input;
+    use counterfoil_protocol::identity::TerminalId;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    async fn now<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+        poll_fn(|context| match future.as_mut().poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    fn line() -> (mpsc::Sender<Job>, Arc<Line>) {
+        let (sender, receiver) = mpsc::channel(16);
+        (sender, Arc::new(Line::new(receiver)))
+    }
+
+    fn send(to: &mpsc::Sender<Job>, jobs: usize) {
+        for _ in 0..jobs {
+            let terminal = TerminalId::parse("T-1").expect("a name");
+            let (answer, _) = oneshot::channel();
+            let job = Job { input: Input::Revoke { terminal }, bytes: 0, answer };
+            to.try_send(job).expect("there is room");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_second_group_begins_once_as_many_wait_as_are_under_way() {
+        let (to, line) = line();
+        send(&to, 2);
+        let (first, mut turn) = line.take().await.expect("a group");
+        assert_eq!(first.len(), 2, "whoever waits is part of it");
+        let mut second = pin!(line.take());
+        send(&to, 1);
+        assert!(now(second.as_mut()).await.is_none(), "one waits, two are under way");
+        send(&to, 1);
+        let (second, mut beside) = now(second.as_mut()).await.flatten().expect("a group");
+        assert_eq!(second.len(), 2);
+        let mut third = pin!(line.take());
+        send(&to, 3);
+        assert!(now(third.as_mut()).await.is_none(), "three wait, four are under way");
+        turn.end(true, false);
+        drop(turn);
+        let (third, mut last) = now(third.as_mut()).await.flatten().expect("a group");
+        assert_eq!(third.len(), 3);
+        beside.end(true, false);
+        last.end(true, false);
+    }
+
+    #[tokio::test]
+    async fn after_a_conflict_groups_run_one_by_one_for_a_while() {
+        let (to, line) = line();
+        send(&to, 1);
+        let (_, mut turn) = line.take().await.expect("a group");
+        turn.end(true, true);
+        drop(turn);
+        for pair in 0..APART / 2 {
+            send(&to, 1);
+            let (_, mut turn) = line.take().await.expect("a group");
+            send(&to, 1);
+            let mut next = pin!(line.take());
+            assert!(now(next.as_mut()).await.is_none(), "nothing runs beside pair {pair}");
+            turn.end(true, false);
+            drop(turn);
+            let (_, mut turn) = now(next.as_mut()).await.flatten().expect("its turn has come");
+            turn.end(true, false);
+        }
+        send(&to, 1);
+        let (_, mut turn) = line.take().await.expect("a group");
+        send(&to, 1);
+        let (_, mut beside) = now(pin!(line.take())).await.flatten().expect("it runs beside");
+        turn.end(true, false);
+        beside.end(true, false);
+    }
+
+    #[tokio::test]
+    async fn when_a_group_fails_nobody_takes_another_and_who_waits_is_refused() {
+        let (to, line) = line();
+        send(&to, 1);
+        let (_, mut failed) = line.take().await.expect("a group");
+        let waits = Arc::clone(&line);
+        let other = tokio::spawn(async move { waits.take().await.is_none() });
+        tokio::task::yield_now().await;
+        failed.end(false, false);
+        drop(failed);
+        assert!(other.await.expect("it ends"), "the other committer ends as well");
+        send(&to, 2);
+        line.close().await;
+        assert!(to.is_closed(), "whoever comes later hears so at once");
+        assert!(line.take().await.is_none());
+    }
+}

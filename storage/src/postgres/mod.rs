@@ -58,10 +58,10 @@ const _: () = assert!(PACE.as_millis() < PATIENCE.as_millis(), "there is time fo
 #[derive(Debug)]
 pub struct Postgres {
     reads: PostgresReader,
-    /// Shared with the writers beside it: the last that goes closes the store.
-    open: Arc<Open>,
     /// The connection of the writer; none after it was lost.
     link: Option<Link>,
+    /// Shared with the writers beside it: the last that goes closes the store.
+    open: Arc<Open>,
 }
 
 /// Closes every connection of a store when it goes.
