@@ -97,9 +97,12 @@ fn expected(seq: u64, payload: &[u8], state: &str) -> Value {
         trade.lines.iter().map(line).collect()
     });
     if let Body::Adjustment(adjustment) = event.body() {
-        let line = |(product, delta): (String, i64)| json!({ "product": product, "quantityMilli": -delta });
+        let line = |product: String, delta: i64| {
+            let quantity = -delta;
+            json!({ "product": product, "quantityMilli": quantity })
+        };
         let moved = adjustment.lines.iter();
-        lines = Some(moved.map(|of| line((of.product.to_string(), of.delta.0))).collect());
+        lines = Some(moved.map(|of| line(of.product.to_string(), of.delta.0)).collect());
     }
     let payments: Option<Value> = trade.map(|(trade, sign)| {
         let named = |tender| match tender {

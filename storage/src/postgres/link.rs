@@ -17,13 +17,14 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// Who has gone silent in a transaction is cut off after this time: others wait for its locks.
 const SILENT_SECS: u32 = 10;
 /// How many statements a connection keeps prepared. Pushes of a fleet have some ten shapes.
-const PREPARED_MAX: usize = 128;
+const PREPARED_MAX: usize = 192;
 /// The oldest server that is spoken with.
 const VERSION_MIN: i32 = 130_000;
 
 const _: () = assert!(SILENT_SECS as u64 <= CONNECT.as_secs(), "a lost node is gone in its time");
 const _: () = assert!(SILENT_SECS > 0, "a transaction may take its time");
 const _: () = assert!(VERSION_MIN >= 130_000, "what is used is there");
+const _: () = assert!(PREPARED_MAX > 15 * 9, "a check prepares each act on each table");
 
 /// The schema that everything lies in.
 pub(super) const SCHEMA: &str = "counterfoil";
@@ -117,6 +118,7 @@ impl Link {
         if let Some(statement) = self.prepared.get(&shape) {
             return Ok(statement.clone());
         }
+        assert!(!shape.is_empty(), "a statement does something");
         if self.prepared.len() == PREPARED_MAX {
             self.prepared.clear(); // the server forgets what nobody holds
         }

@@ -72,6 +72,7 @@ impl Drop for Open {
     fn drop(&mut self) {
         let Self(shared) = self;
         shared.end();
+        assert!(shared.driver.has_ended(), "no connection outlives its store");
     }
 }
 

@@ -68,6 +68,7 @@ fn change(tables: Tables, shape: &[(usize, Act)]) -> String {
         }
     }
     assert!(!changes.is_empty() || !expected.is_empty(), "a statement does something");
+    assert!(first > shape.len(), "each part has parameters");
     let expected = if expected.is_empty() { "1" } else { &expected };
     let space = if changes.is_empty() { "" } else { " " };
     format!("{changes}{space}SELECT {expected}")

@@ -98,6 +98,11 @@ impl Act {
         matches!(self, Self::Hold | Self::Update | Self::Delete)
     }
 
+    /// Whether it brings rows, and changes none.
+    pub(super) const fn reads(self) -> bool {
+        matches!(self, Self::Load | Self::Scan | Self::ScanPlace)
+    }
+
     /// Whether it says how many rows it is to find.
     pub(super) const fn counts(self) -> bool {
         matches!(self, Self::Update | Self::Delete)
@@ -114,6 +119,8 @@ const _: () = assert!(Act::Hold.compares() && !Act::Hold.writes(), "what is held
 const _: () = assert!(!Act::Put.compares() && Act::Put.writes(), "what nobody read is put");
 const _: () = assert!(!Act::Remove.compares() && !Act::Remove.writes(), "or removed");
 const _: () = assert!(Act::Insert.writes() && !Act::Insert.compares(), "what was absent is new");
+const _: () = assert!(Act::Load.reads() && !Act::Hold.reads(), "what is held is not brought");
+const _: () = assert!(!Act::Insert.reads() && !Act::Put.reads(), "what is written is not read");
 const _: () = assert!(Act::Update.counts() && Act::Delete.counts(), "each is to be found");
 
 impl Table {
@@ -121,6 +128,7 @@ impl Table {
     /// parameters are numbered from `first`.
     pub(super) fn part(&self, act: Act, first: usize) -> String {
         let table = self.name;
+        assert!(first > 0, "parameters count from 1");
         let (same, rows) = (self.joined(), self.rows(act, first));
         let part = match act {
             Act::Hold => format!(

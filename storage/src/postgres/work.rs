@@ -95,6 +95,7 @@ pub(super) async fn load(
         sheets.insert((table, Act::Load), Sheet { places, keys: names, ..Sheet::default() });
         numbers.push(of_table);
     }
+    assert_eq!(sheets.len(), numbers.len(), "each part of the answer has its keys");
     let mut steps: Vec<Step<'_>> = Vec::with_capacity(2);
     let prepared = if sheets.is_empty() {
         None
@@ -199,6 +200,7 @@ pub(super) enum Ended {
 pub(super) async fn commit(link: &mut Link, tables: Tables, sheets: Sheets, begun: bool) -> Ended {
     assert!(!sheets.is_empty(), "a commit writes something");
     let (shape, values) = statement::filled(tables, sheets);
+    assert!(shape.iter().all(|(_, act)| !act.reads()), "what was decided is not read again");
     let statement = match link.prepare(tables, shape).await {
         Ok(statement) => statement,
         Err(error) => return before_commit(&error),
