@@ -205,6 +205,7 @@ mod tests {
         turn.end(true, true);
         drop(turn);
         for pair in 0..APART / 2 {
+            tokio::task::yield_now().await; // a task that never yields is made to wait
             send(&to, 1);
             let (_, mut turn) = line.take().await.expect("a group");
             send(&to, 1);
