@@ -6,8 +6,14 @@
 //!
 //! There is no timer: while one transaction is under way, the next batch gathers by itself.
 //!
+//! A store that several may write to at once has several committers, which take turns at the queue:
+//! while one waits for the database, another decides.
+//!
 //! > **`NoAnswerWithoutCommit`**: if the store fails, nobody hears of success. The outcome is
 //! > unknown, the loop ends, and whoever drives it reopens the store or ends the process.
+
+mod decided;
+mod line;
 
 use std::sync::Arc;
 
@@ -16,6 +22,9 @@ use counterfoil_protocol::machine::{self, Store};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::Instrument as _;
+
+use self::decided::Decided;
+use self::line::Line;
 
 use crate::metrics::Metrics;
 use crate::news::News;
@@ -44,10 +53,10 @@ pub struct Submit {
     news: Arc<News>,
 }
 
-/// What the committer takes its jobs from.
-#[derive(Debug)]
+/// What committers take their jobs from. Each has one of its own; all of them are the same queue.
+#[derive(Clone, Debug)]
 pub struct Queue {
-    jobs: mpsc::Receiver<Job>,
+    line: Arc<Line>,
     news: Arc<News>,
 }
 
@@ -66,7 +75,10 @@ type Answered = (Output, Input);
 pub fn queue() -> (Submit, Queue) {
     let (sender, receiver) = mpsc::channel(QUEUE_MAX);
     let news = Arc::new(News::default());
-    (Submit { jobs: sender, news: Arc::clone(&news) }, Queue { jobs: receiver, news })
+    (
+        Submit { jobs: sender, news: Arc::clone(&news) },
+        Queue { line: Arc::new(Line::new(receiver)), news },
+    )
 }
 
 impl Submit {
@@ -96,7 +108,7 @@ impl Submit {
     }
 }
 
-/// Commits until every [`Submit`] is gone.
+/// Commits until every [`Submit`] is gone, or another committer of the queue has failed.
 ///
 /// # Errors
 /// The store's: the outcome of the last transaction is unknown, nobody heard of success, and all
@@ -105,21 +117,17 @@ pub async fn run<S: Store<Cloud>>(
     cloud: Cloud,
     store: &mut S,
     clock: &dyn Clock,
-    mut queue: Queue,
+    queue: Queue,
     metrics: &Metrics,
 ) -> Result<(), S::Error> {
-    let mut waiting = Vec::with_capacity(BATCH_MAX);
-    while queue.jobs.recv_many(&mut waiting, BATCH_MAX).await > 0 {
-        while !waiting.is_empty() {
-            let batch: Vec<Job> = waiting.drain(..fitting(&waiting)).collect();
-            if let Err(error) = commit(cloud, store, clock, batch, (metrics, &queue.news)).await {
-                queue.jobs.close();
-                refuse(waiting);
-                while let Some(job) = queue.jobs.recv().await {
-                    refuse(vec![job]);
-                }
-                return Err(error);
-            }
+    while let Some((batch, mut turn)) = queue.line.take().await {
+        let mut store = Decided::new(store);
+        let done = commit(cloud, &mut store, clock, batch, (metrics, &queue.news)).await;
+        turn.end(done.is_ok(), store.again());
+        drop(turn);
+        if let Err(error) = done {
+            queue.line.close().await;
+            return Err(error);
         }
     }
     Ok(())

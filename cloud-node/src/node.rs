@@ -7,7 +7,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use axum::Router;
@@ -19,7 +19,7 @@ use counterfoil_storage::{AnyEngine, Checked, KeyValue, Location, Reader, StoreE
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::committer::{self, Queue};
 use crate::compaction;
@@ -154,16 +154,7 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
     let metrics = Arc::new(Metrics::new());
     let (submit, queue) = committer::queue();
     let cloud = Cloud { unknown_products: options.unknown_products };
-    let (ended, committer_ended) = oneshot::channel();
-    let counters = Arc::clone(&metrics);
-    let committer = thread::Builder::new()
-        .name("committer".to_owned())
-        .spawn(move || {
-            let result = commit(cloud, store, queue, &counters);
-            let _ = ended.send(());
-            result
-        })
-        .map_err(system("the committer's thread cannot be started"))?;
+    let (committers, committer_ended) = start_committers(cloud, store, queue, &metrics)?;
     let life = options.limits.lease_life;
     let renewing = options.tls.clone().map(|(files, identity)| {
         Renewal::new(files, identity, Arc::clone(&metrics), Arc::new(SystemClock))
@@ -196,7 +187,10 @@ pub fn serve(options: &Options, announce: impl FnOnce(SocketAddr)) -> Result<(),
     });
     // Every handle to the committer is gone with the runtime: it commits what it has, and ends.
     drop(runtime);
-    let committed = committer.join().map_err(|_| NodeError::Committer)?;
+    let mut committed = Ok(());
+    for committer in committers {
+        committed = committed.and(committer.join().map_err(|_| NodeError::Committer)?);
+    }
     served.and(committed)
 }
 
@@ -208,7 +202,7 @@ async fn listen(
     address: SocketAddr,
     renewing: Option<Renewing>,
     router: Router,
-    committer_ended: oneshot::Receiver<()>,
+    mut committer_ended: mpsc::Receiver<()>,
     announce: impl FnOnce(SocketAddr),
 ) -> Result<(), NodeError> {
     let listener =
@@ -226,7 +220,7 @@ async fn listen(
     let shutdown = async {
         tokio::select! {
             () = stop => tracing::info!("told to stop; finishing what is under way"),
-            _ = committer_ended => tracing::error!("the committer has ended; stopping"),
+            _ = committer_ended.recv() => tracing::error!("the committer has ended; stopping"),
         }
     };
     let cut_off = match renewing {
@@ -248,6 +242,34 @@ const fn look_every(store: &Location) -> Option<Duration> {
         Location::Postgres(_) => Some(LOOK_EVERY),
         Location::Sled(_) | Location::Redb(_) | Location::Memory => None,
     }
+}
+
+/// A committer's thread.
+type Committer = JoinHandle<Result<(), NodeError>>;
+
+/// Starts a committer, and another beside it if the store lets two write at once; the receiver
+/// hears of the first that ends.
+fn start_committers(
+    cloud: Cloud,
+    store: KeyValue<Cloud, AnyEngine>,
+    queue: Queue,
+    metrics: &Arc<Metrics>,
+) -> Result<(Vec<Committer>, mpsc::Receiver<()>), NodeError> {
+    let (ended, one_has_ended) = mpsc::channel(1);
+    let beside = store.beside();
+    let start = |store| {
+        let (queue, metrics, ended) = (queue.clone(), Arc::clone(metrics), ended.clone());
+        thread::Builder::new()
+            .name("committer".to_owned())
+            .spawn(move || {
+                let result = commit(cloud, store, queue, &metrics);
+                let _told_already = ended.try_send(());
+                result
+            })
+            .map_err(system("the committer's thread cannot be started"))
+    };
+    let started: Result<Vec<_>, _> = std::iter::once(store).chain(beside).map(start).collect();
+    Ok((started?, one_has_ended))
 }
 
 fn commit(

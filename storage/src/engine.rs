@@ -148,6 +148,15 @@ pub trait Engine: Read + 'static {
         Ok(self.reader())
     }
 
+    /// Returns another writer of the same store, if the engine lets several write at once. The
+    /// store stays open until the last of them is dropped.
+    fn beside(&self) -> Option<Self>
+    where
+        Self: Sized,
+    {
+        None
+    }
+
     /// Loads `keys`, lets `decide` fill `batch`, and makes that durable: atomic, and isolated from
     /// every other writer. It may decide again after a conflict.
     ///

@@ -46,6 +46,12 @@ where
         Ok(Reader { reads: self.engine.reader_of_one_moment()?, role: PhantomData })
     }
 
+    /// Returns another writer of the same rows, if the engine lets several write at once.
+    #[must_use]
+    pub fn beside(&self) -> Option<Self> {
+        self.engine.beside().map(Self::new)
+    }
+
     /// Returns the engine.
     pub const fn engine(&self) -> &E {
         &self.engine

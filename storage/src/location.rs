@@ -211,6 +211,15 @@ impl Engine for AnyEngine {
         }
     }
 
+    fn beside(&self) -> Option<Self> {
+        match self {
+            // A file has one writer.
+            Self::Memory(_) | Self::Redb(_) | Self::Sled(_) => None,
+            #[cfg(feature = "postgres")]
+            Self::Postgres(engine) => engine.beside().map(|other| Self::Postgres(Box::new(other))),
+        }
+    }
+
     fn transact(
         &mut self,
         keys: &KeyList,

@@ -5,11 +5,10 @@
 //! cannot be read has no columns, and its bytes all the same.
 
 use counterfoil_protocol::catalog::{Entity, EntityId};
-use counterfoil_protocol::cloud::row::{Fate, Item, Ledger, Moved, Terminal};
+use counterfoil_protocol::cloud::row::{Fate, Item, Ledger, Terminal};
 use counterfoil_protocol::cloud::sessions::Session;
 use counterfoil_protocol::cloud::{Cloud, InboxKey, InboxRecord, Key, Record};
-use counterfoil_protocol::event::{Body, Correction, Event, PAYMENTS_MAX, Tender, Trade};
-use counterfoil_protocol::identity::{Epoch, EventKey};
+use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::inbox::InboxEvent;
 use counterfoil_protocol::persist::{KEY_BYTES_MAX, Persist as _};
 use counterfoil_protocol::time::Millis;
@@ -24,8 +23,10 @@ pub(super) fn of(table: &Table, key: &[u8], framed: &[u8]) -> Vec<Cell> {
     assert!(key.len() <= KEY_BYTES_MAX, "a batch bounds its keys");
     let mut cells = said(key, framed).unwrap_or_default();
     assert!(cells.len() <= table.columns.len(), "no cell is beyond the last column");
-    let unread = cells.is_empty() || table.name == "events";
-    assert!(unread || cells.len() == table.columns.len(), "what can be read fills its columns");
+    assert!(
+        cells.is_empty() || cells.len() == table.columns.len(),
+        "what can be read fills its columns"
+    );
     cells.resize(table.columns.len(), Cell::Null);
     assert_eq!(cells.len(), table.columns.len(), "each column has its cell");
     cells
@@ -55,12 +56,9 @@ fn said(key: &[u8], framed: &[u8]) -> Option<Vec<Cell>> {
             count(number),
             count(segment.payloads.len() as u64),
         ]),
-        (Key::Ledger(key), Record::Ledger(entry)) => Some(of_event(&key, &entry)),
+        (Key::Ledger(_), Record::Ledger(entry)) => Some(of_event(&entry)),
         (Key::Stock(_, _, product), Record::Stock(stock)) => {
             Some(vec![text(product), Cell::Int(stock.quantity.0), count(stock.movements)])
-        }
-        (Key::Movements(_, _, push), Record::Movements(moved)) => {
-            Some(vec![text(push.0), of_moved(&moved)])
         }
         (Key::Feed(_), Record::Feed(feed)) => Some(vec![count(feed.version)]),
         (Key::Item(_, _, id), Record::Item(item)) => Some(of_item(id, &item)),
@@ -88,106 +86,16 @@ fn of_terminal(terminal: &Terminal) -> Vec<Cell> {
     cells
 }
 
-fn of_event(key: &EventKey, entry: &Ledger) -> Vec<Cell> {
-    let event = Event::from_canonical(&entry.payload).ok();
+/// The rest of an event is read out of its record by whoever asks: `migrations/0003_compact.sql`.
+fn of_event(entry: &Ledger) -> Vec<Cell> {
     let state = match entry.fate {
-        Fate::Posted => "posted",
-        Fate::Parked(code) => code.as_str(),
-        Fate::Rejected => "rejected",
-        Fate::Withdrawn(_) => "withdrawn",
-        Fate::Refused(code) => code.as_str(),
+        Fate::Posted => Cell::Null,
+        Fate::Parked(code) | Fate::Refused(code) => text(code.as_str()),
+        Fate::Rejected => text("rejected"),
+        Fate::Withdrawn(_) => text("withdrawn"),
     };
-    assert!(!entry.payload.is_empty() || event.is_none(), "an event has bytes");
-    let mut cells = vec![
-        text(key.pos),
-        text(key.local_id),
-        text(entry.site.shop),
-        text(entry.site.branch),
-        event.as_ref().map_or(Cell::Null, |event| text(event.kind())),
-        text(state),
-        text(entry.payload_hash),
-        count(u64::from(entry.epoch.number)),
-        count(entry.seq),
-    ];
-    assert_eq!(cells.len(), 9, "what is in the ledger comes first");
-    let Some(event) = event else { return cells };
-    let (lines, payments) = of_body(event.body());
-    let moves = event.body().moves_goods();
-    assert_eq!(moves, lines != Cell::Null, "an event that moves goods has lines, and no other");
-    cells.extend([
-        time(event.at()),
-        time(entry.at),
-        event.receipt().map_or(Cell::Null, |receipt| count(receipt.number)),
-        if event.reference().is_empty() { Cell::Null } else { text(event.reference()) },
-        event.session().map_or(Cell::Null, text),
-        event.original().map_or(Cell::Null, text),
-        event.body().currency().map_or(Cell::Null, |currency| text(currency.as_str())),
-        if trade(event.body()).is_some() { Cell::Int(event.figures().money.0) } else { Cell::Null },
-        lines,
-        payments,
-    ]);
-    assert_eq!(cells.len(), 19, "what is in the event follows");
-    cells
-}
-
-/// Goods that leave count up and money that comes in counts up: a refund is negative.
-fn of_body(body: &Body) -> (Cell, Cell) {
-    if let Body::Adjustment(adjustment) = body {
-        let lines = adjustment
-            .lines
-            .iter()
-            .map(|line| json!({ "product": line.product, "quantityMilli": -line.delta.0 }));
-        return (document(&lines.collect()), Cell::Null);
-    }
-    let Some((trade, sign)) = trade(body) else { return (Cell::Null, Cell::Null) };
-    assert!(sign == 1 || sign == -1, "a trade goes one way");
-    assert!(!trade.lines.is_empty(), "a trade has lines");
-    assert!(trade.payments.len() <= PAYMENTS_MAX, "a trade has so many payments");
-    let lines = trade.lines.iter().map(|line| {
-        json!({
-            "product": line.product,
-            "name": line.name,
-            "quantityMilli": sign * line.quantity.0,
-            "unitPriceMinor": line.unit_price.0,
-            "discountMinor": line.discount.0,
-            "taxPpm": line.tax_ppm,
-            "amountMinor": sign * line.amount().0,
-        })
-    });
-    let payments = trade.payments.iter().map(|payment| {
-        let tender = match payment.tender {
-            Tender::Cash => "cash",
-            Tender::Card => "card",
-            Tender::Other => "other",
-        };
-        json!({ "tender": tender, "amountMinor": sign * payment.amount.0 })
-    });
-    (document(&lines.collect()), document(&payments.collect()))
-}
-
-const fn trade(body: &Body) -> Option<(&Trade, i64)> {
-    match body {
-        Body::Sale(trade) | Body::Correction(Correction { trade, .. }) => Some((trade, 1)),
-        Body::Refund { trade, .. } => Some((trade, -1)),
-        Body::Adjustment(_)
-        | Body::SessionOpened(_)
-        | Body::CashMoved(_)
-        | Body::SessionClosed(_)
-        | Body::CatalogEdited(_) => None,
-    }
-}
-
-fn of_moved(moved: &[Moved]) -> Cell {
-    let moved = moved.iter().map(|moved| {
-        json!({
-            "product": moved.product,
-            "quantityMilli": moved.by.quantity.0,
-            "movements": moved.by.movements,
-        })
-    });
-    let said: Value = moved.collect();
-    assert!(said.is_array(), "a push moves a list of products");
-    document(&said)
+    assert_eq!(state == Cell::Null, entry.fate == Fate::Posted, "what did not count is named");
+    vec![state, time(entry.at)]
 }
 
 fn of_item(id: EntityId, item: &Item) -> Vec<Cell> {

@@ -98,6 +98,11 @@ impl Driver {
         assert!(!self.runs(), "what has ended does not run");
     }
 
+    /// Returns whether the thread is gone, and every connection with it.
+    pub(super) fn has_ended(&self) -> bool {
+        !self.runs()
+    }
+
     fn runs(&self) -> bool {
         self.life.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }

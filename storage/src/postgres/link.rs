@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio_postgres::error::{ErrorPosition, Severity, SqlState};
 use tokio_postgres::{Client, Config, Error, NoTls, Row, Statement};
 
-use super::table::{Act, Value};
+use super::statement::{self, Shape};
+use super::table::Value;
 use super::tables::Tables;
 use crate::StoreError;
 
@@ -15,12 +16,15 @@ use crate::StoreError;
 const CONNECT: Duration = Duration::from_secs(10);
 /// Who has gone silent in a transaction is cut off after this time: others wait for its locks.
 const SILENT_SECS: u32 = 10;
+/// How many statements a connection keeps prepared. Pushes of a fleet have some ten shapes.
+const PREPARED_MAX: usize = 192;
 /// The oldest server that is spoken with.
 const VERSION_MIN: i32 = 130_000;
 
 const _: () = assert!(SILENT_SECS as u64 <= CONNECT.as_secs(), "a lost node is gone in its time");
 const _: () = assert!(SILENT_SECS > 0, "a transaction may take its time");
 const _: () = assert!(VERSION_MIN >= 130_000, "what is used is there");
+const _: () = assert!(PREPARED_MAX > 15 * 9, "a check prepares each act on each table");
 
 /// The schema that everything lies in.
 pub(super) const SCHEMA: &str = "counterfoil";
@@ -32,7 +36,7 @@ const _: () = assert!(SILENT_SECS < 60, "others do not wait for long");
 /// A connection that nobody else uses.
 pub(super) struct Link {
     pub(super) client: Client,
-    prepared: BTreeMap<(usize, Act), Statement>,
+    prepared: BTreeMap<Shape, Statement>,
 }
 
 impl std::fmt::Debug for Link {
@@ -103,19 +107,23 @@ impl Link {
         Ok(())
     }
 
-    /// Returns the statement, prepared once for each connection.
+    /// Returns the statement of a shape, prepared once for each connection, as long as those of a
+    /// connection are few.
     pub(super) async fn prepare(
         &mut self,
         tables: Tables,
-        table: usize,
-        act: Act,
+        shape: Shape,
     ) -> Result<Statement, Error> {
-        assert!(self.prepared.len() <= tables.len() * Act::ALL.len(), "statements are few");
-        if let Some(statement) = self.prepared.get(&(table, act)) {
+        assert!(self.prepared.len() <= PREPARED_MAX, "statements are few");
+        if let Some(statement) = self.prepared.get(&shape) {
             return Ok(statement.clone());
         }
-        let statement = self.client.prepare(&tables.table(table).sql(act)).await?;
-        let before = self.prepared.insert((table, act), statement.clone());
+        assert!(!shape.is_empty(), "a statement does something");
+        if self.prepared.len() == PREPARED_MAX {
+            self.prepared.clear(); // the server forgets what nobody holds
+        }
+        let statement = self.client.prepare(&statement::sql(tables, &shape)).await?;
+        let before = self.prepared.insert(shape, statement.clone());
         assert!(before.is_none(), "a statement is prepared once");
         Ok(statement)
     }

@@ -9,9 +9,10 @@ use super::link::{SCHEMA, cannot, get};
 use crate::StoreError;
 
 /// What was ever done to the schema, in order. Appended to, never changed: a database has some.
-const MIGRATIONS: [(&str, &str); 2] = [
+const MIGRATIONS: [(&str, &str); 3] = [
     ("frame", include_str!("migrations/0001_frame.sql")),
     ("cloud", include_str!("migrations/0002_cloud.sql")),
+    ("compact", include_str!("migrations/0003_compact.sql")),
 ];
 
 /// Whoever migrates holds this lock; the digits are no secret, only no other's.

@@ -18,6 +18,7 @@ mod driver;
 mod link;
 mod migrate;
 mod reads;
+mod statement;
 mod table;
 mod tables;
 mod work;
@@ -36,6 +37,7 @@ use crate::engine::{
 use crate::url::Url;
 use link::{Link, Says};
 use reads::Shared;
+use statement::Sheets;
 use tables::Tables;
 use work::{Ended, Found, Frame, Keys};
 
@@ -58,6 +60,20 @@ pub struct Postgres {
     reads: PostgresReader,
     /// The connection of the writer; none after it was lost.
     link: Option<Link>,
+    /// Shared with the writers beside it: the last that goes closes the store.
+    open: Arc<Open>,
+}
+
+/// Closes every connection of a store when it goes.
+#[derive(Debug)]
+struct Open(Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let Self(shared) = self;
+        shared.end();
+        assert!(shared.driver.has_ended(), "no connection outlives its store");
+    }
 }
 
 impl Postgres {
@@ -105,7 +121,8 @@ impl Postgres {
             Ok(link)
         })??;
         assert!(tables.len() > 0, "every row has a table");
-        Ok(Self { reads: PostgresReader::new(shared), link: Some(link) })
+        let open = Arc::new(Open(Arc::clone(&shared)));
+        Ok(Self { reads: PostgresReader::new(shared), open, link: Some(link) })
     }
 
     const fn shared(&self) -> &Arc<Shared> {
@@ -191,7 +208,7 @@ impl Postgres {
 
     /// Writes and commits, in the transaction that was `begun` or in one of its own; `Ok(false)` if
     /// another was faster.
-    fn write(&mut self, sheets: work::Sheets, begun: bool) -> Result<bool, StoreError> {
+    fn write(&mut self, sheets: Sheets, begun: bool) -> Result<bool, StoreError> {
         assert!(!sheets.is_empty(), "a commit writes something");
         assert!(sheets.values().all(|sheet| !sheet.keys.is_empty()), "each statement has rows");
         let ended = self.with_link(|mut link, tables| async move {
@@ -250,6 +267,13 @@ impl Engine for Postgres {
 
     fn reader_of_one_moment(&self) -> Result<PostgresReader, StoreError> {
         self.reads.of_one_moment()
+    }
+
+    fn beside(&self) -> Option<Self> {
+        let (reads, open) = (self.reads.clone(), Arc::clone(&self.open));
+        assert!(Arc::strong_count(&open) > 1, "the store stays open for both");
+        // It connects when it has something to do.
+        Some(Self { reads, open, link: None })
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<(), StoreError> {
@@ -314,13 +338,5 @@ impl Engine for Postgres {
             (link, sound)
         })??;
         Ok(Integrity::Sound)
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        self.link = None;
-        self.shared().end();
-        assert!(self.reads.usable().is_err(), "a reader of a closed store refuses");
     }
 }

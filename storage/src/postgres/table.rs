@@ -98,6 +98,11 @@ impl Act {
         matches!(self, Self::Hold | Self::Update | Self::Delete)
     }
 
+    /// Whether it brings rows, and changes none.
+    pub(super) const fn reads(self) -> bool {
+        matches!(self, Self::Load | Self::Scan | Self::ScanPlace)
+    }
+
     /// Whether it says how many rows it is to find.
     pub(super) const fn counts(self) -> bool {
         matches!(self, Self::Update | Self::Delete)
@@ -114,48 +119,47 @@ const _: () = assert!(Act::Hold.compares() && !Act::Hold.writes(), "what is held
 const _: () = assert!(!Act::Put.compares() && Act::Put.writes(), "what nobody read is put");
 const _: () = assert!(!Act::Remove.compares() && !Act::Remove.writes(), "or removed");
 const _: () = assert!(Act::Insert.writes() && !Act::Insert.compares(), "what was absent is new");
+const _: () = assert!(Act::Load.reads() && !Act::Hold.reads(), "what is held is not brought");
+const _: () = assert!(!Act::Insert.reads() && !Act::Put.reads(), "what is written is not read");
 const _: () = assert!(Act::Update.counts() && Act::Delete.counts(), "each is to be found");
 
 impl Table {
-    /// Returns the statement.
-    pub(super) fn sql(&self, act: Act) -> String {
-        let (table, names) = (self.name, self.names());
-        let list = names.join(", ");
-        let same = self.joined();
-        let rows = self.rows(act);
-        let last = self.width(act) + 1;
-        let sql = match act {
+    /// Returns what an act asks of the table, as a part of a statement ([`super::statement`]); its
+    /// parameters are numbered from `first`.
+    pub(super) fn part(&self, act: Act, first: usize) -> String {
+        let table = self.name;
+        assert!(first > 0, "parameters count from 1");
+        let (same, rows) = (self.joined(), self.rows(act, first));
+        let part = match act {
             Act::Hold => format!(
-                "SELECT expect(count(*), 0) FROM {rows} LEFT JOIN {table} t ON {same} \
+                "SELECT count(*) FROM {rows} LEFT JOIN {table} t ON {same} \
                  WHERE t.stamp IS DISTINCT FROM v.was"
             ),
             Act::Insert => self.insert(&rows),
             Act::Put => format!(
-                "{} ON CONFLICT ({list}) DO UPDATE SET {}, stamp = excluded.stamp",
+                "{} ON CONFLICT ({}) DO UPDATE SET {}, stamp = excluded.stamp",
                 self.insert(&rows),
+                self.names().join(", "),
                 self.assigned("excluded", false)
             ),
             Act::Update => format!(
-                "WITH done AS (UPDATE {table} t SET {}, stamp = (SELECT nextval('stamps')) \
-                 FROM {rows} WHERE {same} AND t.stamp = v.was RETURNING 1) \
-                 SELECT expect(count(*), ${last}::int8) FROM done",
+                "UPDATE {table} t SET {}, stamp = (SELECT nextval('stamps')) FROM {rows} \
+                 WHERE {same} AND t.stamp = v.was RETURNING 1",
                 self.assigned("v", true)
             ),
             Act::Delete => format!(
-                "WITH done AS (DELETE FROM {table} t USING {rows} WHERE {same} \
-                 AND t.stamp = v.was RETURNING 1) \
-                 SELECT expect(count(*), ${last}::int8) FROM done"
+                "DELETE FROM {table} t USING {rows} WHERE {same} AND t.stamp = v.was RETURNING 1"
             ),
             Act::Remove => format!("DELETE FROM {table} t USING {rows} WHERE {same}"),
             Act::Load => {
                 format!("SELECT v.n, t.stamp, t.key, t.record FROM {rows} JOIN {table} t ON {same}")
             }
-            Act::Scan => self.scan(&list),
+            Act::Scan => self.scan(),
             Act::ScanPlace => self.scan_place(),
         };
-        assert!(sql.contains(table), "a statement is about its table");
-        assert!(!sql.contains(';'), "a statement is one");
-        sql
+        assert!(part.contains(table), "a part of a statement is about its table");
+        assert!(!part.contains(';'), "a statement is one");
+        part
     }
 
     fn names(&self) -> Vec<&'static str> {
@@ -172,8 +176,8 @@ impl Table {
         width
     }
 
-    /// Returns the arrays of a statement, side by side as rows `v`.
-    fn rows(&self, act: Act) -> String {
+    /// Returns the arrays of an act, side by side as rows `v`.
+    fn rows(&self, act: Act, first: usize) -> String {
         let mut columns: Vec<(&str, &str)> =
             self.place.iter().map(|place| (*place, "text")).collect();
         columns.push(("key", "bytea"));
@@ -187,8 +191,8 @@ impl Table {
         assert_eq!(columns.len(), self.width(act), "each array has its column");
         let mut arrays = String::new();
         let mut names = String::new();
-        for (number, (name, of)) in (1..).zip(columns) {
-            let comma = if number == 1 { "" } else { ", " };
+        for (number, (name, of)) in (first..).zip(columns) {
+            let comma = if number == first { "" } else { ", " };
             write!(arrays, "{comma}${number}::{of}[]").expect("a string takes every write");
             write!(names, "{comma}{name}").expect("a string takes every write");
         }
@@ -240,7 +244,8 @@ impl Table {
 
     /// Rows between two keys, whatever their places: `$1...` the first, then the end, the limit.
     /// The places alone find the beginning in the index; the keys alone say what is meant.
-    fn scan(&self, list: &str) -> String {
+    fn scan(&self) -> String {
+        let list = self.names().join(", ");
         let (table, width) = (self.name, self.place.len() + 1);
         let bound = |start: usize| {
             let mut bound = String::new();

@@ -1,11 +1,11 @@
 //! One transaction: what is read, what is written, in one round trip each.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokio_postgres::{Error, Row, Statement};
+use tokio_postgres::{Error, Row};
 
 use super::link::{Link, Says, Step, cannot, get, in_order, judge, said};
+use super::statement::{self, Sheets};
 use super::table::{AFTER_NAMES, Act, Sheet, Value};
 use super::tables::{Span, Tables};
 use crate::StoreError;
@@ -18,10 +18,6 @@ pub(super) struct Found {
     /// What tells one writing of a row from another.
     pub(super) stamps: Vec<Option<i64>>,
 }
-
-/// The rows of each statement that a transaction makes, in the order in which it makes them: two
-/// that change the same rows do it in the same order.
-pub(super) type Sheets = BTreeMap<(usize, Act), Sheet>;
 
 /// Around what is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,9 +38,9 @@ const ALONE: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE turnstile IN
 impl Frame {
     const fn begin(self) -> Option<&'static str> {
         match self {
-            Self::Moment => Some(MOMENT),
             Self::Alone => Some(ALONE),
-            Self::Within => None,
+            // One statement is of one moment by itself.
+            Self::Moment | Self::Within => None,
         }
     }
 }
@@ -73,7 +69,7 @@ pub(super) async fn settle(link: &Link) -> Result<(), StoreError> {
 pub(super) async fn expect_schema(link: &mut Link, tables: Tables) -> Result<(), StoreError> {
     for table in 0..tables.len() {
         for act in Act::ALL {
-            link.prepare(tables, table, act).await.map_err(|error| {
+            link.prepare(tables, vec![(table, act)]).await.map_err(|error| {
                 let name = format!("table {}", tables.table(table).name);
                 StoreError::damaged_part(&name, said(&error))
             })?;
@@ -91,36 +87,29 @@ pub(super) async fn load(
     frame: Frame,
 ) -> Result<Found, Says> {
     let asked = tables.sorted_out(keys);
-    let mut prepared = Vec::with_capacity(asked.len());
     assert!(asked.len() <= tables.len(), "each table is asked once");
-    for (table, (places, numbers)) in asked {
-        assert!(!numbers.is_empty(), "a table is asked for something");
-        let statement = link.prepare(tables, table, Act::Load).await.map_err(|e| judge(&e))?;
-        let names = numbers.iter().map(|number| keys.key(*number).to_vec()).collect();
-        let sheet = Sheet { places, keys: names, ..Sheet::default() };
-        prepared.push((statement, sheet.values(tables.table(table), Act::Load), numbers));
+    let (mut sheets, mut numbers) = (Sheets::new(), Vec::with_capacity(asked.len()));
+    for (table, (places, of_table)) in asked {
+        assert!(!of_table.is_empty(), "a table is asked for something");
+        let names = of_table.iter().map(|number| keys.key(*number).to_vec()).collect();
+        sheets.insert((table, Act::Load), Sheet { places, keys: names, ..Sheet::default() });
+        numbers.push(of_table);
     }
-    // One statement is of one moment by itself.
-    assert!(prepared.len() <= keys.len(), "no more is asked than keys");
-    let framed = frame == Frame::Alone || (frame == Frame::Moment && prepared.len() > 1);
-    let begin = frame.begin().filter(|_| framed);
-    let mut steps: Vec<Step<'_>> = begin.map(|begin| link.say(begin)).into_iter().collect();
-    let mut places = Vec::with_capacity(prepared.len());
-    for (statement, values, numbers) in prepared {
-        steps.push(link.run(statement, values));
-        places.push(numbers);
-    }
-    if begin.is_some() && frame == Frame::Moment {
-        steps.push(link.say("COMMIT"));
-    }
-    let results = in_order(steps).await;
-    let results = results.into_iter().skip(usize::from(begin.is_some()));
+    assert_eq!(sheets.len(), numbers.len(), "each part of the answer has its keys");
+    let mut steps: Vec<Step<'_>> = Vec::with_capacity(2);
+    let prepared = if sheets.is_empty() {
+        None
+    } else {
+        let (shape, values) = statement::filled(tables, sheets);
+        let statement = link.prepare(tables, shape).await.map_err(|error| judge(&error))?;
+        Some((statement, values))
+    };
+    steps.extend(frame.begin().map(|begin| link.say(begin)));
+    steps.extend(prepared.map(|(statement, values)| link.run(statement, values)));
     let mut found =
         Found { values: (0..keys.len()).map(|_| None).collect(), stamps: vec![None; keys.len()] };
-    for (at, rows) in results.enumerate() {
-        let rows = rows.map_err(|error| judge(&error))?;
-        let Some(numbers) = places.get(at) else { continue };
-        found.take(&rows, numbers, keys).map_err(Says::Refused)?;
+    for rows in in_order(steps).await {
+        found.take(&rows.map_err(|error| judge(&error))?, &numbers, keys).map_err(Says::Refused)?;
     }
     assert_eq!(found.values.len(), keys.len(), "each key has its answer");
     assert_eq!(found.stamps.len(), keys.len(), "each row has its stamp");
@@ -128,19 +117,26 @@ pub(super) async fn load(
 }
 
 impl Found {
-    fn take(&mut self, rows: &[Row], numbers: &[usize], keys: &KeyList) -> Result<(), StoreError> {
+    fn take(
+        &mut self,
+        rows: &[Row],
+        numbers: &[Vec<usize>],
+        keys: &KeyList,
+    ) -> Result<(), StoreError> {
+        let place = |number: i64| usize::try_from(number).ok();
         for row in rows {
-            let at: i64 = get(row, 0)?;
-            let at = usize::try_from(at).ok().and_then(|at| numbers.get(at.checked_sub(1)?));
+            let of_table = place(get(row, 0)?).and_then(|part| numbers.get(part));
+            let nth = place(get(row, 1)?).and_then(|nth| nth.checked_sub(1));
+            let at = of_table.zip(nth).and_then(|(numbers, nth)| numbers.get(nth));
             let wrong = || StoreError::damaged_part("an answer of PostgreSQL", "a foreign row");
             let at = *at.ok_or_else(wrong)?;
-            let (key, value): (&[u8], Vec<u8>) = (get(row, 2)?, get(row, 3)?);
+            let (key, value): (&[u8], Vec<u8>) = (get(row, 3)?, get(row, 4)?);
             // A broken index finds a row where it is not, or twice.
             if key != keys.key(at) || self.values[at].is_some() {
                 return Err(wrong());
             }
             expect_within_limits(key, &value)?;
-            self.stamps[at] = Some(get(row, 1)?);
+            self.stamps[at] = Some(get(row, 2)?);
             self.values[at] = Some(value);
         }
         assert_eq!(self.values.len(), self.stamps.len(), "what is there has a stamp");
@@ -203,20 +199,17 @@ pub(super) enum Ended {
 /// of its own.
 pub(super) async fn commit(link: &mut Link, tables: Tables, sheets: Sheets, begun: bool) -> Ended {
     assert!(!sheets.is_empty(), "a commit writes something");
-    let mut prepared: Vec<(Statement, Vec<Value>)> = Vec::with_capacity(sheets.len());
-    for ((table, act), sheet) in sheets {
-        match link.prepare(tables, table, act).await {
-            Ok(statement) => prepared.push((statement, sheet.values(tables.table(table), act))),
-            Err(error) => return before_commit(&error),
-        }
-    }
-    let mut steps = Vec::with_capacity(prepared.len() + 2);
+    let (shape, values) = statement::filled(tables, sheets);
+    assert!(shape.iter().all(|(_, act)| !act.reads()), "what was decided is not read again");
+    let statement = match link.prepare(tables, shape).await {
+        Ok(statement) => statement,
+        Err(error) => return before_commit(&error),
+    };
+    let mut steps = Vec::with_capacity(3);
     if !begun {
         steps.push(link.say(TOGETHER));
     }
-    for (statement, values) in prepared {
-        steps.push(link.run(statement, values));
-    }
+    steps.push(link.run(statement, values));
     steps.push(link.say("COMMIT"));
     assert!(steps.len() > 1, "a commit has something before it");
     let mut results = in_order(steps).await;
@@ -280,7 +273,8 @@ pub(super) async fn page(
     values.push(Box::new(i64::try_from(limit).unwrap_or(i64::MAX)));
     assert!(span.from < span.until, "a span has room for a key");
     assert!(values.len() >= 3, "two bounds and a limit");
-    let statement = link.prepare(tables, span.table, act).await.map_err(|e| judge(&e))?;
+    let shape = vec![(span.table, act)];
+    let statement = link.prepare(tables, shape).await.map_err(|error| judge(&error))?;
     let rows = link.run(statement, values).await.map_err(|error| judge(&error))?;
     assert!(rows.len() <= limit, "a scan keeps its limit");
     let mut page = RawPage::with_capacity(rows.len());

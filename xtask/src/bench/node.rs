@@ -27,10 +27,10 @@ pub(crate) struct Node {
     counts: Arc<Counts>,
     submit: Submit,
     runtime: Runtime,
-    committer: JoinHandle<anyhow::Result<()>>,
+    committers: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
-/// What the committer did.
+/// What the committers did.
 #[derive(Debug, Default)]
 struct Counts {
     groups: AtomicU64,
@@ -70,17 +70,24 @@ impl Node {
         let store = KeyValue::new(location.open()?);
         let reads = store.reader();
         let counts = Arc::new(Counts::default());
-        let mut store = Counted { store, counts: Arc::clone(&counts) };
+        let beside = store.beside();
+        let stores = std::iter::once(store).chain(beside);
         let metrics = Arc::new(Metrics::new());
         let (submit, queue) = committer::queue();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let counters = Arc::clone(&metrics);
-        let committer = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            let cloud = Cloud::default();
-            runtime.block_on(committer::run(cloud, &mut store, &SystemClock, queue, &counters))?;
-            Ok(())
-        });
+        // As a node does: two, if the store lets two write at once.
+        let start = |store| {
+            let mut store = Counted { store, counts: Arc::clone(&counts) };
+            let (queue, counters) = (queue.clone(), Arc::clone(&metrics));
+            std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+                let cloud = Cloud::default();
+                let ended = committer::run(cloud, &mut store, &SystemClock, queue, &counters);
+                runtime.block_on(ended)?;
+                anyhow::Ok(())
+            })
+        };
+        let committers = stores.map(start).collect();
         for client in clients {
             let input = Input::Enrol {
                 terminal: client.terminal,
@@ -109,7 +116,7 @@ impl Node {
             let _unsupported = socket.set_nodelay(true);
         });
         runtime.spawn(server::serve(listener, router, std::future::pending()));
-        Ok(Self { address, counts, submit, runtime, committer })
+        Ok(Self { address, counts, submit, runtime, committers })
     }
 
     /// Returns how many groups were answered, and how many of them wrote something.
@@ -127,6 +134,9 @@ impl Node {
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         drop(self.runtime);
         drop(self.submit);
-        self.committer.join().ok().context("the committer panicked")?
+        for committer in self.committers {
+            committer.join().ok().context("the committer panicked")??;
+        }
+        Ok(())
     }
 }
