@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `bound` | what a module has to say of itself; `journal`, `inbox`: the modules that do |
+//! | `bound` | what a module has to say of itself; `journal`, `inbox`, `catalog`: those that do |
 //! | `module` | a module of the specification, asked for its steps |
 //! | `drive`, `figures` | specification to code: its behaviours drive the real roles |
 //! | `traces`, `log`, `validate` | code to specification: logs of runs are behaviours |
@@ -10,6 +10,7 @@
 //! | `nodes`, `value`, `draws` | real roles over stores in memory; values of TLA+; drawn numbers |
 
 mod bound;
+mod catalog;
 mod draws;
 mod drive;
 mod figures;
@@ -27,6 +28,7 @@ mod value;
 use std::path::Path;
 
 use bound::Bound;
+use catalog::Catalog;
 use inbox::Inbox;
 use journal::Journal;
 
@@ -48,6 +50,9 @@ pub(crate) fn traces(
     if is_asked::<Inbox>(names) {
         well &= traces::all::<Inbox>(spec, seeds, scratch)?.print();
     }
+    if is_asked::<Catalog>(names) {
+        well &= traces::all::<Catalog>(spec, seeds, scratch)?.print();
+    }
     Ok(well)
 }
 
@@ -64,12 +69,15 @@ pub(crate) fn drive(names: &[String], spec: &Path, walks: usize) -> anyhow::Resu
     if is_asked::<Inbox>(names) {
         well &= drive::all::<Inbox>(spec, walks)?.print();
     }
+    if is_asked::<Catalog>(names) {
+        well &= drive::all::<Catalog>(spec, walks)?.print();
+    }
     Ok(well)
 }
 
 /// Returns whether a module of this name is bound.
 pub(crate) fn knows(name: &str) -> bool {
-    [Journal::MODULE, Inbox::MODULE].contains(&name)
+    [Journal::MODULE, Inbox::MODULE, Catalog::MODULE].contains(&name)
 }
 
 fn is_asked<B: Bound>(names: &[String]) -> bool {

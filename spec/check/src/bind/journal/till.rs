@@ -240,28 +240,47 @@ impl World {
         }
     }
 
-    /// Greets, carries over what there is to be, and offers all that waits, one by one.
+    /// Greets and carries over until nothing is left of that, and offers all that waits, one by one.
     pub(crate) fn settle(&mut self, number: usize) {
-        loop {
-            self.hello(number);
-            self.answered_at_once(number);
-            if !self.machine(number).meta().backlog().adopting {
-                break;
-            }
-            while self.machine(number).meta().backlog().adopting {
-                self.adopt(number, true);
-            }
-        }
-        while self.push(number, 1, self.now.after(RETRY_CAP)) {
-            self.answered_at_once(number);
+        self.agree(number);
+        while self.push_one(number) {
+            self.receive(number, None);
         }
     }
 
-    fn answered_at_once(&mut self, number: usize) {
+    /// Greets, and carries over what there is to be.
+    pub(crate) fn agree(&mut self, number: usize) {
+        loop {
+            self.hello(number);
+            self.serve();
+            self.receive(number, None);
+            if !self.machine(number).meta().backlog().adopting {
+                return;
+            }
+            self.carry_over(number);
+        }
+    }
+
+    pub(crate) fn carry_over(&mut self, number: usize) {
+        while self.machine(number).meta().backlog().adopting {
+            self.adopt(number, true);
+        }
+    }
+
+    /// Offers one of those that wait, whenever they are due; returns whether any did.
+    pub(crate) fn push_one(&mut self, number: usize) -> bool {
+        let waits = self.push(number, 1, self.now.after(RETRY_CAP));
+        if waits {
+            self.serve();
+        }
+        waits
+    }
+
+    /// The cloud answers the only request that there is.
+    pub(crate) fn serve(&mut self) {
         let request = self.requests.first().cloned().expect("something was asked");
         self.stage(&request, false);
         self.commit(None);
-        self.receive(number, None);
     }
 
     /// Takes the answer that is on its way, and commits what it says. If the power fails, the
