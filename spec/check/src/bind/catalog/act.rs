@@ -25,6 +25,8 @@ pub(crate) enum Act {
     Plan,
     Compact,
     Ask(usize),
+    /// The follower of a till does what it wants to do next.
+    Turn(usize),
     Begin(usize),
     /// `limit`: so many entities in a page.
     End {
@@ -69,6 +71,7 @@ impl Happens for Act {
             Self::Plan => "Plan",
             Self::Compact => "Compact",
             Self::Ask(_) => "Ask",
+            Self::Turn(_) => "Turn",
             Self::Begin(_) => "BeginDelta",
             Self::End { .. } => "EndDelta",
             Self::Snapshot(_) => "Snapshot",
@@ -164,6 +167,7 @@ impl World {
 
     fn acts_of(&self, till: usize, acts: &mut Vec<Act>) {
         match &self.talk[till - 1] {
+            Talk::Rest if self.constants.by_follower => acts.push(Act::Turn(till)),
             Talk::Rest => acts.push(Act::Ask(till)),
             Talk::AskRun { .. } => acts.push(Act::Snapshot(till)),
             Talk::AskDelta(_) => acts.push(Act::Begin(till)),
@@ -250,6 +254,10 @@ impl World {
                 self.ask(*till);
                 of(till)
             }
+            Act::Turn(till) => {
+                let action = self.turn(*till);
+                action.map(|action| (action, vec![*till as u64])).into_iter().collect()
+            }
             Act::Begin(till) => {
                 self.begin(*till);
                 of(till)
@@ -292,6 +300,8 @@ impl World {
                 self.talk[till - 1] = Talk::Rest;
                 if *restart {
                     self.restart(*till);
+                } else {
+                    self.waits(*till);
                 }
                 of(till)
             }
@@ -358,7 +368,7 @@ impl World {
         for number in 1..=self.constants.tills {
             self.asked[number - 1] = None;
             if matches!(self.talk[number - 1], Talk::Reading(..)) {
-                self.talk[number - 1] = Talk::Rest;
+                self.breaks(number);
             }
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Constants {
     /// What only the cloud decides.
     pub(crate) owned: BTreeSet<u64>,
     pub(crate) in_order: bool,
+    /// A real follower says when a till asks; else it does whenever it may.
+    pub(crate) by_follower: bool,
     pub(crate) left: Left,
 }
 

@@ -18,6 +18,7 @@ pub(super) fn all() -> Vec<Profile<Constants>> {
     let everything = Left { tills: 2, clouds: 2, ..compacted };
     let owned = |constants| Constants { owned: [2].into(), ..constants };
     let in_order = |constants| Constants { in_order: true, ..constants };
+    let by_follower = |constants| Constants { by_follower: true, ..constants };
     vec![
         Profile::new("calm", 90, tills(2, 4, 0, calm)),
         Profile::new("flaky-link", 110, tills(2, 4, 0, links)),
@@ -27,13 +28,19 @@ pub(super) fn all() -> Vec<Profile<Constants>> {
         Profile::new("cloud-restored", 150, owned(tills(2, 3, 6, Left { clouds: 3, ..links }))),
         Profile::new("till-restored", 150, owned(tills(2, 3, 6, Left { tills: 3, ..compacted }))),
         Profile::new("everything", 180, owned(tills(2, 4, 8, everything))),
+        // A lease that lapses would lapse while a follower rests.
+        Profile::new(
+            "follower",
+            180,
+            by_follower(owned(tills(2, 4, 6, Left { lapses: 0, ..everything }))),
+        ),
     ]
 }
 
 /// Returns how often something happens that may, by its name.
 pub(super) fn weight(act: &str) -> usize {
     match act {
-        "Ask" | "BeginDelta" | "EndDelta" | "Snapshot" | "Take" => 8,
+        "Ask" | "Turn" | "BeginDelta" | "EndDelta" | "Snapshot" | "Take" => 8,
         "Write" | "Decide" | "Hear" | "Compact" | "Plan" => 4,
         "Edit" | "Note" => 3,
         "Lapse" | "Interrupt" | "Backup" | "RestoreTill" | "Archive" | "RestoreCloud" => 2,

@@ -9,6 +9,8 @@ use counterfoil_protocol::catalog::{CatalogEdit, EntityId, FieldChange};
 use counterfoil_protocol::cloud::catalog::{Edit, Edits, delta_with_edits, snapshot};
 use counterfoil_protocol::cloud::{self, Cloud, Compact, Input, Output, Site, compaction};
 use counterfoil_protocol::event::{Body, Event};
+use counterfoil_protocol::session::follow::{Follower, Input as Heard, Output as Does};
+use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::catalog::{Wanted, beside, wanted};
 use counterfoil_protocol::terminal::{self, Draft, edits};
 use counterfoil_protocol::time::Millis;
@@ -42,6 +44,8 @@ pub(super) struct World {
     pub(super) asked: Vec<Option<u64>>,
     pub(super) talk: Vec<Talk>,
     pub(super) left: Left,
+    /// Who says when each till asks, if it may not at any time.
+    pub(super) followers: Vec<Option<Asker>>,
     /// The entity of each edit.
     pub(super) edits: Vec<u64>,
     /// The edits of the push whose answer is on its way to the first till, in their order.
@@ -88,6 +92,13 @@ pub(super) struct Question {
     pub(super) edits: Vec<EditName>,
 }
 
+/// A till's follower, and the request for whose answer it waits.
+#[derive(Clone)]
+pub(super) struct Asker {
+    follower: Follower,
+    asked: u64,
+}
+
 /// Something that is broken on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Sabotage {
@@ -111,7 +122,7 @@ impl World {
             general: true,
             ..journal::Constants::default()
         });
-        Self {
+        let mut world = Self {
             constants: constants.clone(),
             archived_at: nodes.now,
             nodes,
@@ -119,11 +130,16 @@ impl World {
             asked: vec![None; constants.tills],
             talk: vec![Talk::Rest; constants.tills],
             left: constants.left,
+            followers: vec![None; constants.tills],
             edits: Vec::new(),
             offered: Vec::new(),
             taken: None,
             sabotage: Sabotage::None,
+        };
+        for number in 1..=constants.tills {
+            world.begins(number);
         }
+        world
     }
 
     fn cloud(&self) -> Memory<Cloud> {
@@ -245,6 +261,11 @@ impl World {
     pub(super) fn take(&mut self, number: usize, fails: Option<Failure>) {
         let talk = std::mem::replace(&mut self.talk[number - 1], Talk::Rest);
         let (now, sabotage) = (self.nodes.now, self.sabotage);
+        if let Some(asker) = &mut self.followers[number - 1] {
+            asker.follower.handle_input(now, Heard::Answered(asker.asked, Ok(())));
+            let does = asker.follower.poll_output();
+            assert_eq!(does, Some(Does::Commit), "an answer that is waited for is committed");
+        }
         let machine = self.nodes.machine(number);
         let (input, truly) = match talk {
             Talk::Delta { frame, truly, .. } => {
@@ -261,7 +282,13 @@ impl World {
             }
         };
         let output = machine.step(now, input, fails);
-        assert!(matches!(output, None | Some(terminal::Output::Catalogued(_))), "{output:?}");
+        match (output, &mut self.followers[number - 1]) {
+            (Some(terminal::Output::Catalogued(standing)), Some(asker)) => {
+                asker.follower.handle_input(now, Heard::Committed(Some(standing)));
+            }
+            (Some(terminal::Output::Catalogued(_)) | None, _) => {}
+            (Some(other), _) => unreachable!("a catalog that can be read: {other:?}"),
+        }
         if sabotage == Sabotage::RowForgotten {
             let mut memory = machine.rows();
             let held =
@@ -338,8 +365,48 @@ impl World {
     /// The program of a till has begun: it waits for nothing.
     pub(super) fn begins(&mut self, number: usize) {
         self.talk[number - 1] = Talk::Rest;
+        if self.constants.by_follower {
+            let follower = Follower::new(Config::default(), number as u64, self.nodes.now);
+            self.followers[number - 1] = Some(Asker { follower, asked: 0 });
+        }
         if number == 1 {
             self.offered.clear();
+        }
+    }
+
+    /// Lets the follower of a till do the next thing that it wants to; returns what that is in the
+    /// specification.
+    pub(super) fn turn(&mut self, number: usize) -> Option<&'static str> {
+        let asker = self.followers[number - 1].as_mut()?;
+        match asker.follower.poll_output() {
+            None => {
+                self.waits(number);
+                None
+            }
+            Some(Does::Ask(asked)) => {
+                asker.asked = asked;
+                self.ask(number);
+                Some("Ask")
+            }
+            Some(Does::Commit) => unreachable!("committed with its answer"),
+        }
+    }
+
+    /// The follower of a till waits until it waits no longer.
+    pub(super) fn waits(&mut self, number: usize) {
+        if let Some(asker) = &mut self.followers[number - 1] {
+            let then = self.nodes.now.max(asker.follower.wake_at());
+            asker.follower.handle_input(then, Heard::Wake);
+            self.nodes.now = then;
+        }
+    }
+
+    /// The connection of a till breaks.
+    pub(super) fn breaks(&mut self, number: usize) {
+        self.talk[number - 1] = Talk::Rest;
+        let now = self.nodes.now;
+        if let Some(asker) = &mut self.followers[number - 1] {
+            asker.follower.handle_input(now, Heard::Answered(asker.asked, Err(Fault::Transport)));
         }
     }
 
