@@ -87,8 +87,10 @@ impl World {
     pub(super) fn acts(&self) -> Vec<Act> {
         let mut acts = Vec::new();
         for order in 1..=self.constants.orders {
+            let joined = &self.constants.joined;
             if !self.constants.relayed.contains(&order) {
-                acts.push(Act::Order(order));
+                let told = !joined.contains(&order) || joined.first() == Some(&order);
+                acts.extend(told.then_some(Act::Order(order)));
             } else if !self.was_sold(order) || self.has_sold(order) {
                 acts.push(Act::Sale(order));
             }

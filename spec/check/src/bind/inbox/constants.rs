@@ -18,6 +18,8 @@ pub(crate) struct Constants {
     pub(crate) foreign: BTreeSet<u64>,
     /// Those that are sales of the first till, which its siblings hear of.
     pub(crate) relayed: BTreeSet<u64>,
+    /// Those that are the lines of one order: none, or some that follow each other.
+    pub(crate) joined: BTreeSet<u64>,
     /// Later orders carry earlier times.
     pub(crate) backwards: bool,
     /// Events in a page.
@@ -47,8 +49,10 @@ impl Left {
 }
 
 impl Constants {
-    /// `Created(o)` of the specification.
+    /// `Created(o)` of the specification; what is one order has one time.
     pub(super) fn created(&self, order: u64) -> u64 {
+        let first = self.joined.first().filter(|_| self.joined.contains(&order));
+        let order = first.copied().unwrap_or(order);
         if self.backwards { self.orders - order } else { order }
     }
 }

@@ -18,7 +18,7 @@ use counterfoil_protocol::cloud::inbox::{InboxKey, InboxRecord};
 use counterfoil_protocol::cloud::{self, Cloud, Site};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::ProductId;
-use counterfoil_protocol::inbox::{EventId, InboxEvent, Reference};
+use counterfoil_protocol::inbox::{EventId, InboxEvent};
 use counterfoil_protocol::terminal::inbox::InboxState;
 use counterfoil_protocol::terminal::{self, Key, Terminal};
 use counterfoil_protocol::wire::inbox::{Ack, Cursor, PendingAnswer, PendingPage, ReferenceV1};
@@ -65,10 +65,15 @@ fn stored(image: &Image<Cloud>, site: Site) -> Vec<(Hash, InboxEvent)> {
     read.collect()
 }
 
+/// A line of an order is what it takes; a sale is its name.
 fn order_of(event: &InboxEvent) -> Option<u64> {
-    match event.reference {
-        Reference::Order(id) => number(id.as_str().strip_prefix("order-")?),
-        Reference::Sale(key) => number(key.local_id.as_str()),
+    named(ReferenceV1::of(event.reference), event.product)
+}
+
+fn named(reference: ReferenceV1, taken: ProductId) -> Option<u64> {
+    match reference {
+        ReferenceV1::Order { .. } => number(taken.as_str().strip_prefix('p')?),
+        ReferenceV1::Sale { local_event_id, .. } => number(local_event_id.as_str()),
     }
 }
 
@@ -286,13 +291,7 @@ fn moved(image: &Image<Terminal>, state: InboxState) -> Result<Vec<(u64, u64)>, 
         let Some(terminal::Record::Movement(movement)) = row(image, &Key::Movement(at)) else {
             return unmapped(format!("a till that lacks movement {at}"));
         };
-        let order = match movement.reference {
-            ReferenceV1::Order { order_id } => {
-                order_id.as_str().strip_prefix("order-").and_then(number)
-            }
-            ReferenceV1::Sale { local_event_id, .. } => number(local_event_id.as_str()),
-        };
-        match order {
+        match named(movement.reference, movement.product) {
             Some(order) if goods(order, movement.product) && movement.delta.0 == -UNIT => {
                 moved.push((order, movement.applied_at.0));
             }

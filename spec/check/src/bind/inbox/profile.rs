@@ -18,12 +18,15 @@ pub(super) fn all() -> Vec<Profile<Constants>> {
     let everything = Left { strays: 6, tills: 3, clouds: 3 };
     let relayed =
         |constants| Constants { foreign: [3, 7].into(), relayed: [2, 5].into(), ..constants };
+    let joined = |constants| Constants { joined: [6, 7, 8].into(), ..constants };
     let backwards = |constants| Constants { backwards: true, ..constants };
     let by_collector = |constants| Constants { by_collector: true, ..constants };
     vec![
         Profile::new("calm", 80, tills(2, 7, 2, NO)),
         Profile::new("busy", 150, relayed(tills(3, 10, 4, links))),
         Profile::new("backwards", 100, backwards(relayed(tills(2, 8, 5, links)))),
+        Profile::new("lines", 100, joined(tills(2, 9, 2, everything))),
+        Profile::new("lines-backwards", 100, backwards(joined(tills(2, 9, 4, links)))),
         Profile::new("flaky-link", 100, tills(2, 6, 1, Left { strays: 12, ..NO })),
         Profile::new("till-restored", 100, relayed(tills(2, 7, 2, restored))),
         Profile::new("cloud-restored", 100, relayed(tills(2, 7, 2, clouds))),

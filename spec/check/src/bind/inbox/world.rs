@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use counterfoil_protocol::cloud::inbox::row::{Content, OrderLine};
 use counterfoil_protocol::cloud::inbox::{self as orders, Order, feed};
 use counterfoil_protocol::cloud::{Caller, Cloud, Input, Output, Site};
 use counterfoil_protocol::identity::{BranchId, OrderId};
+use counterfoil_protocol::inbox::{Side, order_event_id};
 use counterfoil_protocol::session::inbox::{Collector, Input as Heard, Output as Does};
 use counterfoil_protocol::session::{Config, Fault};
 use counterfoil_protocol::terminal::{self, Key, inbox};
@@ -129,12 +131,31 @@ impl World {
     pub(super) fn order(&mut self, order: u64) {
         let foreign = self.constants.foreign.contains(&order);
         let site = if foreign { other_site() } else { site() };
-        let id = OrderId::parse(&format!("order-{order}")).expect("a short name");
-        let line = orders::row::OrderLine { product_id: product(order), quantity_milli: UNIT };
-        let placed = Order::new(site, id, self.created(order), vec![line]).expect("one line");
+        let joined = self.constants.joined.contains(&order);
+        let of_it = if joined { self.constants.joined.clone() } else { [order].into() };
+        let line = |order| OrderLine { product_id: product(order), quantity_milli: UNIT };
+        let lines: Vec<OrderLine> = of_it.into_iter().map(line).collect();
+        let created_at = self.created(order);
+        let content = Content { branch: site.branch, created_at, lines: lines.clone() };
+        let id = self.order_id(order, site, &content);
+        let placed = Order::new(site, id, created_at, lines).expect("a few lines");
         let input = Input::Inbox(orders::Input::Place(placed));
         let outputs = self.nodes.at_cloud(&[input], None).expect("an open store works");
         assert!(matches!(outputs[..], [Output::Inbox(orders::Output::Placed { .. })]));
+    }
+
+    /// Returns a name for an order. Events of one time are applied in the order of their ids, which
+    /// are digests: this name gives them the order that the specification has for them.
+    fn order_id(&self, order: u64, site: Site, content: &Content) -> OrderId {
+        let named = |number| OrderId::parse(&format!("order-{order}-{number}"));
+        let ids = (0..).map(|number| named(number).expect("a short name"));
+        let lines = 0..u32::try_from(content.lines.len()).expect("a few lines");
+        let mut fits = ids.filter(|id| {
+            let event = |line| order_event_id(site.shop, *id, content.hash(), Side::Placed, line);
+            let backwards = self.constants.backwards;
+            lines.clone().map(event).is_sorted_by(|a, b| (a > b) == backwards)
+        });
+        fits.next().expect("half of the names of two lines fit")
     }
 
     /// Returns when an order was made, as it says.
