@@ -229,10 +229,7 @@ impl World {
                 self.write(*item, (!deletes).then_some(value));
                 vec![("Write", vec![*item])]
             }
-            Act::DeleteAgain(item) => {
-                self.write(*item, None);
-                Vec::new()
-            }
+            Act::DeleteAgain(item) => self.so(Vec::new(), |world| world.write(*item, None)),
             Act::Note(till) => {
                 let lapsed = self.lapse(self.noted_at());
                 let noted = if self.note(*till) { of(till) } else { Vec::new() };
@@ -246,44 +243,23 @@ impl World {
                 }
                 Vec::new()
             }
-            Act::Compact => {
-                self.compact();
-                alone
-            }
-            Act::Ask(till) => {
-                self.ask(*till);
-                of(till)
-            }
+            Act::Compact => self.so(alone, Self::compact),
+            Act::Ask(till) => self.so(of(till), |world| world.ask(*till)),
             Act::Turn(till) => {
                 let action = self.turn(*till);
                 action.map(|action| (action, vec![*till as u64])).into_iter().collect()
             }
-            Act::Begin(till) => {
-                self.begin(*till);
-                of(till)
-            }
-            Act::End { till, limit } => {
-                self.end(*till, *limit);
-                of(till)
-            }
-            Act::Snapshot(till) => {
-                self.run(*till);
-                of(till)
-            }
+            Act::Begin(till) => self.so(of(till), |world| world.begin(*till)),
+            Act::End { till, limit } => self.so(of(till), |world| world.end(*till, *limit)),
+            Act::Snapshot(till) => self.so(of(till), |world| world.run(*till)),
             Act::Take { till, fails: Some(Failure::Before) } => {
                 self.left.strays -= 1;
                 self.take(*till, Some(Failure::Before));
                 self.taken = None;
                 vec![("Interrupt", vec![*till as u64])]
             }
-            Act::Take { till, fails } => {
-                self.take(*till, *fails);
-                of(till)
-            }
-            Act::Edit(item) => {
-                self.edit(*item);
-                vec![("Edit", vec![*item])]
-            }
+            Act::Take { till, fails } => self.so(of(till), |world| world.take(*till, *fails)),
+            Act::Edit(item) => self.so(vec![("Edit", vec![*item])], |world| world.edit(*item)),
             Act::Offer(items) => {
                 let before = decided(&self.nodes.cloud);
                 self.offer(*items);
@@ -291,44 +267,48 @@ impl World {
                 new.map(|edit| ("Decide", vec![*edit])).collect()
             }
             Act::Hear => self.perform_hear(),
-            Act::Unheard => {
-                self.lose_answer();
-                Vec::new()
-            }
+            Act::Unheard => self.so(Vec::new(), Self::lose_answer),
             Act::Interrupt { till, restart } => {
-                self.left.strays -= 1;
-                self.talk[till - 1] = Talk::Rest;
-                if *restart {
-                    self.restart(*till);
-                } else {
-                    self.waits(*till);
-                }
-                of(till)
+                self.so(of(till), |world| world.interrupt(*till, *restart))
             }
-            Act::Backup(till) => {
-                self.nodes.back_up(*till);
-                of(till)
-            }
+            Act::Backup(till) => self.so(of(till), |world| world.nodes.back_up(*till)),
             Act::RestoreTill { till, outside } => {
-                self.left.tills -= 1;
-                self.nodes.restore_till(*till, *outside);
-                self.begins(*till);
-                of(till)
+                self.so(of(till), |world| world.restore_till(*till, *outside))
             }
-            Act::Archive => {
-                self.nodes.archive = Some(self.nodes.cloud.clone());
-                self.archived_at = self.nodes.now;
-                alone
-            }
+            Act::Archive => self.so(alone, Self::archive),
             Act::RestoreCloud => {
                 let lapsed = self.lapsed_since();
                 self.restore_cloud();
                 alone.into_iter().chain(self.lapsed(&lapsed)).collect()
             }
-            Act::Restart(till) => {
-                self.restart(*till);
-                Vec::new()
-            }
+            Act::Restart(till) => self.so(Vec::new(), |world| world.restart(*till)),
+        }
+    }
+
+    /// Lets it happen, which has this name.
+    fn so(&mut self, named: Vec<Named>, happens: impl FnOnce(&mut Self)) -> Vec<Named> {
+        happens(self);
+        named
+    }
+
+    fn restore_till(&mut self, till: usize, outside: Outside) {
+        self.left.tills -= 1;
+        self.nodes.restore_till(till, outside);
+        self.begins(till);
+    }
+
+    fn archive(&mut self) {
+        self.nodes.archive = Some(self.nodes.cloud.clone());
+        self.archived_at = self.nodes.now;
+    }
+
+    fn interrupt(&mut self, till: usize, restart: bool) {
+        self.left.strays -= 1;
+        self.talk[till - 1] = Talk::Rest;
+        if restart {
+            self.restart(till);
+        } else {
+            self.waits(till);
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mapping`, `rows`, `items` | the refinement mapping: what rows and frames are in `Catalog.tla` |
+//! | `mapping`, `rows`, `items` | the refinement mapping: what rows, frames are in `Catalog.tla` |
 //! | `world`, `halves`, `act` | real nodes, and what may happen to them |
 //! | `constants`, `profile` | which runs and walks there are |
 

@@ -155,23 +155,14 @@ impl World {
         match act {
             Act::Order(order) => self.placed(|world| world.order(*order)),
             Act::Sale(sale) => self.placed(|world| world.sell(*sale)),
-            Act::Ask(till) => {
-                self.ask(*till);
-                of(till)
-            }
-            Act::Answer(till) => {
-                self.answer(*till);
-                of(till)
-            }
+            Act::Ask(till) => self.so(of(till), |world| world.ask(*till)),
+            Act::Answer(till) => self.so(of(till), |world| world.answer(*till)),
             Act::Deliver { till, fails: Some(Failure::Before) } => {
                 let talk = self.talk[till - 1].clone();
                 self.deliver(*till, Some(Failure::Before));
                 self.lost(*till, talk)
             }
-            Act::Deliver { till, fails } => {
-                self.deliver(*till, *fails);
-                of(till)
-            }
+            Act::Deliver { till, fails } => self.so(of(till), |world| world.deliver(*till, *fails)),
             Act::Ack(till) if self.acknowledge(*till) => of(till),
             Act::Acknowledged { till, fails: Some(Failure::Before) } => {
                 let talk = self.talk[till - 1].clone();
@@ -179,8 +170,7 @@ impl World {
                 self.lost(*till, talk)
             }
             Act::Acknowledged { till, fails } => {
-                self.acknowledged(*till, *fails);
-                of(till)
+                self.so(of(till), |world| world.acknowledged(*till, *fails))
             }
             Act::Turn(till) => {
                 let action = self.turn(*till);
@@ -195,14 +185,8 @@ impl World {
                 }
                 self.lost(*till, talk)
             }
-            Act::Arrives(till, talk) => {
-                self.arrives(*till, talk);
-                alone
-            }
-            Act::Backup(till) => {
-                self.nodes.back_up(*till);
-                of(till)
-            }
+            Act::Arrives(till, talk) => self.so(alone, |world| world.arrives(*till, talk)),
+            Act::Backup(till) => self.so(of(till), |world| world.nodes.back_up(*till)),
             Act::RestoreTill { till, outside } => {
                 self.left.tills -= 1;
                 self.nodes.restore_till(*till, *outside);
@@ -219,16 +203,16 @@ impl World {
                 self.nodes.restore_cloud(image);
                 alone
             }
-            Act::Review(till) => {
-                self.review(*till);
-                Vec::new()
-            }
-            Act::Restart(till) => {
-                self.restart(*till);
-                Vec::new()
-            }
+            Act::Review(till) => self.so(Vec::new(), |world| world.review(*till)),
+            Act::Restart(till) => self.so(Vec::new(), |world| world.restart(*till)),
             Act::Ack(_) => Vec::new(),
         }
+    }
+
+    /// Lets it happen, which has this name.
+    fn so(&mut self, named: Vec<Named>, happens: impl FnOnce(&mut Self)) -> Vec<Named> {
+        happens(self);
+        named
     }
 
     /// The cloud commits something; each event that it appends is one order of the specification.

@@ -240,7 +240,7 @@ impl World {
         }
     }
 
-    /// Greets and carries over until nothing is left of that, and offers all that waits, one by one.
+    /// Greets and carries over until nothing is left of that, and offers what waits, one by one.
     pub(crate) fn settle(&mut self, number: usize) {
         self.agree(number);
         while self.push_one(number) {
