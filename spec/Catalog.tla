@@ -64,7 +64,7 @@ Installed == [known |-> FALSE, at |-> 0, rows |-> [i \in Items |-> None], run |-
 Init ==
   /\ cat = [v |-> 0, item |-> [i \in Items |-> None], by |-> [i \in Items |-> "cloud"],
             floor |-> 0, swept |-> 0, begun |-> 0, lease |-> [t \in TillSet |-> <<>>],
-            decided |-> {}]
+            noted |-> {}, decided |-> {}]
   /\ archive = <<>> /\ plan = <<>>
   /\ asked = [t \in TillSet |-> <<>>]
   /\ till = [t \in TillSet |-> Installed]
@@ -109,13 +109,16 @@ Decide(e) ==
 (* Compaction (compaction.rs): a plan is a query, its step looks at all it rests on again.      *)
 
 \* A till's question tells how far it has come.  It is noted after the answer, or later, or not.
+\* `noted` are the tills whose leases stand in a row, live or lapsed: one that is renewed begins no
+\* lease that a plan does not know.
 Note(t) ==
   /\ asked[t] # <<>>
   /\ asked[t][1] <= cat.v /\ asked[t][1] >= cat.floor
-  /\ cat' = [cat EXCEPT !.lease[t] = asked[t], !.begun = IF cat.lease[t] = <<>> THEN @ + 1 ELSE @]
+  /\ cat' = [cat EXCEPT !.lease[t] = asked[t], !.noted = @ \cup {t},
+                        !.begun = IF t \in cat.noted THEN @ ELSE @ + 1]
   /\ asked' = [asked EXCEPT ![t] = <<>>]
   /\ UNCHANGED <<archive, plan, till, backup, talk, left, edits, ruled, hist, amiss>>
-\* A lease that nobody renews lapses.
+\* A lease that nobody renews lapses; its row stays until a compaction.
 Lapse(t) ==
   /\ left.lapses > 0 /\ cat.lease[t] # <<>> /\ left' = [left EXCEPT !.lapses = @ - 1]
   /\ cat' = [cat EXCEPT !.lease[t] = <<>>]
@@ -139,7 +142,7 @@ Stale(p) ==
 Gone(p) == {i \in p.dead : cat.item[i].val = 0 /\ cat.item[i].ver <= p.to /\ cat.item[i].ver > 0}
 Compacted(p) ==
   [cat EXCEPT !.item = [i \in Items |-> IF i \in Gone(p) THEN None ELSE @[i]],
-              !.swept = p.to,
+              !.swept = p.to, !.noted = {t \in @ : cat.lease[t] # <<>>},
               !.floor = IF Gone(p) = {} \/ Wrong = "FloorStays" THEN @
                         ELSE CHOOSE v \in {cat.item[i].ver : i \in Gone(p)} :
                                \A i \in Gone(p) : cat.item[i].ver <= v]
@@ -198,7 +201,7 @@ LookLate(t) ==
   /\ UNCHANGED <<cat, archive, plan, asked, till, backup, left, edits, ruled, hist, amiss>>
 
 \* A SNAPSHOT RUN: all entities between its ends, whole as of now, one at a time; it says from which
-\* version a delta will complete it (cloud/catalog.rs: snapshot).
+\* version a delta will complete it (cloud/catalog.rs: snapshot), and that is what is noted.
 Beyond(after) == {i \in Items : i > after /\ cat.item[i].val # 0}
 Run(q) ==
   [kind |-> "entities", after |-> q.after,
@@ -209,7 +212,8 @@ Run(q) ==
 Snapshot(t) ==
   /\ talk[t].kind = "run"
   /\ talk' = [talk EXCEPT ![t] = Run(@)]
-  /\ UNCHANGED <<cat, archive, plan, asked, till, backup, left, edits, ruled, hist, amiss>>
+  /\ asked' = [asked EXCEPT ![t] = <<Run(talk[t]).pinned>>]
+  /\ UNCHANGED <<cat, archive, plan, till, backup, left, edits, ruled, hist, amiss>>
 
 -----------------------------------------------------------------------------
 (* The till takes an answer, in one commit (terminal/catalog.rs).                               *)
@@ -279,12 +283,14 @@ VersionEarly(t) ==
   /\ UNCHANGED <<cat, archive, plan, asked, backup, left, edits, ruled, hist, amiss>>
 
 -----------------------------------------------------------------------------
-(* A till's own edits (terminal/edits.rs).  The rows stay the cloud's; the edit lies over.      *)
+(* A till's own edits (terminal/edits.rs).  The rows stay the cloud's; the edit lies over, unless *)
+(* it asks for what only the cloud decides.                                                      *)
 
 Edit(i) ==
   /\ Len(edits) < EditsMax /\ till[1].rows[i].val # 0
   /\ edits' = Append(edits, i)
-  /\ till' = [till EXCEPT ![1].over[i] = Len(edits) + 1, ![1].done = @ \ {till[1].over[i]}]
+  /\ till' = [till EXCEPT ![1].over[i] = IF i \in Owned THEN 0 ELSE Len(edits) + 1,
+                           ![1].done = @ \ {till[1].over[i]}]
   /\ UNCHANGED <<cat, archive, plan, asked, backup, talk, left, ruled, hist, amiss>>
 \* The answer to the push.  It ends nothing: the catalog has to come first.  It may be a late one.
 Hear(e) ==

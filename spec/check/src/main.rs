@@ -32,7 +32,7 @@ const HUNDREDS: u64 = 4;
 /// Check the formal specification.
 #[derive(Debug, Parser)]
 struct Cli {
-    /// Only these models and variants (default: all but the large models)
+    /// Only these models and variants (default: all but the large models); or modules to bind
     names: Vec<String>,
     /// Where the modules are
     #[arg(long, default_value = "spec")]
@@ -80,17 +80,19 @@ fn main() -> ExitCode {
 
 fn check(cli: &Cli) -> anyhow::Result<bool> {
     let list = List::read(&cli.spec)?;
+    let binds = cli.traces || cli.drive;
     for name in &cli.names {
-        ensure!(list.knows(name), "there is no model and no variant {name}");
+        let known = if binds { bind::knows(name) } else { list.knows(name) };
+        ensure!(known, "there is no model, no variant and no bound module {name}");
     }
     fs::create_dir_all(&cli.scratch).with_context(|| cli.scratch.display().to_string())?;
     if cli.traces {
         let seeds = cli.seeds.unwrap_or(LOGS);
-        return Ok(bind::traces::all(&cli.spec, seeds, &cli.scratch)?.print());
+        return bind::traces(&cli.names, &cli.spec, seeds, &cli.scratch);
     }
     if cli.drive {
         let walks = usize::try_from(cli.seeds.unwrap_or(HUNDREDS))?.saturating_mul(100);
-        return Ok(bind::drive::all(&cli.spec, walks)?.print());
+        return bind::drive(&cli.names, &cli.spec, walks);
     }
     let chosen = |name: &String| cli.names.is_empty() || cli.names.contains(name);
     let (mut well, mut taken) = (true, BTreeMap::<&str, BTreeSet<String>>::new());

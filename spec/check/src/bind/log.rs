@@ -10,9 +10,7 @@ use serde_json::{Value as Json, json};
 use tla_checker::ast::{State, Value};
 use tla_checker::trace_io::{json_to_value, value_to_json};
 
-use super::constants::Constants;
-use super::mapping::Variables;
-use super::world::Named;
+use super::bound::{Constants, Named, Variables};
 
 /// A log that is being written.
 pub(crate) struct Log {
@@ -21,8 +19,8 @@ pub(crate) struct Log {
 }
 
 /// A log that was read.
-pub(crate) struct Read {
-    pub(crate) constants: Constants,
+pub(crate) struct Read<C> {
+    pub(crate) constants: C,
     /// The first one has no actions.
     pub(crate) steps: Vec<Step>,
 }
@@ -35,7 +33,7 @@ pub(crate) struct Step {
 
 impl Log {
     /// Begins with the first state.
-    pub(crate) fn new(constants: &Constants, first: Variables) -> anyhow::Result<Self> {
+    pub(crate) fn new(constants: &impl Constants, first: Variables) -> anyhow::Result<Self> {
         let head = format!("{{\"constants\":{}}}", constants.line()?);
         let mut log = Self { lines: vec![head], before: Variables::new() };
         log.note(&[], first);
@@ -59,7 +57,7 @@ impl Log {
     }
 }
 
-impl Read {
+impl<C: Constants> Read<C> {
     /// Reads a log.
     pub(crate) fn from(text: &str) -> anyhow::Result<Self> {
         let mut lines = text.lines();

@@ -8,17 +8,15 @@ use std::thread;
 
 use anyhow::Context as _;
 
-use super::act::Act;
+use super::bound::{Bound, Happens as _, Profile};
 use super::draws::Draws;
 use super::log::Log;
-use super::mapping::Mapping;
-use super::profile::{self, Profile};
-use super::validate::{Journals, Valid};
-use super::world::World;
+use super::validate::{Modules, Valid};
 
-/// What is told of all logs.
+/// What is told of all logs of a module.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
+    pub(crate) module: &'static str,
     pub(crate) logs: usize,
     pub(crate) valid: Valid,
     /// What is wrong with which log.
@@ -32,18 +30,18 @@ pub(crate) struct Told {
 ///
 /// # Errors
 /// The specification cannot be read or evaluated, or `scratch` cannot be written to.
-pub(crate) fn all(spec: &Path, seeds: u64, scratch: &Path) -> anyhow::Result<Told> {
-    let profiles = profile::all();
-    let jobs: Vec<(&Profile, u64)> =
+pub(crate) fn all<B: Bound>(spec: &Path, seeds: u64, scratch: &Path) -> anyhow::Result<Told> {
+    let profiles = B::profiles();
+    let jobs: Vec<Job<'_, B>> =
         profiles.iter().flat_map(|profile| (0..seeds).map(move |seed| (profile, seed))).collect();
     let next = AtomicUsize::new(0);
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let parts: Vec<anyhow::Result<Told>> = thread::scope(|scope| {
-        let work = || part(spec, &jobs, &next, scratch);
+        let work = || part::<B>(spec, &jobs, &next, scratch);
         let running: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         running.into_iter().map(|one| one.join().expect("no thread panics")).collect()
     });
-    let mut told = Told::default();
+    let mut told = Told { module: B::MODULE, ..Told::default() };
     for part in parts {
         let part = part?;
         told.logs += part.logs;
@@ -52,26 +50,29 @@ pub(crate) fn all(spec: &Path, seeds: u64, scratch: &Path) -> anyhow::Result<Tol
     }
     told.problems.sort();
     let first = profiles.first().context("there are profiles")?;
-    let mut journals = Journals::new(spec);
-    let actions: BTreeSet<&str> = journals.with(&first.constants)?.actions().collect();
+    let mut modules = Modules::<B>::new(spec);
+    let actions: BTreeSet<&str> = modules.with(&first.constants)?.actions().collect();
     let never = actions.into_iter().filter(|action| !told.valid.taken.contains_key(*action));
     told.never = never.map(str::to_owned).collect();
     Ok(told)
 }
 
-fn part(
+/// A profile with a seed.
+type Job<'a, B> = (&'a Profile<<B as Bound>::Constants>, u64);
+
+fn part<B: Bound>(
     spec: &Path,
-    jobs: &[(&Profile, u64)],
+    jobs: &[Job<'_, B>],
     next: &AtomicUsize,
     scratch: &Path,
 ) -> anyhow::Result<Told> {
-    let (mut told, mut journals) = (Told::default(), Journals::new(spec));
+    let (mut told, mut modules) = (Told::default(), Modules::<B>::new(spec));
     while let Some((profile, seed)) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-        let name = format!("{}-{seed}", profile.name);
+        let name = format!("{}-{}-{seed}", B::MODULE, profile.name);
         told.logs += 1;
-        match run(profile, *seed) {
+        match run::<B>(profile, *seed) {
             Err(error) => told.problems.push(format!("{name}: {error:#}")),
-            Ok(text) => match journals.validate(&text)? {
+            Ok(text) => match modules.validate(&text)? {
                 Ok(valid) => told.valid.add(valid),
                 Err(rejected) => {
                     let file = scratch.join(format!("log-{name}.jsonl"));
@@ -88,32 +89,39 @@ fn part(
 ///
 /// # Errors
 /// The real state has something for which the specification has no words.
-pub(crate) fn run(profile: &Profile, seed: u64) -> anyhow::Result<String> {
-    record(profile, seed, World::new(&profile.constants))
+pub(crate) fn run<B: Bound>(profile: &Profile<B::Constants>, seed: u64) -> anyhow::Result<String> {
+    record(profile, seed, B::new(&profile.constants))
 }
 
-/// As [`run`], in a world of one's own.
-pub(crate) fn record(profile: &Profile, seed: u64, mut world: World) -> anyhow::Result<String> {
-    let mut mapping = Mapping::new(profile.constants.clone());
-    let mut log = Log::new(&profile.constants, mapping.state(&world)?)?;
+/// As [`run`], with nodes of one's own.
+pub(crate) fn record<B: Bound>(
+    profile: &Profile<B::Constants>,
+    seed: u64,
+    mut bound: B,
+) -> anyhow::Result<String> {
+    let mut log = Log::new(&profile.constants, bound.state()?)?;
     let mut draws = Draws::new(seed);
     for step in 1..=profile.length {
-        let Some(act) = drawn(profile, &world, &mut draws) else { break };
-        let actions = world.perform(&act);
-        let state = mapping.state(&world).with_context(|| format!("step {step}: {act:?}"))?;
+        let Some(act) = drawn(profile, &bound, &mut draws) else { break };
+        let actions = bound.perform(&act);
+        let state = bound.state().with_context(|| format!("step {step}: {act:?}"))?;
         log.note(&actions, state);
     }
     Ok(log.text())
 }
 
 /// Draws what happens next: first of what kind, then which of that kind.
-fn drawn(profile: &Profile, world: &World, draws: &mut Draws) -> Option<Act> {
-    let acts = world.acts();
-    let kinds: BTreeSet<&str> = acts.iter().map(Act::name).collect();
+fn drawn<B: Bound>(
+    profile: &Profile<B::Constants>,
+    bound: &B,
+    draws: &mut Draws,
+) -> Option<B::Act> {
+    let acts = bound.acts();
+    let kinds: BTreeSet<&str> = acts.iter().map(B::Act::name).collect();
     let kinds: Vec<&str> = kinds.into_iter().collect();
-    let weights: Vec<usize> = kinds.iter().map(|kind| profile.weight(kind)).collect();
+    let weights: Vec<usize> = kinds.iter().map(|kind| profile.weight::<B>(kind)).collect();
     let kind = kinds[draws.weighted(&weights)?];
-    let of_kind: Vec<&Act> = acts.iter().filter(|act| act.name() == kind).collect();
+    let of_kind: Vec<&B::Act> = acts.iter().filter(|act| act.name() == kind).collect();
     Some((*draws.choose(&of_kind)).clone())
 }
 
@@ -121,7 +129,8 @@ impl Told {
     /// Prints it; returns whether all is as it should be.
     pub(crate) fn print(&self) -> bool {
         let Valid { steps, stuttering, taken } = &self.valid;
-        println!("{} logs of the running code, {steps} steps ({stuttering} stutter)", self.logs);
+        println!("\n{}: {} logs of the running code", self.module, self.logs);
+        println!("{steps} steps ({stuttering} stutter)");
         println!("\n| action | steps |\n|---|---|");
         for (action, count) in taken {
             println!("| {action} | {count} |");

@@ -1,18 +1,20 @@
 //! Is a log a behaviour of the specification?
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::path::Path;
 
 use tla_checker::ast::State;
 
-use super::constants::Constants;
-use super::journal::Journal;
+use super::bound::{Bound, Constants as _};
 use super::log::{Read, Step};
+use super::module::Module;
 
-/// The modules for the constants that logs have had so far.
-pub(crate) struct Journals<'a> {
+/// A module for the constants that logs have had so far.
+pub(crate) struct Modules<'a, B> {
     folder: &'a Path,
-    read: BTreeMap<String, Journal>,
+    read: BTreeMap<String, Module>,
+    bound: PhantomData<B>,
 }
 
 /// What is told of a log.
@@ -34,17 +36,17 @@ pub(crate) struct Rejected {
     pub(crate) why: String,
 }
 
-impl<'a> Journals<'a> {
+impl<'a, B: Bound> Modules<'a, B> {
     pub(crate) const fn new(folder: &'a Path) -> Self {
-        Self { folder, read: BTreeMap::new() }
+        Self { folder, read: BTreeMap::new(), bound: PhantomData }
     }
 
     /// Returns the module with these constants.
-    pub(crate) fn with(&mut self, constants: &Constants) -> anyhow::Result<&Journal> {
+    pub(crate) fn with(&mut self, constants: &B::Constants) -> anyhow::Result<&Module> {
         let line = constants.line()?;
         if !self.read.contains_key(&line) {
-            let journal = Journal::read(self.folder, constants)?;
-            self.read.insert(line.clone(), journal);
+            let module = Module::read::<B>(self.folder, constants)?;
+            self.read.insert(line.clone(), module);
         }
         Ok(&self.read[&line])
     }
@@ -55,18 +57,18 @@ impl<'a> Journals<'a> {
     /// # Errors
     /// The log cannot be read, or the specification cannot be evaluated.
     pub(crate) fn validate(&mut self, text: &str) -> anyhow::Result<Result<Valid, Rejected>> {
-        let log = Read::from(text)?;
-        let journal = self.with(&log.constants)?;
-        let first = log.steps[0].state(journal.variables())?;
-        let inits = journal.first()?;
+        let log = Read::<B::Constants>::from(text)?;
+        let module = self.with(&log.constants)?;
+        let first = log.steps[0].state(module.variables())?;
+        let inits = module.first()?;
         if !inits.contains(&first) {
-            let why = told("Init", &inits, &first, journal);
+            let why = told("Init", &inits, &first, module);
             return Ok(Err(Rejected { step: 0, why }));
         }
         let (mut valid, mut before) = (Valid::default(), first);
         for (number, step) in log.steps.iter().enumerate().skip(1) {
-            let after = step.state(journal.variables())?;
-            if let Err(why) = allowed(journal, &before, step, &after)? {
+            let after = step.state(module.variables())?;
+            if let Err(why) = allowed(module, &before, step, &after)? {
                 return Ok(Err(Rejected { step: number, why }));
             }
             valid.note(step);
@@ -97,19 +99,19 @@ impl Valid {
 /// Returns why a step is not allowed, if it is not. Between several actions of one step the states
 /// are those of the specification: nobody has seen them.
 fn allowed(
-    journal: &Journal,
+    module: &Module,
     before: &State,
     step: &Step,
     after: &State,
 ) -> anyhow::Result<Result<(), String>> {
     let mut reached = vec![before.clone()];
     for (action, arguments) in &step.actions {
-        if !journal.actions().any(|known| known == action) {
+        if !module.actions().any(|known| known == action) {
             return Ok(Err(format!("{action} is no action")));
         }
         let mut next = Vec::new();
         for state in &reached {
-            next.extend(journal.successors(state, action, arguments)?);
+            next.extend(module.successors(state, action, arguments)?);
         }
         if next.is_empty() {
             return Ok(Err(format!("{action} {arguments:?} cannot be taken")));
@@ -122,12 +124,12 @@ fn allowed(
     let names: Vec<String> =
         step.actions.iter().map(|(name, arguments)| format!("{name} {arguments:?}")).collect();
     let names = if names.is_empty() { "nothing".to_owned() } else { names.join(", ") };
-    Ok(Err(told(&names, &reached, after, journal)))
+    Ok(Err(told(&names, &reached, after, module)))
 }
 
 /// Says how a state differs from the nearest that there could be.
-fn told(what: &str, possible: &[State], found: &State, journal: &Journal) -> String {
-    let differences = possible.iter().map(|expected| journal.differences(expected, found));
+fn told(what: &str, possible: &[State], found: &State, module: &Module) -> String {
+    let differences = possible.iter().map(|expected| module.differences(expected, found));
     let nearest = differences.min_by_key(Vec::len).unwrap_or_default();
     format!("{what} does not lead there: {}", nearest.join("; "))
 }

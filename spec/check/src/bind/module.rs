@@ -10,26 +10,25 @@ use tla_checker::checker::prepare_spec;
 use tla_checker::eval::{eval, init_states, make_primed_names, next_states};
 use tla_checker::load::prepare_from_path;
 
-use super::constants::Constants;
-use super::mapping::Variables;
+use super::bound::{Bound, Constants as _, Variables};
 use super::value::differences;
 
 /// A module with its constants. It is bound to the thread that has made it: the checker keeps
 /// what it knows of instances there.
-pub(crate) struct Journal {
+pub(crate) struct Module {
     spec: Spec,
     constants: Env,
     definitions: DefinitionMap,
     primed: Vec<Arc<str>>,
-    /// The disjuncts of `Next`, by the actions that they name.
+    /// The disjuncts of `Next`, by the actions that they name; without the mistakes.
     actions: BTreeMap<Arc<str>, Expr>,
 }
 
-impl Journal {
-    /// Reads `Journal.tla` in this folder.
-    pub(crate) fn read(folder: &Path, constants: &Constants) -> anyhow::Result<Self> {
-        let file = folder.join("Journal.tla");
-        let prepared = prepare_from_path(&file, None, &constants.values())
+impl Module {
+    /// Reads a module in this folder.
+    pub(crate) fn read<B: Bound>(folder: &Path, constants: &B::Constants) -> anyhow::Result<Self> {
+        let file = folder.join(format!("{}.tla", B::MODULE));
+        let prepared = prepare_from_path(&file, None, &constants.named())
             .map_err(|error| anyhow!("{}: {error}", file.display()))?;
         let (spec, domains) = (prepared.spec, prepared.domains);
         let (constants, definitions) = prepare_spec(&spec, &domains, Some(&file), true)
@@ -37,6 +36,7 @@ impl Journal {
         let next = spec.next.clone().context("the module has a Next")?;
         let mut actions = BTreeMap::new();
         disjuncts(&next, &definitions, &mut actions)?;
+        actions.retain(|name, _| !B::MISTAKES.contains(&&**name));
         ensure!(!actions.is_empty(), "Next has actions");
         let primed = make_primed_names(&spec.vars);
         Ok(Self { spec, constants, definitions, primed, actions })

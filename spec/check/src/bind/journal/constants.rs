@@ -1,13 +1,12 @@
 //! The constants of `Journal` for a run of the code: how many of what, and how much may go wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use tla_checker::ast::Value;
 
-use super::value::{int, record, set, text, truth};
+use crate::bind::bound;
+use crate::bind::value::{int, record, set, text, truth};
 
 /// The code's own bound.
 pub(super) const ATTEMPTS_MAX: u8 = counterfoil_protocol::terminal::ATTEMPTS_MAX;
@@ -57,11 +56,10 @@ impl Left {
     }
 }
 
-impl Constants {
-    /// Returns them as the module names them.
-    pub(super) fn values(&self) -> Vec<(Arc<str>, Value)> {
+impl bound::Constants for Constants {
+    fn values(&self) -> BTreeMap<&'static str, Value> {
         let sales = |sales: &BTreeSet<u64>| set(sales.iter().map(|sale| int(*sale)));
-        let values: BTreeMap<&str, Value> = BTreeMap::from([
+        BTreeMap::from([
             ("Tills", int(self.tills)),
             ("Copies", int(self.copies)),
             ("SalesMax", int(self.sales)),
@@ -80,12 +78,6 @@ impl Constants {
             ("TillRestores", int(self.faults.tills)),
             ("CloudRestores", int(self.faults.clouds)),
             ("Wrong", text("none")),
-        ]);
-        values.into_iter().map(|(name, value)| (Arc::from(name), value)).collect()
-    }
-
-    /// Returns them as one line.
-    pub(super) fn line(&self) -> anyhow::Result<String> {
-        serde_json::to_string(self).context("constants are numbers and names")
+        ])
     }
 }

@@ -5,7 +5,9 @@ use counterfoil_protocol::terminal::{Backlog, RETRY_CAP};
 use counterfoil_protocol::time::{Millis, Span};
 use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
 
-use super::world::{Named, Said, World};
+use crate::bind::bound::Named;
+
+use super::world::{Said, World};
 
 /// A till's session, and the request for whose answer it waits.
 #[derive(Clone)]

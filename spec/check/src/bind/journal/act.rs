@@ -4,10 +4,10 @@ use counterfoil_protocol::cloud;
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::memory::Failure;
 
-use super::world::{Named, Outside, Request, World, product, site};
+use crate::bind::bound::{Happens, Named};
+use crate::bind::nodes::TICK;
 
-/// How far the clock goes on with each thing that happens.
-const TICK: Millis = Millis(777);
+use super::world::{Outside, Request, World, product, site};
 
 /// Something that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,9 +84,8 @@ pub(crate) enum How {
     Restart,
 }
 
-impl Act {
-    /// Returns what it is called in the specification, if it is one action there.
-    pub(crate) const fn name(&self) -> &'static str {
+impl Happens for Act {
+    fn name(&self) -> &'static str {
         match self {
             Self::Sell { .. } => "Sell",
             Self::Hello(_) => "Hello",
@@ -112,9 +111,8 @@ impl Act {
         }
     }
 
-    /// Returns whether it is one action of the specification, of this name: the session's turn is
-    /// one of several.
-    pub(crate) fn may_be(&self, action: &str) -> bool {
+    /// The session's turn is one of several.
+    fn may_be(&self, action: &str) -> bool {
         let several = matches!(
             self,
             Self::Sell { dies: true, .. }
@@ -123,7 +121,11 @@ impl Act {
                 | Self::Adopt { whole: true, .. }
         );
         let by_turn = matches!(action, "Hello" | "Push" | "Adopt" | "Idle");
-        !several && (self.name() == action || (matches!(self, Self::Turn(_)) && by_turn))
+        !several && (self.name() == action || (self.is_turn() && by_turn))
+    }
+
+    fn is_turn(&self) -> bool {
+        matches!(self, Self::Turn(_))
     }
 }
 

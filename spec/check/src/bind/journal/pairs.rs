@@ -1,10 +1,9 @@
 //! Pairs of consecutive actions: which ones no behaviour of `Journal` has, and why.
 
-/// Two actions, the second right after the first.
-pub(crate) type Pair = (String, String);
+use crate::bind::bound::Pair;
 
 /// What goes wrong, or need not happen: a walk leaves some of it out as long as it can go on.
-pub(crate) const ACCIDENTS: [&str; 10] = [
+pub(super) const ACCIDENTS: &[&str] = &[
     "Archive",
     "Backup",
     "CloudDies",
@@ -23,7 +22,7 @@ const NO_BACKUP: &str = "the backup was used up";
 const DEFINED: &str = "it is defined by then";
 
 /// Returns why the second action never comes right after the first, if it does not.
-pub(crate) fn why_not(first: &str, second: &str) -> Option<&'static str> {
+pub(super) fn why_not(first: &str, second: &str) -> Option<&'static str> {
     match (first, second) {
         ("Commit" | "CloudDies" | "RestoreCloud", "Commit" | "CloudDies") => Some(BATCH_IS_EMPTY),
         ("Archive", "Archive") => Some(KEPT_ALREADY),
@@ -34,10 +33,10 @@ pub(crate) fn why_not(first: &str, second: &str) -> Option<&'static str> {
 }
 
 /// How many of the pairs with [`is_rare`] the walks may miss.
-pub(crate) const MISSED_MAX: usize = 6;
+pub(super) const MISSED_MAX: usize = 6;
 
 /// Returns whether a pair has an action that few walks come to: a person looks at what a closed
 /// history has left, before it is carried over.
-pub(crate) fn is_rare((first, second): &Pair) -> bool {
+pub(super) fn is_rare((first, second): &Pair) -> bool {
     first == "RetryOld" || second == "RetryOld"
 }

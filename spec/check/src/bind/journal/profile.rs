@@ -1,17 +1,8 @@
 //! What kinds of runs there are: how many of what, what goes wrong, and how often.
 
-use super::constants::{Constants, Left};
+use crate::bind::bound::Profile;
 
-/// A kind of run.
-#[derive(Clone, Debug)]
-pub(crate) struct Profile {
-    pub(crate) name: &'static str,
-    pub(crate) constants: Constants,
-    /// How many things happen.
-    pub(crate) length: usize,
-    /// What happens more rarely, or more often, than elsewhere.
-    pub(crate) weights: &'static [(&'static str, usize)],
-}
+use super::constants::{Constants, Left};
 
 const NO: Left = Left { late: 0, dups: 0, crashes: 0, copies: 0, tills: 0, clouds: 0 };
 
@@ -26,7 +17,7 @@ fn by_session(constants: Constants) -> Constants {
 }
 
 /// Returns all profiles.
-pub(crate) fn all() -> Vec<Profile> {
+pub(super) fn all() -> Vec<Profile<Constants>> {
     let links = Left { late: 4, dups: 3, crashes: 2, ..NO };
     let restored = Left { tills: 2, ..links };
     let copied = Left { copies: 1, ..links };
@@ -35,7 +26,7 @@ pub(crate) fn all() -> Vec<Profile> {
     let parked =
         |constants| Constants { unknown: [1, 2, 4].into(), refunds: [3, 5].into(), ..constants };
     let names = |constants| Constants { same_names: true, ..constants };
-    let profile = |name, length, constants| Profile { name, constants, length, weights: &[] };
+    let profile = Profile::new;
     vec![
         profile("calm", 70, tills(2, 10, NO)),
         profile("busy", 110, Constants { items: 8, batch: 4, ..tills(4, 12, links) }),
@@ -77,15 +68,8 @@ pub(crate) fn all() -> Vec<Profile> {
     ]
 }
 
-impl Profile {
-    /// Returns how often something happens that may, by its name.
-    pub(crate) fn weight(&self, act: &str) -> usize {
-        let own = self.weights.iter().find(|(name, _)| *name == act);
-        own.map_or_else(|| weight(act), |(_, weight)| *weight)
-    }
-}
-
-fn weight(act: &str) -> usize {
+/// Returns how often something happens that may, by its name.
+pub(super) fn weight(act: &str) -> usize {
     match act {
         "Receive" | "Stage" | "Commit" => 12,
         "Adopt" | "Push" | "Turn" => 9,
@@ -97,7 +81,7 @@ fn weight(act: &str) -> usize {
 }
 
 /// Returns the models in which behaviours of the specification are walked, by name.
-pub(crate) fn models() -> Vec<(&'static str, Constants)> {
+pub(super) fn models() -> Vec<(&'static str, Constants)> {
     let faults = Left { late: 3, dups: 2, crashes: 2, copies: 2, tills: 2, clouds: 2 };
     let parked = Constants {
         tills: 1,

@@ -9,19 +9,19 @@ use counterfoil_protocol::wire::message::{Hello, Push};
 use counterfoil_storage::Memory;
 use counterfoil_storage::memory::{Failure, Image};
 
-use super::world::{
-    Asked, Reply, Request, Sabotage, Said, World, at_once, opened, product, run, site, till,
-};
+use crate::bind::nodes::{at_once, opened, run};
+
+use super::world::{Asked, Reply, Request, Sabotage, Said, World, product, site, till};
 
 const ROLE: Cloud = Cloud { unknown_products: UnknownProducts::Park };
 
-fn secret(till: TerminalId) -> Hash {
+pub(crate) fn secret(till: TerminalId) -> Hash {
     secret_hash(till.as_str().as_bytes())
 }
 
 impl World {
     /// Enrols the tills, and defines the products that are known.
-    pub(super) fn open_cloud(&mut self) {
+    pub(crate) fn open_cloud(&mut self) {
         let tills = (1..=self.constants.tills).map(till);
         let enrolled = tills.map(|terminal| Input::Enrol {
             terminal,
@@ -36,7 +36,11 @@ impl World {
     }
 
     /// Runs inputs in one transaction. None if the power failed.
-    fn at_cloud(&mut self, inputs: &[Input], fails: Option<Failure>) -> Option<Vec<Output>> {
+    pub(crate) fn at_cloud(
+        &mut self,
+        inputs: &[Input],
+        fails: Option<Failure>,
+    ) -> Option<Vec<Output>> {
         let mut memory = opened(&self.cloud);
         if let Some(failure) = fails {
             memory.fail_next(failure);
@@ -47,7 +51,7 @@ impl World {
     }
 
     /// A request joins what the next commit will hold; it may come once more.
-    pub(super) fn stage(&mut self, request: &Request, twice: bool) {
+    pub(crate) fn stage(&mut self, request: &Request, twice: bool) {
         assert!(self.requests.remove(request), "only what is under way arrives");
         if twice {
             self.left.dups -= 1;
@@ -64,7 +68,7 @@ impl World {
 
     /// One transaction for all that was taken in; only then the answers exist. If the power fails
     /// after it, nobody hears of it.
-    pub(super) fn commit(&mut self, fails: Option<Failure>) {
+    pub(crate) fn commit(&mut self, fails: Option<Failure>) {
         let replies = self.served(fails);
         self.replies.extend(replies);
         self.batch.clear();
@@ -90,13 +94,13 @@ impl World {
     }
 
     /// The products of the unknown sales are defined.
-    pub(super) fn define(&mut self) {
+    pub(crate) fn define(&mut self) {
         let inputs: Vec<Input> = self.constants.unknown.iter().copied().map(defined).collect();
         self.at_cloud(&inputs, None).expect("an open store works");
     }
 
     /// What was moved is added to the stock; returns whether there was anything.
-    pub(super) fn roll_up(&mut self) -> bool {
+    pub(crate) fn roll_up(&mut self) -> bool {
         let memory: Memory<Cloud> = opened(&self.cloud);
         let planned = at_once(rollup::plan(&memory, site())).expect("an open store answers");
         let Some(planned) = planned else { return false };
@@ -104,7 +108,7 @@ impl World {
         true
     }
 
-    pub(super) fn restore_cloud(&mut self, image: Image<Cloud>) {
+    pub(crate) fn restore_cloud(&mut self, image: Image<Cloud>) {
         self.cloud = image;
         self.batch.clear();
     }

@@ -34,21 +34,14 @@ use counterfoil_protocol::wire::message::{
 use counterfoil_storage::memory::Image;
 use tla_checker::ast::Value;
 
+use crate::bind::bound::{Mapped, Unmapped, Variables, unmapped};
+use crate::bind::value::{int, record, sequence, set, text, truth};
+
 use super::constants::{ATTEMPTS_MAX, Constants};
 use super::rows::{entry, event, last_receipt, meta, no_stray_rows, number, row};
-use super::value::{int, record, sequence, set, text, truth};
 use super::world::{Asked, Machine, Reply, Request, Said, Told, World, product, site};
 
-/// The real state has something for which the specification has no words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the specification has no words for it: {0}")]
-pub(crate) struct Unmapped(pub(crate) String);
-
-type Mapped = Result<Value, Unmapped>;
 const NEVER: &str = "an event that never counts";
-
-/// A state of the specification, by the names of its variables.
-pub(crate) type Variables = BTreeMap<&'static str, Value>;
 
 /// What was learned of names that the specification keeps as numbers, and of what no node knows.
 #[derive(Clone, Debug, Default)]
@@ -59,10 +52,6 @@ pub(crate) struct Mapping {
     /// The events that led to each chain hash.
     chains: HashMap<Hash, Vec<(u64, u64)>>,
     ever: BTreeSet<u64>,
-}
-
-pub(super) fn unmapped<T>(what: impl Into<String>) -> Result<T, Unmapped> {
-    Err(Unmapped(what.into()))
 }
 
 fn each<'a, T: 'a>(

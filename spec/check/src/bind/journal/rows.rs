@@ -6,11 +6,12 @@ use counterfoil_protocol::terminal::row::{Entry, Meta, State};
 use counterfoil_protocol::terminal::{Key, Record, Terminal};
 use counterfoil_storage::memory::Image;
 
-use super::mapping::{Unmapped, unmapped};
+use crate::bind::bound::{Unmapped, unmapped};
+
 use super::world::register;
 
 /// Each row of a journal is one of an entry that the books know, and so is each name.
-pub(super) fn no_stray_rows(image: &Image<Terminal>, meta: &Meta) -> Result<(), Unmapped> {
+pub(crate) fn no_stray_rows(image: &Image<Terminal>, meta: &Meta) -> Result<(), Unmapped> {
     let known = |epoch: Epoch, seq: u64| {
         let closed = meta.closed.iter().find(|closed| closed.epoch == epoch);
         let head = if epoch == meta.epoch { meta.head } else { closed.map_or(0, |c| c.head) };
@@ -34,25 +35,25 @@ pub(super) fn no_stray_rows(image: &Image<Terminal>, meta: &Meta) -> Result<(), 
     Ok(())
 }
 
-pub(super) fn row<'a>(image: &'a Image<Terminal>, key: &Key) -> Option<&'a Record> {
+pub(crate) fn row<'a>(image: &'a Image<Terminal>, key: &Key) -> Option<&'a Record> {
     image.rows().get(key).map(|record| &**record)
 }
 
-pub(super) fn meta(image: &Image<Terminal>) -> Option<&Meta> {
+pub(crate) fn meta(image: &Image<Terminal>) -> Option<&Meta> {
     match row(image, &Key::Meta) {
         Some(Record::Meta(meta)) => Some(meta),
         _ => None,
     }
 }
 
-pub(super) fn entry(image: &Image<Terminal>, epoch: Epoch, seq: u64) -> Result<&Entry, Unmapped> {
+pub(crate) fn entry(image: &Image<Terminal>, epoch: Epoch, seq: u64) -> Result<&Entry, Unmapped> {
     match row(image, &Key::Entry(epoch, seq)) {
         Some(Record::Entry(entry)) => Ok(entry),
         _ => unmapped(format!("a journal that lacks entry {seq}")),
     }
 }
 
-pub(super) fn last_receipt(image: &Image<Terminal>, epoch: Epoch) -> u64 {
+pub(crate) fn last_receipt(image: &Image<Terminal>, epoch: Epoch) -> u64 {
     match row(image, &Key::Series(register())) {
         Some(Record::Series(series)) if series.epoch == epoch => series.last,
         _ => 0,
@@ -60,7 +61,7 @@ pub(super) fn last_receipt(image: &Image<Terminal>, epoch: Epoch) -> u64 {
 }
 
 /// An event is its name and its sale: both stand in its bytes.
-pub(super) fn event(payload: &[u8]) -> Result<(u64, u64), Unmapped> {
+pub(crate) fn event(payload: &[u8]) -> Result<(u64, u64), Unmapped> {
     let Ok(event) = Event::from_canonical(payload) else { return unmapped("opaque bytes") };
     match (number(event.local_id().as_str()), number(event.reference())) {
         (Some(name), Some(sale)) => Ok((name, sale)),
@@ -68,6 +69,6 @@ pub(super) fn event(payload: &[u8]) -> Result<(u64, u64), Unmapped> {
     }
 }
 
-pub(super) fn number(text: &str) -> Option<u64> {
+pub(crate) fn number(text: &str) -> Option<u64> {
     text.parse().ok()
 }

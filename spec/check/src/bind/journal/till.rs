@@ -13,10 +13,12 @@ use counterfoil_protocol::wire::message::{PushAnswer, Welcome};
 use counterfoil_storage::Memory;
 use counterfoil_storage::memory::Failure;
 
+use crate::bind::nodes::{START, at_once, opened, run};
+
 use super::session::Speaker;
 use super::world::{
-    Asked, Kept, Machine, Outside, Reply, Request, START, Said, Told, World, at_once, name, opened,
-    product, register, run, site, till,
+    Asked, Kept, Machine, Outside, Reply, Request, Said, Told, World, name, product, register,
+    site, till,
 };
 
 impl Machine {
@@ -24,17 +26,22 @@ impl Machine {
         self.speaker.as_ref().is_some_and(Speaker::greeted)
     }
 
-    fn rows(&self) -> Memory<Terminal> {
+    pub(crate) fn rows(&self) -> Memory<Terminal> {
         opened(&self.image)
     }
 
-    pub(super) fn meta(&self) -> Meta {
+    pub(crate) fn meta(&self) -> Meta {
         let meta = at_once(pull::meta(&self.rows())).expect("an open store answers");
         meta.expect("an installed till has books")
     }
 
     /// Runs one input on the till's role. None if the power failed.
-    fn step(&mut self, now: Millis, input: Input, fails: Option<Failure>) -> Option<Output> {
+    pub(crate) fn step(
+        &mut self,
+        now: Millis,
+        input: Input,
+        fails: Option<Failure>,
+    ) -> Option<Output> {
         let mut memory = self.rows();
         if let Some(failure) = fails {
             memory.fail_next(failure);
@@ -51,7 +58,7 @@ impl Machine {
     }
 
     /// Returns the entries that a person must look at.
-    pub(super) fn in_need(&self) -> Vec<(usize, u64)> {
+    pub(crate) fn in_need(&self) -> Vec<(usize, u64)> {
         let histories = self.histories();
         let keys = self.image.rows().keys();
         keys.filter_map(|key| {
@@ -63,7 +70,7 @@ impl Machine {
 
     /// Returns the times at which another set of the waiting entries is due: at the time of each,
     /// and, as a clock may be set back, when that is farther away than any wait may be.
-    pub(super) fn due_times(&self, now: Millis) -> Vec<Millis> {
+    pub(crate) fn due_times(&self, now: Millis) -> Vec<Millis> {
         let meta = self.meta();
         let mut times = vec![START, now.after(RETRY_CAP)];
         for (key, record) in self.image.rows().iter() {
@@ -82,7 +89,7 @@ impl Machine {
 }
 
 impl World {
-    pub(super) fn install(&mut self, number: usize) {
+    pub(crate) fn install(&mut self, number: usize) {
         let identity =
             Identity { shop: site().shop, branch: site().branch, terminal: till(number) };
         let (witness, nonce) = (self.witness(), self.draw());
@@ -101,7 +108,7 @@ impl World {
 
     /// Starts the program. `torn`: the power fails between the commit and the writing of the
     /// witness, and it starts once more.
-    pub(super) fn open(&mut self, number: usize, torn: bool) {
+    pub(crate) fn open(&mut self, number: usize, torn: bool) {
         for attempt in 0..=u8::from(torn) {
             let (fresh, nonce, now) = (self.witness(), self.draw(), self.now);
             let (general, items) = (self.constants.general, self.constants.items);
@@ -118,12 +125,23 @@ impl World {
     }
 
     /// Sells; `dies`: the power fails when the sale is durable, and the cashier asks again.
-    pub(super) fn sell(&mut self, number: usize, dies: bool) {
+    pub(crate) fn sell(&mut self, number: usize, dies: bool) {
         let sale = self.told.len() as u64 + 1;
-        let owner = self.owner(number);
         let held = self.machine(number).names();
         let named = if self.constants.same_names { held as u64 + 1 } else { sale };
-        let (draft, now) = (self.draft(named, sale), self.now);
+        self.sell_this(number, (named, sale), self.now, dies);
+    }
+
+    /// Sells something that has a name and a time.
+    pub(crate) fn sell_this(
+        &mut self,
+        number: usize,
+        (named, sale): (u64, u64),
+        at: Millis,
+        dies: bool,
+    ) {
+        let owner = self.owner(number);
+        let (draft, now) = (Draft { at, ..self.draft(named, sale) }, self.now);
         let machine = self.machine(number);
         if dies {
             let output = machine.step(now, Input::Record(draft.clone()), Some(Failure::After));
@@ -144,7 +162,7 @@ impl World {
     }
 
     /// The cashier asks for the last sale again, of which the disk may know or not.
-    pub(super) fn sell_again(&mut self, number: usize) -> bool {
+    pub(crate) fn sell_again(&mut self, number: usize) -> bool {
         let owner = self.owner(number);
         let Some(last) = self.told.iter().rev().find(|told| told.till == owner).copied() else {
             return false;
@@ -194,7 +212,7 @@ impl World {
     }
 
     /// Greets the cloud. The clock of the frame stands still: no part of the protocol reads it.
-    pub(super) fn hello(&mut self, number: usize) {
+    pub(crate) fn hello(&mut self, number: usize) {
         let machine = self.machine(number);
         let meta = machine.meta();
         let hello = at_once(pull::hello(&machine.rows(), &meta, START, ""));
@@ -208,7 +226,7 @@ impl World {
     }
 
     /// Offers what its rows have to offer at this time; returns whether they have anything.
-    pub(super) fn push(&mut self, number: usize, items: usize, at: Millis) -> bool {
+    pub(crate) fn push(&mut self, number: usize, items: usize, at: Millis) -> bool {
         let machine = self.machine(number);
         let meta = machine.meta();
         let limits = Limits { items, ..Limits::default() };
@@ -222,9 +240,52 @@ impl World {
         }
     }
 
+    /// Greets and carries over until nothing is left of that, and offers what waits, one by one.
+    pub(crate) fn settle(&mut self, number: usize) {
+        self.agree(number);
+        while self.push_one(number) {
+            self.receive(number, None);
+        }
+    }
+
+    /// Greets, and carries over what there is to be.
+    pub(crate) fn agree(&mut self, number: usize) {
+        loop {
+            self.hello(number);
+            self.serve();
+            self.receive(number, None);
+            if !self.machine(number).meta().backlog().adopting {
+                return;
+            }
+            self.carry_over(number);
+        }
+    }
+
+    pub(crate) fn carry_over(&mut self, number: usize) {
+        while self.machine(number).meta().backlog().adopting {
+            self.adopt(number, true);
+        }
+    }
+
+    /// Offers one of those that wait, whenever they are due; returns whether any did.
+    pub(crate) fn push_one(&mut self, number: usize) -> bool {
+        let waits = self.push(number, 1, self.now.after(RETRY_CAP));
+        if waits {
+            self.serve();
+        }
+        waits
+    }
+
+    /// The cloud answers the only request that there is.
+    pub(crate) fn serve(&mut self) {
+        let request = self.requests.first().cloned().expect("something was asked");
+        self.stage(&request, false);
+        self.commit(None);
+    }
+
     /// Takes the answer that is on its way, and commits what it says. If the power fails, the
     /// program starts anew.
-    pub(super) fn receive(&mut self, number: usize, fails: Option<Failure>) {
+    pub(crate) fn receive(&mut self, number: usize, fails: Option<Failure>) {
         let reply = self.replies.iter().find(|reply| reply.to == number).cloned();
         let reply = reply.expect("only an answer that is there is taken");
         self.replies.remove(&reply);
@@ -250,7 +311,7 @@ impl World {
 
     /// Carries the next part of a closed history over: as the till does, or one entry of it.
     /// Returns how many entries were looked at: with none left, that is noted, which is one.
-    pub(super) fn adopt(&mut self, number: usize, whole: bool) -> (usize, Backlog) {
+    pub(crate) fn adopt(&mut self, number: usize, whole: bool) -> (usize, Backlog) {
         let now = self.now;
         let machine = self.machine(number);
         let meta = machine.meta();
@@ -268,7 +329,7 @@ impl World {
     }
 
     /// A person wants an entry tried again.
-    pub(super) fn retry(&mut self, number: usize, history: usize, seq: u64) {
+    pub(crate) fn retry(&mut self, number: usize, history: usize, seq: u64) {
         let now = self.now;
         let machine = self.machine(number);
         let place = Place { epoch: machine.histories()[history], seq };
@@ -285,19 +346,19 @@ impl World {
     }
 
     /// Ends the program and starts it again.
-    pub(super) fn restart(&mut self, number: usize, torn: bool) {
+    pub(crate) fn restart(&mut self, number: usize, torn: bool) {
         self.forget(number);
         self.open(number, torn);
     }
 
-    pub(super) fn back_up(&mut self, number: usize) {
+    pub(crate) fn back_up(&mut self, number: usize) {
         let machine = self.machine(number);
         let kept = Kept { image: machine.image.clone(), witness: machine.witness };
         self.backups[number - 1] = Some(kept);
     }
 
     /// Replaces the disk by its backup.
-    pub(super) fn restore_till(&mut self, number: usize, outside: Outside) {
+    pub(crate) fn restore_till(&mut self, number: usize, outside: Outside) {
         let kept = self.backups[number - 1].take().expect("only a backup is restored");
         let machine = self.machine(number);
         machine.image = kept.image;
@@ -310,7 +371,7 @@ impl World {
     }
 
     /// A second machine starts with a copy of the first till's disk.
-    pub(super) fn copy(&mut self, number: usize, outside: Outside) {
+    pub(crate) fn copy(&mut self, number: usize, outside: Outside) {
         let mut machine = self.machine(1).clone();
         machine.number = number;
         if outside != Outside::GoesAlong {

@@ -10,17 +10,15 @@ use counterfoil_protocol::event::Receipt;
 use counterfoil_protocol::identity::{
     BranchId, Epoch, LocalEventId, PosId, ProductId, ShopId, TerminalId, Witness,
 };
-use counterfoil_protocol::machine::{Machine as Role, Store};
 use counterfoil_protocol::terminal::{Identity, Terminal};
 use counterfoil_protocol::time::Millis;
 use counterfoil_storage::Memory;
 use counterfoil_storage::memory::Image;
 
+use crate::bind::nodes::START;
+
 use super::constants::{Constants, Left};
 use super::session::Speaker;
-
-/// When it begins.
-pub(super) const START: Millis = Millis(1_700_000_000_000);
 
 /// Everything there is.
 #[derive(Clone)]
@@ -132,29 +130,26 @@ pub(crate) enum Sabotage {
     AnswersOutliveRestarts,
 }
 
-/// An action of the specification with its machine, and the entry if it names one.
-pub(crate) type Named = (&'static str, Vec<u64>);
-
-pub(super) fn site() -> Site {
+pub(crate) fn site() -> Site {
     let shop = ShopId::parse("shop").expect("a short name");
     Site { shop, branch: BranchId::parse("branch").expect("a short name") }
 }
 
-pub(super) fn register() -> PosId {
+pub(crate) fn register() -> PosId {
     PosId::parse("pos").expect("a short name")
 }
 
 /// Each sale moves a product of its own.
-pub(super) fn product(sale: u64) -> ProductId {
+pub(crate) fn product(sale: u64) -> ProductId {
     ProductId::parse(&format!("p{sale}")).expect("a short name")
 }
 
 /// A name that is a number, as the cashiers of these runs give them.
-pub(super) fn name(number: u64) -> LocalEventId {
+pub(crate) fn name(number: u64) -> LocalEventId {
     LocalEventId::parse(&number.to_string()).expect("a number is a short name")
 }
 
-pub(super) fn till(number: usize) -> TerminalId {
+pub(crate) fn till(number: usize) -> TerminalId {
     TerminalId::parse(&format!("till-{number}")).expect("a short name")
 }
 
@@ -185,22 +180,22 @@ impl World {
         world
     }
 
-    pub(super) fn draw(&mut self) -> u64 {
+    pub(crate) fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.drawn
     }
 
-    pub(super) fn machine(&mut self, number: usize) -> &mut Machine {
+    pub(crate) fn machine(&mut self, number: usize) -> &mut Machine {
         self.machines[number - 1].as_mut().expect("only machines that are here do something")
     }
 
     /// Returns the till as which a machine speaks.
-    pub(super) fn owner(&self, number: usize) -> usize {
+    pub(crate) fn owner(&self, number: usize) -> usize {
         if number <= self.constants.tills { number } else { 1 }
     }
 
     /// Returns whether a machine waits for an answer.
-    pub(super) fn awaits(&self, number: usize) -> bool {
+    pub(crate) fn awaits(&self, number: usize) -> bool {
         let asked = self.requests.iter().chain(&self.batch);
         asked.into_iter().any(|request| request.from == number && request.live)
             || self.replies.iter().any(|reply| reply.to == number)
@@ -208,7 +203,7 @@ impl World {
 
     /// The program of a machine ends, or waits no longer: what it asked may still arrive, its
     /// answer reaches nobody.
-    pub(super) fn forget(&mut self, number: usize) {
+    pub(crate) fn forget(&mut self, number: usize) {
         let orphaned = |mut request: Request| {
             request.live &= request.from != number;
             request
@@ -218,38 +213,5 @@ impl World {
         if self.sabotage != Sabotage::AnswersOutliveRestarts {
             self.replies.retain(|reply| reply.to != number);
         }
-    }
-}
-
-/// Returns a store over a disk.
-pub(super) fn opened<M: Role>(image: &Image<M>) -> Memory<M> {
-    let mut memory = Memory::new();
-    memory.restore(image.clone());
-    memory
-}
-
-/// Runs inputs on a role, over its disk. None if the power failed.
-pub(super) fn run<M>(
-    role: &M,
-    memory: &mut Memory<M>,
-    now: Millis,
-    inputs: &[M::Input],
-) -> Option<Vec<M::Output>>
-where
-    M: Role<Input: Sync, Output: Send, Key: Send + Sync, Record: Send + Sync> + Sync,
-    Memory<M>: Store<M>,
-{
-    let outputs = at_once(counterfoil_protocol::machine::run(role, memory, now, inputs)).ok();
-    memory.reopen();
-    outputs
-}
-
-/// Drives a future that never waits: stores in memory answer at once.
-pub(super) fn at_once<F: Future>(future: F) -> F::Output {
-    let mut future = std::pin::pin!(future);
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match future.as_mut().poll(&mut context) {
-        std::task::Poll::Ready(output) => output,
-        std::task::Poll::Pending => unreachable!("a store in memory never waits"),
     }
 }
