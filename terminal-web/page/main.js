@@ -151,6 +151,7 @@ async function start(rows) {
     + 'a new series of receipts begins. Nothing is lost.';
   say('note', parted ?? '');
   link = new Link(engine, place.credential, changed);
+  at('sync').hidden = false;
   at('sell').hidden = false;
   at('sales').hidden = false;
   at('sell').onsubmit = (event) => sell(event).catch((error) => stop(String(error)));
@@ -190,9 +191,12 @@ if (!globalThis.isSecureContext || !navigator.locks) {
   stop('Open this page over https, or on this machine: the browser keeps nothing safe otherwise.');
 } else {
   stage('waiting');
-  say('note', 'This till is open in another tab. It opens here when that one is closed.');
+  // The lock of nobody is had at once: only who really waits is told so.
+  const waits = setTimeout(() => say('note',
+    'This till is open in another tab. It opens here when that one is closed.'), 300);
   // Two tabs are never two writers. The lock is held until the page is gone.
   navigator.locks.request(LOCK, async () => {
+    clearTimeout(waits);
     say('note', '');
     await main().catch((error) => stop(String(error)));
     await new Promise(() => {});
