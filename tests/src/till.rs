@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::figures::{Figures, whole};
-use crate::http;
+use crate::http::{self, Answer};
 use crate::process::{Running, output};
 
 /// A till with its directory.
@@ -187,7 +187,7 @@ impl Door {
         method: &str,
         path: &str,
         body: Vec<u8>,
-    ) -> anyhow::Result<http::Answer> {
+    ) -> anyhow::Result<Answer> {
         http::ask(&self.address, method, path, &self.token, body).await
     }
 
@@ -218,6 +218,16 @@ impl Door {
     /// # Errors
     /// If there is no answer, or it is not that a new sale is recorded.
     pub async fn ring_up(&self, sale: &str, product: &str) -> anyhow::Result<()> {
+        let answer = self.offer(sale, product).await?;
+        ensure!(answer.status == 201, "{}", String::from_utf8_lossy(&answer.body));
+        Ok(())
+    }
+
+    /// Offers a sale of one piece for cash, and returns what the till says to it.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub async fn offer(&self, sale: &str, product: &str) -> anyhow::Result<Answer> {
         let line = json!({
             "productId": product, "name": "Tea", "quantityMilli": 1000, "unitPriceMinor": 149,
             "discountMinor": 0, "taxPpm": 200_000,
@@ -227,9 +237,7 @@ impl Door {
             "reference": format!("slip of {sale}"),
             "payments": [{ "tender": "cash", "amountMinor": 149 }],
         });
-        let answer = self.raw("POST", "/sales", sale.to_string().into_bytes()).await?;
-        ensure!(answer.status == 201, "{}", String::from_utf8_lossy(&answer.body));
-        Ok(())
+        self.raw("POST", "/sales", sale.to_string().into_bytes()).await
     }
 
     /// Asks for the sums.
@@ -336,7 +344,7 @@ impl Door {
         self.ask("GET", path, Vec::new()).await?.json()
     }
 
-    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<http::Answer> {
+    async fn ask(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
         let answer = http::ask(&self.address, method, path, &self.token, body).await?;
         let refused = (400..500).contains(&answer.status);
         let said = String::from_utf8_lossy(&answer.body);

@@ -15,10 +15,10 @@ use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::http::Answer;
 use counterfoil_tests::shop::Shop;
 use counterfoil_tests::till::{Door, Till};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// The price of a piece, in minor units.
+/// The price of a piece that is offered, in minor units.
 const PRICE: i64 = 149;
 /// Sales after which any disk of these tests is full.
 const SALES_MAX: u64 = 20_000;
@@ -59,11 +59,7 @@ async fn offered(door: &Door, number: u64) -> (u16, String) {
 }
 
 async fn offer(door: &Door, number: u64) -> anyhow::Result<Answer> {
-    let line = json!({"productId": "tea", "name": "Tea", "quantityMilli": 1000,
-        "unitPriceMinor": PRICE, "discountMinor": 0, "taxPpm": 0});
-    let sale = json!({"posId": "front", "localEventId": format!("sale-{number}"),
-        "currency": "GBP", "lines": [line], "tender": "cash"});
-    door.raw("POST", "/sales", sale.to_string().into_bytes()).await
+    door.offer(&format!("sale-{number}"), "tea").await
 }
 
 /// Holds what the cloud has against what the till sold.
