@@ -4,10 +4,12 @@
 mod support;
 
 use counterfoil_protocol::cloud::rollup::{PUSHES_MAX, plan};
+use counterfoil_protocol::cloud::threshold::Thresholds;
 use counterfoil_protocol::cloud::{Cloud, Input, Key, Output};
+use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::time::Millis;
 use support::rows::{stock, stock_is_sum};
-use support::{Node, Till, block_on, product, sale, site, sync};
+use support::{Node, Till, adjustment, block_on, product, sale, site, sync};
 
 const NOW: Millis = Millis(1_000);
 
@@ -87,4 +89,24 @@ fn a_roll_up_is_bounded_and_the_next_one_goes_on() {
     assert_eq!(node.roll_up(), PUSHES_MAX as u64);
     assert_eq!(node.roll_up(), 3);
     stock_is_sum(&node);
+}
+
+/// S2.5: the order within one roll-up is not known, and nobody may miss that a shelf is empty.
+#[test]
+fn a_stock_that_rose_and_fell_at_once_is_told() {
+    let (mut till, mut node) = (Till::install(1), Node::new(Cloud::default()));
+    let below = Thresholds::new(site().shop, vec![(product("tea"), Milli(10_000))]).unwrap();
+    node.run(NOW, Input::SetThresholds(below));
+    till.sell(NOW, adjustment("delivery", "tea", 11_000));
+    sync(&mut till, &mut node, NOW);
+    till.sell(NOW, sale("e1", "tea")); // two of them
+    sync(&mut till, &mut node, NOW);
+    let notices = |node: &Node| rows_of(node, |key| matches!(key, Key::Notice(..)));
+    assert_eq!((node.roll_up(), notices(&node)), (2, 1), "from 0 to 9, by way of 11");
+    till.sell(NOW, sale("e2", "tea"));
+    sync(&mut till, &mut node, NOW);
+    assert_eq!((node.roll_up(), notices(&node)), (1, 1), "it was below before, and is");
+    till.sell(NOW, adjustment("more", "tea", 4_000));
+    sync(&mut till, &mut node, NOW);
+    assert_eq!((node.roll_up(), notices(&node)), (1, 1), "it has risen");
 }

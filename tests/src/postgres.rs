@@ -175,16 +175,27 @@ impl Cluster {
         self.directory.join("gone")
     }
 
-    /// Kills the server with SIGKILL: no goodbye, no checkpoint.
+    /// Kills the server with SIGKILL, as a power cut would: no goodbye, no checkpoint, and none of
+    /// its processes that finishes what it is about.
     ///
     /// # Errors
     /// If there is none to be killed.
     pub fn kill(&mut self) -> io::Result<()> {
         let noted = fs::read_to_string(self.directory.join("data").join("postmaster.pid"))?;
         let id = noted.lines().next().unwrap_or_default().trim().to_owned();
-        let mut kill = Command::new("kill");
-        kill.args(["-KILL", &id]);
-        ran(kill)?;
+        let own = children(&id);
+        let kill = |id: &str| {
+            let mut kill = Command::new("kill");
+            kill.args(["-KILL", id]);
+            ran(kill)
+        };
+        kill(&id)?;
+        for child in own {
+            let _gone_already = kill(&child);
+            while lives(&child) {
+                sleep(Duration::from_millis(5));
+            }
+        }
         while !self.gone().exists() {
             sleep(Duration::from_millis(5));
         }
@@ -312,4 +323,16 @@ fn ran(mut command: Command) -> io::Result<String> {
         (String::from_utf8_lossy(&told.stdout), String::from_utf8_lossy(&told.stderr));
     let program = command.get_program().to_string_lossy();
     Err(io::Error::other(format!("{program}: {}\n{said}{why}", told.status)))
+}
+
+/// Returns the processes that a process has started, as far as the system tells.
+fn children(id: &str) -> Vec<String> {
+    let told = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    told.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Returns whether a process runs: one that nobody has asked after yet does not.
+fn lives(id: &str) -> bool {
+    let told = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    told.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }

@@ -123,7 +123,8 @@ pub(super) fn reads(rolled: &RollUp, keys: &mut ReadSet<Key>) {
 
 pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> Output {
     let Site { shop, branch } = rolled.site;
-    let mut sums: BTreeMap<ProductId, Stock> = BTreeMap::new();
+    // Of each product the sum, and how much of it rose.
+    let mut sums: BTreeMap<ProductId, (Stock, Milli)> = BTreeMap::new();
     let mut pushes = 0;
     for first in &rolled.pushes {
         let key = Key::Movements(shop, branch, *first);
@@ -133,8 +134,9 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> 
             continue;
         }
         for Moved { product, by } in moved {
-            let sum = sums.entry(*product).or_default();
+            let (sum, rose) = sums.entry(*product).or_default();
             *sum = sum.plus(*by);
+            rose.0 = rose.0.saturating_add(by.quantity.0.max(0));
         }
         rows.remove(key);
         pushes += 1;
@@ -142,11 +144,15 @@ pub(super) fn step(rows: &mut Rows<'_, Cloud>, now: Millis, rolled: &RollUp) -> 
     assert!(pushes <= rolled.pushes.len() as u64, "each push is rolled up once");
     assert!(pushes > 0 || sums.is_empty(), "what is added was taken from somewhere");
     assert!(sums.len() <= rolled.products.len(), "only declared products are moved");
-    for (product, by) in sums {
+    for (product, (by, rose)) in sums {
         let held = rows.stock(shop, branch, product).copied().unwrap_or_default();
         let stock = held.plus(by);
         let threshold = threshold::of(rows, shop, product);
-        if held.quantity >= threshold && stock.quantity < threshold {
+        // In which order pushes moved it is not known here. A delivery that was sold from at once
+        // may have stood above in between, and has fallen then.
+        let highest = Milli(held.quantity.0.saturating_add(rose.0));
+        assert!(highest >= held.quantity, "what rose is not taken back");
+        if highest >= threshold && stock.quantity < threshold {
             // Named by its movement, of which there is one: nothing need be read before.
             assert!(stock.movements >= held.movements, "movements are not taken back");
             let notice = Notice { quantity: stock.quantity, at: now };

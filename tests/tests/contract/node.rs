@@ -45,7 +45,7 @@ pub(crate) struct Contract {
     pub(crate) token: String,
     /// What the node says of itself; every answer is held against it.
     pub(crate) document: Document,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Contract {
@@ -72,7 +72,7 @@ impl Contract {
         let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
         let told = ask_with(&address, "GET", "/openapi.json", &[], Vec::new()).await;
         let document = Document::new(told.expect("an answer").json().expect("JSON"));
-        let contract = Self { cloud, address, token, document, _directory: directory };
+        let contract = Self { cloud, address, token, document, directory: directory };
         contract.define("product-uuid").await;
         contract
     }
@@ -91,7 +91,10 @@ impl Contract {
         body: Vec<u8>,
     ) -> Answer {
         let answer = ask_with(&self.address, method, path, headers, body).await;
-        let answer = answer.expect("an answer");
+        let answer = answer.unwrap_or_else(|error| {
+            let said = std::fs::read_to_string(self.directory.path().join("cloud.log"));
+            panic!("{method} {path}: {error:#}; the node said: {}", said.unwrap_or_default())
+        });
         let undocumented = self.document.undocumented(method, path, &answer);
         let said = String::from_utf8_lossy(&answer.body);
         assert_eq!(undocumented, None, "{said}");
