@@ -199,6 +199,7 @@ async fn no_till_is_an_operator() {
         ("POST", "/v1/admin/users"),
         ("POST", "/v1/admin/users/anna/revoke"),
         ("GET", "/v1/admin/forks?shopId=shop"),
+        ("POST", "/v1/admin/parcels"),
         ("GET", "/v1/admin/parked?shopId=shop"),
         ("POST", "/v1/admin/parked/decide"),
         ("GET", "/v1/admin/notifications?shop=shop&branch=north"),

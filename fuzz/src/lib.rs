@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `events`, `messages`, `catalog`, `inbox`, `session`, `sketch`, `texts` | the protocol's |
 //! | `rows` | what stores hold, of both sides |
-//! | `cloud`, `till` | those of the programs, with the feature `nodes` |
+//! | `cloud`, `till`, `parcel` | those of the programs and between them, with the feature `nodes` |
 //! | `incident` | those of a till's bundle, with the feature `simulator` |
 
 pub mod again;
@@ -26,5 +26,7 @@ pub mod texts;
 pub mod cloud;
 #[cfg(feature = "simulator")]
 pub mod incident;
+#[cfg(feature = "nodes")]
+pub mod parcel;
 #[cfg(feature = "nodes")]
 pub mod till;

@@ -18,7 +18,8 @@ use counterfoil_protocol::wire::message::Standing;
 use proptest::prelude::*;
 use support::rows::{always, at_rest, entries, event, ledger};
 use support::{
-    Node, Till, adjustment, block_on, greet, offer, quiesce, refund, sale, site, sync, terminal_id,
+    Node, Till, adjustment, block_on, give_parcel, greet, offer, quiesce, refund, sale, site, sync,
+    take_parcel, terminal_id, write_parcel,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +38,13 @@ enum Move {
     PlanRollUp,
     RollUp,
     Open(usize, Outside),
+    WriteParcel(usize),
+    GiveParcel(usize),
+    TakeAnswers(usize, usize),
 }
+
+/// So many parcels are on their way each way; older ones are lost.
+const CARRIED: usize = 4;
 
 #[derive(Clone, Copy, Debug)]
 enum Outside {
@@ -64,7 +71,10 @@ fn any_move() -> impl Strategy<Value = Move> {
         1 => Just(Move::RestoreCloud),
         2 => Just(Move::PlanRollUp),
         2 => Just(Move::RollUp),
-        2 => (till, outside).prop_map(|(till, outside)| Move::Open(till, outside)),
+        2 => (till.clone(), outside).prop_map(|(till, outside)| Move::Open(till, outside)),
+        3 => till.clone().prop_map(Move::WriteParcel),
+        3 => (0..CARRIED).prop_map(Move::GiveParcel),
+        3 => (till, 0..CARRIED).prop_map(|(till, which)| Move::TakeAnswers(till, which)),
     ]
 }
 
@@ -86,6 +96,9 @@ struct World {
     node: Node,
     node_backup: Node,
     planned: Option<RollUp>,
+    /// Parcels on their way to the cloud, and to tills. Any of them may be carried twice.
+    offers: Vec<Vec<u8>>,
+    answers: Vec<Vec<u8>>,
     now: Millis,
     books: Books,
     seen: BTreeMap<Standing, u64>,
@@ -101,6 +114,8 @@ impl World {
             backups: vec![(till, BTreeMap::new())],
             node_backup: node.clone(),
             planned: None,
+            offers: Vec::new(),
+            answers: Vec::new(),
             node,
             now: Millis(1_000),
             books: Books::default(),
@@ -159,6 +174,24 @@ impl World {
                 }
             }
             Move::Open(till, outside) => self.open(till % count, outside),
+            Move::WriteParcel(till) => {
+                let parcel = write_parcel(&mut self.tills[till % count], self.now);
+                carry(&mut self.offers, parcel);
+            }
+            Move::GiveParcel(which) => {
+                if let Some(parcel) = self.offers.get(which) {
+                    let answers = give_parcel(&mut self.node, self.now, parcel);
+                    carry(&mut self.answers, answers);
+                }
+            }
+            // They may be the answers to another copy of this till.
+            Move::TakeAnswers(till, which) => {
+                self.books.fresh += 1;
+                let nonce = 1_000_000 + self.books.fresh;
+                if let Some(parcel) = self.answers.get(which) {
+                    take_parcel(&mut self.tills[till % count], self.now, nonce, parcel);
+                }
+            }
         }
         for till in &self.tills {
             always(till, &self.node, &self.books.committed);
@@ -220,6 +253,13 @@ impl World {
             at_rest(till, &self.node);
         }
         assert!(ledger(&self.node).len() <= self.books.committed.len(), "NoPhantom");
+    }
+}
+
+fn carry(parcels: &mut Vec<Vec<u8>>, parcel: Vec<u8>) {
+    parcels.push(parcel);
+    if parcels.len() > CARRIED {
+        parcels.remove(0);
     }
 }
 

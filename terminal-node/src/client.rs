@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client as Pool;
@@ -99,6 +99,13 @@ impl Client {
             }
         }
         Ok(Ok(()))
+    }
+
+    /// Gets a file, with what its headers say.
+    pub(crate) async fn file(&self, path: &str) -> Result<(HeaderMap, Bytes), ClientError> {
+        let response = self.send(Method::GET, path, Bytes::new()).await?;
+        let headers = response.headers().clone();
+        Ok((headers, accepted(response).await?))
     }
 
     async fn ask<T: DeserializeOwned>(

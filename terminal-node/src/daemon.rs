@@ -16,12 +16,13 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tracing::Instrument as _;
 
-use crate::api::{self, live::Listeners};
+use crate::api::{self, Outside, live::Listeners};
 use crate::archive::ArchiveFile;
 use crate::collect::CollectLoop;
 use crate::config::{Config, ConfigError, Home};
 use crate::follow::FollowLoop;
 use crate::live::LiveLoop;
+use crate::parcel::Seal;
 use crate::passage::Passage;
 use crate::ports::{Entropy as _, SystemClock, SystemEntropy};
 use crate::story::ask::Asker;
@@ -264,9 +265,12 @@ impl Daemon {
         let (stop, mut stopped) = tokio::sync::watch::channel(false);
         let listeners = Listeners::new(stop.subscribe());
         let connector = CloudConnector::new(config.ca_file.clone());
-        let passage = Passage::new(connector, config.endpoint()?);
-        let asker = asker(&home, &config)?;
-        let router = api::router(till.clone(), link, desk, listeners, passage, asker, &token);
+        let outside = Outside {
+            passage: Passage::new(connector, config.endpoint()?),
+            asker: asker(&home, &config)?,
+            seal: Seal::of(&home.cloud_token()?),
+        };
+        let router = api::router(till.clone(), link, desk, listeners, outside, &token);
         let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             let _sender_gone = stopped.wait_for(|stop| *stop).await;
         });

@@ -51,6 +51,7 @@ pub mod light;
 pub mod live;
 pub mod mend;
 pub mod migrate;
+pub mod parcel;
 pub mod passage;
 pub mod ports;
 pub mod queue;

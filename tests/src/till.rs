@@ -182,12 +182,7 @@ impl Door {
     ///
     /// # Errors
     /// If there is no answer.
-    pub async fn raw(
-        &self,
-        method: &str,
-        path: &str,
-        body: Vec<u8>,
-    ) -> anyhow::Result<Answer> {
+    pub async fn raw(&self, method: &str, path: &str, body: Vec<u8>) -> anyhow::Result<Answer> {
         http::ask(&self.address, method, path, &self.token, body).await
     }
 

@@ -5,6 +5,10 @@
 //! The store is that of `COUNTERFOIL_CONTRACT_STORE` (as on the command line, empty), or sled in a
 //! new directory.
 
+use counterfoil_protocol::hash::{genesis, secret_hash};
+use counterfoil_protocol::identity::{Epoch, TerminalId};
+use counterfoil_protocol::wire::message::{Hello, HelloLane, Point};
+use counterfoil_protocol::wire::parcel::Offers;
 use counterfoil_tests::binaries::{self, Profile};
 use counterfoil_tests::cloud::Cloud;
 use counterfoil_tests::http;
@@ -25,6 +29,8 @@ async fn every_line_of_the_manual_answers_as_it_says() {
     let own = format!("sled:{}", path.join("cloud").display());
     let store = std::env::var("COUNTERFOIL_CONTRACT_STORE").unwrap_or(own);
     let mut cloud = Cloud::new(&programs.cloud, store, path.join("cloud.log")).with_operator(token);
+    let secret = cloud.enrol("shop", "north", "T-3").await.expect("a till without a link");
+    std::fs::write(path.join("T-3.parcel"), parcel(&secret)).expect("a file");
     let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
     let work = path.to_owned();
     let document = http::ask_with(&address, "GET", "/openapi.json", &[], Vec::new()).await;
@@ -58,6 +64,18 @@ async fn every_line_of_the_manual_answers_as_it_says() {
     cloud.stop().await.expect("it ends in peace");
     let check = cloud.check().await.expect("the books are in order");
     assert_eq!((check.problems_found, check.posted > 5), (0, true), "{check:?}");
+}
+
+/// The parcel of a till that has sold nothing yet.
+fn parcel(token: &str) -> Vec<u8> {
+    let (terminal, epoch) =
+        (TerminalId::parse("T-3").expect("a name"), Epoch { number: 1, nonce: 3 });
+    let (_, secret) = token.trim().rsplit_once('_').expect("a credential");
+    let points = vec![Point { seq: 0, hash: genesis(terminal, epoch) }];
+    let lanes = vec![HelloLane { epoch, parent: None, acked: 0, points }];
+    let (versions, app) = (vec![1], "a till".to_owned());
+    let hello = Hello { terminal_id: terminal, versions, app, clock_ms: 0, lanes };
+    Offers { hello, pushes: Vec::new() }.seal(secret_hash(secret.as_bytes())).0
 }
 
 #[test]

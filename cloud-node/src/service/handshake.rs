@@ -14,7 +14,7 @@ use super::{Node, Reads, Shared, auth, wrong_output};
 use crate::problem::Problem;
 
 /// What a hello weighs in a transaction: the rows it reads are bounded by its lanes.
-const HELLO_WEIGHT: usize = 4 * 1024;
+pub(super) const HELLO_WEIGHT: usize = 4 * 1024;
 
 pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Request) -> Response {
     handshake(&node, request).await.unwrap_or_else(IntoResponse::into_response)

@@ -12,6 +12,7 @@
 //! | `GET /v1/inventory-events/pending`, `POST .../ack` | what moved a branch's stock elsewhere |
 //! | `GET /v1/storefront/stock` | operator: what the online store may show |
 //! | `POST /v1/admin/orders`, `.../{id}/cancel`, `/v1/admin/buffer`, `/relay` | operator: orders |
+//! | `POST /v1/admin/parcels` | operator: what became of what a till had carried here as a file |
 //! | `GET /v1/live` | that there is news, as a stream of events |
 //! | `GET /v1/admin/fleet` | operator: how a shop's tills are |
 //! | `POST /v1/admin/terminals/{id}/verify` | operator: have a till compare its catalog |
@@ -64,6 +65,7 @@ mod openapi;
 mod orders;
 mod packed;
 mod page;
+mod parcels;
 mod parked;
 mod pos_sync;
 mod presence;
@@ -295,6 +297,7 @@ fn asked_by_callers<Q: Reads>() -> Router<Shared<Q>> {
         .route("/api/v1/sync/upstream", post(upstream::answer::<Q>))
         .route("/v1/handshake", post(handshake::answer::<Q>))
         .route("/v1/sales-events", post(sales_events::answer::<Q>))
+        .route("/v1/admin/parcels", post(parcels::answer::<Q>))
         .route("/v1/catalog/delta", get(catalog::changes::<Q>))
         .route("/v1/catalog/snapshot", get(catalog::run::<Q>))
         .route("/v1/sessions/{pos}/{session}", get(sessions::report::<Q>))

@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use counterfoil_protocol::cloud::{Input, Offer, Output};
+use counterfoil_protocol::cloud::{Caller, Input, Offer, Output};
 use counterfoil_protocol::identity::EventKey;
 use counterfoil_protocol::wire::message::{Push, PushAnswer, Verdict};
 use http::StatusCode;
@@ -27,7 +27,16 @@ async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
     };
     let push = push.map_err(|error| Problem::message(error, bytes.is_empty()))?;
     drop(bytes);
-    let terminal = caller.terminal;
+    let answer = take_in(node, caller, push).await?;
+    Ok(manner.answer(StatusCode::OK, &answer, PushAnswer::encode))
+}
+
+/// Takes a push in, and says what became of each of its entries.
+pub(super) async fn take_in<Q: Reads>(
+    node: &Shared<Q>,
+    caller: Caller,
+    push: Push,
+) -> Result<PushAnswer, Problem> {
     let weight = push.items.iter().map(|item| item.payload.len()).sum();
     // The costly part, here and not in the committer: hashing and parsing need no database.
     let offer = Offer::read(push, caller.site.shop);
@@ -40,11 +49,11 @@ async fn push<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, 
         matches!(verdict, Verdict::Created(_) | Verdict::Existing(_) | Verdict::Edited(_))
     };
     let done = answer.results.iter().filter(|result| done(result.verdict)).count();
-    node.presence.settled(terminal, done as u64);
+    node.presence.settled(caller.terminal, done as u64);
     if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Created(_))) {
         rollup::note(node, caller.site);
     }
-    Ok(manner.answer(StatusCode::OK, &answer, PushAnswer::encode))
+    Ok(answer)
 }
 
 /// Names the event of a push that has only one; in a batch it would cost more than the push.

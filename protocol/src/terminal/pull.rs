@@ -1,5 +1,7 @@
 //! Read-only queries: what the till has to say, assembled from committed rows.
 
+mod parcels;
+
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -16,6 +18,8 @@ use crate::wire::message::{
     HELLO_LANES_MAX, HELLO_POINTS_MAX, Hello, HelloLane, PUSH_BYTES_MAX, PUSH_ITEMS_MAX, ParentV1,
     Point, Push, PushItem, WIRE_VERSION,
 };
+
+pub use parcels::{batches, has};
 
 /// The most entries that one adoption carries over.
 pub const ADOPTION_MAX: usize = 64;
@@ -167,20 +171,7 @@ pub async fn batch<Q: Query<Terminal>>(
     }
     assert!(items.len() <= RETRIES_MAX, "retries have their share of a push");
     assert!(items.len() <= limits.items, "a push has so many items and no more");
-    let mut next = meta.acked + 1;
-    'pages: while items.len() < limits.items && next <= meta.head {
-        let most = (limits.items - items.len()).min(ENTRIES_PAGE);
-        let page = entries(store, meta.epoch, next, meta.head, most).await?;
-        if page.is_empty() {
-            break;
-        }
-        for (seq, entry) in page {
-            if !add(&mut items, &mut bytes, limits, seq, entry) {
-                break 'pages;
-            }
-            next = seq + 1;
-        }
-    }
+    fresh(store, meta, meta.acked + 1, limits, &mut items, &mut bytes).await?;
     assert!(items.len() <= limits.items, "a push has so many items and no more");
     assert!(bytes <= limits.bytes || items.len() == 1, "only an item alone may be larger");
     assert!(next_due != Some(Millis::ZERO), "what is due now is not put off");
@@ -189,6 +180,33 @@ pub async fn batch<Q: Query<Terminal>>(
         return Ok(next_due.map_or(Batch::Empty, |wait| Batch::Wait(Span(wait))));
     }
     Ok(Batch::Push(Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items }))
+}
+
+/// Adds entries from `next` on, as far as there are any and the push has room.
+async fn fresh<Q: Query<Terminal>>(
+    store: &Q,
+    meta: &Meta,
+    mut next: u64,
+    limits: Limits,
+    items: &mut Vec<PushItem>,
+    bytes: &mut usize,
+) -> Result<(), Q::Error> {
+    assert!(next > meta.acked, "what was answered is not fresh");
+    assert!(items.len() <= limits.items, "a push has so many items and no more");
+    while items.len() < limits.items && next <= meta.head {
+        let most = (limits.items - items.len()).min(ENTRIES_PAGE);
+        let page = entries(store, meta.epoch, next, meta.head, most).await?;
+        if page.is_empty() {
+            break;
+        }
+        for (seq, entry) in page {
+            if !add(items, bytes, limits, seq, entry) {
+                return Ok(());
+            }
+            next = seq + 1;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the first entries of a history from `first` to `head`: `most` of them, which are few.

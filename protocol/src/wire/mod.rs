@@ -11,5 +11,6 @@ pub mod heads;
 pub mod inbox;
 pub mod message;
 mod name;
+pub mod parcel;
 pub mod reconcile;
 pub mod session;

@@ -25,6 +25,9 @@ use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::{self, Backlog, Draft, Identity, Meta, Terminal};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Welcome};
+use counterfoil_protocol::wire::parcel::{
+    Answers, Offered, Offers, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX,
+};
 
 /// Polls a future that never waits.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -337,6 +340,43 @@ pub fn sync(till: &mut Till, node: &mut Node, now: Millis) -> bool {
         }
     }
     panic!("a queue is emptied");
+}
+
+/// Writes a parcel, as a till without a link does.
+pub fn write_parcel(till: &mut Till, now: Millis) -> Vec<u8> {
+    adopt(till, now);
+    let (limits, most) = (Limits::default(), (PARCEL_PUSHES_MAX, PARCEL_BYTES_MAX));
+    let pushes = block_on(pull::batches(&till.store, &till.meta(), now, limits, most)).unwrap();
+    Offers { hello: till.hello(now), pushes }.seal(secret()).0
+}
+
+/// Takes a parcel in at the cloud, and returns the one with its answers.
+pub fn give_parcel(node: &mut Node, now: Millis, parcel: &[u8]) -> Vec<u8> {
+    let Offers { hello, pushes } = Offers::open(parcel, secret()).unwrap();
+    let cloud::Output::Welcome(welcome) = node.greet(now, &hello) else { panic!("not welcomed") };
+    let mut answers = Answers { terminal: terminal_id(), welcome, answers: Vec::new() };
+    for push in pushes {
+        let cloud::Output::Pushed(answer) = node.push(now, &push) else { panic!("not answered") };
+        answers.answers.push((Offered::of(&push), answer));
+        if answers.answers.last().unwrap().1.stopped.is_some() {
+            break;
+        }
+    }
+    answers.seal(secret())
+}
+
+/// Takes the cloud's answers at a till. Returns how many pushes of it they were about.
+pub fn take_parcel(till: &mut Till, now: Millis, nonce: u64, parcel: &[u8]) -> usize {
+    let Answers { welcome, answers, .. } = Answers::open(parcel, secret()).unwrap();
+    till.run(now, terminal::Input::Welcomed { welcome, nonce });
+    let mut own = 0;
+    for (Offered { epoch, last }, answer) in answers {
+        if block_on(pull::has(&till.store, epoch, last)).unwrap() {
+            till.run(now, terminal::Input::Answered { epoch, answer });
+            own += 1;
+        }
+    }
+    own
 }
 
 /// Syncs until nothing changes any more, waiting out every retry.

@@ -52,7 +52,7 @@ pub(super) async fn in_the_cloud<S: TillStore>(
     let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
     let body = body.map_err(|_| Problem::too_large("the body is too long"))?.to_bytes();
     let kind = parts.headers.get(header::CONTENT_TYPE).cloned();
-    pass(&api.passage, parts.method, &path, (token, kind), body).await
+    pass(&api.outside.passage, parts.method, &path, (token, kind), body).await
 }
 
 async fn pass(

@@ -32,6 +32,7 @@
 //! | `GET /diary?limit=` | the newest notes of what came of speaking to the cloud |
 //! | `GET /events` | the state as server-sent events, see [`live`] |
 //! | `/reports` `/users` `/settings` | are the cloud's: 503 without it, else passed on |
+//! | `GET /parcel`, `POST /parcel` | what waits as a file, and the answers, see [`crate::parcel`] |
 //! | `GET /status` `/figures` `/export` | what the till can tell of itself |
 //! | `GET /healthz` | 200 while the database works; without a token |
 //! | `GET /openapi.json` | all of this, for programs; without a token |
@@ -51,6 +52,7 @@ pub mod live;
 mod mend;
 mod openapi;
 mod page;
+pub(crate) mod parcel;
 mod problem;
 mod product;
 mod queue;
@@ -74,12 +76,14 @@ use counterfoil_protocol::identity::{LocalEventId, PosId};
 use counterfoil_protocol::problem::ErrorCode;
 use counterfoil_protocol::reconcile::plan::PLAN_BYTES_MAX;
 use counterfoil_protocol::terminal::Output;
+use counterfoil_protocol::wire::parcel::PARCEL_BYTES_MAX;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::books::TillFigures;
 use crate::import::{self, Report};
+use crate::parcel::Seal;
 use crate::passage::Passage;
 use crate::stamp;
 use crate::story::ask::Asker;
@@ -107,9 +111,19 @@ pub struct Api<S> {
     desk: Desk,
     listeners: Listeners,
     cloud: Arc<str>,
-    passage: Passage,
-    asker: Asker,
+    outside: Outside,
     secret: Hash,
+}
+
+/// What the API needs of the cloud.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// The way for what is passed on.
+    pub passage: Passage,
+    /// The way for questions about events.
+    pub asker: Asker,
+    /// What parcels are sealed with.
+    pub seal: Seal,
 }
 
 impl<S> Clone for Api<S> {
@@ -120,8 +134,7 @@ impl<S> Clone for Api<S> {
             desk: self.desk.clone(),
             listeners: self.listeners.clone(),
             cloud: Arc::clone(&self.cloud),
-            passage: self.passage.clone(),
-            asker: self.asker.clone(),
+            outside: self.outside.clone(),
             secret: self.secret,
         }
     }
@@ -146,15 +159,15 @@ pub fn router<S: TillStore + 'static>(
     link: watch::Receiver<Link>,
     desk: Desk,
     listeners: Listeners,
-    passage: Passage,
-    asker: Asker,
+    outside: Outside,
     token: &str,
 ) -> Router {
     let secret = secret_hash(token.as_bytes());
-    let cloud = passage.address().into();
-    let api = Api { till, link, desk, listeners, cloud, passage, asker, secret };
+    let cloud = outside.passage.address().into();
+    let api = Api { till, link, desk, listeners, cloud, outside, secret };
     let (import, plan) =
         (DefaultBodyLimit::max(IMPORT_BYTES_MAX), DefaultBodyLimit::max(PLAN_BYTES_MAX));
+    let answers = DefaultBodyLimit::max(PARCEL_BYTES_MAX);
     Router::new()
         .route("/sales", post(sale::<S>))
         .route("/refunds", post(refund::<S>))
@@ -200,6 +213,7 @@ pub fn router<S: TillStore + 'static>(
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .route("/import", post(import_file::<S>).layer(import))
         .route("/plan/apply", post(verify::apply::<S>).layer(plan))
+        .route("/parcel", get(parcel::write::<S>).post(parcel::take::<S>).layer(answers))
         .fallback(|| async { Problem::not_found() })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(api.clone(), guard::authorize::<S>))

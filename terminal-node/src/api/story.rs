@@ -15,6 +15,6 @@ pub(super) async fn explain<S: TillStore>(
 ) -> Result<Json<Story>, Problem> {
     let Path((pos, id)) = name?;
     let heard = api.link.borrow().last_success_ms;
-    let story = api.till.both_sides(&api.asker, heard, pos, id).await?;
+    let story = api.till.both_sides(&api.outside.asker, heard, pos, id).await?;
     story.map(Json).ok_or_else(|| Problem::nothing("no event of this name was made here"))
 }

@@ -66,6 +66,9 @@ pub(super) enum Command {
     Doctor(At),
     /// Writes one file for whoever looks into an incident: names masked, no credential.
     Bundle(super::bundle::Bundle),
+    /// Carries what waits to the cloud as a file, where there is no link.
+    #[command(subcommand)]
+    Parcel(super::parcel::Parcel),
     /// Shows a till that runs as it changes: a screen on a terminal, else a line for each change.
     Watch(At),
     /// Lets an event that needs attention be tried again.

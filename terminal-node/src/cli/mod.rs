@@ -13,6 +13,7 @@ mod doctor;
 mod explain;
 mod mend;
 mod page;
+mod parcel;
 mod product;
 mod sessions;
 mod show;
@@ -189,6 +190,7 @@ async fn dispatch(args: Args) -> Result<(), Failure> {
         Command::Explain(wish) => explain::explain(output, wish).await,
         Command::Doctor(at) => doctor::doctor(output, at).await,
         Command::Bundle(wish) => bundle::bundle(output, wish).await,
+        Command::Parcel(parcel) => parcel::run(output, parcel).await,
         Command::Watch(at) => watch::watch(output, at).await,
         Command::Retry(retry) => commands::retry(retry).await,
         Command::Correct(wish) => mend::correct(output, wish).await,

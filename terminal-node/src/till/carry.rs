@@ -25,9 +25,18 @@ impl<S: TillStore> Till<S> {
             if !behind || tries.next().is_none() {
                 return Ok(output);
             }
-            while let Ok(part) = self.adoption().await? {
-                self.apply(Input::Adopt(part)).await?;
-            }
+            self.carry_over().await?;
         }
+    }
+
+    /// Carries over what closed histories left.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(crate) async fn carry_over(&self) -> Result<(), TillError> {
+        while let Ok(part) = self.adoption().await? {
+            self.apply(Input::Adopt(part)).await?;
+        }
+        Ok(())
     }
 }

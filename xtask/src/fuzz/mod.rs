@@ -67,7 +67,7 @@ const fn node(name: &'static str, length: u32, kind: Kind) -> Target {
 }
 
 /// Every target there is; a test holds it against the directory.
-const TARGETS: [Target; 20] = [
+const TARGETS: [Target; 21] = [
     protocol("events", 4_096, Kind::Events),
     protocol("messages", 4_096, Kind::Frames),
     protocol("messages_json", 4_096, Kind::Json),
@@ -83,6 +83,7 @@ const TARGETS: [Target; 20] = [
     node("products_csv", 8_192, Kind::Products),
     node("sales_csv", 8_192, Kind::Sales),
     node("backup", 8_192, Kind::Backup),
+    node("parcel", 8_192, Kind::Parcels),
     Target { name: "bundle", length: 16_384, kind: Kind::Bundle, needs: Needs::Simulator },
     node("numbers", 128, Kind::Numbers),
     node("packed_body", 4_096, Kind::Packed),

@@ -31,6 +31,8 @@ pub(super) enum Kind {
     Sales,
     /// A backup without its digest.
     Backup,
+    /// A parcel without its seal.
+    Parcels,
     /// A till's bundle.
     Bundle,
     /// A scale, and a number or a time.
@@ -64,6 +66,7 @@ pub(super) fn of(kind: Kind) -> anyhow::Result<Seeds> {
         Kind::Products => lines(&PRODUCTS),
         Kind::Sales => lines(&SALES),
         Kind::Backup => backups()?,
+        Kind::Parcels => parcels()?,
         Kind::Bundle => bundles(),
         Kind::Numbers => (0..4).flat_map(numbers).collect(),
         Kind::Packed => packed()?,
@@ -192,6 +195,14 @@ fn backups() -> anyhow::Result<Seeds> {
         bytes
     };
     Ok([0, 1, 2, 40].into_iter().map(backup).collect())
+}
+
+fn parcels() -> anyhow::Result<Seeds> {
+    let parcels = frames()?.into_iter().filter(|bytes| bytes.starts_with(b"CFPARCEL"));
+    let mut seeds: Seeds =
+        parcels.map(|bytes| bytes[..bytes.len().saturating_sub(32)].to_vec()).collect();
+    seeds.insert(b"CFPARCEL\x01O\x03T-1".to_vec());
+    Ok(seeds)
 }
 
 fn bundles() -> Seeds {

@@ -4,11 +4,13 @@ use counterfoil_protocol::problem::ErrorCode::{
     DeltaFailed, EventInvalid, ManifestTooLarge, NotFound, ProductUnknown, RateLimited,
     ReconcileFailed, SnapshotFailed, StorageFailed, TooLarge, Unauthorized,
 };
+use counterfoil_protocol::wire::parcel::PARCEL_TYPE;
 
 use super::route::Content::{Framed, Json, Nothing, Text};
 use super::route::Who::{Anybody, Operator, Till, User};
 use super::route::{Param, Route, get, may, need, post, put};
 
+const PARCEL: super::route::Content = Text(PARCEL_TYPE);
 const EVENTS: super::route::Content = Text("text/event-stream");
 const PAGE: super::route::Content = Text("text/html; charset=utf-8");
 const PLAIN: super::route::Content = Text("text/plain; charset=utf-8");
@@ -224,6 +226,14 @@ pub(super) const ROUTES: &[Route] = &[
         BY_EVENT[3],
         may("conflicts", "Flag"),
     ]),
+    post(
+        "/v1/admin/parcels",
+        Operator,
+        "Takes in what a till had carried here as a file",
+        &[(200, PARCEL), (200, Json("ParcelTaken"))],
+    )
+    .takes(PARCEL)
+    .or(&[(404, NotFound)]),
     get("/v1/admin/parked", Operator, "Events that wait", &[(200, Json("Parked"))]).asks(&BY_EVENT),
     post(
         "/v1/admin/parked/decide",
