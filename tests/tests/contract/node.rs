@@ -72,7 +72,7 @@ impl Contract {
         let address = cloud.start("127.0.0.1:0").await.expect("the cloud serves");
         let told = ask_with(&address, "GET", "/openapi.json", &[], Vec::new()).await;
         let document = Document::new(told.expect("an answer").json().expect("JSON"));
-        let contract = Self { cloud, address, token, document, directory: directory };
+        let contract = Self { cloud, address, token, document, directory };
         contract.define("product-uuid").await;
         contract
     }
