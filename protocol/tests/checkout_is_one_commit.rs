@@ -16,6 +16,7 @@ use counterfoil_protocol::money::Milli;
 use counterfoil_protocol::terminal::row::{State, Stock};
 use counterfoil_protocol::terminal::{Draft, Identity, Input, Key, Output, Record};
 use counterfoil_protocol::time::Millis;
+use counterfoil_protocol::wire::parcel::Outstanding;
 use support::rows::{entries, event, queued};
 use support::{
     Mem, Till, adjustment, draft, line, local, pos, product, refund, sale, site, terminal_id, trade,
@@ -163,7 +164,8 @@ fn a_draft_that_breaks_a_rule_writes_nothing() {
 
 #[test]
 fn without_an_installation_nothing_is_sold() {
-    let mut till = Till { store: Mem::default(), witness: None };
+    let outstanding = Outstanding::default();
+    let mut till = Till { store: Mem::default(), witness: None, outstanding };
     let nothing = Output::NotInstalled(None);
     assert_eq!(till.record(NOW, sale("a", "tea")), nothing);
     let fresh = Witness { install: 1, boot: 1 };

@@ -326,7 +326,7 @@ fn until_the_disks_are_lost() -> (Till, Device, Node, World) {
     b.nudge(&mut world);
     world.step("4", &[&a, &b]);
 
-    let till = Till { store: backup.store, witness: a.till.witness };
+    let till = Till { witness: a.till.witness, ..backup };
     (till, b, an_hour_ago, world)
 }
 

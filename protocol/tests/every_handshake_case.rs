@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use counterfoil_protocol::cloud::{self, Cloud, Output};
 use counterfoil_protocol::identity::{BranchId, TerminalId};
 use counterfoil_protocol::problem::Denial;
-use counterfoil_protocol::terminal::{self, Parted, Place};
+use counterfoil_protocol::terminal::{self, Input, Parted, Place, pull};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{Standing, Stopped};
 use support::rows::{always, at_rest, entries, event, forks, lanes, ledger};
-use support::{Node, Pair, Till, caller, key_of, sale, secret, terminal_id};
+use support::{Node, Pair, Till, block_on, caller, key_of, sale, secret, terminal_id};
 
 /// What a case leaves behind: the pair, and the ids of everything that must be in the cloud.
 struct Told {
@@ -425,4 +425,21 @@ fn a_long_closed_history_is_carried_over_in_parts() {
         .collect();
     assert!(places.is_sorted(), "in the order in which they were sold");
     assert_eq!(ledger(&pair.node)[&key_of("1", "s0")].epoch.number, 2);
+}
+
+/// What was read of a closed history before the cloud was heard is not what is left of it.
+#[test]
+fn a_part_that_was_read_before_the_cloud_was_heard_is_read_again() {
+    let mut pair = Pair::new(Cloud::default());
+    let before = pair.node.clone();
+    pair.sell_all(&["a", "b", "c"]);
+    pair.sync();
+    pair.till.witness = None;
+    assert!(pair.till.open(pair.now, 77).is_some(), "a new epoch");
+    let read = block_on(pull::adoption(&pair.till.store, &pair.till.meta())).unwrap().unwrap();
+    pair.node = before;
+    pair.greet();
+    pair.till.run(pair.now, Input::Adopt(read));
+    pair.quiesce();
+    assert_eq!(ledger(&pair.node).len(), 3, "ZeroLoss");
 }

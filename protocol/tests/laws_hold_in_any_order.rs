@@ -1,7 +1,7 @@
 //! Random disasters in random order, against a small reference model.
 //!
 //! > **`ZeroLoss`**, **`NoDuplicate`**, **`NoPhantom`**, **`JournalIntact`**, **`NeverForgotten`**,
-//! > **`StockIsSum`**, **`ReceiptsGapless`**
+//! > **`StockIsSum`**, **`ReceiptsGapless`**, **`AckedIsDurable`**
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
 mod support;
@@ -13,6 +13,7 @@ use counterfoil_protocol::event::Receipt;
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, EventKey};
 use counterfoil_protocol::terminal::Output;
+use counterfoil_protocol::terminal::row::State;
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::Standing;
 use proptest::prelude::*;
@@ -99,6 +100,8 @@ struct World {
     /// Parcels on their way to the cloud, and to tills. Any of them may be carried twice.
     offers: Vec<Vec<u8>>,
     answers: Vec<Vec<u8>>,
+    /// Of each till, whether it has heard of the cloud on a link since one of them was restored.
+    informed: Vec<bool>,
     now: Millis,
     books: Books,
     seen: BTreeMap<Standing, u64>,
@@ -116,6 +119,7 @@ impl World {
             planned: None,
             offers: Vec::new(),
             answers: Vec::new(),
+            informed: vec![true],
             node,
             now: Millis(1_000),
             books: Books::default(),
@@ -132,6 +136,7 @@ impl World {
             Move::Adjust(till) => self.record(till % count, |id, _| adjustment(id, "tea", -5)),
             Move::Sync(till) => {
                 sync(&mut self.tills[till % count], &mut self.node, self.now);
+                self.informed[till % count] = true;
             }
             Move::SyncLosingAnswer(till) => {
                 offer(&mut self.tills[till % count], &mut self.node, self.now, false);
@@ -152,11 +157,13 @@ impl World {
                 let (backup, series) = self.backups[till].clone();
                 self.tills[till].store = backup.store;
                 self.series[till] = series;
+                self.informed[till] = false;
             }
             Move::CloneTill if count < 2 => {
                 self.tills.push(self.tills[0].clone());
                 self.series.push(self.series[0].clone());
                 self.backups.push(self.backups[0].clone());
+                self.informed.push(self.informed[0]);
             }
             Move::CloneTill => {}
             Move::BackUpCloud => self.node_backup = self.node.clone(),
@@ -165,6 +172,7 @@ impl World {
                 self.node = self.node_backup.clone();
                 // The count makes the nonces of new epochs: chance does not repeat.
                 self.node.store.commits = commits + 1;
+                self.informed.fill(false);
             }
             Move::PlanRollUp => self.planned = planned(&self.node),
             // The plan may be old: carried out before, or of a cloud that was restored since.
@@ -175,7 +183,9 @@ impl World {
             }
             Move::Open(till, outside) => self.open(till % count, outside),
             Move::WriteParcel(till) => {
-                let parcel = write_parcel(&mut self.tills[till % count], self.now);
+                self.books.fresh += 1;
+                let number = self.books.fresh;
+                let parcel = write_parcel(&mut self.tills[till % count], self.now, number);
                 carry(&mut self.offers, parcel);
             }
             Move::GiveParcel(which) => {
@@ -193,8 +203,11 @@ impl World {
                 }
             }
         }
-        for till in &self.tills {
+        for (till, informed) in self.tills.iter().zip(&self.informed) {
             always(till, &self.node, &self.books.committed);
+            if *informed {
+                acked_is_durable(till, &self.node);
+            }
         }
     }
 
@@ -253,6 +266,18 @@ impl World {
             at_rest(till, &self.node);
         }
         assert!(ledger(&self.node).len() <= self.books.committed.len(), "NoPhantom");
+    }
+}
+
+/// > **`AckedIsDurable`**
+fn acked_is_durable(till: &Till, node: &Node) {
+    let (meta, ledger) = (till.meta(), ledger(node));
+    for (place, entry) in entries(till) {
+        let current = place.epoch == meta.epoch && place.seq <= meta.acked;
+        if current && matches!(entry.state, State::Synced(_)) {
+            let key = event(&entry.payload).key(terminal_id());
+            assert!(ledger.contains_key(&key), "AckedIsDurable: {key} at {place:?}");
+        }
     }
 }
 

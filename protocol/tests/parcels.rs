@@ -4,14 +4,17 @@
 mod support;
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use counterfoil_protocol::cloud::Cloud;
+use counterfoil_protocol::cloud::{Cloud, UnknownProducts};
 use counterfoil_protocol::hash::secret_hash;
 use counterfoil_protocol::identity::TerminalId;
+use counterfoil_protocol::terminal::Record;
 use counterfoil_protocol::terminal::row::State;
+use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::Stopped;
 use counterfoil_protocol::wire::parcel::{
-    Answers, Offers, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX, ParcelError, terminal_of,
+    Answers, Offers, Outstanding, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX, ParcelError, terminal_of,
 };
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -33,7 +36,7 @@ fn sold(sales: usize) -> (Pair, Vec<u8>) {
     for number in 0..sales {
         pair.sell(sale(&format!("s{number}"), "tea"));
     }
-    let parcel = write_parcel(&mut pair.till, pair.now);
+    let parcel = write(&mut pair);
     (pair, parcel)
 }
 
@@ -41,13 +44,20 @@ fn waiting(pair: &Pair) -> usize {
     entries(&pair.till).values().filter(|entry| entry.state == State::Open).count()
 }
 
-fn take(pair: &mut Pair, answers: &[u8]) -> usize {
+/// Writes a parcel under a number that nobody has drawn before.
+fn write(pair: &mut Pair) -> Vec<u8> {
+    static DRAWN: AtomicU64 = AtomicU64::new(7);
+    write_parcel(&mut pair.till, pair.now, DRAWN.fetch_add(1, Relaxed))
+}
+
+fn take(pair: &mut Pair, answers: &[u8]) -> bool {
     take_parcel(&mut pair.till, pair.now, 99, answers)
 }
 
 #[test]
 fn the_golden_parcels() {
-    let (mut pair, offers) = sold(2);
+    let (mut pair, _) = sold(2);
+    let offers = write_parcel(&mut pair.till, pair.now, 0x0123_4567_89ab_cdef);
     let answers = give_parcel(&mut pair.node, pair.now, &offers);
     let text = format!("offers\n{}\nanswers\n{}\n", hex(&offers), hex(&answers));
     assert_snapshot!("parcels", text);
@@ -61,11 +71,11 @@ fn what_waits_is_in_the_cloud_once_and_leaves_the_queue() {
     assert_eq!(waiting(&pair), 3, "a till believes in answers only");
     let again = give_parcel(&mut pair.node, pair.now, &parcel);
     assert_eq!(ledger(&pair.node).len(), 3, "whatever is carried twice counts once");
-    assert_eq!(take(&mut pair, &answers), 1);
+    assert!(take(&mut pair, &answers));
     assert_eq!(waiting(&pair), 0);
-    assert_eq!(take(&mut pair, &again), 1, "and may be answered twice");
+    assert!(!take(&mut pair, &again), "it is answered once");
     assert_eq!(waiting(&pair), 0);
-    let empty = write_parcel(&mut pair.till, pair.now);
+    let empty = write(&mut pair);
     assert_eq!(Offers::open(&empty, secret()).unwrap().pushes, []);
 }
 
@@ -73,12 +83,12 @@ fn what_waits_is_in_the_cloud_once_and_leaves_the_queue() {
 fn a_parcel_that_is_lost_or_overtaken_costs_nothing() {
     let (mut pair, late) = sold(2);
     pair.sell(sale("s2", "tea"));
-    let _lost = write_parcel(&mut pair.till, pair.now);
+    let _lost = write(&mut pair);
     pair.sync(); // a link is back
     pair.sell(sale("s3", "tea"));
     let answers = give_parcel(&mut pair.node, pair.now, &late);
     assert_eq!(ledger(&pair.node).len(), 3);
-    take(&mut pair, &answers);
+    assert!(!take(&mut pair, &answers), "the link has told better");
     assert_eq!(waiting(&pair), 1, "what was sold since waits, and nothing else does");
     quiesce(&mut pair.till, &mut pair.node, &mut pair.now);
     assert_eq!((ledger(&pair.node).len(), waiting(&pair)), (4, 0));
@@ -92,19 +102,79 @@ fn answers_to_a_copy_are_not_taken_by_the_other() {
     let mut copy = pair.clone();
     pair.sell(sale("here", "tea"));
     copy.sell(sale("there", "tea"));
-    let parcel = write_parcel(&mut pair.till, pair.now);
+    let parcel = write(&mut pair);
     let answers = give_parcel(&mut pair.node, pair.now, &parcel);
-    assert_eq!(take(&mut copy, &answers), 0, "the same number, and another sale");
+    assert!(!take(&mut copy, &answers), "another sale has the same place in its journal");
     assert_eq!(waiting(&copy), 1, "the cloud has never seen it");
-    assert_eq!(take(&mut pair, &answers), 1);
+    assert!(take(&mut pair, &answers));
 
     copy.node = pair.node.clone();
     for _ in 0..2 {
-        let parcel = write_parcel(&mut copy.till, copy.now);
+        let parcel = write(&mut copy);
         let answers = give_parcel(&mut copy.node, copy.now, &parcel);
         take(&mut copy, &answers);
     }
     assert_eq!((ledger(&copy.node).len(), waiting(&copy)), (3, 0), "both sales are there");
+}
+
+/// > **`AckedIsDurable`**
+#[test]
+fn answers_from_before_the_cloud_was_restored_are_not_taken_after_others() {
+    let (mut pair, monday) = sold(2);
+    let before = pair.node.clone();
+    let old = give_parcel(&mut pair.node, pair.now, &monday);
+    pair.node = before;
+    let tuesday = write(&mut pair);
+    let answers = give_parcel(&mut pair.node, pair.now, &tuesday);
+    assert!(take(&mut pair, &answers));
+    assert_eq!(waiting(&pair), 0);
+    assert!(!take(&mut pair, &old), "it is older than what was heard");
+
+    // And so if it was a link that told of it.
+    let (mut pair, monday) = sold(2);
+    let before = pair.node.clone();
+    let old = give_parcel(&mut pair.node, pair.now, &monday);
+    pair.node = before;
+    pair.greet();
+    assert!(!take(&mut pair, &old));
+    assert_eq!(waiting(&pair), 2, "the cloud has none of it");
+}
+
+#[test]
+fn a_sale_that_is_parked_loses_one_attempt_however_often_its_answer_is_carried() {
+    let park = UnknownProducts::Park;
+    let mut pair = Pair::new(Cloud { unknown_products: park });
+    pair.sell(sale("s0", "tea"));
+    let parcel = write(&mut pair);
+    let answers = give_parcel(&mut pair.node, pair.now, &parcel);
+    for again in [false, true, true, true, true, true] {
+        assert_eq!(take(&mut pair, &answers), !again);
+    }
+    let attempts = |record: &Record| {
+        if let Record::Queue(queued) = record { Some(queued.attempts) } else { None }
+    };
+    let attempts: Vec<u8> = pair.till.store.rows.values().filter_map(attempts).collect();
+    assert_eq!(attempts, [1]);
+    pair.node.define("tea");
+    pair.now = pair.now.after(Millis::from_secs(600));
+    let parcel = write(&mut pair);
+    assert_eq!(Offers::open(&parcel, secret()).unwrap().pushes.len(), 1, "it is tried again");
+    let answers = give_parcel(&mut pair.node, pair.now, &parcel);
+    assert!(take(&mut pair, &answers));
+    assert_eq!((waiting(&pair), ledger(&pair.node).len()), (0, 1));
+}
+
+#[test]
+fn so_many_parcels_are_outstanding_and_no_more() {
+    let mut outstanding = Outstanding::default();
+    for number in 0..100 {
+        outstanding.written(number);
+    }
+    assert_eq!(outstanding.numbers().len(), Outstanding::MAX);
+    assert!(!outstanding.takes(3), "it was forgotten");
+    assert!(outstanding.takes(98) && !outstanding.takes(98) && !outstanding.takes(97));
+    assert_eq!(outstanding.numbers(), [99]);
+    assert!(outstanding.overtaken() && !outstanding.overtaken() && !outstanding.takes(99));
 }
 
 #[test]
@@ -115,12 +185,12 @@ fn a_cloud_that_lost_its_tail_gets_it_with_the_next_parcel() {
     take(&mut pair, &answers);
     pair.node = before;
     pair.sell(sale("later", "tea"));
-    let second = write_parcel(&mut pair.till, pair.now);
+    let second = write(&mut pair);
     let answers = give_parcel(&mut pair.node, pair.now, &second);
     let stopped = Answers::open(&answers, secret()).unwrap().answers[0].1.stopped;
     assert_eq!(stopped, Some(Stopped::Gap));
     take(&mut pair, &answers);
-    let third = write_parcel(&mut pair.till, pair.now);
+    let third = write(&mut pair);
     let answers = give_parcel(&mut pair.node, pair.now, &third);
     take(&mut pair, &answers);
     assert_eq!((ledger(&pair.node).len(), waiting(&pair)), (3, 0));
@@ -132,7 +202,7 @@ fn a_long_queue_goes_in_several_pushes() {
     let pushes = Offers::open(&parcel, secret()).unwrap().pushes;
     assert_eq!(pushes.iter().map(|push| push.items.len()).collect::<Vec<_>>(), [500, 500, 203]);
     let answers = give_parcel(&mut pair.node, pair.now, &parcel);
-    assert_eq!(take(&mut pair, &answers), 3);
+    assert!(take(&mut pair, &answers));
     assert_eq!((ledger(&pair.node).len(), waiting(&pair)), (1_203, 0));
 }
 
@@ -191,10 +261,11 @@ fn no_byte_of_it_can_be_changed_and_none_is_spare() {
 }
 
 /// Frames that whoever has the secret could seal: bounded, and never a panic.
-fn sealed(way: u8, frames: &[Vec<u8>]) -> Vec<u8> {
+fn sealed(way: u8, number: u64, frames: &[Vec<u8>]) -> Vec<u8> {
     let name = terminal_id();
     let mut parcel = b"CFPARCEL\x01".to_vec();
     parcel.push(way);
+    parcel.extend(number.to_le_bytes());
     parcel.push(u8::try_from(name.as_str().len()).unwrap());
     parcel.extend(name.as_str().as_bytes());
     for frame in frames {
@@ -214,20 +285,20 @@ fn sealed(way: u8, frames: &[Vec<u8>]) -> Vec<u8> {
 #[test]
 fn the_documented_form_is_what_is_written() {
     let (mut pair, offers) = sold(1);
-    let Offers { hello, pushes } = Offers::open(&offers, secret()).unwrap();
-    assert_eq!(sealed(b'O', &[hello.encode(), pushes[0].encode()]), offers);
+    let Offers { number, hello, pushes } = Offers::open(&offers, secret()).unwrap();
+    assert_eq!(sealed(b'O', number, &[hello.encode(), pushes[0].encode()]), offers);
     let answers = give_parcel(&mut pair.node, pair.now, &offers);
     let opened = Answers::open(&answers, secret()).unwrap();
     assert_eq!(
-        Answers::open(&sealed(b'A', &[opened.welcome.encode()]), secret()).unwrap().answers,
+        Answers::open(&sealed(b'A', 1, &[opened.welcome.encode()]), secret()).unwrap().answers,
         []
     );
-    assert_eq!(Answers::open(&sealed(b'A', &[]), secret()), Err(ParcelError::Form));
+    assert_eq!(Answers::open(&sealed(b'A', 1, &[]), secret()), Err(ParcelError::Form));
     let half = [opened.welcome.encode(), vec![1]];
-    assert_eq!(Answers::open(&sealed(b'A', &half), secret()), Err(ParcelError::Form));
+    assert_eq!(Answers::open(&sealed(b'A', 1, &half), secret()), Err(ParcelError::Form));
     let many = vec![vec![1]; 2 * PARCEL_PUSHES_MAX + 2];
-    assert_eq!(Answers::open(&sealed(b'A', &many), secret()), Err(ParcelError::Size));
-    assert_eq!(Offers::open(&sealed(b'O', &many), secret()), Err(ParcelError::Size));
+    assert_eq!(Answers::open(&sealed(b'A', 1, &many), secret()), Err(ParcelError::Size));
+    assert_eq!(Offers::open(&sealed(b'O', 1, &many), secret()), Err(ParcelError::Size));
     assert!(block_on(async { terminal_of(b"CFPARCEL\x01O\xff") }).is_err());
 }
 
@@ -242,8 +313,8 @@ proptest! {
 
     #[test]
     fn any_frames_under_a_true_seal_are_refused(frames: Vec<Vec<u8>>) {
-        prop_assert!(Offers::open(&sealed(b'O', &frames), secret()).is_err());
-        let read = Answers::open(&sealed(b'A', &frames), secret());
+        prop_assert!(Offers::open(&sealed(b'O', 1, &frames), secret()).is_err());
+        let read = Answers::open(&sealed(b'A', 1, &frames), secret());
         prop_assert!(read.is_err() || frames.len() % 2 == 1);
     }
 }

@@ -215,7 +215,7 @@ fn an_offer_is_noted_in_stretches_of_one_fate() {
 fn entries_that_are_carried_over_are_noted_in_stretches() {
     let entry = |seq| (seq, pos("1"), local("a"));
     let entries = [1, 2, 3, 7, 9, 10].map(entry).into();
-    let noted = Noted::carried(&Adoption { from: EPOCH, entries, through: 12 });
+    let noted = Noted::carried(&Adoption { from: EPOCH, entries, through: 12, next: 1 });
     let entries = vec![(1, 3), (7, 1), (9, 2)];
     assert_eq!(noted, Noted::Carried { from: EPOCH, entries });
 }

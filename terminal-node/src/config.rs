@@ -7,6 +7,7 @@
 //! | `till.redb` | the database |
 //! | `archive.redb` | entries that have left it, if any have |
 //! | `witness` | the file that watches over it, unless the settings name another place |
+//! | `parcels` | which parcels are outstanding ([`crate::parcel`]), if any were ever written |
 //! | `api-address`, `api-token` | where the running daemon listens, and who may ask it |
 //! | `api-port` | where it listened last, to listen there again |
 

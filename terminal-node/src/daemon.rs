@@ -149,6 +149,7 @@ pub fn till(store: Disk) -> Till<Disk> {
 /// [`DaemonError`].
 pub async fn open(home: &Home, config: &Config) -> Result<Till<Disk>, DaemonError> {
     let till = till(store(home)?);
+    till.keep_parcels(home.path().join("parcels"));
     let held = till.meta().await?.identity;
     if held != config.identity {
         return Err(TillError::NotInstalled(Some(held)).into());

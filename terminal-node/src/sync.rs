@@ -18,6 +18,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::parcel::kept::Kept;
 use crate::reach::Way;
 use crate::tell;
 use crate::till::{Till, TillError, TillStore, storage_failed};
@@ -268,6 +269,8 @@ where
     async fn commit(&mut self, commit: Commit) -> Result<Backlog, TillError> {
         let input = match commit {
             Commit::Welcomed(welcome) => {
+                // A link tells better than any file that is on its way.
+                self.till.parcels(Kept::overtaken)?;
                 terminal::Input::Welcomed { welcome, nonce: self.till.draw() }
             }
             Commit::Answered(epoch, answer) => {

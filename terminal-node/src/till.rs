@@ -12,6 +12,7 @@ mod carry;
 mod error;
 mod heads;
 mod notes;
+mod parcels;
 mod reading;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use tokio::sync::{Mutex, MutexGuard, oneshot, watch};
 
 use crate::migrate::check_version;
 use crate::nudges::Nudges;
+use crate::parcel::kept::Kept;
 use crate::ports::{Clock, Entropy};
 use crate::reach::{Reach, Way};
 use crate::witness::{Found, Keeper};
@@ -102,6 +104,7 @@ struct Shared<S> {
     notes: StdMutex<Vec<Note>>,
     /// Held by whoever looks what was taken back of a sale, and then takes something back.
     returns: Mutex<()>,
+    parcels: StdMutex<Kept>,
 }
 
 pub(crate) struct Slot<S> {
@@ -138,6 +141,7 @@ impl<S: TillStore> Till<S> {
             failure: watch::Sender::new(None),
             notes: StdMutex::default(),
             returns: Mutex::new(()),
+            parcels: StdMutex::default(),
         };
         Self { shared: Arc::new(shared) }
     }

@@ -75,7 +75,7 @@ fn parcel(token: &str) -> Vec<u8> {
     let lanes = vec![HelloLane { epoch, parent: None, acked: 0, points }];
     let (versions, app) = (vec![1], "a till".to_owned());
     let hello = Hello { terminal_id: terminal, versions, app, clock_ms: 0, lanes };
-    Offers { hello, pushes: Vec::new() }.seal(secret_hash(secret.as_bytes())).0
+    Offers { number: 7, hello, pushes: Vec::new() }.seal(secret_hash(secret.as_bytes())).0
 }
 
 #[test]

@@ -100,6 +100,7 @@ async fn a_till_without_a_link_is_settled_by_files() {
     let taken = trip(&shop, &till, &files).await;
     let expected = json!({
         "synced": 25, "refused": 0, "pending": 0, "needsAttention": 0, "again": false,
+        "late": false,
     });
     assert_eq!(taken, expected);
     assert_eq!(door.status().await.expect("a state").pending, 0);
@@ -111,7 +112,8 @@ async fn a_till_without_a_link_is_settled_by_files() {
     let taken = trip(&shop, &till, &files).await;
     assert_eq!((&taken["synced"], &taken["pending"]), (&json!(5), &json!(0)), "{taken}");
     fs::write(&files[1], old).expect("a file");
-    parcel(&shop, &till, "take", &files[1]).await.expect("taken again");
+    let taken = parcel(&shop, &till, "take", &files[1]).await.expect("told");
+    assert_eq!((&taken["late"], &taken["synced"]), (&json!(true), &json!(0)), "{taken}");
 
     // With a link at last, a till finds that all is there.
     let door = {
@@ -146,10 +148,10 @@ async fn what_is_no_parcel_of_an_enrolled_till_changes_nothing() {
     later[8] = 2;
     assert_eq!(refused(&shop, later).await, (415, "POS_SYNC_VERSION_UNSUPPORTED".to_owned()));
     let mut stranger = whole.clone();
-    stranger[13] = b'9'; // T-9
+    stranger[21] = b'9'; // T-9
     assert_eq!(refused(&shop, stranger).await, (404, "POS_SYNC_NOT_FOUND".to_owned()));
     let mut other = whole.clone();
-    other[13] = b'2'; // T-2, whose secret is another
+    other[21] = b'2'; // T-2, whose secret is another
     assert_eq!(refused(&shop, other).await, invalid);
     let long = vec![0; 16 * 1024 * 1024 + 1];
     if let Ok(answer) = large(&shop, long).await {

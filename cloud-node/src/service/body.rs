@@ -179,7 +179,7 @@ pub(super) fn bad_json(error: &serde_json::Error) -> Problem {
     Problem::new(ErrorCode::EventInvalid, format!("the JSON cannot be read ({what}): correct it"))
 }
 
-fn media_type(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split_once(';').map_or(value, |(name, _)| name).trim())
 }

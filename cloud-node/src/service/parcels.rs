@@ -15,14 +15,17 @@ use counterfoil_protocol::wire::message::{Hello, PushAnswer, Stopped, Verdict, W
 use counterfoil_protocol::wire::parcel::{
     Answers, Offered, Offers, PARCEL_BYTES_MAX, PARCEL_TYPE, ParcelError, terminal_of,
 };
-use http::header::{ACCEPT, CONTENT_TYPE};
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
-use super::body::{Manner, json};
+use super::body::{Manner, json, media_type};
 use super::handshake::HELLO_WEIGHT;
 use super::{Limits, Node, Reads, Shared, auth, sales_events, unreadable, wrong_output};
 use crate::problem::Problem;
+
+/// How much longer a parcel may take to arrive than a message: 16 MiB come over 0.3 Mbit/s.
+const SLOWNESS: u32 = 16;
 
 /// What became of a parcel, for people.
 #[derive(Serialize)]
@@ -32,6 +35,8 @@ struct Told {
     offered: usize,
     created: usize,
     existing: usize,
+    /// Edits of the catalog that are decided, now or before.
+    edited: usize,
     parked: usize,
     refused: usize,
     /// Why the rest was not looked at: the till's next parcel goes on from where this one ends.
@@ -45,25 +50,29 @@ pub(super) async fn answer<Q: Reads>(State(node): State<Shared<Q>>, request: Req
 async fn take<Q: Reads>(node: &Shared<Q>, request: Request) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     auth::operator(node, &head.headers)?;
-    if head.headers.get(CONTENT_TYPE).is_none_or(|kind| kind != PARCEL_TYPE) {
-        let detail = format!("this route takes parcels: send {PARCEL_TYPE}");
+    let kind = media_type(&head.headers);
+    let plain = !head.headers.contains_key(CONTENT_ENCODING);
+    if !plain || kind.is_none_or(|kind| !kind.eq_ignore_ascii_case(PARCEL_TYPE)) {
+        let detail = format!("this route takes parcels as they are: send {PARCEL_TYPE}");
         return Err(Problem::new(ErrorCode::VersionUnsupported, detail));
     }
-    let limits = Limits { wire_bytes: PARCEL_BYTES_MAX, ..node.parts.limits };
+    let own = node.parts.limits;
+    let limits = Limits { wire_bytes: PARCEL_BYTES_MAX, deadline: SLOWNESS * own.deadline, ..own };
     let bytes = Manner::plain_json().read(&limits, body).await?;
-    let (caller, Offers { hello, pushes }) = opened(node, &bytes).await?;
+    let (caller, Offers { number, hello, pushes }) = opened(node, &bytes).await?;
     drop(bytes);
     tracing::Span::current().record("terminalId", caller.terminal.as_str());
     tracing::Span::current().record("branchId", caller.site.branch.as_str());
     let offered = pushes.iter().map(|push| push.items.len()).sum();
     let mut answers = Answers {
+        number,
         terminal: caller.terminal,
         welcome: greeted(node, caller, hello).await?,
         answers: Vec::with_capacity(pushes.len()),
     };
     for push in pushes {
         let offered = Offered::of(&push);
-        let answer = sales_events::take_in(node, caller, push).await?;
+        let answer = sales_events::take_in(node, caller, push).await.map_err(to_operator)?;
         let stopped = answer.stopped.is_some();
         answers.answers.push((offered, answer));
         if stopped {
@@ -92,9 +101,8 @@ async fn opened<Q: Reads>(node: &Node<Q>, bytes: &Bytes) -> Result<(Caller, Offe
     };
     let Terminal { site, secret, .. } = known;
     let offers = Offers::open(bytes, secret).map_err(not_taken)?;
-    known.admits(node.parts.clock.now(), secret).map_err(|denial| {
-        Problem::new(ErrorCode::EventInvalid, format!("{}: keep the parcel", denial.explain()))
-    })?;
+    let admitted = known.admits(node.parts.clock.now(), secret);
+    admitted.map_err(|denial| to_operator(Problem::denied(denial)))?;
     Ok((Caller { terminal, secret, site }, offers))
 }
 
@@ -107,13 +115,23 @@ async fn greeted<Q: Reads>(
     let asked = node.ask_logged("parcel.take", shop, caller.terminal, input, HELLO_WEIGHT);
     let output = asked.await?;
     if let Output::Denied(denial) = output {
-        return Err(Problem::denied(denial));
+        node.seen.forget(caller.terminal);
+        return Err(to_operator(Problem::denied(denial)));
     }
     if matches!(output, Output::Moved) {
         return Err(Problem::unavailable("the terminal was moved meanwhile: send it again"));
     }
     let Output::Welcome(welcome) = output else { return Err(wrong_output()) };
     Ok(welcome)
+}
+
+/// What is said against a terminal is nothing against the operator who asks.
+fn to_operator(problem: Problem) -> Problem {
+    if problem.code() != ErrorCode::Unauthorized {
+        return problem;
+    }
+    let detail = "the terminal is not listened to: see /v1/admin/terminals, and keep the parcel";
+    Problem::new(ErrorCode::EventInvalid, detail)
 }
 
 fn not_taken(error: ParcelError) -> Problem {
@@ -128,12 +146,15 @@ fn not_taken(error: ParcelError) -> Problem {
     Problem::new(code, format!("{error}; nothing was changed"))
 }
 
+/// Returns whether JSON is asked for, and not the parcel: a list may name both.
 fn wants_json(headers: &HeaderMap) -> bool {
-    headers.get_all(ACCEPT).iter().any(|value| {
-        value
-            .to_str()
-            .is_ok_and(|list| list.split(',').any(|kind| kind.trim() == "application/json"))
-    })
+    let names = |name: &str| {
+        headers.get_all(ACCEPT).iter().any(|value| {
+            let list = value.to_str().unwrap_or_default();
+            list.split([',', ';']).any(|kind| kind.trim().eq_ignore_ascii_case(name))
+        })
+    };
+    names("application/json") && !names(PARCEL_TYPE)
 }
 
 impl Told {
@@ -144,7 +165,8 @@ impl Told {
         Self {
             terminal_id: answers.terminal,
             offered,
-            created: count(|verdict| matches!(verdict, Verdict::Created(_) | Verdict::Edited(_))),
+            created: count(|verdict| matches!(verdict, Verdict::Created(_))),
+            edited: count(|verdict| matches!(verdict, Verdict::Edited(_))),
             existing: count(|verdict| matches!(verdict, Verdict::Existing(_))),
             parked: count(|verdict| matches!(verdict, Verdict::Parked(_))),
             refused: count(|verdict| matches!(verdict, Verdict::Refused(_))),

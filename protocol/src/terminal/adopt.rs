@@ -31,6 +31,10 @@ pub(super) fn step(
         return settle(rows, meta, None);
     };
     let (closed, before) = (meta.closed[index], meta.head);
+    if closed.next != adoption.next {
+        return settle(rows, meta, None);
+    }
+    assert!(adoption.through + 1 >= closed.next, "it goes on where the one before ended");
     for (seq, ..) in &adoption.entries {
         assert!(*seq <= adoption.through, "what is carried over has been looked at");
         if let Some(entry) = rows.entry(adoption.from, *seq).cloned() {

@@ -195,13 +195,26 @@ impl Run {
     }
 }
 
+/// Returns entries with what came of them as stretches of the journal.
+fn runs(entries: impl Iterator<Item = (u64, Outcome)>) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (seq, outcome) in entries {
+        match runs.last_mut() {
+            Some(run) if run.outcome == outcome && run.first + run.count == seq => run.count += 1,
+            Some(_) | None => runs.push(Run { first: seq, count: 1, outcome }),
+        }
+    }
+    debug_assert!(runs.is_sorted_by(|a, b| a.first < b.first), "in the order of the journal");
+    assert!(runs.iter().all(|run| run.count > 0), "a stretch has an entry");
+    runs
+}
+
 impl Noted {
     /// Notes an offer at `at`, and what came of it. A push has its bounds ([`Push::check`]).
     #[must_use]
     pub fn offered(at: Millis, push: &Push, heard: Result<&PushAnswer, Fault>) -> Self {
         assert!(push.items.len() <= RUNS_MAX, "a push has its bound");
-        let mut runs: Vec<Run> = Vec::new();
-        for item in &push.items {
+        let runs = runs(push.items.iter().map(|item| {
             let outcome = match heard {
                 Err(fault) => Outcome::Unheard(fault.into()),
                 Ok(answer) => {
@@ -209,16 +222,19 @@ impl Noted {
                     result.map_or(Outcome::NotLookedAt, |result| result.verdict.into())
                 }
             };
-            match runs.last_mut() {
-                Some(run) if run.outcome == outcome && run.first + run.count == item.seq => {
-                    run.count += 1;
-                }
-                Some(_) | None => runs.push(Run { first: item.seq, count: 1, outcome }),
-            }
-        }
+            (item.seq, outcome)
+        }));
         assert!(runs.len() <= push.items.len(), "each item is in one stretch");
-        debug_assert!(runs.is_sorted_by(|a, b| a.first < b.first), "in the order of the journal");
         Self::Offered { epoch: push.epoch, times: 1, last: at, runs }
+    }
+
+    /// Notes the answers to an offer that nobody has at hand any more, as where a file is carried.
+    #[must_use]
+    pub fn answered(at: Millis, epoch: Epoch, answer: &PushAnswer) -> Self {
+        assert!(answer.results.len() <= RUNS_MAX, "a push has its bound, and so has its answer");
+        let runs = runs(answer.results.iter().map(|result| (result.seq, result.verdict.into())));
+        assert!(runs.len() <= answer.results.len(), "each result is in one stretch");
+        Self::Offered { epoch, times: 1, last: at, runs }
     }
 
     /// Notes which entries an adoption looks at.

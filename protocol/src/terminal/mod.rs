@@ -184,6 +184,9 @@ pub struct Adoption {
     pub entries: Vec<(u64, PosId, LocalEventId)>,
     /// Every entry up to here has been looked at.
     pub through: u64,
+    /// The entry that was the next to be carried over when this was read: if another one is by
+    /// now, the cloud was heard meanwhile, and it is read again.
+    pub next: u64,
 }
 
 /// What the till answers.

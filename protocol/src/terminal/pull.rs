@@ -19,7 +19,7 @@ use crate::wire::message::{
     Point, Push, PushItem, WIRE_VERSION,
 };
 
-pub use parcels::{batches, has};
+pub use parcels::{fresh_push, has};
 
 /// The most entries that one adoption carries over.
 pub const ADOPTION_MAX: usize = 64;
@@ -288,7 +288,7 @@ pub async fn adoption<Q: Query<Terminal>>(
         assert!(entries.len() <= ADOPTION_MAX, "a scan keeps its limit");
         assert!(through >= closed.next, "each part of a closed history gets on");
         assert!(through <= head, "a history is carried over up to its head");
-        return Ok(Some(Adoption { from, entries, through }));
+        return Ok(Some(Adoption { from, entries, through, next: closed.next }));
     }
     let mut entries = Vec::new();
     for seq in leftover(store, from, head).await? {
@@ -297,7 +297,7 @@ pub async fn adoption<Q: Query<Terminal>>(
     }
     assert!(entries.len() <= ADOPTION_MAX, "an adoption is bounded");
     assert!(closed.queue, "a settled history has nothing left");
-    Ok(Some(Adoption { from, entries, through: head }))
+    Ok(Some(Adoption { from, entries, through: head, next: closed.next }))
 }
 
 /// Returns the names of the first entries of a closed history from `first` on.

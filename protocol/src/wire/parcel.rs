@@ -10,6 +10,7 @@
 //! | 8 | `CFPARCEL` |
 //! | 1 | the version, 1 |
 //! | 1 | `O`: offers of a till; `A`: answers of the cloud |
+//! | 8 | the parcel's number, which its answers repeat: random, little endian |
 //! | 1 + n | the terminal's name, after its length |
 //! | (4 + n) times | the frames, each after its length, little endian |
 //! | 32 | the seal: keyed BLAKE3 of everything before |
@@ -25,7 +26,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use super::message::{Hello, MessageError, Point, Push, PushAnswer, Welcome};
+use super::message::{Hello, MessageError, PUSH_ITEMS_MAX, Point, Push, PushAnswer, Welcome};
 use crate::codec::{self, MESSAGE_BYTES_MAX};
 use crate::hash::Hash;
 use crate::identity::{Epoch, TerminalId};
@@ -43,7 +44,8 @@ const VERSION: u8 = 1;
 const SEAL_BYTES: usize = size_of::<Hash>();
 const LENGTH_BYTES: usize = size_of::<u32>();
 /// What comes before the first frame, at most, and after the last.
-const WRAPPING_BYTES_MAX: usize = MAGIC.len() + 2 + 1 + LABEL_BYTES_MAX + SEAL_BYTES;
+const WRAPPING_BYTES_MAX: usize =
+    MAGIC.len() + 2 + size_of::<u64>() + 1 + LABEL_BYTES_MAX + SEAL_BYTES;
 
 const _: () = assert!(LABEL_BYTES_MAX <= u8::MAX as usize, "a byte counts a name");
 const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize, "four bytes count a frame");
@@ -55,6 +57,8 @@ const _: () = assert!(
 /// What a till has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offers {
+    /// The parcel's own number, see [`Outstanding`].
+    pub number: u64,
     /// Where its journals stand.
     pub hello: Hello,
     /// What it offers, in the order in which the cloud takes it in.
@@ -64,6 +68,8 @@ pub struct Offers {
 /// What the cloud has to say to that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answers {
+    /// The number of the parcel that they answer.
+    pub number: u64,
     /// Whom it is for.
     pub terminal: TerminalId,
     /// Where the journals stood before anything was taken in.
@@ -72,9 +78,17 @@ pub struct Answers {
     pub answers: Vec<(Offered, PushAnswer)>,
 }
 
-/// What a push offered. On a link an answer comes to whoever asked; a file may come to a copy of
-/// that till, which has other entries under the same numbers. The hash of the last entry stands
-/// for it and for all before it: whose journal has another one is not meant.
+/// The parcels that a till has written and heard nothing of, the oldest first.
+///
+/// On a link an answer comes to whoever asked, while nothing else is said. A file may come late,
+/// twice, or to a copy of the till; what it says was true once. So a till takes the answers to a
+/// parcel of its own, in the order in which it wrote them, each at most once, and none after a
+/// link has told it better. What is not taken costs nothing but another parcel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outstanding(Vec<u64>);
+
+/// What a push offered. The hash of the last entry stands for it and for all before it: a till
+/// whose journal has another one there is not the one that asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Offered {
@@ -82,6 +96,51 @@ pub struct Offered {
     pub epoch: Epoch,
     /// Its last entry in the push.
     pub last: Point,
+}
+
+impl Outstanding {
+    /// The most parcels that a till remembers; the answers to older ones are not taken.
+    pub const MAX: usize = 64;
+
+    /// Returns what was remembered.
+    #[must_use]
+    pub fn new(mut numbers: Vec<u64>) -> Self {
+        numbers.drain(..numbers.len().saturating_sub(Self::MAX));
+        assert!(numbers.len() <= Self::MAX, "so many are remembered");
+        Self(numbers)
+    }
+
+    /// Returns their numbers, the oldest first.
+    #[must_use]
+    pub fn numbers(&self) -> &[u64] {
+        &self.0
+    }
+
+    /// Notes that a parcel is written.
+    pub fn written(&mut self, number: u64) {
+        self.0.push(number);
+        *self = Self::new(core::mem::take(&mut self.0));
+        assert_eq!(self.0.last(), Some(&number), "the newest is remembered");
+    }
+
+    /// Returns whether the answers to a parcel are to be taken, now and never again. Older ones
+    /// have nothing to say from then on.
+    pub fn takes(&mut self, number: u64) -> bool {
+        let Some(at) = self.0.iter().rposition(|known| *known == number) else { return false };
+        let before = self.0.len();
+        self.0.drain(..=at);
+        assert!(self.0.len() < Self::MAX, "one at least is taken");
+        assert_eq!(self.0.len(), before - 1 - at, "and all that are older");
+        true
+    }
+
+    /// Notes that a link has told where the cloud stands. Returns whether anything was outstanding.
+    pub fn overtaken(&mut self) -> bool {
+        let any = !self.0.is_empty();
+        self.0.clear();
+        assert!(self.0.is_empty(), "a link leaves nothing to be told by a file");
+        any
+    }
 }
 
 impl Offered {
@@ -154,7 +213,7 @@ impl Way {
 /// # Errors
 /// [`ParcelError`]; any bytes may be given.
 pub fn terminal_of(bytes: &[u8]) -> Result<TerminalId, ParcelError> {
-    wrapping(bytes).map(|(_, terminal, _)| terminal)
+    wrapping(bytes).map(|wrapping| wrapping.terminal)
 }
 
 impl Offers {
@@ -162,7 +221,7 @@ impl Offers {
     /// pushes are in it: as many as have room, and the others belong in the next one.
     #[must_use]
     pub fn seal(&self, secret: Hash) -> (Vec<u8>, usize) {
-        let mut parcel = opened(Way::Offers, self.hello.terminal_id);
+        let mut parcel = opened(Way::Offers, self.number, self.hello.terminal_id);
         put(&mut parcel, &self.hello.encode());
         let mut taken = 0;
         for push in self.pushes.iter().take(PARCEL_PUSHES_MAX) {
@@ -182,7 +241,7 @@ impl Offers {
     /// # Errors
     /// [`ParcelError`]; any bytes may be given.
     pub fn open(bytes: &[u8], secret: Hash) -> Result<Self, ParcelError> {
-        let (terminal, frames) = frames(Way::Offers, bytes, secret)?;
+        let Frames { number, terminal, frames } = frames(Way::Offers, bytes, secret)?;
         let (hello, pushes) = frames.split_first().ok_or(ParcelError::Form)?;
         let hello = Hello::decode(hello)?;
         let pushes: Result<Vec<_>, _> = pushes.iter().map(|frame| Push::decode(frame)).collect();
@@ -193,7 +252,7 @@ impl Offers {
             return Err(ParcelError::Foreign);
         }
         assert!(pushes.len() <= PARCEL_PUSHES_MAX, "a parcel has so many pushes and no more");
-        Ok(Self { hello, pushes })
+        Ok(Self { number, hello, pushes })
     }
 }
 
@@ -205,7 +264,7 @@ impl Answers {
     #[must_use]
     pub fn seal(&self, secret: Hash) -> Vec<u8> {
         assert!(self.answers.len() <= PARCEL_PUSHES_MAX, "a push has one answer");
-        let mut parcel = opened(Way::Answers, self.terminal);
+        let mut parcel = opened(Way::Answers, self.number, self.terminal);
         put(&mut parcel, &self.welcome.encode());
         for (offered, answer) in &self.answers {
             put(&mut parcel, &codec::encode(VERSION, offered));
@@ -220,7 +279,7 @@ impl Answers {
     /// # Errors
     /// [`ParcelError`]; any bytes may be given.
     pub fn open(bytes: &[u8], secret: Hash) -> Result<Self, ParcelError> {
-        let (terminal, frames) = frames(Way::Answers, bytes, secret)?;
+        let Frames { number, terminal, frames } = frames(Way::Answers, bytes, secret)?;
         let (welcome, rest) = frames.split_first().ok_or(ParcelError::Form)?;
         let welcome = Welcome::decode(welcome)?;
         let (pairs, odd) = rest.as_chunks::<2>();
@@ -229,22 +288,32 @@ impl Answers {
         }
         let answer = |[offered, answer]: &[&[u8]; 2]| {
             let offered: Offered = codec::decode(VERSION, offered).map_err(MessageError::Form)?;
-            if offered.last.seq == 0 {
+            let answer = PushAnswer::decode(answer)?;
+            // Only what was offered can have been taken.
+            let rising = answer.results.is_sorted_by(|a, b| a.seq < b.seq);
+            let offers = |seq| (1..=offered.last.seq).contains(&seq);
+            let known = answer.results.iter().all(|result| offers(result.seq));
+            if offered.last.seq == 0 || !rising || !known {
                 return Err(MessageError::Order.into());
             }
-            Ok((offered, PushAnswer::decode(answer)?))
+            if answer.results.len() > PUSH_ITEMS_MAX {
+                return Err(MessageError::Parts.into());
+            }
+            Ok((offered, answer))
         };
         let answers: Result<Vec<_>, ParcelError> = pairs.iter().map(answer).collect();
         let answers = answers?;
         assert!(answers.len() <= PARCEL_PUSHES_MAX, "a parcel has so many pushes and no more");
-        Ok(Self { terminal, welcome, answers })
+        Ok(Self { number, terminal, welcome, answers })
     }
 }
 
-fn opened(way: Way, terminal: TerminalId) -> Vec<u8> {
+fn opened(way: Way, number: u64, terminal: TerminalId) -> Vec<u8> {
     let name = terminal.0.as_bytes();
+    assert!(!name.is_empty(), "a terminal has a name");
     let mut parcel = Vec::from(*MAGIC);
     parcel.extend([VERSION, way.letter()]);
+    parcel.extend(number.to_le_bytes());
     parcel.push(u8::try_from(name.len()).expect("a byte counts a name"));
     parcel.extend(name);
     assert!(parcel.len() + SEAL_BYTES <= WRAPPING_BYTES_MAX, "what wraps a parcel is short");
@@ -272,32 +341,45 @@ fn seal_of(way: Way, secret: Hash, before: &[u8]) -> Hash {
     Hash(*blake3::keyed_hash(&key, before).as_bytes())
 }
 
-/// Returns the way, the terminal and what follows, the seal included.
-fn wrapping(bytes: &[u8]) -> Result<(Way, TerminalId, &[u8]), ParcelError> {
+/// What wraps a parcel, and what follows, the seal included.
+struct Wrapping<'a> {
+    way: Way,
+    number: u64,
+    terminal: TerminalId,
+    rest: &'a [u8],
+}
+
+/// What is in a parcel.
+struct Frames<'a> {
+    number: u64,
+    terminal: TerminalId,
+    frames: Vec<&'a [u8]>,
+}
+
+fn wrapping(bytes: &[u8]) -> Result<Wrapping<'_>, ParcelError> {
     if bytes.len() > PARCEL_BYTES_MAX {
         return Err(ParcelError::Size);
     }
     let rest = bytes.strip_prefix(MAGIC).ok_or(ParcelError::Form)?;
-    let (&[version, letter, length], rest) = rest.split_first_chunk().ok_or(ParcelError::Form)?;
+    let (&[version, letter], rest) = rest.split_first_chunk().ok_or(ParcelError::Form)?;
     if version != VERSION {
         return Err(ParcelError::Version(version));
     }
     let ways = [Way::Offers, Way::Answers];
     let way = ways.into_iter().find(|way| way.letter() == letter).ok_or(ParcelError::Form)?;
-    let (name, rest) = rest.split_at_checked(usize::from(length)).ok_or(ParcelError::Form)?;
+    let (number, rest) = rest.split_first_chunk().ok_or(ParcelError::Form)?;
+    let (length, rest) = rest.split_first().ok_or(ParcelError::Form)?;
+    let (name, rest) = rest.split_at_checked(usize::from(*length)).ok_or(ParcelError::Form)?;
+    assert!(rest.len() + name.len() < bytes.len(), "what is read is used up");
     let name = core::str::from_utf8(name).map_err(|_| ParcelError::Form)?;
     let terminal = TerminalId::parse(name).map_err(|_| ParcelError::Form)?;
-    assert!(rest.len() < bytes.len(), "what is read is used up");
-    Ok((way, terminal, rest))
+    assert!(!name.is_empty(), "a terminal has a name");
+    Ok(Wrapping { way, number: u64::from_le_bytes(*number), terminal, rest })
 }
 
 /// Returns whose parcel it is, and its frames, after its seal was seen to fit.
-fn frames(
-    wanted: Way,
-    bytes: &[u8],
-    secret: Hash,
-) -> Result<(TerminalId, Vec<&[u8]>), ParcelError> {
-    let (way, terminal, rest) = wrapping(bytes)?;
+fn frames(wanted: Way, bytes: &[u8], secret: Hash) -> Result<Frames<'_>, ParcelError> {
+    let Wrapping { way, number, terminal, rest } = wrapping(bytes)?;
     assert!(bytes.len() <= PARCEL_BYTES_MAX, "what is longer is refused unread");
     if way != wanted {
         return Err(ParcelError::Direction);
@@ -322,5 +404,8 @@ fn frames(
         Way::Offers => 1 + PARCEL_PUSHES_MAX,
         Way::Answers => 1 + 2 * PARCEL_PUSHES_MAX,
     };
-    if frames.len() > most { Err(ParcelError::Size) } else { Ok((terminal, frames)) }
+    if frames.len() > most {
+        return Err(ParcelError::Size);
+    }
+    Ok(Frames { number, terminal, frames })
 }

@@ -86,7 +86,8 @@ impl Shop {
         let enrol = cloud::Input::Enrol { terminal, site, secret, expires_at: None };
         assert_eq!(self.node.run(NOW, enrol), cloud::Output::Enrolled);
         let witness = Witness { install: 1, boot: 1 };
-        let mut till = Till { store: Mem::default(), witness: Some(witness) };
+        let mut till =
+            Till { store: Mem::default(), witness: Some(witness), outstanding: <_>::default() };
         let identity = Identity { shop: site.shop, branch: site.branch, terminal };
         till.run(NOW, terminal::Input::Install { identity, witness, nonce: 7 });
         Counter { till, caller: Caller { terminal, secret, site } }

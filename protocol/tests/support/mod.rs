@@ -25,9 +25,7 @@ use counterfoil_protocol::terminal::pull::{self, Batch, Limits};
 use counterfoil_protocol::terminal::{self, Backlog, Draft, Identity, Meta, Terminal};
 use counterfoil_protocol::time::Millis;
 use counterfoil_protocol::wire::message::{Hello, Push, PushAnswer, Standing, Welcome};
-use counterfoil_protocol::wire::parcel::{
-    Answers, Offered, Offers, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX,
-};
+use counterfoil_protocol::wire::parcel::{Answers, Offered, Offers, Outstanding};
 
 /// Polls a future that never waits.
 pub fn block_on<F: Future>(future: F) -> F::Output {
@@ -171,13 +169,16 @@ pub fn adjustment(id: &str, sku: &str, milli: i64) -> Draft {
 pub struct Till {
     pub store: Mem<Terminal>,
     pub witness: Option<Witness>,
+    /// Outside of the database too.
+    pub outstanding: Outstanding,
 }
 
 impl Till {
     /// Installs a till. `nonce` tells its first epoch apart.
     pub fn install(nonce: u64) -> Self {
         let witness = Witness { install: 1, boot: 1 };
-        let mut till = Self { store: Mem::default(), witness: Some(witness) };
+        let (store, outstanding) = (Mem::default(), Outstanding::default());
+        let mut till = Self { store, witness: Some(witness), outstanding };
         let identity =
             Identity { shop: site().shop, branch: site().branch, terminal: terminal_id() };
         till.run(Millis(0), terminal::Input::Install { identity, witness, nonce });
@@ -290,6 +291,7 @@ pub fn greet(till: &mut Till, node: &mut Node, now: Millis) -> (Vec<Standing>, B
         other => panic!("not welcomed: {other:?}"),
     };
     let standings = welcome.lanes.iter().map(|lane| lane.standing).collect();
+    till.outstanding.overtaken();
     // Two copies of one database must not draw the same number.
     let nonce = node.store.commits << 8 | 1;
     match till.run(now, terminal::Input::Welcomed { welcome, nonce }) {
@@ -343,18 +345,28 @@ pub fn sync(till: &mut Till, node: &mut Node, now: Millis) -> bool {
 }
 
 /// Writes a parcel, as a till without a link does.
-pub fn write_parcel(till: &mut Till, now: Millis) -> Vec<u8> {
+pub fn write_parcel(till: &mut Till, now: Millis, number: u64) -> Vec<u8> {
     adopt(till, now);
-    let (limits, most) = (Limits::default(), (PARCEL_PUSHES_MAX, PARCEL_BYTES_MAX));
-    let pushes = block_on(pull::batches(&till.store, &till.meta(), now, limits, most)).unwrap();
-    Offers { hello: till.hello(now), pushes }.seal(secret()).0
+    till.outstanding.written(number);
+    let (meta, limits) = (till.meta(), Limits::default());
+    let mut pushes = Vec::new();
+    let mut next = match till.batch(now) {
+        Batch::Push(push) => Some(push),
+        _ => None,
+    };
+    while let Some(push) = next {
+        let last = push.items.last().unwrap().seq.max(meta.acked);
+        pushes.push(push);
+        next = block_on(pull::fresh_push(&till.store, &meta, last + 1, limits)).unwrap();
+    }
+    Offers { number, hello: till.hello(now), pushes }.seal(secret()).0
 }
 
 /// Takes a parcel in at the cloud, and returns the one with its answers.
 pub fn give_parcel(node: &mut Node, now: Millis, parcel: &[u8]) -> Vec<u8> {
-    let Offers { hello, pushes } = Offers::open(parcel, secret()).unwrap();
+    let Offers { number, hello, pushes } = Offers::open(parcel, secret()).unwrap();
     let cloud::Output::Welcome(welcome) = node.greet(now, &hello) else { panic!("not welcomed") };
-    let mut answers = Answers { terminal: terminal_id(), welcome, answers: Vec::new() };
+    let mut answers = Answers { number, terminal: terminal_id(), welcome, answers: Vec::new() };
     for push in pushes {
         let cloud::Output::Pushed(answer) = node.push(now, &push) else { panic!("not answered") };
         answers.answers.push((Offered::of(&push), answer));
@@ -365,18 +377,20 @@ pub fn give_parcel(node: &mut Node, now: Millis, parcel: &[u8]) -> Vec<u8> {
     answers.seal(secret())
 }
 
-/// Takes the cloud's answers at a till. Returns how many pushes of it they were about.
-pub fn take_parcel(till: &mut Till, now: Millis, nonce: u64, parcel: &[u8]) -> usize {
-    let Answers { welcome, answers, .. } = Answers::open(parcel, secret()).unwrap();
+/// Takes the cloud's answers at a till. Returns whether they were not too late.
+pub fn take_parcel(till: &mut Till, now: Millis, nonce: u64, parcel: &[u8]) -> bool {
+    let Answers { number, welcome, answers, .. } = Answers::open(parcel, secret()).unwrap();
+    if !till.outstanding.takes(number) {
+        return false;
+    }
     till.run(now, terminal::Input::Welcomed { welcome, nonce });
-    let mut own = 0;
     for (Offered { epoch, last }, answer) in answers {
         if block_on(pull::has(&till.store, epoch, last)).unwrap() {
             till.run(now, terminal::Input::Answered { epoch, answer });
-            own += 1;
         }
     }
-    own
+    adopt(till, now);
+    true
 }
 
 /// Syncs until nothing changes any more, waiting out every retry.

@@ -82,13 +82,14 @@ async fn take(show: Show, at: At, file: &Path) -> Result<(), Failure> {
         Way::Direct(till) => till.take_parcel(Seal::of(&home.cloud_token()?), &bytes).await?,
     };
     show.result(&json!(taken), || {
-        let Taken { synced, refused, pending, needs_attention, again } = taken;
-        let next =
-            if again { "; the cloud knows less or other than the till: write another" } else { "" };
-        format!(
-            "{synced} events are in the cloud, {refused} it did not accept; {pending} wait, \
-             {needs_attention} need attention{next}\n"
-        )
+        let Taken { synced, refused, pending, needs_attention, again, late } = taken;
+        let came = if late {
+            "these answers come too late, and changed nothing".to_owned()
+        } else {
+            format!("{synced} events are in the cloud, {refused} it did not accept")
+        };
+        let next = if again { "; there is more to say: write another parcel" } else { "" };
+        format!("{came}; {pending} wait, {needs_attention} need attention{next}\n")
     })
 }
 

@@ -2,56 +2,36 @@
 
 use alloc::vec::Vec;
 
-use super::{Batch, Limits, batch, entry_in, fresh};
+use super::{Limits, entry_in, fresh};
 use crate::identity::Epoch;
 use crate::machine::Query;
 use crate::terminal::row::Meta;
 use crate::terminal::{Key, Terminal};
-use crate::time::Millis;
 use crate::wire::message::{Point, Push};
 
-/// Returns all there is to push now, as pushes in their order: `most` of them, and none after they
-/// have `bytes` of payload.
+/// Returns the push after the first that [`batch`](super::batch) gives, or after another of these:
+/// what was never answered, from `next` on, as `meta` has it.
 ///
 /// Nobody waits for the answer to one before the next is made, as where a file is carried: a push
-/// that the cloud stops at ends what it takes of those that follow.
+/// that the cloud stops at ends what it takes of those that follow. Entries never change, so each
+/// may be read by itself.
 ///
 /// # Errors
 /// The store's.
-pub async fn batches<Q: Query<Terminal>>(
+pub async fn fresh_push<Q: Query<Terminal>>(
     store: &Q,
     meta: &Meta,
-    now: Millis,
+    next: u64,
     limits: Limits,
-    (most, bytes): (usize, usize),
-) -> Result<Vec<Push>, Q::Error> {
-    assert!(most > 0 && bytes > 0, "something is asked for");
-    let of = |push: &Push| push.items.iter().map(|item| item.payload.len()).sum::<usize>();
-    let (mut pushes, mut payload) = (Vec::new(), 0);
-    let mut next = match batch(store, meta, now, limits).await? {
-        Batch::Push(push) => {
-            // What waits for another try comes first, and may be all there is room for.
-            let last = push.items.last().map_or(0, |item| item.seq);
-            assert!(last > 0, "a push has items");
-            payload += of(&push);
-            pushes.push(push);
-            last.max(meta.acked) + 1
-        }
-        Batch::Wait(_) | Batch::Empty => return Ok(pushes),
-    };
-    while pushes.len() < most && payload < bytes && next <= meta.head {
-        let (mut items, mut more) = (Vec::new(), 0);
-        fresh(store, meta, next, limits, &mut items, &mut more).await?;
-        let Some(last) = items.last() else { break };
-        assert!(last.seq >= next, "each push gets on");
-        next = last.seq + 1;
-        assert!(more <= limits.bytes || items.len() == 1, "only an item alone may be larger");
-        payload += more;
-        pushes.push(Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items });
-    }
-    assert!(pushes.len() <= most, "so many were asked for and no more");
+) -> Result<Option<Push>, Q::Error> {
     assert!(next > meta.acked, "what was answered is not offered again");
-    Ok(pushes)
+    let (mut items, mut bytes) = (Vec::new(), 0);
+    fresh(store, meta, next, limits, &mut items, &mut bytes).await?;
+    assert!(bytes <= limits.bytes || items.len() == 1, "only an item alone may be larger");
+    assert!(items.len() <= limits.items, "a push has so many items and no more");
+    assert!(items.first().is_none_or(|first| first.seq >= next), "each push gets on");
+    let push = Push { terminal_id: meta.identity.terminal, epoch: meta.epoch, items };
+    Ok((!push.items.is_empty()).then_some(push))
 }
 
 /// Returns whether a place is on the till's own chain: whether it has this very entry there.
