@@ -279,12 +279,12 @@ fn a_till_that_is_turned_away_keeps_everything_and_comes_back() {
         let before = pair.node.store.rows.clone();
         let hello = pair.till.hello(pair.now);
         assert_eq!(pair.node.greet(pair.now, &hello), Output::Denied(denial), "{name}");
-        let terminal::pull::Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };
+        let pull::Batch::Push(push) = pair.till.batch(pair.now) else { panic!() };
         assert_eq!(pair.node.push(pair.now, &push), Output::Denied(denial), "{name}");
         assert_eq!(pair.node.store.rows, before, "{name}: nothing was written");
 
         let kept = entries(&pair.till);
-        pair.till.run(pair.now, terminal::Input::Denied(denial));
+        pair.till.run(pair.now, Input::Denied(denial));
         let quarantined = quarantines.then_some(denial);
         assert_eq!(pair.till.meta().quarantined, quarantined, "{name}");
         assert_eq!(entries(&pair.till), kept, "{name}: the queue is kept");
@@ -341,7 +341,7 @@ fn a_stale_welcome_causes_at_most_work_that_is_done_twice() {
     let Output::Welcome(stale) = pair.node.greet(pair.now, &hello) else { panic!() };
     pair.sell_all(&["b", "c"]);
     pair.sync();
-    pair.till.run(pair.now, terminal::Input::Welcomed { welcome: stale, nonce: 5 });
+    pair.till.run(pair.now, Input::Welcomed { welcome: stale, nonce: 5 });
     assert_eq!(pair.till.meta().acked, 1, "taken back");
     let before = pair.node.store.rows.clone();
     pair.quiesce();
