@@ -272,6 +272,51 @@ fn a_wish_outlives_the_request_that_failed_meanwhile() {
     }
 }
 
+/// What is at the other end of a link that was gone may have been restored meanwhile: only a
+/// greeting tells.
+#[test]
+fn a_link_that_is_back_is_greeted_over_and_new_work_is_just_pushed() {
+    for (nudge, greets) in [(Nudge::LinkUp, true), (Nudge::Manual, true), (Nudge::Recorded, false)]
+    {
+        let is_right = |said: Option<Output>| match said {
+            Some(Output::Hello(_)) => greets,
+            Some(Output::Push(..)) => !greets,
+            Some(Output::Commit(_)) | None => false,
+        };
+        // At rest.
+        let mut driver = Driver::new(Config::default());
+        driver.until_push();
+        assert_eq!(driver.say(Input::NothingToPush(None)), None);
+        assert!(is_right(driver.say(Input::Nudge(nudge))), "{nudge:?} at rest");
+
+        // While a greeting is under way, and while its answer is being committed.
+        for settling in [false, true] {
+            let mut driver = Driver::new(Config::default());
+            let Some(Output::Hello(request)) = driver.wake() else { panic!("it greets first") };
+            if settling {
+                driver.answer(request, welcome());
+                assert_eq!(driver.say(Input::Nudge(nudge)), None, "one thing at a time");
+            } else {
+                assert_eq!(driver.say(Input::Nudge(nudge)), None, "one thing at a time");
+                driver.answer(request, welcome());
+            }
+            let said = driver.say(Input::Committed(backlog(5)));
+            assert!(is_right(said), "{nudge:?} during a greeting, {settling}");
+        }
+
+        // While a push is under way, whether there is something to push or not.
+        let mut driver = Driver::new(Config::default());
+        let (request, _) = driver.until_push();
+        assert_eq!(driver.say(Input::Nudge(nudge)), None, "one thing at a time");
+        driver.answer(request, pushed(5, None));
+        assert!(is_right(driver.say(Input::Committed(backlog(0)))), "{nudge:?} during a push");
+        let mut driver = Driver::new(Config::default());
+        driver.until_push();
+        assert_eq!(driver.say(Input::Nudge(nudge)), None, "one thing at a time");
+        assert!(is_right(driver.say(Input::NothingToPush(None))), "{nudge:?} while it looks");
+    }
+}
+
 #[test]
 fn only_a_person_shortens_a_wait_that_the_cloud_has_asked_for() {
     let limited = Fault::RateLimited(Some(Millis::from_secs(60)));

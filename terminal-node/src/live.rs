@@ -57,6 +57,8 @@ struct Ear<S, C> {
     attempt: u32,
     /// The cloud could not be reached since the last stream.
     missed: bool,
+    /// A stream has ended since.
+    broken: bool,
     wishes: mpsc::Sender<String>,
 }
 
@@ -78,8 +80,8 @@ impl<S: TillStore, C: Connector> LiveLoop<S, C> {
         let (sender, wishes) = mpsc::channel(WISHES_MAX);
         let [transport, answers] = ways;
         let clerk = Clerk { till: till.clone(), transport: answers, config, desk, wishes };
-        let (attempt, missed) = (0, false);
-        let ear = Ear { till, transport, config, backoff, attempt, missed, wishes: sender };
+        let (attempt, missed, broken) = (0, false, false);
+        let ear = Ear { till, transport, config, backoff, attempt, missed, broken, wishes: sender };
         Self { ear, clerk }
     }
 
@@ -124,8 +126,12 @@ impl<S: TillStore, C: Connector> Ear<S, C> {
     /// Listens until the stream ends.
     async fn listen(&mut self, mut stream: LiveStream) -> Result<(), TillError> {
         tracing::debug!("the cloud tells of news");
+        // Of news of any other kind the stream itself begins by telling.
+        let broken = std::mem::take(&mut self.broken);
         if std::mem::take(&mut self.missed) {
             self.till.nudge(Nudge::LinkUp);
+        } else if broken {
+            self.till.nudge_session(Nudge::LinkUp);
         }
         while let Some(event) = stream.next().await {
             match event {
@@ -137,6 +143,7 @@ impl<S: TillStore, C: Connector> Ear<S, C> {
             }
         }
         tracing::debug!("the cloud tells no more of news");
+        self.broken = true;
         Ok(())
     }
 

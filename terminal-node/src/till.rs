@@ -277,6 +277,11 @@ impl<S: TillStore> Till<S> {
         }
     }
 
+    /// Tells the loop that sends what was recorded, and no other, that there may be something to do.
+    pub(crate) fn nudge_session(&self, nudge: Nudge) {
+        self.shared.nudges.announce(nudge);
+    }
+
     /// Tells the loop that follows the catalog that there is news of this till's own making.
     pub fn nudge_follower(&self) {
         self.shared.follower.announce(Nudge::Manual);

@@ -76,9 +76,9 @@ pub enum Input {
 pub enum Nudge {
     /// Something was recorded.
     Recorded,
-    /// A person wants it (S1.2, S3.5).
+    /// A person wants it (S1.2, S3.5): greets.
     Manual,
-    /// The network is back (S3.5).
+    /// The network is back (S3.5), and what is at its other end may have been restored: greets.
     LinkUp,
 }
 
@@ -330,8 +330,17 @@ impl Session {
             (Nudge::LinkUp | Nudge::Manual, _) | (Nudge::Recorded, _) => true,
         };
         if heeded {
+            self.doubt(nudge != Nudge::Recorded);
             self.speak(now);
         }
+    }
+
+    /// A link that was gone may lead to a cloud that was restored meanwhile, and so may one that a
+    /// person asks about: greet, do not just push.
+    fn doubt(&mut self, wished: bool) {
+        assert!(self.phase != Phase::Greeting, "a greeting is answered before it is doubted");
+        self.greeted &= !wished;
+        assert!(!(wished && self.greeted), "who doubts greets");
     }
 
     fn speak(&mut self, now: Millis) {
@@ -453,6 +462,7 @@ impl Session {
             return self.settle(now, Commit::Adopt);
         }
         // Entries that failed may be due even if there is nothing fresh: the batch will tell.
+        self.doubt(self.wished);
         self.speak(now);
     }
 
@@ -462,6 +472,7 @@ impl Session {
         self.attempt = 0;
         if self.nudged {
             // Something was recorded after the rows were read.
+            self.doubt(self.wished);
             return self.speak(now);
         }
         let idle = now.after(self.config.idle_greeting);

@@ -147,6 +147,11 @@ impl World {
         self.checker.restore_cloud(journals);
         let image = image.clone();
         self.cloud.store.restore(image);
+        // A plan may name an instant after the faults' end: what was said before is said no more.
+        for till in &mut self.tills {
+            (till.hello_since_heal, till.greeted_since_heal) = (false, false);
+            (till.asked_since_heal, till.proven_since_heal) = (false, false);
+        }
         self.crash_cloud(700);
     }
 

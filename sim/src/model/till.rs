@@ -76,6 +76,9 @@ pub(super) struct TillHost {
     pub(super) sold: usize,
     /// The cashier does not know whether this was recorded: the till died meanwhile.
     pub(super) unsure: Option<Draft>,
+    /// The last greeting was sent after the faults.
+    pub(super) hello_since_heal: bool,
+    /// A greeting that was sent after the faults was answered.
     pub(super) greeted_since_heal: bool,
     /// The cashier does not know whether this happened to a drawer.
     pub(super) unsure_act: Option<SessionDraft>,
@@ -128,6 +131,7 @@ impl TillHost {
             last_draft: None,
             sold: 0,
             unsure: None,
+            hello_since_heal: false,
             greeted_since_heal: false,
             unsure_act: None,
             last_act: None,
@@ -305,6 +309,7 @@ impl World {
         match wanted {
             Wanted::Hello(number) => {
                 let hello = answered(host.hello(meta, wall));
+                self.tills[till].hello_since_heal = self.healed;
                 self.send(till, number, Kind::Hello, hello.encode());
                 Ok(())
             }
@@ -343,7 +348,8 @@ impl World {
         let acked = meta.acked;
         let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
         let Output::Settled(backlog) = output else { unreachable!("answers are settled") };
-        self.tills[till].greeted_since_heal |= greeted && self.healed;
+        let host = &mut self.tills[till];
+        host.greeted_since_heal |= greeted && host.hello_since_heal;
         self.cover_commit(till, &input, acked, backlog);
         let edited = matches!(&input, Input::Answered { answer, .. }
             if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Edited(_))));

@@ -159,7 +159,7 @@ fn cover(scene: &Scene, slot: &TillSlot, commit: &Commit<'_, Terminal>) {
         let mut state = lock(&slot.state);
         let about = matches!(commit.context, Kind::Welcomed | Kind::Books);
         let welcome = about && std::mem::take(&mut state.welcome_in);
-        state.greeted_since_heal |= welcome && scene.is_healed();
+        state.greeted_since_heal |= welcome && state.hello_since_heal;
         welcome
     };
     let (before, now) = books(commit);

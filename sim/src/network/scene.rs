@@ -166,11 +166,14 @@ pub(super) struct TillState {
     pub(super) last_act: Option<SessionDraft>,
     /// Nor does whoever edits the catalog of this.
     pub(super) unsure_wish: Option<Wish>,
+    /// A greeting that was sent after the faults was answered.
     pub(super) greeted_since_heal: bool,
     /// The device has been moved to another branch: nobody sells with this database any more.
     pub(super) moved: bool,
     /// The request under way is a greeting.
     pub(super) hello_out: bool,
+    /// It was sent after the faults.
+    pub(super) hello_since_heal: bool,
     /// A greeting was answered, and not yet committed.
     pub(super) welcome_in: bool,
     /// The catalog was asked for after the faults, and proven.

@@ -77,6 +77,7 @@ impl Line {
         if self.who == Who::Session {
             let mut state = lock(&self.slot.state);
             state.hello_out = request.starts_with(b"POST /v1/handshake");
+            state.hello_since_heal = state.hello_out && self.scene.is_healed();
             state.welcome_in = false;
         }
         if self.scene.is_healed() {
