@@ -277,7 +277,7 @@ impl<S: TillStore> Till<S> {
         }
     }
 
-    /// Tells the loop that sends what was recorded, and no other, that there may be something to do.
+    /// Tells the loop that sends what was recorded, and no other.
     pub(crate) fn nudge_session(&self, nudge: Nudge) {
         self.shared.nudges.announce(nudge);
     }

@@ -8,9 +8,10 @@
 mod accidents;
 mod keep;
 mod layers;
+mod record;
 mod show;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,9 +20,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 use counterfoil_sim::law::Law;
 use counterfoil_tests::binaries::root;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use keep::Keep;
+use layers::Layer;
+use record::Record;
 
 /// Where they are described.
 const FOLDER: &str = "sim/zoo";
@@ -40,12 +43,22 @@ pub(crate) struct Zoo {
     /// Only say which there are
     #[arg(long)]
     list: bool,
-    /// Print one JSON object
+    /// Print a JSON list
     #[arg(long)]
     json: bool,
     /// Write the table to this file too, as Markdown
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Keep what is found in this file, beside what earlier runs have found: all of them, with
+    /// every layer, take hours, and may be hunted in parts
+    #[arg(long, value_name = "FILE", conflicts_with = "accidents")]
+    record: Option<PathBuf>,
+    /// Only those of which the record does not say all that is asked for
+    #[arg(long, requires = "record")]
+    missing: bool,
+    /// Begin no hunt after this many minutes
+    #[arg(long, value_name = "MINUTES", conflicts_with = "accidents")]
+    minutes: Option<u64>,
     /// Let every layer look for each, and say which of them catches it
     #[arg(long, conflicts_with = "accidents")]
     matrix: bool,
@@ -108,28 +121,37 @@ struct Edit {
 }
 
 /// What became of a mistake.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Catch {
     name: String,
     what: String,
+    /// Whether what had to notice it did.
+    found: bool,
     /// Who looked for it: a level of the simulator, or a test.
-    watch: &'static str,
-    /// What noticed it; none if nothing did.
-    found: Option<Found>,
-    /// What else there is to say.
+    level: String,
+    /// The law that was broken, or the test that failed; none if nothing noticed.
+    law: Option<String>,
+    seed: Option<u64>,
+    /// How many seeds it took, the median of several starts; none if a test found it.
+    seeds: Option<u64>,
+    said: Option<String>,
+    /// What is wrong with the hunt.
     problem: Option<String>,
-    /// What each layer saw, if all were asked.
-    seen: layers::Seen,
     /// What the specification says of it.
     spec: Option<String>,
-    took: Duration,
+    /// What each layer saw, if all were asked.
+    layers: BTreeMap<Layer, Option<String>>,
+    /// Of which commit the copy was; with a `+` if it had more than that.
+    commit: String,
+    ms: u64,
 }
 
+/// What noticed a mistake.
 #[derive(Debug)]
 struct Found {
     by: String,
     seed: Option<u64>,
-    /// How many seeds it took, the median of several starts; none if a test found it.
     seeds: Option<u64>,
     said: String,
 }
@@ -151,25 +173,43 @@ pub(crate) fn run(zoo: &Zoo) -> anyhow::Result<bool> {
         show::list(&chosen);
         return Ok(true);
     }
-    let keep = Keep::new(&root())?;
+    let mut record = Record::open(zoo.record.as_deref(), &all)?;
+    let lacking = |wrong: &&Wrong| !zoo.missing || record.lacks(wrong, zoo.matrix);
+    let chosen: Vec<&Wrong> = chosen.into_iter().filter(lacking).collect();
+    let caught = hunt_all(zoo, &chosen, &mut record)?;
+    show::catches(&caught, zoo.json)?;
+    if let Some(file) = &zoo.markdown {
+        let text = show::markdown(&record.all());
+        fs::write(file, text).with_context(|| file.display().to_string())?;
+    }
+    if caught.len() < chosen.len() {
+        eprintln!("{} were left for another run", chosen.len() - caught.len());
+    }
+    Ok(caught.iter().all(|catch| catch.found))
+}
+
+/// Hunts one after the other, as long as there is time.
+fn hunt_all(zoo: &Zoo, chosen: &[&Wrong], record: &mut Record) -> anyhow::Result<Vec<Catch>> {
+    let (keep, begun) = (Keep::new(&root())?, Instant::now());
+    let limit = zoo.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let progress = show::progress(chosen.len() as u64);
-    let mut catches = Vec::new();
+    let mut caught = Vec::new();
     for wrong in chosen {
+        if limit.is_some_and(|limit| begun.elapsed() >= limit) {
+            break;
+        }
         progress.set_message(wrong.name.clone());
         let mut catch = hunt(&keep, wrong)?;
-        if zoo.matrix && catch.problem.is_none() {
+        if zoo.matrix && catch.found {
             ask_all(&keep, wrong, &mut catch)?;
         }
         show::caught(&progress, &catch);
-        catches.push(catch);
+        record.note(catch.clone())?;
+        caught.push(catch);
         progress.inc(1);
     }
     progress.finish_and_clear();
-    show::catches(&catches, zoo.json);
-    if let Some(file) = &zoo.markdown {
-        fs::write(file, show::markdown(&catches)).with_context(|| file.display().to_string())?;
-    }
-    Ok(catches.iter().all(|catch| catch.problem.is_none()))
+    Ok(caught)
 }
 
 /// Lets every layer look for a mistake that has just been made and hunted.
@@ -177,7 +217,7 @@ fn ask_all(keep: &Keep, wrong: &Wrong, catch: &mut Catch) -> anyhow::Result<()> 
     if wrong.test.is_some() {
         keep.cargo(&["build", "--quiet", "--package", "counterfoil-sim"])?;
     }
-    catch.seen = layers::look(keep)?;
+    catch.layers = layers::look(keep)?;
     Ok(())
 }
 
@@ -206,12 +246,17 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
     let mut catch = Catch {
         name: wrong.name.clone(),
         what: wrong.what.clone(),
-        watch: if wrong.test.is_some() { "test" } else { wrong.level.as_str() },
-        found: None,
+        found: false,
+        level: if wrong.test.is_some() { "test" } else { wrong.level.as_str() }.to_owned(),
+        law: None,
+        seed: None,
+        seeds: None,
+        said: None,
         problem: None,
-        seen: layers::Seen::new(),
         spec: layers::specified(wrong)?,
-        took: Duration::ZERO,
+        layers: BTreeMap::new(),
+        commit: keep.commit()?,
+        ms: 0,
     };
     keep.restore()?;
     if let Err(problem) = keep.spoil(&wrong.edit) {
@@ -226,12 +271,14 @@ fn hunt(keep: &Keep, wrong: &Wrong) -> anyhow::Result<Catch> {
         Ok(Some(found)) => {
             let expected = found.seed.is_none() || wrong.breaks.contains(&found.by);
             catch.problem = (!expected).then(|| format!("found, but by {}", found.by));
-            catch.found = Some(found);
+            catch.found = expected;
+            let Found { by, seed, seeds, said } = found;
+            (catch.law, catch.seed, catch.seeds, catch.said) = (Some(by), seed, seeds, Some(said));
         }
         Ok(None) => catch.problem = Some("nothing noticed".to_owned()),
         Err(problem) => catch.problem = Some(format!("{problem:#}")),
     }
-    catch.took = begun.elapsed();
+    catch.ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     Ok(catch)
 }
 

@@ -71,7 +71,7 @@ impl World {
             self.keep_pace()?;
             match does {
                 Does::Ask(number) => {
-                    self.tills[till].asked_since_heal = self.healed;
+                    self.tills[till].since_heal.asked = self.healed;
                     let store = &self.tills[till].store;
                     let wanted = answered(at_once(wanted(store)));
                     let edits = EditName::to_text(&answered(at_once(asked(store))));
@@ -108,7 +108,7 @@ impl World {
         let host = &mut self.tills[till];
         if standing.is_some_and(|standing| standing.proven) {
             host.coverage.saw(Transition::CatalogProven);
-            host.proven_since_heal |= host.asked_since_heal;
+            host.since_heal.proven |= host.since_heal.asked;
         }
         if let Some(follower) = &mut host.follower {
             follower.handle_input(now, Heard::Committed(standing));

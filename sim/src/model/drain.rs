@@ -4,6 +4,20 @@ use super::till::TillHost;
 use super::{DRAIN_MS, World};
 use crate::law::{Law, Violation};
 
+/// What a till has heard since the faults ended. What was asked before tells of before: the cloud
+/// may have been restored in between.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct SinceHeal {
+    /// The last greeting was sent after the faults.
+    pub(super) hello: bool,
+    /// Such a one was answered.
+    pub(super) greeted: bool,
+    /// The follower's last question was asked after the faults.
+    pub(super) asked: bool,
+    /// Such a one was answered with a proof.
+    pub(super) proven: bool,
+}
+
 impl World {
     /// Returns whether nothing waits anywhere. Asked after each step, so that who was last found
     /// waiting is asked first: mostly it waits still, and thousands need not be asked.
@@ -31,7 +45,7 @@ impl World {
             return None;
         }
         let head = Some(self.cloud.catalog_version());
-        if !till.proven_since_heal {
+        if !till.since_heal.proven {
             return Some("no proof of its catalog");
         }
         if !till.catalog().is_some_and(|state| state.proven && state.version == head) {

@@ -8,6 +8,7 @@ use counterfoil_protocol::session::{Input as Heard, Nudge};
 use counterfoil_protocol::terminal::{Input, Key, Place};
 use counterfoil_protocol::time::Millis;
 
+use super::drain::SinceHeal;
 use super::till::TillHost;
 use super::{Happening, STAFF_MS, START, World};
 use crate::coverage::Injected;
@@ -148,10 +149,7 @@ impl World {
         let image = image.clone();
         self.cloud.store.restore(image);
         // A plan may name an instant after the faults' end: what was said before is said no more.
-        for till in &mut self.tills {
-            (till.hello_since_heal, till.greeted_since_heal) = (false, false);
-            (till.asked_since_heal, till.proven_since_heal) = (false, false);
-        }
+        self.tills.iter_mut().for_each(|till| till.since_heal = SinceHeal::default());
         self.crash_cloud(700);
     }
 

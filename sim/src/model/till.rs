@@ -21,6 +21,7 @@ use super::alarm::{Alarms, Part};
 use super::archive::Archiving;
 use super::catalog::{FOLLOWS_FROM, Told};
 use super::cover::kind;
+use super::drain::SinceHeal;
 use super::inbox::COLLECTS_FROM;
 use super::log::lane;
 use super::sessions::ASKS_FROM;
@@ -52,11 +53,6 @@ pub(super) struct TillHost {
     pub(super) told: Option<Told>,
     /// The device has been moved to another branch: nobody sells with this database any more.
     pub(super) moved: bool,
-    /// The follower's last question was asked after the faults had ended.
-    pub(super) asked_since_heal: bool,
-    /// It was answered with a proof. One from before may be of a history that a restore has ended,
-    /// and say nothing of a version that has the same number by chance.
-    pub(super) proven_since_heal: bool,
     pub(super) collector: Option<Collector>,
     /// What the cloud has answered the collector, until it is committed.
     pub(super) delivered: Option<PendingAnswer>,
@@ -76,10 +72,7 @@ pub(super) struct TillHost {
     pub(super) sold: usize,
     /// The cashier does not know whether this was recorded: the till died meanwhile.
     pub(super) unsure: Option<Draft>,
-    /// The last greeting was sent after the faults.
-    pub(super) hello_since_heal: bool,
-    /// A greeting that was sent after the faults was answered.
-    pub(super) greeted_since_heal: bool,
+    pub(super) since_heal: SinceHeal,
     /// The cashier does not know whether this happened to a drawer.
     pub(super) unsure_act: Option<SessionDraft>,
     pub(super) last_act: Option<SessionDraft>,
@@ -114,8 +107,6 @@ impl TillHost {
             follower: None,
             told: None,
             moved: false,
-            asked_since_heal: false,
-            proven_since_heal: false,
             collector: None,
             delivered: None,
             inbox_entropy: stream("till/inbox"),
@@ -131,8 +122,7 @@ impl TillHost {
             last_draft: None,
             sold: 0,
             unsure: None,
-            hello_since_heal: false,
-            greeted_since_heal: false,
+            since_heal: SinceHeal::default(),
             unsure_act: None,
             last_act: None,
             asked: 0,
@@ -164,7 +154,7 @@ impl TillHost {
 
     pub(super) fn drained(&self) -> bool {
         self.up
-            && self.greeted_since_heal
+            && self.since_heal.greeted
             && self.unsure.is_none()
             && self.unsure_act.is_none()
             && self.meta().is_some_and(|meta| meta.backlog().quarantined.is_none())
@@ -309,7 +299,7 @@ impl World {
         match wanted {
             Wanted::Hello(number) => {
                 let hello = answered(host.hello(meta, wall));
-                self.tills[till].hello_since_heal = self.healed;
+                self.tills[till].since_heal.hello = self.healed;
                 self.send(till, number, Kind::Hello, hello.encode());
                 Ok(())
             }
@@ -348,8 +338,8 @@ impl World {
         let acked = meta.acked;
         let Some(output) = self.till_step(till, &input, true)? else { return Ok(()) };
         let Output::Settled(backlog) = output else { unreachable!("answers are settled") };
-        let host = &mut self.tills[till];
-        host.greeted_since_heal |= greeted && host.hello_since_heal;
+        let heard = &mut self.tills[till].since_heal;
+        heard.greeted |= greeted && heard.hello;
         self.cover_commit(till, &input, acked, backlog);
         let edited = matches!(&input, Input::Answered { answer, .. }
             if answer.results.iter().any(|result| matches!(result.verdict, Verdict::Edited(_))));

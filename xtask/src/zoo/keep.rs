@@ -63,6 +63,18 @@ impl Keep {
         prune(&self.tree, &kept)
     }
 
+    /// Returns which commit the tree is of; with a `+` if it has more than that.
+    pub(super) fn commit(&self) -> anyhow::Result<String> {
+        let said = Command::new("git")
+            .args(["describe", "--always", "--dirty=+", "--exclude=*"])
+            .current_dir(&self.from)
+            .output()
+            .context("git names the commit")?;
+        ensure!(said.status.success(), "git names the commit");
+        let name = String::from_utf8(said.stdout).context("a name is text")?;
+        Ok(name.trim().to_owned())
+    }
+
     /// Makes a mistake in the copy.
     pub(super) fn spoil(&self, edits: &[Edit]) -> anyhow::Result<()> {
         for (path, text) in spoiled(&self.tree, edits)? {

@@ -3,10 +3,12 @@
 //! A mistake that the level which is named for it finds may pass the others, and should be known
 //! to: who looks at one layer only, knows then what it does not tell.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::keep::{self, Keep};
@@ -18,7 +20,8 @@ const LOOK: Duration = Duration::from_secs(45);
 /// How many states an exploration visits, per configuration.
 const STATES: &str = "400000";
 /// A layer that runs the spoiled code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(super) enum Layer {
     /// Every state of small configurations.
     Explore,
@@ -54,7 +57,7 @@ impl Layer {
 }
 
 /// What each layer said: the law that it saw broken, and where; nothing if it saw none.
-pub(super) type Seen = Vec<(Layer, Option<String>)>;
+pub(super) type Seen = BTreeMap<Layer, Option<String>>;
 
 /// Hands the spoiled and built simulator to every layer.
 pub(super) fn look(keep: &Keep) -> anyhow::Result<Seen> {
@@ -115,7 +118,7 @@ pub(super) fn specified(wrong: &Wrong) -> anyhow::Result<Option<String>> {
 }
 
 /// Returns the table as Markdown, below that of the hunts.
-pub(super) fn markdown(rows: &[(&str, Option<String>, &Seen)]) -> String {
+pub(super) fn markdown(rows: &[(&str, Option<&str>, &Seen)]) -> String {
     let mut text = format!(
         "\n## Which layer catches which\n\n\
          Each layer looks for {} s at most: every state of the first three configurations of\n\
@@ -134,10 +137,9 @@ pub(super) fn markdown(rows: &[(&str, Option<String>, &Seen)]) -> String {
     text += &show::line(&head.map(str::to_owned).collect::<Vec<_>>());
     text += &show::line(&vec!["---".to_owned(); 2 + Layer::ALL.len()]);
     for (name, spec, seen) in rows {
-        let cells = [(*name).to_owned(), spec.clone().unwrap_or_default()];
-        let cells =
-            cells.into_iter().chain(seen.iter().map(|(_, by)| by.clone().unwrap_or_default()));
-        text += &show::line(&cells.collect::<Vec<_>>());
+        let cells = [(*name).to_owned(), spec.unwrap_or_default().to_owned()];
+        let seen = seen.values().map(|by| by.clone().unwrap_or_default());
+        text += &show::line(&cells.into_iter().chain(seen).collect::<Vec<_>>());
     }
     text
 }

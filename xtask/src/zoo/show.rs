@@ -1,14 +1,12 @@
 //! What the zoo prints.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
+use super::{Catch, Wrong, layers};
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets::UTF8_FULL_CONDENSED};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
-
-use super::{Catch, Wrong, layers};
 
 const WIDTH: u16 = 140;
 
@@ -44,15 +42,13 @@ pub(super) fn caught(progress: &ProgressBar, catch: &Catch) {
     }
 }
 
-pub(super) fn catches(catches: &[Catch], as_json: bool) {
-    let caught = catches.iter().filter(|catch| catch.problem.is_none()).count();
-    let took: Duration = catches.iter().map(|catch| catch.took).sum();
+pub(super) fn catches(catches: &[Catch], as_json: bool) -> anyhow::Result<()> {
     if as_json {
-        let all: Vec<_> = catches.iter().map(object).collect();
-        let (all_of_them, ms) = (catches.len(), millis(took));
-        println!("{}", json!({ "wrong": all, "caught": caught, "all": all_of_them, "ms": ms }));
-        return;
+        println!("{}", serde_json::to_string(catches)?);
+        return Ok(());
     }
+    let caught = catches.iter().filter(|catch| catch.found).count();
+    let seconds = catches.iter().map(|catch| catch.ms).sum::<u64>() / 1000;
     let mut table = table();
     table.set_header(HEAD);
     for number in [4, 5, 6] {
@@ -63,28 +59,32 @@ pub(super) fn catches(catches: &[Catch], as_json: bool) {
     for catch in catches {
         table.add_row(row(catch));
     }
-    let (all, minutes, seconds) = (catches.len(), took.as_secs() / 60, took.as_secs() % 60);
+    let (all, minutes, seconds) = (catches.len(), seconds / 60, seconds % 60);
     println!(
         "{table}\n{caught} of {all} wrong protocols were caught, in {minutes}:{seconds:02} min"
     );
+    Ok(())
 }
 
 /// Returns the table as a document.
-pub(super) fn markdown(catches: &[Catch]) -> String {
-    let caught = catches.iter().filter(|catch| catch.problem.is_none()).count();
+pub(super) fn markdown(catches: &[&Catch]) -> String {
+    let caught = catches.iter().filter(|catch| catch.found).count();
+    let commits: BTreeSet<&str> = catches.iter().map(|catch| catch.commit.as_str()).collect();
+    let commits: Vec<&str> = commits.into_iter().collect();
     let mut text = format!(
         "# The zoo\n\nWrong protocols, each of which must be found; `cargo xtask zoo` makes each \
          in a copy of the tree and hunts for it, and\n`--markdown docs/zoo.md` writes this page. \
          *Seeds* is how many it took, the median of three starts; 0 is a kept plan. {caught} of {} \
-         were\nfound.\n\n",
-        catches.len()
+         were\nfound, in copies of {}.\n\n",
+        catches.len(),
+        commits.join(", ")
     );
     text += &line(&HEAD.map(str::to_owned));
     text += &line(&HEAD.map(|_| "---".to_owned()));
     text.extend(catches.iter().map(|catch| line(&row(catch))));
-    let asked = catches.iter().filter(|catch| !catch.seen.is_empty());
+    let asked = catches.iter().filter(|catch| !catch.layers.is_empty());
     let asked: Vec<_> =
-        asked.map(|catch| (catch.name.as_str(), catch.spec.clone(), &catch.seen)).collect();
+        asked.map(|catch| (catch.name.as_str(), catch.spec.as_deref(), &catch.layers)).collect();
     if !asked.is_empty() {
         text += &layers::markdown(&asked);
     }
@@ -102,38 +102,14 @@ const HEAD: [&str; 7] =
 
 /// Returns what [`HEAD`] names.
 fn row(catch: &Catch) -> [String; 7] {
-    let found = catch.found.as_ref();
-    let (by, law) = match (&catch.problem, found) {
-        (Some(problem), _) => ("NOT CAUGHT".to_owned(), problem.clone()),
-        (None, Some(found)) => (catch.watch.to_owned(), found.by.clone()),
-        (None, None) => (String::new(), String::new()),
+    let (by, law) = match &catch.problem {
+        Some(problem) => ("NOT CAUGHT".to_owned(), problem.clone()),
+        None => (catch.level.clone(), catch.law.clone().unwrap_or_default()),
     };
-    let seed = found.and_then(|found| found.seed).map(|seed| seed.to_string());
-    let seeds = found.and_then(|found| found.seeds).map(|seeds| seeds.to_string());
-    let seconds = format!("{:.1}", catch.took.as_secs_f64());
-    let (seed, seeds) = (seed.unwrap_or_default(), seeds.unwrap_or_default());
+    let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let seconds = format!("{}.{}", catch.ms / 1000, catch.ms % 1000 / 100);
+    let (seed, seeds) = (number(catch.seed), number(catch.seeds));
     [catch.name.clone(), catch.what.clone(), by, law, seed, seeds, seconds]
-}
-
-fn object(catch: &Catch) -> serde_json::Value {
-    let layers: BTreeMap<_, _> = catch.seen.iter().map(|(layer, by)| (layer.name(), by)).collect();
-    json!({
-        "name": catch.name,
-        "what": catch.what,
-        "watch": catch.watch,
-        "by": catch.found.as_ref().map(|found| &found.by),
-        "seed": catch.found.as_ref().and_then(|found| found.seed),
-        "seeds": catch.found.as_ref().and_then(|found| found.seeds),
-        "said": catch.found.as_ref().map(|found| &found.said),
-        "problem": catch.problem,
-        "spec": catch.spec,
-        "layers": layers,
-        "ms": millis(catch.took),
-    })
-}
-
-fn millis(took: Duration) -> u64 {
-    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn table() -> Table {
