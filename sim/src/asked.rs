@@ -1,7 +1,8 @@
 //! Which classes of faults a plan asks for: one that is asked for and never comes tests nothing.
 
 use crate::coverage::{Faults, Injected};
-use crate::plan::{Fault, Plan, Way};
+use crate::model::session_config;
+use crate::plan::{Fault, LinkPlan, Plan, SLOW, Way};
 use crate::runner::Level;
 
 /// For so long a class must have been asked for, over all seeds, before its absence says something:
@@ -20,7 +21,7 @@ pub fn faults(level: Level, plan: &Plan) -> Faults {
     };
     let link = plan.link;
     ask(link.latency_us + link.jitter_us > 0, &[Injected::Latency]);
-    ask(link.jitter_us > 0, &[Injected::Reorder]);
+    ask(reorders(level, link), &[Injected::Reorder]);
     ask(link.loss_ppm > 0, &[Injected::Loss]);
     ask(link.answer_loss_ppm > 0, &[Injected::AnswerLost]);
     ask(link.reset_ppm > 0, &[Injected::Reset]);
@@ -52,6 +53,18 @@ pub fn faults(level: Level, plan: &Plan) -> Faults {
         }
     }
     asked
+}
+
+/// Returns whether messages of a till can overtake each other. Over TCP they do if one is held up
+/// for so long that the till gives up, and asks again on another connection.
+fn reorders(level: Level, link: LinkPlan) -> bool {
+    match level {
+        Level::Model | Level::Disk => link.jitter_us > 0,
+        Level::Network => {
+            let patience_us = session_config().request_timeout.0 * 1000;
+            link.slow_ppm > 0 && link.latency_us * SLOW > patience_us
+        }
+    }
 }
 
 /// Returns what a timed fault is counted as, if it can come in this plan.

@@ -8,6 +8,8 @@ use crate::rng::Stream;
 /// The version of a plan's form in a file. Fields may be added with a default; whatever changes the
 /// meaning of those that are there makes a new version.
 pub const VERSION: u32 = 1;
+/// How many times as long a slow message takes.
+pub const SLOW: u64 = 100;
 
 const fn version() -> u32 {
     VERSION

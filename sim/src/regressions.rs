@@ -11,13 +11,14 @@ macro_rules! plan_file {
 }
 
 /// The files of `sim/regressions`; a test sees that none is left out.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     plan_file!("disk-QueueDrains-restored-credential"),
     plan_file!("model-OwnershipHolds-same-version-again"),
     plan_file!("model-OwnershipHolds-two-tills-one-version"),
     plan_file!("model-QueueDrains-restored-credential"),
     plan_file!("model-ZeroLoss-double-disaster"),
     plan_file!("model-ZeroLoss-welcome-from-before"),
+    plan_file!("network-InboxOnce-relay-in-a-group"),
     plan_file!("network-QueueDrains-restored-credential"),
 ];
 

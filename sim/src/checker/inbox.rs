@@ -10,6 +10,7 @@ use counterfoil_protocol::cloud::{self, InboxKey, InboxRecord, Site};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{ProductId, TerminalId};
 use counterfoil_protocol::inbox::{EventId, InboxEvent, Reference};
+use counterfoil_protocol::machine::Slot;
 use counterfoil_protocol::terminal;
 use counterfoil_protocol::terminal::inbox::Movement;
 use counterfoil_protocol::wire::inbox::{Cursor, ReferenceV1};
@@ -146,18 +147,30 @@ impl Checker {
     }
 
     /// Each movement of each sale that was posted is relayed where it is to be, and nowhere else.
+    /// Of a group commit that has the switch in it, a sale may have been posted before or after
+    /// that: it is relayed whole, or not at all.
     fn relayed(
         &mut self,
         at_ms: u64,
         written: &CloudWrites,
         fresh: &[InboxEvent],
     ) -> Result<(), Violation> {
+        let told: BTreeSet<Reference> = fresh.iter().map(|event| event.reference).collect();
+        let switch = |(key, _): &Slot<cloud::Key, cloud::Record>| {
+            let cloud::Key::Inbox(InboxKey::Relay(shop, branch)) = key else { return None };
+            Some(Site { shop: *shop, branch: *branch })
+        };
+        let switched: BTreeSet<Site> = written.iter().filter_map(switch).collect();
+        let relayed = &self.inbox.now.relayed;
+        let is_due = |site: Site, sale: Reference| {
+            if switched.contains(&site) { told.contains(&sale) } else { relayed.contains(&site) }
+        };
         let mut expected: BTreeMap<(Reference, ProductId), i64> = BTreeMap::new();
         for (key, record) in written {
             if let (cloud::Key::Ledger(key), Some(cloud::Record::Ledger(row))) =
                 (key, record.as_deref())
                 && row.fate == Fate::Posted
-                && self.inbox.now.relayed.contains(&row.site)
+                && is_due(row.site, Reference::Sale(*key))
                 && let Some(known) = self.committed.get(&Fact::new(key.terminal, row.payload_hash))
             {
                 for (product, delta) in &known.moves {

@@ -8,7 +8,7 @@ use counterfoil_protocol::time::Millis;
 use super::log::{asked, lane};
 use super::{Answer, Happening, Kind, Reply, Request, World};
 use crate::coverage::Injected;
-use crate::plan::LinkPlan;
+use crate::plan::{LinkPlan, SLOW};
 use crate::story::Lane;
 
 impl World {
@@ -99,7 +99,7 @@ impl World {
         let rng = &mut self.tills[till].link;
         let mut us = link.latency_us + rng.below(link.jitter_us + 1);
         if rng.happens(link.slow_ppm) {
-            us *= 100;
+            us *= SLOW;
             self.coverage.injected(Injected::Slow);
         }
         self.coverage.injected(Injected::Latency);

@@ -17,6 +17,7 @@ use http_body_util::BodyExt as _;
 use super::cover;
 use super::scene::{Scene, lock};
 use crate::coverage::Injected;
+use crate::plan::SLOW;
 use crate::story::{Lane, What};
 
 /// The layer's state, made anew when the cloud starts.
@@ -170,7 +171,7 @@ async fn handle(
 ) -> Response {
     if fate.slow {
         layer.scene.injected(Injected::Slow);
-        let us = layer.scene.plan.link.latency_us * 100;
+        let us = layer.scene.plan.link.latency_us * SLOW;
         tokio::time::sleep(Duration::from_micros(us)).await;
     }
     if layer.reordered(&head, arrival) {
