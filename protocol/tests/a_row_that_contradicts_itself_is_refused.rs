@@ -11,14 +11,18 @@ mod support;
 
 use std::sync::Arc;
 
-use counterfoil_protocol::catalog::{ENTITY_BYTES_MAX, EntityId};
+use counterfoil_protocol::catalog::{ENTITY_BYTES_MAX, EntityId, Kind};
 use counterfoil_protocol::cloud::{self, Cloud};
-use counterfoil_protocol::event::EVENT_BYTES_MAX;
+use counterfoil_protocol::event::{EVENT_BYTES_MAX, Figures};
 use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::Epoch;
 use counterfoil_protocol::journal::{SEGMENT_ENTRIES, Segment};
 use counterfoil_protocol::persist::Persist;
-use counterfoil_protocol::terminal::row::{CatalogItem, CatalogState, Closed, Meta};
+use counterfoil_protocol::problem::ErrorCode;
+use counterfoil_protocol::terminal::migrate::SCHEMA_VERSION;
+use counterfoil_protocol::terminal::row::{
+    CatalogItem, CatalogState, Closed, CodeIndex, Entry, Meta, Place, Replaced, Schema, State,
+};
 use counterfoil_protocol::terminal::{self, Terminal};
 use counterfoil_protocol::wire::message::{ParentV1, Stopped};
 use support::*;
@@ -102,8 +106,39 @@ fn the_other_rows_of_a_till() {
         }
         assert!(!reads::<Terminal>(&place, &damaged), "{place:?}");
     }
-    let proven = CatalogState { proven: true, ..CatalogState::default() };
-    assert!(!reads::<Terminal>(&Key::Catalog, &Record::Catalog(proven)), "proven nowhere");
+    let entry = |payload: Vec<u8>, state| {
+        let (local_id, zero) = (local("a"), Hash::default());
+        let (payload_hash, chain, payload) = (zero, zero, payload.into());
+        Record::Entry(Entry { pos: pos("1"), local_id, payload_hash, chain, payload, state })
+    };
+    let moved = |seq| State::Moved(Place { epoch: Epoch { number: 1, nonce: 7 }, seq });
+    let catalog =
+        |version, proven| Record::Catalog(CatalogState { version, proven, ..Default::default() });
+    let schema = |version, codes| Record::Schema(Schema { version, codes });
+    let now = SCHEMA_VERSION;
+    let until = |kind| CodeIndex::Until(Some(EntityId { kind, id: product("tea").0 }));
+    let place = Key::Entry(Epoch { number: 1, nonce: 7 }, 1);
+    let replaced = |seq| Key::Replaced(Epoch { number: 1, nonce: 7 }, seq);
+    let (by, code) = (local("b"), ErrorCode::EventInvalid);
+    let by = Record::Replaced(Replaced { by, code, since: NOW });
+    for (name, key, record, whole) in [
+        ("an entry", place, entry(vec![1], State::Open), true),
+        ("an entry of nothing", place, entry(vec![], State::Open), false),
+        ("an entry elsewhere", place, entry(vec![1], moved(3)), true),
+        ("an entry nowhere", place, entry(vec![1], moved(0)), false),
+        ("a catalog", Key::Catalog, catalog(Some(3), true), true),
+        ("proven nowhere", Key::Catalog, catalog(None, true), false),
+        ("a catalog without an end", Key::Catalog, catalog(Some(FAR), false), false),
+        ("a schema", Key::Schema, schema(now, CodeIndex::Whole), true),
+        ("a schema of a newer program", Key::Schema, schema(now + 1, CodeIndex::Whole), true),
+        ("a schema that is not said", Key::Schema, schema(1, CodeIndex::Whole), false),
+        ("an index up to a product", Key::Schema, schema(now, until(Kind::Product)), true),
+        ("an index up to a customer", Key::Schema, schema(now, until(Kind::Customer)), false),
+        ("what was replaced", replaced(1), by.clone(), true),
+        ("what was replaced nowhere", replaced(0), by, false),
+    ] {
+        assert_eq!(reads::<Terminal>(&key, &record), whole, "{name}");
+    }
     let item = |bytes: usize| CatalogItem { version: 1, content: vec![1; bytes].into() };
     let key = Key::Item(EntityId::product(product("tea")));
     for (bytes, whole) in [(0, false), (1, true), (ENTITY_BYTES_MAX + 1, false)] {
@@ -140,7 +175,28 @@ fn the_rows_of_the_cloud() {
     };
     let feed = |version| Record::Feed(cloud::row::Feed { version, ..Default::default() });
     let branch = Some(site().branch);
+    let (id, epoch) = (terminal_id(), Epoch { number: 1, nonce: 7 });
+    let lane = |head, events| {
+        let posted = Figures { events, ..Default::default() };
+        let (hash, since, seen) = (Hash::default(), NOW, NOW);
+        Record::Lane(cloud::row::Lane { head, hash, parent: None, since, seen, posted })
+    };
+    let opaque = |seq, bytes: usize| {
+        Record::Opaque(cloud::row::Kept { epoch, seq, at: NOW, payload: vec![1; bytes] })
+    };
+    let stamp = Key::Stamped(shop, NOW);
     for (name, key, record, whole) in [
+        ("a history", Key::Lane(id, epoch), lane(2, 2), true),
+        ("a history without an end", Key::Lane(id, epoch), lane(FAR, 0), false),
+        ("more posted than came", Key::Lane(id, epoch), lane(2, 3), false),
+        ("what could not be read", Key::Opaque(id, epoch, 2), opaque(2, 1), true),
+        ("from another entry", Key::Opaque(id, epoch, 2), opaque(3, 1), false),
+        ("from no entry", Key::Opaque(id, epoch, 0), opaque(0, 1), false),
+        ("of too many bytes", Key::Opaque(id, epoch, 2), opaque(2, EVENT_BYTES_MAX + 1), false),
+        ("a time", stamp.clone(), Record::Stamped(1), true),
+        ("a time of no commit", stamp, Record::Stamped(0), false),
+        ("a log", Key::LogHead, Record::LogHead(1), true),
+        ("a log without an end", Key::LogHead, Record::LogHead(FAR), false),
         ("a full segment", at(0), segment(full.clone()), true),
         ("an overfull segment", at(0), segment(over), false),
         ("a segment beyond all", at(FAR), segment(full), false),

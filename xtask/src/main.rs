@@ -7,6 +7,7 @@
 //! | `demo` | do real processes keep every sale while they are killed and cut off? |
 //! | `zoo` | does the simulator find each wrong protocol that we know? |
 //! | `schemathesis` | does a node answer anything that its `/openapi.json` does not tell of? |
+//! | `coverage` | which branches of the protocol does nothing take, and why? |
 //! | `fuzz` | does any input break a decoder, or what it promises? |
 //! | `conformance` | does a cloud of somebody's own keep the protocol? |
 //! | `web` | where is the till that a browser loads? |
@@ -17,6 +18,7 @@
 mod audit;
 mod bench;
 mod conformance;
+mod coverage;
 mod demo;
 mod fuzz;
 mod record;
@@ -49,6 +51,8 @@ enum Command {
     Zoo(zoo::Zoo),
     /// Draw requests from a node's own /openapi.json, and look for answers that it does not tell of
     Schemathesis(schemathesis::Schemathesis),
+    /// Say which branches of the protocol no test takes, and why
+    Coverage(coverage::Coverage),
     /// Drive each decoder with inputs that nobody would send, by libFuzzer
     Fuzz(fuzz::Fuzz),
     /// Hold a cloud of somebody's own against the protocol, or print its test vectors
@@ -69,6 +73,7 @@ fn main() -> ExitCode {
         Command::Demo(demo) => demo::run(demo),
         Command::Zoo(zoo) => zoo::run(&zoo),
         Command::Schemathesis(wish) => schemathesis::run(&wish),
+        Command::Coverage(coverage) => coverage::run(&coverage),
         Command::Fuzz(wish) => fuzz::run(&wish),
         Command::Conformance(wish) => conformance::run(&wish),
         Command::Web(wish) => web::run(&wish),
