@@ -1,13 +1,21 @@
 //! What crosses the border becomes a domain type once, or is refused with the rule it breaks.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 
+use counterfoil_protocol::catalog::edit::FieldValue;
+use counterfoil_protocol::catalog::{
+    BARCODES_MAX, ENTITY_BYTES_MAX, Entity, EntityError, EntityId,
+};
 use counterfoil_protocol::codec::DecodeError;
 use counterfoil_protocol::event::{
-    EVENT_BYTES_MAX, Event, EventError, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX,
+    CORRECTED_MAX, EVENT_BYTES_MAX, Event, EventError, LINES_MAX, PAYMENTS_MAX, TEXT_BYTES_MAX,
 };
+use counterfoil_protocol::hash::Hash;
 use counterfoil_protocol::identity::{Epoch, LocalEventId, PosId, ProductId, TerminalId};
 use counterfoil_protocol::label::{LABEL_BYTES_MAX, Label, LabelError};
 use counterfoil_protocol::money::{Currency, MILLI_MAX, MINOR_MAX, Milli, Minor};
+use counterfoil_protocol::wire::catalog::{EntityV1, ProductV1};
+use counterfoil_protocol::wire::correction::{CorrectedV1, CorrectionV1};
+use counterfoil_protocol::wire::edit::FieldValueV1;
 use counterfoil_protocol::wire::event::{
     AdjustmentLineV1, AdjustmentV1, BodyV1, EventKeyV1, EventV1, LineV1, PaymentV1, ReceiptV1,
     RefundV1, TradeV1,
@@ -65,6 +73,13 @@ fn adjusted(change: impl FnOnce(&mut AdjustmentV1)) -> EventV1 {
     let mut adjustment = AdjustmentV1 { reason: String::new(), lines: vec![line] };
     change(&mut adjustment);
     event(BodyV1::Adjustment(adjustment))
+}
+
+fn corrected(of: usize) -> EventV1 {
+    let name = |number| LocalEventId::parse(&format!("before-{number}")).unwrap();
+    let named = |number| CorrectedV1 { local_event_id: name(number), payload_hash: Hash([7; 32]) };
+    let of = (0..of).map(named).collect();
+    event(BodyV1::Correction(CorrectionV1 { of, trade: trade() }))
 }
 
 fn refunded(change: impl FnOnce(&mut RefundV1)) -> EventV1 {
@@ -126,6 +141,11 @@ fn every_bound_holds_at_its_edge_and_not_beyond() {
         ("no line counted", adjusted(counts(0)), Err(E::Lines)),
         ("the most lines counted", adjusted(counts(LINES_MAX)), ok),
         ("too many lines counted", adjusted(counts(LINES_MAX + 1)), Err(E::Lines)),
+        // what a correction is of
+        ("a correction of nothing", corrected(0), Err(E::Corrected)),
+        ("a correction", corrected(1), ok),
+        ("the longest correction", corrected(CORRECTED_MAX), ok),
+        ("too long a correction", corrected(CORRECTED_MAX + 1), Err(E::Corrected)),
         // payments
         ("the most payments", sale(pays(PAYMENTS_MAX)), ok),
         ("too many payments", sale(pays(PAYMENTS_MAX + 1)), Err(E::Payments)),
@@ -331,4 +351,40 @@ fn names_are_one_to_thirty_six_printable_characters() {
     ] {
         assert_eq!(Label::parse(text).map(|_| ()), expected, "{text:?}");
     }
+}
+
+#[test]
+fn a_product_has_so_many_barcodes_and_no_more() {
+    let label = |text: &str| Label::parse(text).unwrap();
+    let codes = |count: usize| (0..count).map(|n| label(&format!("{n:013}"))).collect::<Vec<_>>();
+    let mut twice = codes(2);
+    twice[1] = twice[0];
+    let mut falling = codes(2);
+    falling.reverse();
+    for (name, barcodes, whole) in [
+        ("none", codes(0), true),
+        ("the most", codes(BARCODES_MAX), true),
+        ("too many", codes(BARCODES_MAX + 1), false),
+        ("one twice", twice, false),
+        ("out of order", falling, false),
+    ] {
+        let value = FieldValue::parse(FieldValueV1::Barcodes(barcodes.clone()));
+        assert_eq!(value.err(), (!whole).then_some(EntityError::Barcodes), "{name}");
+        let product = ProductV1 {
+            product_id: ProductId::parse("tea").unwrap(),
+            name: "Tea".into(),
+            barcodes,
+            price_minor: 100,
+            currency: "GBP".into(),
+            tax_ppm: 0,
+            unit: label("pcs"),
+            category: None,
+            active: true,
+        };
+        let product = Entity::parse(EntityV1::Product(product));
+        assert_eq!(product.err(), (!whole).then_some(EntityError::Barcodes), "{name}");
+    }
+    let id = EntityId::product(ProductId::parse("tea").unwrap());
+    let large = vec![1; ENTITY_BYTES_MAX + 1];
+    assert_eq!(Entity::from_canonical(id, &large), Err(EntityError::TooLarge));
 }

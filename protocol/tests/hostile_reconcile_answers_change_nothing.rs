@@ -209,3 +209,48 @@ proptest! {
         prop_assert_eq!(shop.till.store.rows, before);
     }
 }
+
+#[test]
+fn answers_that_come_out_of_turn_are_refused() {
+    let mut shop = drifted();
+    let mut fresh = shop.begin();
+    let honest = shop.answer(&fresh.ask());
+    let ReconcileAnswer::Cells(page) = &honest else { panic!() };
+    let rows = EntitiesAnswer { head: page.head, floor: 0, rows: vec![EntityRow::Absent] };
+    assert_eq!(fresh.rows(rows), Err(Refusal::Unasked), "rows that nobody can have asked for");
+    let (mut verify, _) = found(&mut shop);
+    for answer in [honest.clone(), ReconcileAnswer::InSync(page.head)] {
+        assert_eq!(verify.answered(answer), Err(Refusal::Unasked), "it is known what differs");
+    }
+}
+
+#[test]
+fn a_catalog_that_changes_between_two_answers_is_compared_anew() {
+    let mut shop = drifted();
+    let mut verify = shop.begin();
+    let ReconcileAnswer::Cells(mut page) = shop.answer(&verify.ask()) else { panic!() };
+    page.cells.cells[14 * 3 + 4] ^= 1;
+    let next = verify.answered(ReconcileAnswer::Cells(page));
+    let Ok(Next::Ask(ask)) = next else { panic!("{next:?}") };
+    let ReconcileAnswer::Cells(mut rest) = shop.answer(&ask) else { panic!() };
+    rest.head.version += 1;
+    assert_eq!(verify.answered(ReconcileAnswer::Cells(rest)), Ok(Next::Again));
+}
+
+#[test]
+fn a_till_that_is_in_step_believes_no_other_word() {
+    let mut drifting = drifted();
+    let ask = drifting.begin().ask();
+    let ReconcileAnswer::Cells(page) = drifting.answer(&ask) else { panic!() };
+    let mut shop = Shop::with(&many(80));
+    let in_step = shop.begin();
+    let said = shop.answer(&in_step.ask());
+    let ReconcileAnswer::InSync(head) = said else { panic!("{said:?}") };
+    assert_eq!(in_step.clone().answered(said), Ok(Next::Ready));
+    let mut older = head;
+    older.version = 0;
+    let older = in_step.clone().answered(ReconcileAnswer::InSync(older));
+    assert_eq!(older, Err(Refusal::Rows), "a version that was left long ago");
+    let same = in_step.clone().answered(ReconcileAnswer::Cells(page));
+    assert_eq!(same, Ok(Next::Snapshot { estimated: Some(0) }), "cells of which none differs");
+}

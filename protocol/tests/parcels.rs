@@ -7,14 +7,18 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use counterfoil_protocol::cloud::{Cloud, UnknownProducts};
+use counterfoil_protocol::event::EVENT_BYTES_MAX;
 use counterfoil_protocol::hash::secret_hash;
 use counterfoil_protocol::identity::TerminalId;
 use counterfoil_protocol::terminal::Record;
 use counterfoil_protocol::terminal::row::State;
 use counterfoil_protocol::time::Millis;
-use counterfoil_protocol::wire::message::Stopped;
+use counterfoil_protocol::wire::message::{
+    ItemResult, MessageError, PUSH_ITEMS_MAX, PushAnswer, PushItem, Stopped,
+};
 use counterfoil_protocol::wire::parcel::{
-    Answers, Offers, Outstanding, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX, ParcelError, terminal_of,
+    Answers, Offered, Offers, Outstanding, PARCEL_BYTES_MAX, PARCEL_PUSHES_MAX, ParcelError,
+    terminal_of,
 };
 use insta::assert_snapshot;
 use proptest::prelude::*;
@@ -316,5 +320,60 @@ proptest! {
         prop_assert!(Offers::open(&sealed(b'O', 1, &frames), secret()).is_err());
         let read = Answers::open(&sealed(b'A', 1, &frames), secret());
         prop_assert!(read.is_err() || frames.len() % 2 == 1);
+    }
+}
+
+#[test]
+fn what_has_no_room_goes_with_the_next_parcel() {
+    let (_, parcel) = sold(1);
+    let mut offers = Offers::open(&parcel, secret()).unwrap();
+    let mut large = offers.pushes[0].clone();
+    let item = PushItem { payload: vec![7; EVENT_BYTES_MAX].into(), ..large.items[0].clone() };
+    large.items = vec![item.clone(), PushItem { seq: 2, ..item }];
+    offers.pushes = vec![large; 20];
+    let (parcel, taken) = offers.seal(secret());
+    assert_eq!(taken, 15, "sixteen pushes and what is around them do not fit");
+    assert!(parcel.len() <= PARCEL_BYTES_MAX);
+    assert_eq!(Offers::open(&parcel, secret()).unwrap().pushes, offers.pushes[..taken]);
+}
+
+#[test]
+fn a_parcel_has_the_messages_of_one_till() {
+    let (_, parcel) = sold(1);
+    let offers = Offers::open(&parcel, secret()).unwrap();
+    let other = TerminalId::parse("T-2").unwrap();
+    let mut pushed = offers.clone();
+    pushed.pushes[0].terminal_id = other;
+    let opened = Offers::open(&pushed.seal(secret()).0, secret());
+    assert_eq!(opened, Err(ParcelError::Foreign), "a push of another");
+}
+
+#[test]
+fn answers_are_about_what_was_offered() {
+    let (mut pair, parcel) = sold(2);
+    let answers = give_parcel(&mut pair.node, pair.now, &parcel);
+    let sound = Answers::open(&answers, secret()).unwrap();
+    let damages: [(&str, fn(&mut Offered, &mut PushAnswer), MessageError); 5] = [
+        ("nothing was offered", |offered, _| offered.last.seq = 0, MessageError::Order),
+        ("more than was offered", |offered, _| offered.last.seq = 1, MessageError::Order),
+        ("out of order", |_, answer| answer.results.reverse(), MessageError::Order),
+        ("twice", |_, answer| answer.results[1].seq = 1, MessageError::Order),
+        (
+            "too many",
+            |offered, answer| {
+                offered.last.seq = PUSH_ITEMS_MAX as u64 + 1;
+                let result = answer.results[0].clone();
+                let results = 1..=offered.last.seq;
+                answer.results = results.map(|seq| ItemResult { seq, ..result.clone() }).collect();
+            },
+            MessageError::Parts,
+        ),
+    ];
+    for (name, damage, error) in damages {
+        let mut answers = sound.clone();
+        let (offered, answer) = &mut answers.answers[0];
+        damage(offered, answer);
+        let opened = Answers::open(&answers.seal(secret()), secret());
+        assert_eq!(opened, Err(ParcelError::Message(error)), "{name}");
     }
 }
