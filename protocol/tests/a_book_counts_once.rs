@@ -11,10 +11,10 @@ use counterfoil_protocol::cloud::decide::{Decided, Verb, plan};
 use counterfoil_protocol::cloud::direct::{Brought, Direct, Outcome, book, head, history};
 use counterfoil_protocol::cloud::row::Fate;
 use counterfoil_protocol::cloud::users::{AddUser, Scope, UserCaller};
-use counterfoil_protocol::cloud::{Cloud, Input, Key, Output, Record, Site};
+use counterfoil_protocol::cloud::{Cloud, InboxRecord, Input, Key, Output, Record, Site, inbox};
 use counterfoil_protocol::event::{Line, Tender, Trade};
 use counterfoil_protocol::hash::{Hash, genesis, link, secret_hash};
-use counterfoil_protocol::identity::{BranchId, EventKey, UserId};
+use counterfoil_protocol::identity::{BranchId, EventKey, TerminalId, UserId};
 use counterfoil_protocol::journal::SEGMENT_ENTRIES;
 use counterfoil_protocol::machine::run;
 use counterfoil_protocol::money::{Currency, Milli, Minor};
@@ -306,4 +306,25 @@ fn a_stranger_brings_nothing() {
     assert_eq!(node.run(Millis(9), Input::RevokeUser(user)), Output::Revoked);
     let output = node.run(Millis(9), Input::Bring(Brought::new(known, 0, vec![sale(2, 0)])));
     assert_eq!(format!("{output:?}"), "Denied(Revoked)");
+}
+
+#[test]
+fn what_a_user_brings_is_relayed_to_every_till_of_the_branch() {
+    let (mut node, mut list) = (shop(), List::default());
+    let site = caller(0).site;
+    let on = Input::Inbox(inbox::Input::Relay { site, on: true });
+    node.run(Millis(1), on);
+    for (number, sku) in PRODUCTS.iter().enumerate() {
+        node.define(sku);
+        list.known[number] = true;
+    }
+    bring(&mut node, &mut list, vec![(0, vec![(0, 0), (1, 0), (0, 0)])]);
+    let rows = node.store.rows.values();
+    let told: Vec<Option<TerminalId>> = rows
+        .filter_map(|record| match record {
+            Record::Inbox(InboxRecord::Event(stored)) => Some(stored.from),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [None, None], "each sale once, and no till has counted it itself");
 }

@@ -6,14 +6,16 @@
 mod support;
 
 use counterfoil_protocol::cloud::decide::{self, Decided, Verb};
+use counterfoil_protocol::cloud::inbox::row::Stored;
 use counterfoil_protocol::cloud::sessions::session_report;
 use counterfoil_protocol::cloud::threshold::{SET_MAX, ThresholdError, Thresholds};
 use counterfoil_protocol::cloud::users::{AddUser, Scope, User};
-use counterfoil_protocol::cloud::{self, Cloud, Site, UnknownProducts};
+use counterfoil_protocol::cloud::{self, Cloud, InboxRecord, Site, UnknownProducts};
 use counterfoil_protocol::event::Tender;
 use counterfoil_protocol::event::session::Counted;
 use counterfoil_protocol::hash::{Hash, secret_hash};
-use counterfoil_protocol::identity::{BranchId, ShopId, UserId};
+use counterfoil_protocol::identity::{BranchId, ShopId, TerminalId, UserId};
+use counterfoil_protocol::inbox::{InboxEvent, Reference};
 use counterfoil_protocol::money::{Currency, MILLI_MAX, Milli, Minor};
 use counterfoil_protocol::problem::{Denial, ErrorCode};
 use counterfoil_protocol::terminal::{self, RETRY_CAP, SessionAct, SessionDraft};
@@ -112,6 +114,33 @@ fn a_refund_waits_for_its_sale_until_somebody_decides() {
     assert_eq!(decided(&mut pair, "b", Verb::Retry), cloud::Output::Decided(Decided::Posted));
     pair.node.roll_up();
     stock_is_sum(&pair.node);
+}
+
+#[test]
+fn what_is_accepted_is_relayed_to_the_other_tills() {
+    let mut pair = strict();
+    let on = cloud::inbox::Input::Relay { site: site(), on: true };
+    pair.node.run(pair.now, cloud::Input::Inbox(on));
+    pair.sell(sale("a", "ghost"));
+    pair.sync();
+    let told = |pair: &Pair| -> Vec<(InboxEvent, Option<TerminalId>)> {
+        let rows = pair.node.store.rows.values();
+        let stored = rows.filter_map(|record| match record {
+            cloud::Record::Inbox(InboxRecord::Event(stored)) => Some(stored),
+            _ => None,
+        });
+        let read = |stored: &Stored| InboxEvent::from_canonical(&stored.content).unwrap();
+        stored.map(|stored| (read(stored), stored.from)).collect()
+    };
+    assert_eq!(told(&pair), [], "what waits has moved nothing");
+    assert_eq!(decided(&mut pair, "a", accept()), cloud::Output::Decided(Decided::Posted));
+    let [(event, from)] = told(&pair)[..] else { panic!("one movement") };
+    assert_eq!(
+        (event.product, event.reference),
+        (product("ghost"), Reference::Sale(key_of("1", "a")))
+    );
+    assert!(event.delta < Milli(0), "the goods are gone");
+    assert_eq!(from, Some(terminal_id()), "its own till has counted them itself");
 }
 
 #[test]
