@@ -9,10 +9,11 @@
 (*                                                                         *)
 (* Code: protocol/src/reconcile/{verify,plan}.rs,                          *)
 (* protocol/src/terminal/reconcile.rs.  The sketch is taken to tell        *)
-(* exactly which rows differ; a digest IS what it is the sum of.  The feed *)
-(* is that of Catalog, in one step: a delta to the head.                   *)
+(* exactly which rows differ; a digest of rows IS these rows.  The sum     *)
+(* that a till keeps is more: what was added, less what was taken away.    *)
+(* The feed is that of Catalog, in one step: a delta to the head.          *)
 (***************************************************************************)
-EXTENDS Naturals, Sequences, FiniteSets
+EXTENDS Integers, Sequences, FiniteSets
 
 CONSTANTS
   ItemsMax,      \* entities 1 .. ItemsMax
@@ -23,7 +24,7 @@ CONSTANTS
   Wrong          \* "none", or the name of a mistake
 
 VARIABLES
-  cloud,     \* version, rows and floor (durable)
+  cloud,     \* version, rows, floor, and whose pending edits it has decided (durable)
   till,      \* version, rows, the sum it keeps, pending edits, whether proven (durable)
   check,     \* a comparison under way: kind, and what it has (volatile)
   left,      \* what may still happen
@@ -37,9 +38,21 @@ None  == [val |-> 0, ver |-> 0]
 Contents(rows) == [i \in Items |-> rows[i].val]
 Idle  == [kind |-> "idle"]
 
+\* What may stand in a row: what it is at first, what commits write, and an edit; or damage.
+First(i)     == 100 + i
+EditValue(i) == 200 + i
+Damaged == 99
+Stray   == 98
+Values(i) == (1 .. Writes) \cup {Stray, Damaged, First(i), EditValue(i)}
+\* A sum of hashes: how often each stands in it.  What was never added can be taken away, too.
+Bag(c)      == [i \in Items |-> [x \in Values(i) |-> IF c[i] = x THEN 1 ELSE 0]]
+Less(s, c)  == [i \in Items |-> [x \in Values(i) |-> s[i][x] - (IF c[i] = x THEN 1 ELSE 0)]]
+Plus(s, c)  == [i \in Items |-> [x \in Values(i) |-> s[i][x] + (IF c[i] = x THEN 1 ELSE 0)]]
+
 Init ==
-  /\ cloud = [v |-> 1, rows |-> [i \in Items |-> [val |-> 10 + i, ver |-> 1]], floor |-> 0]
-  /\ till = [at |-> 1, rows |-> cloud.rows, sum |-> Contents(cloud.rows), run |-> FALSE,
+  /\ cloud = [v |-> 1, rows |-> [i \in Items |-> [val |-> First(i), ver |-> 1]], floor |-> 0,
+              decided |-> {}]
+  /\ till = [at |-> 1, rows |-> cloud.rows, sum |-> Bag(Contents(cloud.rows)), run |-> FALSE,
              edits |-> {}, proven |-> TRUE]
   /\ check = Idle
   /\ left = [writes |-> Writes, damages |-> Damages, edits |-> EditsMax, plans |-> Compactions]
@@ -55,45 +68,59 @@ Write(i) ==
        cloud' = [cloud EXCEPT !.v = @ + 1, !.rows[i] = [val |-> val, ver |-> cloud.v + 1]]
   /\ hist' = hist \cup {<<cloud'.v, Contents(cloud'.rows)>>}
   /\ UNCHANGED <<till, check, applied>>
+\* All tombstones go; the floor is the newest deletion that went.
 Dead == {i \in Items : cloud.rows[i].val = 0 /\ cloud.rows[i].ver > 0}
+Newest(S) == CHOOSE n \in S : \A m \in S : m <= n
 Compact ==
   /\ left.plans > 0 /\ Dead # {} /\ left' = [left EXCEPT !.plans = @ - 1]
   /\ cloud' = [cloud EXCEPT !.rows = [i \in Items |-> IF i \in Dead THEN None ELSE @[i]],
-                            !.floor = cloud.v]
+                            !.floor = Newest({cloud.rows[i].ver : i \in Dead})]
   /\ UNCHANGED <<till, check, hist, applied>>
 \* A row is lost, or is another; or the sum that the till keeps is wrong.
 Damage(i) ==
   /\ left.damages > 0 /\ left' = [left EXCEPT !.damages = @ - 1]
   /\ \/ \E val \in {0, 99} :
           till' = [till EXCEPT !.rows[i] = IF val = 0 THEN None ELSE [@ EXCEPT !.val = val]]
-     \/ till' = [till EXCEPT !.sum[i] = 98]
+     \/ till' = [till EXCEPT !.sum[i] = [x \in Values(i) |->
+                                          till.sum[i][x] + (IF x = Stray THEN 1 ELSE 0)]]
   /\ UNCHANGED <<cloud, check, hist, applied>>
-\* Somebody edits a row; the cloud answers some time.
+\* Somebody edits a row; the cloud decides, and answers some time.  What is deleted stays so, and
+\* what is so already needs no commit.
 Edit(i) ==
   /\ left.edits > 0 /\ i \notin till.edits /\ till.rows[i].val # 0
   /\ left' = [left EXCEPT !.edits = @ - 1]
   /\ till' = [till EXCEPT !.edits = @ \cup {i}]
   /\ UNCHANGED <<cloud, check, hist, applied>>
+Decide(i) ==
+  /\ i \in till.edits \ cloud.decided
+  /\ cloud' = IF cloud.rows[i].val \in {0, EditValue(i)} THEN [cloud EXCEPT !.decided = @ \cup {i}]
+              ELSE [cloud EXCEPT !.decided = @ \cup {i}, !.v = @ + 1,
+                                 !.rows[i] = [val |-> EditValue(i), ver |-> cloud.v + 1]]
+  /\ hist' = hist \cup {<<cloud'.v, Contents(cloud'.rows)>>}
+  /\ UNCHANGED <<till, check, left, applied>>
 Answered(i) ==
-  /\ i \in till.edits /\ till' = [till EXCEPT !.edits = @ \ {i}]
-  /\ UNCHANGED <<cloud, check, left, hist, applied>>
-\* A delta to the head; a sum that is not the cloud's means drift, and a snapshot from scratch.
+  /\ i \in till.edits \cap cloud.decided
+  /\ till' = [till EXCEPT !.edits = @ \ {i}] /\ cloud' = [cloud EXCEPT !.decided = @ \ {i}]
+  /\ UNCHANGED <<check, left, hist, applied>>
+\* A delta to the head, which may be where the till is.  What stands here is taken out of the sum,
+\* whether it is what was once taken in or not: a row that was damaged, and then changed, leaves the
+\* sum wrong.  A sum that is not the cloud's means drift, and a snapshot from scratch.
 Newer(i) == cloud.rows[i].ver > till.at /\ cloud.rows[i].ver > till.rows[i].ver
 After    == [i \in Items |-> IF Newer(i) THEN IF cloud.rows[i].val = 0 THEN None ELSE cloud.rows[i]
                              ELSE till.rows[i]]
-Added(s) == [i \in Items |-> IF Newer(i) THEN cloud.rows[i].val ELSE s[i]]
+Added    == Plus(Less(till.sum, Contents(till.rows)), Contents(After))
 Delta ==
-  /\ ~till.run /\ (till.at < cloud.v \/ ~till.proven)
+  /\ ~till.run
   /\ till' = IF till.at < cloud.floor THEN [till EXCEPT !.run = TRUE, !.proven = FALSE]
-             ELSE [till EXCEPT !.at = cloud.v, !.rows = After, !.sum = Added(@),
-                               !.proven = (Added(till.sum) = Contents(cloud.rows)),
-                               !.run = (Added(till.sum) # Contents(cloud.rows))]
+             ELSE [till EXCEPT !.at = cloud.v, !.rows = After, !.sum = Added,
+                               !.proven = (Added = Bag(Contents(cloud.rows))),
+                               !.run = (Added # Bag(Contents(cloud.rows)))]
   /\ UNCHANGED <<cloud, check, left, hist, applied>>
 Snapshot ==
   /\ till.run
   /\ till' = [till EXCEPT !.run = FALSE, !.at = cloud.v, !.proven = FALSE,
                 !.rows = [i \in Items |-> IF cloud.rows[i].val = 0 THEN None ELSE cloud.rows[i]],
-                !.sum = Contents(cloud.rows)]
+                !.sum = Bag(Contents(cloud.rows))]
   /\ UNCHANGED <<cloud, check, left, hist, applied>>
 
 -----------------------------------------------------------------------------
@@ -102,13 +129,19 @@ Snapshot ==
 \* CENSUS: the rows are counted anew; sums that the till keeps are not believed.
 Census ==
   /\ check = Idle /\ ~till.run
-  /\ check' = [kind |-> "ask", from |-> till.at, rows |-> till.rows, stored |-> till.sum]
+  /\ check' = [kind |-> "ask", from |-> till.at, rows |-> Contents(till.rows),
+               stored |-> till.sum]
   /\ UNCHANGED <<cloud, till, left, hist, applied>>
-\* WHICH DIFFER, as of the cloud's head.  A till that is ahead begins again.
-Differ(rows) == {i \in Items : rows[i].val # cloud.rows[i].val}
+\* WHICH DIFFER, as of the cloud's head.  A till that is ahead begins again (here no cloud is
+\* restored); if nothing differs, there is nothing to ask for.
+Differ(c) == {i \in Items : c[i] # cloud.rows[i].val}
 Cells ==
   /\ check.kind = "ask"
   /\ check' = IF cloud.v < check.from THEN Idle
+              ELSE IF Differ(check.rows) = {}
+              THEN [kind |-> "ready", from |-> check.from, rows |-> check.rows,
+                    stored |-> check.stored, head |-> cloud.v, digest |-> Contents(cloud.rows),
+                    there |-> [i \in {} |-> None]]
               ELSE [kind |-> "fetch", from |-> check.from, rows |-> check.rows,
                     stored |-> check.stored, head |-> cloud.v, digest |-> Contents(cloud.rows),
                     found |-> Differ(check.rows)]
@@ -133,15 +166,15 @@ Kept(c)   == {i \in DOMAIN c.there :
                \/ i \in till.edits /\ Wrong # "EditsIgnored"
                \/ c.there[i].ver > c.from /\ Wrong # "MixedAnswers"}
 Acts(c)   == DOMAIN c.there \ Kept(c)
-Leads(c)  == [i \in Items |-> IF i \in Acts(c) THEN c.there[i].val ELSE c.rows[i].val]
-Expects(c)== [i \in Items |-> IF i \in Kept(c) THEN c.rows[i].val ELSE c.digest[i]]
-Made(c)   == [kind |-> "plan", from |-> c.from, before |-> Contents(c.rows), stored |-> c.stored,
+Leads(c)  == [i \in Items |-> IF i \in Acts(c) THEN c.there[i].val ELSE c.rows[i]]
+Expects(c)== [i \in Items |-> IF i \in Kept(c) THEN c.rows[i] ELSE c.digest[i]]
+Made(c)   == [kind |-> "plan", from |-> c.from, before |-> c.rows, stored |-> c.stored,
               digest |-> c.digest, kept |-> Kept(c),
               version |-> IF Kept(c) = {} THEN c.head ELSE c.from,
               after |-> Leads(c), there |-> [i \in Acts(c) |-> c.there[i]]]
 \* (Here the sums always fit: the two checks before are enough, as long as the sketch is right.)
 \* Each row that the plan is about must be as the census saw it.
-Unchanged(c) == \A i \in DOMAIN c.there : till.rows[i].val = c.rows[i].val
+Unchanged(c) == \A i \in DOMAIN c.there : till.rows[i].val = c.rows[i]
 MakePlan ==
   /\ check.kind = "ready"
   /\ check' = IF (Leads(check) # Expects(check) /\ Wrong # "MixedAnswers") \/ ~Unchanged(check)
@@ -160,7 +193,8 @@ Written(p) ==
                    THEN IF p.there[i].val = 0 THEN None ELSE p.there[i]
                    ELSE till.rows[i]]
 Applied(p) ==
-  [till EXCEPT !.rows = Written(p), !.at = p.version, !.sum = p.after, !.proven = (p.kept = {})]
+  [till EXCEPT !.rows = Written(p), !.at = p.version, !.sum = Bag(p.after),
+               !.proven = (p.kept = {})]
 Apply ==
   /\ check.kind = "plan" /\ check' = Idle
   /\ IF Fits(check)
@@ -179,6 +213,7 @@ Next ==
   \/ Compact
   \/ \E i \in Items : Damage(i)
   \/ \E i \in Items : Edit(i)
+  \/ \E i \in Items : Decide(i)
   \/ \E i \in Items : Answered(i)
   \/ Delta
   \/ Snapshot
@@ -195,7 +230,7 @@ FairSpec ==
   /\ Spec
   /\ WF_vars(Delta) /\ WF_vars(Snapshot)
   /\ SF_vars(Census) /\ SF_vars(Cells) /\ SF_vars(Fetch) /\ SF_vars(MakePlan) /\ SF_vars(Apply)
-  /\ \A i \in Items : WF_vars(Answered(i))
+  /\ \A i \in Items : WF_vars(Decide(i)) /\ WF_vars(Answered(i))
 
 -----------------------------------------------------------------------------
 (* Laws.                                                                                        *)
@@ -253,5 +288,6 @@ SomeStale    == check.kind = "plan" /\ ~Fits(check)
 SomeEdited   == check.kind = "plan" /\ till.edits \cap DOMAIN check.there # {}
 SomeMoved    == check.kind = "fetch" /\ Contents(cloud.rows) # check.digest
 SomeLeap     == applied # <<>> /\ applied[1].at > applied[1].plan.from
-SomeSum      == applied # <<>> /\ applied[1].plan.stored # applied[1].plan.before
+SomeSum      == applied # <<>> /\ applied[1].plan.stored # Bag(applied[1].plan.before)
+SomeLeft     == till.run /\ till.rows = cloud.rows /\ till.sum # Bag(Contents(till.rows))
 ==============================================================================

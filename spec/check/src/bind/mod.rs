@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `bound` | what a module has to say of itself; `journal`, `inbox`, `catalog`: those that do |
+//! | `bound` | what a module has to say of itself; `journal`, `inbox`, `catalog`, `reconcile` do |
 //! | `module` | a module of the specification, asked for its steps |
 //! | `drive`, `figures` | specification to code: its behaviours drive the real roles |
 //! | `traces`, `log`, `validate` | code to specification: logs of runs are behaviours |
@@ -19,6 +19,7 @@ mod journal;
 mod log;
 mod module;
 mod nodes;
+mod reconcile;
 #[cfg(test)]
 mod tampered;
 mod traces;
@@ -31,6 +32,7 @@ use bound::Bound;
 use catalog::Catalog;
 use inbox::Inbox;
 use journal::Journal;
+use reconcile::Reconcile;
 
 /// Holds logs of the running code against each module that is bound, or those that are named;
 /// returns whether all is as it should be. `seeds`: logs of each profile.
@@ -53,6 +55,9 @@ pub(crate) fn traces(
     if is_asked::<Catalog>(names) {
         well &= traces::all::<Catalog>(spec, seeds, scratch)?.print();
     }
+    if is_asked::<Reconcile>(names) {
+        well &= traces::all::<Reconcile>(spec, seeds, scratch)?.print();
+    }
     Ok(well)
 }
 
@@ -72,12 +77,15 @@ pub(crate) fn drive(names: &[String], spec: &Path, walks: usize) -> anyhow::Resu
     if is_asked::<Catalog>(names) {
         well &= drive::all::<Catalog>(spec, walks)?.print();
     }
+    if is_asked::<Reconcile>(names) {
+        well &= drive::all::<Reconcile>(spec, walks)?.print();
+    }
     Ok(well)
 }
 
 /// Returns whether a module of this name is bound.
 pub(crate) fn knows(name: &str) -> bool {
-    [Journal::MODULE, Inbox::MODULE, Catalog::MODULE].contains(&name)
+    [Journal::MODULE, Inbox::MODULE, Catalog::MODULE, Reconcile::MODULE].contains(&name)
 }
 
 fn is_asked<B: Bound>(names: &[String]) -> bool {

@@ -15,7 +15,7 @@ pub(super) const fn edit_value(edit: u64) -> u64 {
     100 + edit
 }
 
-pub(super) fn id_of(item: u64) -> EntityId {
+pub(in crate::bind) fn id_of(item: u64) -> EntityId {
     EntityId::product(product_of(item))
 }
 
@@ -23,7 +23,7 @@ fn product_of(item: u64) -> ProductId {
     ProductId::parse(&format!("item-{item}")).expect("a short name")
 }
 
-pub(super) fn item_of(id: EntityId) -> Result<u64, Unmapped> {
+pub(in crate::bind) fn item_of(id: EntityId) -> Result<u64, Unmapped> {
     let item = id.id.as_str().strip_prefix("item-").and_then(number);
     match item {
         Some(item) if id_of(item) == id => Ok(item),
@@ -32,7 +32,7 @@ pub(super) fn item_of(id: EntityId) -> Result<u64, Unmapped> {
 }
 
 /// A field of the cloud's is its price, one of the last writer's its name.
-pub(super) fn field(constants: &Constants, item: u64, value: u64) -> FieldValue {
+pub(in crate::bind) fn field(constants: &Constants, item: u64, value: u64) -> FieldValue {
     if constants.owned.contains(&item) {
         FieldValue::Price(price(value))
     } else {
@@ -44,7 +44,7 @@ fn price(value: u64) -> Minor {
     Minor(i64::try_from(value).expect("a small number"))
 }
 
-pub(super) fn entity(constants: &Constants, item: u64, value: u64) -> Entity {
+pub(in crate::bind) fn entity(constants: &Constants, item: u64, value: u64) -> Entity {
     let (name, price) = if constants.owned.contains(&item) {
         ("a name".to_owned(), price(value))
     } else {
@@ -64,7 +64,11 @@ pub(super) fn entity(constants: &Constants, item: u64, value: u64) -> Entity {
 }
 
 /// Returns the number that is the content of an item; its bytes are those of no other.
-pub(super) fn value_in(constants: &Constants, item: u64, bytes: &[u8]) -> Result<u64, Unmapped> {
+pub(in crate::bind) fn value_in(
+    constants: &Constants,
+    item: u64,
+    bytes: &[u8],
+) -> Result<u64, Unmapped> {
     let Ok(Entity::Product(product)) = Entity::from_canonical(id_of(item), bytes) else {
         return unmapped("an entity that cannot be read");
     };

@@ -7,12 +7,12 @@
 //! | `constants`, `profile` | which runs and walks there are |
 
 mod act;
-mod constants;
+pub(super) mod constants;
 mod halves;
-mod items;
+pub(super) mod items;
 mod mapping;
 mod profile;
-mod rows;
+pub(super) mod rows;
 #[cfg(test)]
 mod tampered;
 mod world;

@@ -24,14 +24,14 @@ pub(super) fn cloud_item<'a>(
     image.rows().get(key).map(|record| &**record)
 }
 
-pub(super) fn feed_of(image: &Image<Cloud>) -> Feed {
+pub(in crate::bind) fn feed_of(image: &Image<Cloud>) -> Feed {
     match cloud_item(image, &cloud::Key::Feed(site().shop)) {
         Some(cloud::Record::Feed(feed)) => *feed,
         _ => Feed::default(),
     }
 }
 
-pub(super) fn floor_of(image: &Image<Cloud>) -> Floor {
+pub(in crate::bind) fn floor_of(image: &Image<Cloud>) -> Floor {
     match cloud_item(image, &cloud::Key::Floor(site().shop)) {
         Some(cloud::Record::Floor(floor)) => *floor,
         _ => Floor::default(),
@@ -39,7 +39,7 @@ pub(super) fn floor_of(image: &Image<Cloud>) -> Floor {
 }
 
 /// Returns an item's content (0 if it was deleted) and version; 0 and 0 if there is no row.
-pub(super) fn item_in(
+pub(in crate::bind) fn item_in(
     constants: &Constants,
     image: &Image<Cloud>,
     item: u64,
@@ -51,7 +51,7 @@ pub(super) fn item_in(
 }
 
 /// Returns the edits that the cloud has decided.
-pub(super) fn decided(image: &Image<Cloud>) -> BTreeSet<u64> {
+pub(in crate::bind) fn decided(image: &Image<Cloud>) -> BTreeSet<u64> {
     let rows = image.rows().iter();
     let posted = rows.filter_map(|(key, record)| match (key, &**record) {
         (cloud::Key::Ledger(key), cloud::Record::Ledger(row)) if row.fate == Fate::Posted => {
@@ -62,14 +62,14 @@ pub(super) fn decided(image: &Image<Cloud>) -> BTreeSet<u64> {
     posted.collect()
 }
 
-pub(super) fn state_of(image: &Image<Terminal>) -> CatalogState {
+pub(in crate::bind) fn state_of(image: &Image<Terminal>) -> CatalogState {
     match row(image, &terminal::Key::Catalog) {
         Some(terminal::Record::Catalog(state)) => *state,
         _ => CatalogState::default(),
     }
 }
 
-pub(super) fn local_edits(image: &Image<Terminal>) -> LocalEdits {
+pub(in crate::bind) fn local_edits(image: &Image<Terminal>) -> LocalEdits {
     match row(image, &terminal::Key::LocalEdits) {
         Some(terminal::Record::LocalEdits(edits)) => edits.clone(),
         _ => LocalEdits::default(),
@@ -77,7 +77,7 @@ pub(super) fn local_edits(image: &Image<Terminal>) -> LocalEdits {
 }
 
 /// Returns an item's content and version on a till, if it is there.
-pub(super) fn till_item(
+pub(in crate::bind) fn till_item(
     constants: &Constants,
     image: &Image<Terminal>,
     item: u64,
