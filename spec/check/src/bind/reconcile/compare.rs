@@ -118,10 +118,10 @@ impl World {
     }
 
     fn spared(&self) -> BTreeSet<EntityId> {
-        match self.sabotage {
-            Sabotage::EditsIgnored => BTreeSet::new(),
-            Sabotage::None | Sabotage::RowForgotten => local_edits(self.till()).pending(),
+        if self.sabotage == Sabotage::EditsIgnored {
+            return BTreeSet::new();
         }
+        local_edits(self.till()).pending()
     }
 
     /// Makes the plan, unless something does not fit.

@@ -22,6 +22,8 @@ pub(super) fn all() -> Vec<Profile<Constants>> {
         Profile::new("moving", 110, of(3, moving)),
         Profile::new("deleted", 120, of(2, deleted)),
         Profile::new("edited", 110, of(3, edited)),
+        Profile::new("one-entity", 110, of(1, everything)),
+        Profile::new("edited-deleted", 130, of(2, Left { damages: 4, ..everything })),
         Profile::new("everything", 150, of(3, everything)),
     ]
 }

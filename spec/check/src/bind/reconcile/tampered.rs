@@ -45,6 +45,12 @@ fn action_renamed(_: &Lines, steps: &mut [Json], at: usize) -> Option<()> {
     rename(steps, at, if counts { "Cells" } else { "Census" }, json!([]))
 }
 
+/// A delta at the head may change nothing, and nobody would miss it.
+fn action_of_change_left_out(lines: &Lines, steps: &mut [Json], at: usize) -> Option<()> {
+    let changes = !steps[at]["state"].as_object()?.is_empty();
+    changes.then(|| action_left_out(lines, steps, at)).flatten()
+}
+
 #[test]
 fn a_raised_floor_is_rejected_at_its_step() {
     rejected_there::<Reconcile>("deleted", 1, floor_raised);
@@ -72,7 +78,7 @@ fn a_renamed_action_is_rejected_at_its_step() {
 
 #[test]
 fn an_action_that_is_left_out_is_rejected_at_its_step() {
-    rejected_there::<Reconcile>("moving", 1, action_left_out);
+    rejected_there::<Reconcile>("moving", 1, action_of_change_left_out);
 }
 
 #[test]
