@@ -2,7 +2,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mapping`, `sums` | the refinement mapping: what rows, sums and frames are in `Reconcile.tla` |
+//! | `mapping`, `sums` | the refinement mapping: what rows, sums, frames are in `Reconcile.tla` |
 //! | `world`, `compare`, `act` | real nodes, and what may happen to them |
 //! | `constants`, `profile` | which runs and walks there are |
 
