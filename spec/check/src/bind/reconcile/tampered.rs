@@ -33,6 +33,16 @@ fn proof_claimed(lines: &Lines, steps: &mut [Json], at: usize) -> Option<()> {
     write(steps, at, "till", till)
 }
 
+fn sum_mended(lines: &Lines, steps: &mut [Json], at: usize) -> Option<()> {
+    let mut till = lines.states[at]["till"].clone();
+    let first = lines.states[0]["till"]["sum"].clone();
+    if till["sum"] == first {
+        return None;
+    }
+    till["sum"] = first;
+    write(steps, at, "till", till)
+}
+
 fn plan_changed(lines: &Lines, steps: &mut [Json], at: usize) -> Option<()> {
     let mut check = lines.states[at]["check"].clone();
     let version = check.get("version")?.as_u64()?;
@@ -64,6 +74,11 @@ fn a_changed_row_is_rejected_at_its_step() {
 #[test]
 fn a_proof_that_is_not_one_is_rejected_at_its_step() {
     rejected_there::<Reconcile>("moving", 1, proof_claimed);
+}
+
+#[test]
+fn a_sum_that_is_not_that_of_its_history_is_rejected_at_its_step() {
+    rejected_there::<Reconcile>("moving", 1, sum_mended);
 }
 
 #[test]
