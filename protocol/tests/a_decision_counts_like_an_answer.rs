@@ -1,5 +1,5 @@
-//! What an operator decides of a parked event has the effects that the cloud's own answer would have
-//! had, once: on the stock, on the register session that it belongs to, on what waits for it.
+//! What an operator decides of a parked event has the effects that the cloud's own answer would
+//! have had, once: on the stock, on the register session that it belongs to, on what waits for it.
 #![allow(missing_docs, clippy::unwrap_used, reason = "tests")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "whatever else it is fails the test")]
 

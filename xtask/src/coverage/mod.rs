@@ -1,9 +1,9 @@
 //! `cargo xtask coverage`: which branches of `protocol` does nothing take?
 //!
-//! cargo-llvm-cov builds the tests that run the roles with the compiler's own counters, and says how
-//! often each branch was taken. Branches of `assert!` are left out: their other side is a bug, and
-//! nothing may take it. What is left and was not taken has its reason in [`REASONS`], line by line; a
-//! line without one fails the command, and so does a reason without a line.
+//! cargo-llvm-cov builds the tests that run the roles with the compiler's own counters, and says
+//! how often each branch was taken. Branches of `assert!` are left out: their other side is a bug,
+//! and nothing may take it. What is left and was not taken has its reason in [`REASONS`], line by
+//! line; a line without one fails the command, and so does a reason without a line.
 
 mod branches;
 mod reasons;
@@ -94,8 +94,8 @@ impl Counted {
         let there = cargo().args(["llvm-cov", "--version"]).output().context("cargo starts")?;
         ensure!(
             there.status.success(),
-            "cargo-llvm-cov is missing: cargo install --locked cargo-llvm-cov, and rustup component \
-             add llvm-tools"
+            "cargo-llvm-cov is missing: cargo install --locked cargo-llvm-cov, and rustup \
+             component add llvm-tools"
         );
         let target = root().join("target").join("coverage");
         Ok(Self { root: root(), target })
