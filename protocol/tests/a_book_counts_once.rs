@@ -321,9 +321,9 @@ fn what_a_user_brings_is_relayed_to_every_till_of_the_branch() {
     bring(&mut node, &mut list, vec![(0, vec![(0, 0), (1, 0), (0, 0)])]);
     let rows = node.store.rows.values();
     let told: Vec<Option<TerminalId>> = rows
-        .filter_map(|record| match record {
-            Record::Inbox(InboxRecord::Event(stored)) => Some(stored.from),
-            _ => None,
+        .filter_map(|record| {
+            let Record::Inbox(InboxRecord::Event(stored)) = record else { return None };
+            Some(stored.from)
         })
         .collect();
     assert_eq!(told, [None, None], "each sale once, and no till has counted it itself");

@@ -163,10 +163,10 @@ fn what_is_there_no_more_when_it_is_decided_is_decided_by_nobody() {
     let another = cloud::row::Ledger { payload_hash: Hash::default(), ..held.clone() };
     for ledger in [moved, reborn, another] {
         let decide = planned(&pair, "a", accept()).unwrap();
-        pair.node.store.rows.insert(key.clone(), cloud::Record::Ledger(ledger));
+        pair.node.store.rows.insert(key, cloud::Record::Ledger(ledger));
         let output = pair.node.run(pair.now, cloud::Input::Decide(Box::new(decide)));
         assert_eq!(output, cloud::Output::NoSuchEvent, "a cloud that was restored meanwhile");
-        pair.node.store.rows.insert(key.clone(), cloud::Record::Ledger(held.clone()));
+        pair.node.store.rows.insert(key, cloud::Record::Ledger(held.clone()));
     }
     let lane = cloud::Key::Lane(terminal_id(), held.epoch);
     let kept = pair.node.store.rows.remove(&lane).unwrap();

@@ -193,7 +193,7 @@ fn the_rows_of_the_cloud() {
         ("from another entry", Key::Opaque(id, epoch, 2), opaque(3, 1), false),
         ("from no entry", Key::Opaque(id, epoch, 0), opaque(0, 1), false),
         ("of too many bytes", Key::Opaque(id, epoch, 2), opaque(2, EVENT_BYTES_MAX + 1), false),
-        ("a time", stamp.clone(), Record::Stamped(1), true),
+        ("a time", stamp, Record::Stamped(1), true),
         ("a time of no commit", stamp, Record::Stamped(0), false),
         ("a log", Key::LogHead, Record::LogHead(1), true),
         ("a log without an end", Key::LogHead, Record::LogHead(FAR), false),

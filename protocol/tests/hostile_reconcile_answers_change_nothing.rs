@@ -243,7 +243,7 @@ fn a_till_that_is_in_step_believes_no_other_word() {
     let ask = drifting.begin().ask();
     let ReconcileAnswer::Cells(page) = drifting.answer(&ask) else { panic!() };
     let mut shop = Shop::with(&many(80));
-    let in_step = shop.begin();
+    let mut in_step = shop.begin();
     let said = shop.answer(&in_step.ask());
     let ReconcileAnswer::InSync(head) = said else { panic!("{said:?}") };
     assert_eq!(in_step.clone().answered(said), Ok(Next::Ready));
@@ -251,6 +251,6 @@ fn a_till_that_is_in_step_believes_no_other_word() {
     older.version = 0;
     let older = in_step.clone().answered(ReconcileAnswer::InSync(older));
     assert_eq!(older, Err(Refusal::Rows), "a version that was left long ago");
-    let same = in_step.clone().answered(ReconcileAnswer::Cells(page));
+    let same = in_step.answered(ReconcileAnswer::Cells(page));
     assert_eq!(same, Ok(Next::Snapshot { estimated: Some(0) }), "cells of which none differs");
 }

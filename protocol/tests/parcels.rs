@@ -340,9 +340,8 @@ fn what_has_no_room_goes_with_the_next_parcel() {
 #[test]
 fn a_parcel_has_the_messages_of_one_till() {
     let (_, parcel) = sold(1);
-    let offers = Offers::open(&parcel, secret()).unwrap();
+    let mut pushed = Offers::open(&parcel, secret()).unwrap();
     let other = TerminalId::parse("T-2").unwrap();
-    let mut pushed = offers.clone();
     pushed.pushes[0].terminal_id = other;
     let opened = Offers::open(&pushed.seal(secret()).0, secret());
     assert_eq!(opened, Err(ParcelError::Foreign), "a push of another");
@@ -353,7 +352,8 @@ fn answers_are_about_what_was_offered() {
     let (mut pair, parcel) = sold(2);
     let answers = give_parcel(&mut pair.node, pair.now, &parcel);
     let sound = Answers::open(&answers, secret()).unwrap();
-    let damages: [(&str, fn(&mut Offered, &mut PushAnswer), MessageError); 5] = [
+    type Damage = fn(&mut Offered, &mut PushAnswer);
+    let damages: [(&str, Damage, MessageError); 5] = [
         ("nothing was offered", |offered, _| offered.last.seq = 0, MessageError::Order),
         ("more than was offered", |offered, _| offered.last.seq = 1, MessageError::Order),
         ("out of order", |_, answer| answer.results.reverse(), MessageError::Order),
